@@ -1,0 +1,253 @@
+//! The walk that checks the canonical form, and the one that sorts maps into it.
+
+use super::Error;
+
+/// Bounds on what a decoder accepts. Explicit, so that hostile bytes cost little.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Levels of arrays and maps.
+    pub depth: usize,
+    /// Bytes in all.
+    pub bytes: usize,
+    /// Entries of one array or map.
+    pub entries: usize,
+}
+
+impl Limits {
+    /// For objects and log entries: 64 levels, 16 MiB, a million entries.
+    pub const RECORD: Limits = Limits { depth: 64, bytes: 16 << 20, entries: 1 << 20 };
+}
+
+/// What a header says.
+enum Head {
+    Plain,
+    Str(usize),
+    Bin(usize),
+    Array(usize),
+    Map(usize),
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, n: usize) -> Result<&'a [u8], Error> {
+        let end = self.at.checked_add(n).filter(|&end| end <= self.bytes.len()).ok_or(Error::CutOff { at: self.at })?;
+        let slice = &self.bytes[self.at..end];
+        self.at = end;
+        Ok(slice)
+    }
+
+    fn uint(&mut self, n: usize) -> Result<u64, Error> {
+        Ok(self.take(n)?.iter().fold(0, |sum, &byte| (sum << 8) | u64::from(byte)))
+    }
+
+    fn len(&mut self, n: usize, at: usize, shortest_from: u64) -> Result<usize, Error> {
+        let len = self.uint(n)?;
+        if len < shortest_from {
+            return Err(Error::NotCanonical { at, rule: "a length is written in its shortest form" });
+        }
+        usize::try_from(len).map_err(|_| Error::OverLimit { at, limit: "length" })
+    }
+
+    fn head(&mut self) -> Result<Head, Error> {
+        let at = self.at;
+        let wrong = |rule| Error::NotCanonical { at, rule };
+        const SHORT: &str = "an integer is written in its shortest form";
+        let byte = self.take(1)?[0];
+        Ok(match byte {
+            0x00..=0x7f | 0xe0..=0xff | 0xc0 | 0xc2 | 0xc3 => Head::Plain,
+            0x80..=0x8f => Head::Map(usize::from(byte & 15)),
+            0x90..=0x9f => Head::Array(usize::from(byte & 15)),
+            0xa0..=0xbf => Head::Str(usize::from(byte & 31)),
+            0xc4 => Head::Bin(self.len(1, at, 0)?),
+            0xc5 => Head::Bin(self.len(2, at, 1 << 8)?),
+            0xc6 => Head::Bin(self.len(4, at, 1 << 16)?),
+            0xcb => {
+                let bits = self.uint(8)?;
+                if f64::from_bits(bits).is_finite() { Head::Plain } else { return Err(wrong("a float is finite")) }
+            }
+            0xcc => {
+                if self.uint(1)? >= 1 << 7 {
+                    Head::Plain
+                } else {
+                    return Err(wrong(SHORT));
+                }
+            }
+            0xcd => {
+                if self.uint(2)? >= 1 << 8 {
+                    Head::Plain
+                } else {
+                    return Err(wrong(SHORT));
+                }
+            }
+            0xce => {
+                if self.uint(4)? >= 1 << 16 {
+                    Head::Plain
+                } else {
+                    return Err(wrong(SHORT));
+                }
+            }
+            0xcf => {
+                if self.uint(8)? >= 1 << 32 {
+                    Head::Plain
+                } else {
+                    return Err(wrong(SHORT));
+                }
+            }
+            0xd0 => {
+                let v = self.take(1)?[0].cast_signed();
+                if v < -32 { Head::Plain } else { return Err(wrong(SHORT)) }
+            }
+            0xd1 => {
+                let v = i64::from((self.uint(2)? as u16).cast_signed());
+                if v < i64::from(i8::MIN) { Head::Plain } else { return Err(wrong(SHORT)) }
+            }
+            0xd2 => {
+                let v = i64::from((self.uint(4)? as u32).cast_signed());
+                if v < i64::from(i16::MIN) { Head::Plain } else { return Err(wrong(SHORT)) }
+            }
+            0xd3 => {
+                let v = self.uint(8)?.cast_signed();
+                if v < i64::from(i32::MIN) { Head::Plain } else { return Err(wrong(SHORT)) }
+            }
+            0xd9 => Head::Str(self.len(1, at, 32)?),
+            0xda => Head::Str(self.len(2, at, 1 << 8)?),
+            0xdb => Head::Str(self.len(4, at, 1 << 16)?),
+            0xdc => Head::Array(self.len(2, at, 16)?),
+            0xdd => Head::Array(self.len(4, at, 1 << 16)?),
+            0xde => Head::Map(self.len(2, at, 16)?),
+            0xdf => Head::Map(self.len(4, at, 1 << 16)?),
+            0xca => return Err(wrong("floats have 64 bits")),
+            0xc1 | 0xc7..=0xc9 | 0xd4..=0xd8 => return Err(wrong("there are no extension types")),
+        })
+    }
+
+    fn value(&mut self, limits: &Limits, depth: usize) -> Result<(), Error> {
+        let at = self.at;
+        let head = self.head()?;
+        let counted = match head {
+            Head::Array(n) => n,
+            Head::Map(n) => n.saturating_mul(2),
+            _ => 0,
+        };
+        if matches!(head, Head::Array(_) | Head::Map(_)) {
+            if depth == 0 {
+                return Err(Error::OverLimit { at, limit: "depth" });
+            }
+            if counted > limits.entries.saturating_mul(2) {
+                return Err(Error::OverLimit { at, limit: "entries" });
+            }
+            // Every entry takes at least a byte: a lie about the count is found before anything is done for it.
+            if counted > self.bytes.len() - self.at {
+                return Err(Error::CutOff { at: self.bytes.len() });
+            }
+        }
+        match head {
+            Head::Plain => {}
+            Head::Str(n) => {
+                let text = self.take(n)?;
+                if std::str::from_utf8(text).is_err() {
+                    return Err(Error::NotCanonical { at, rule: "text is UTF-8" });
+                }
+            }
+            Head::Bin(n) => {
+                self.take(n)?;
+            }
+            Head::Array(n) => {
+                for _ in 0..n {
+                    self.value(limits, depth - 1)?;
+                }
+            }
+            Head::Map(n) => {
+                let mut last: Option<&[u8]> = None;
+                for _ in 0..n {
+                    let start = self.at;
+                    self.value(limits, depth - 1)?;
+                    let key = &self.bytes[start..self.at];
+                    if last.is_some_and(|last| last >= key) {
+                        return Err(Error::NotCanonical { at: start, rule: "map keys are sorted and unique" });
+                    }
+                    last = Some(key);
+                    self.value(limits, depth - 1)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Checks that `bytes` are one canonical value within `limits`, and nothing else.
+///
+/// # Errors
+/// The first rule or limit broken, with its position.
+pub fn check(bytes: &[u8], limits: &Limits) -> Result<(), Error> {
+    let end = skip(bytes, limits)?;
+    if end == bytes.len() { Ok(()) } else { Err(Error::NotCanonical { at: end, rule: "nothing follows the value" }) }
+}
+
+/// Checks the canonical value at the start of `bytes` and returns its length.
+///
+/// # Errors
+/// As [`check`].
+pub fn skip(bytes: &[u8], limits: &Limits) -> Result<usize, Error> {
+    if bytes.len() > limits.bytes {
+        return Err(Error::OverLimit { at: limits.bytes, limit: "bytes" });
+    }
+    let mut reader = Reader { bytes, at: 0 };
+    reader.value(limits, limits.depth)?;
+    Ok(reader.at)
+}
+
+/// Sorts every map of a well-formed value by its encoded keys.
+pub(super) fn sort_maps(bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
+    let wide = Limits { depth: 256, bytes: usize::MAX, entries: usize::MAX };
+    match check(&bytes, &wide) {
+        Ok(()) => return Ok(bytes),
+        Err(Error::NotCanonical { rule: "map keys are sorted and unique", .. }) => {}
+        Err(err) => return Err(Error::Encode(err.to_string())),
+    }
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut reader = Reader { bytes: &bytes, at: 0 };
+    copy_sorted(&mut reader, &mut out, wide.depth)?;
+    check(&out, &wide).map_err(|err| Error::Encode(err.to_string()))?;
+    Ok(out)
+}
+
+fn copy_sorted(reader: &mut Reader<'_>, out: &mut Vec<u8>, depth: usize) -> Result<(), Error> {
+    if depth == 0 {
+        return Err(Error::Encode("nested too deeply".to_owned()));
+    }
+    let start = reader.at;
+    match reader.head()? {
+        Head::Plain => out.extend_from_slice(&reader.bytes[start..reader.at]),
+        Head::Str(n) | Head::Bin(n) => {
+            reader.take(n)?;
+            out.extend_from_slice(&reader.bytes[start..reader.at]);
+        }
+        Head::Array(n) => {
+            out.extend_from_slice(&reader.bytes[start..reader.at]);
+            for _ in 0..n {
+                copy_sorted(reader, out, depth - 1)?;
+            }
+        }
+        Head::Map(n) => {
+            out.extend_from_slice(&reader.bytes[start..reader.at]);
+            let mut entries = Vec::new();
+            for _ in 0..n {
+                let mut entry = Vec::new();
+                copy_sorted(reader, &mut entry, depth - 1)?;
+                let key_len = entry.len();
+                copy_sorted(reader, &mut entry, depth - 1)?;
+                entries.push((key_len, entry));
+            }
+            entries.sort_by(|(a_len, a), (b_len, b)| a[..*a_len].cmp(&b[..*b_len]));
+            for (_, entry) in entries {
+                out.extend_from_slice(&entry);
+            }
+        }
+    }
+    Ok(())
+}

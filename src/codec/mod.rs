@@ -1,0 +1,166 @@
+//! Canonical MessagePack with limits: the byte form of every record.
+//!
+//! One value has exactly one encoding: shortest integers and lengths, 64-bit floats only, map keys sorted by
+//! their encoded bytes and never repeated, no extension types, nothing after the end. [`decode`] accepts
+//! exactly the bytes that [`encode`] makes. This module is the only user of `rmp-serde`.
+
+mod canonical;
+mod value;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use canonical::{Limits, check, skip};
+pub use value::Value;
+
+/// Why bytes are not the encoding of a value.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// The bytes end inside a value.
+    #[error("cut off at byte {at}")]
+    CutOff {
+        /// Where the missing part should begin.
+        at: usize,
+    },
+    /// The bytes break a rule of the canonical form.
+    #[error("not canonical at byte {at}: {rule}")]
+    NotCanonical {
+        /// Where the rule is broken.
+        at: usize,
+        /// The rule.
+        rule: &'static str,
+    },
+    /// A limit is exceeded.
+    #[error("over a limit at byte {at}: {limit}")]
+    OverLimit {
+        /// Where the limit is exceeded.
+        at: usize,
+        /// The limit.
+        limit: &'static str,
+    },
+    /// The value is well formed but not of the wanted type.
+    #[error("not the expected record: {0}")]
+    Mismatch(String),
+    /// The value cannot be encoded.
+    #[error("cannot be encoded: {0}")]
+    Encode(String),
+}
+
+/// The canonical encoding of `value`.
+///
+/// Structs become maps with their field names as keys; fields in any order.
+///
+/// # Errors
+/// [`Error::Encode`] for values without an encoding (32-bit floats that are not finite and the like).
+pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::with_capacity(256);
+    let mut serializer = rmp_serde::Serializer::new(&mut bytes).with_struct_map();
+    value.serialize(&mut serializer).map_err(|err| Error::Encode(err.to_string()))?;
+    canonical::sort_maps(bytes)
+}
+
+/// Reads a value back; accepts exactly what [`encode`] makes of it.
+///
+/// # Errors
+/// Any [`Error`]: the bytes are never trusted and never cause a panic.
+pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8], limits: &Limits) -> Result<T, Error> {
+    check(bytes, limits)?;
+    let value: T = rmp_serde::from_slice(bytes).map_err(|err| Error::Mismatch(err.to_string()))?;
+    if encode(&value)? == bytes {
+        Ok(value)
+    } else {
+        Err(Error::Mismatch("it holds fields or values that this record does not have".to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Sample {
+        zeta: u32,
+        a: Vec<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        maybe: Option<i64>,
+        map: BTreeMap<String, bool>,
+    }
+
+    #[test]
+    fn struct_fields_are_sorted_by_their_encoded_names() {
+        let sample = Sample { zeta: 1, a: vec!["x".into()], maybe: None, map: BTreeMap::new() };
+        let bytes = encode(&sample).unwrap();
+        assert_eq!(bytes, b"\x83\xa1a\x91\xa1x\xa3map\x80\xa4zeta\x01");
+        assert_eq!(decode::<Sample>(&bytes, &Limits::RECORD).unwrap(), sample);
+    }
+
+    #[test]
+    fn every_departure_from_the_canonical_form_is_refused() {
+        let cases: &[(&str, &[u8])] = &[
+            ("unsorted keys", b"\x82\xa1b\x01\xa1a\x01"),
+            ("repeated key", b"\x82\xa1a\x01\xa1a\x01"),
+            ("long integer", b"\xcc\x01"),
+            ("long integer in two bytes", b"\xcd\x00\xff"),
+            ("signed form of a positive", b"\xd0\x05"),
+            ("long string header", b"\xd9\x01a"),
+            ("long bytes header", b"\xc5\x00\x01a"),
+            ("long array header", b"\xdc\x00\x01\x01"),
+            ("32-bit float", b"\xca\x00\x00\x00\x00"),
+            ("not a number", b"\xcb\x7f\xf8\x00\x00\x00\x00\x00\x00"),
+            ("infinity", b"\xcb\x7f\xf0\x00\x00\x00\x00\x00\x00"),
+            ("extension", b"\xd4\x01\x00"),
+            ("never used", b"\xc1"),
+            ("trailing byte", b"\x01\x01"),
+            ("cut off", b"\xa2a"),
+            ("empty", b""),
+            ("not UTF-8", b"\xa1\xff"),
+            ("length lie", b"\xdd\xff\xff\xff\xff\x01"),
+        ];
+        for (what, bytes) in cases {
+            assert!(check(bytes, &Limits::RECORD).is_err(), "{what}");
+        }
+    }
+
+    #[test]
+    fn depth_is_limited() {
+        let mut bytes = vec![0x91; 1000];
+        bytes.push(1);
+        assert!(matches!(check(&bytes, &Limits::RECORD), Err(Error::OverLimit { .. })));
+    }
+
+    #[test]
+    fn an_unknown_field_is_refused() {
+        let mut map = BTreeMap::new();
+        for (k, v) in [("a", 1), ("b", 2)] {
+            map.insert(k.to_owned(), v);
+        }
+        #[derive(Debug, Serialize, Deserialize)]
+        struct Small {
+            a: i32,
+        }
+        let bytes = encode(&map).unwrap();
+        assert!(decode::<Small>(&bytes, &Limits::RECORD).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_value_survives(value in value::tests::any_value()) {
+            let bytes = encode(&value).unwrap();
+            check(&bytes, &Limits::RECORD).unwrap();
+            prop_assert_eq!(decode::<Value>(&bytes, &Limits::RECORD).unwrap(), value);
+        }
+
+        #[test]
+        fn arbitrary_bytes_are_refused_or_survive(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(value) = decode::<Value>(&bytes, &Limits::RECORD) {
+                prop_assert_eq!(encode(&value).unwrap(), bytes);
+            }
+        }
+    }
+}

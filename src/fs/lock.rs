@@ -1,0 +1,28 @@
+//! An advisory lock for thrift: nothing is ever wrong without it.
+
+use std::fs::File;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// A lock that is held; dropping it releases it.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// Tries for at most `wait` to lock the file at `path`, which is created if absent; `None` if that did not work for any reason.
+pub fn lock(path: &Path, wait: Duration) -> Option<Lock> {
+    let file = std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(path).ok()?;
+    let deadline = Instant::now() + wait;
+    let mut pause = Duration::from_micros(100);
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Some(Lock { _file: file }),
+            Err(std::fs::TryLockError::WouldBlock) if Instant::now() < deadline => {
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(Duration::from_millis(2));
+            }
+            Err(_) => return None,
+        }
+    }
+}

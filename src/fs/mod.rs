@@ -1,0 +1,276 @@
+//! Every effect on files: the one seam through which prov changes a disk.
+//!
+//! All writing calls go through [`Fs`], which asks a [`Fault`] before each of them, so that a test can make the
+//! n-th effect fail, be cut short, or be the last one before a crash. Reading goes through here as well, but is
+//! not counted. This module is the only user of `memmap2` and `walkdir`.
+
+mod fault;
+mod lock;
+mod map;
+mod output;
+mod stat;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use fault::{Fault, NthEffect, Op, Verdict};
+pub use lock::{Lock, lock};
+pub use map::Map;
+pub use output::Output;
+pub use stat::{FileKind, Stat};
+
+/// The file system as prov sees it. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Fs {
+    fault: Option<Arc<dyn Fault>>,
+}
+
+impl Fs {
+    /// The real file system.
+    pub fn real() -> Self {
+        Self::default()
+    }
+
+    /// The real file system with `fault` asked before every effect.
+    pub fn with_fault(fault: Arc<dyn Fault>) -> Self {
+        Self { fault: Some(fault) }
+    }
+
+    pub(in crate::fs) fn before(&self, op: Op, path: &Path) -> io::Result<Verdict> {
+        match &self.fault {
+            None => Ok(Verdict::Go),
+            Some(fault) => match fault.before(op, path) {
+                Verdict::Fail(errno) => Err(io::Error::from_raw_os_error(errno)),
+                verdict => Ok(verdict),
+            },
+        }
+    }
+
+    /// Runs one effect under the fault's verdict.
+    fn effect<T>(&self, op: Op, path: &Path, run: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        match self.before(op, path)? {
+            Verdict::DoneButFail(errno) => {
+                run()?;
+                Err(io::Error::from_raw_os_error(errno))
+            }
+            _ => run(),
+        }
+    }
+
+    /// Creates a file that must not exist yet, with permission bits `mode`, for writing.
+    pub fn create_new(&self, path: &Path, mode: u32) -> io::Result<Output> {
+        let file = self.effect(Op::Create, path, || {
+            std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).custom_flags(nofollow()).open(path)
+        })?;
+        Ok(Output::new(self.clone(), file, path.to_owned()))
+    }
+
+    /// Creates or truncates a file of prov's own, for writing. Never used on a path that a user named.
+    pub fn create(&self, path: &Path, mode: u32) -> io::Result<Output> {
+        let file = self.effect(Op::Create, path, || {
+            std::fs::OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(mode)
+                .custom_flags(nofollow())
+                .open(path)
+        })?;
+        Ok(Output::new(self.clone(), file, path.to_owned()))
+    }
+
+    /// Flushes a folder, so that names created or removed in it survive a power cut.
+    pub fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.effect(Op::SyncDir, dir, || File::open(dir)?.sync_all())
+    }
+
+    /// Gives an existing file a second name, which must not exist.
+    pub fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        #[expect(clippy::disallowed_methods, reason = "the owner of writing calls")]
+        self.effect(Op::Link, to, || std::fs::hard_link(from, to))
+    }
+
+    /// Renames, replacing what is at `to`.
+    pub fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        #[expect(clippy::disallowed_methods, reason = "the owner of writing calls")]
+        self.effect(Op::Rename, to, || std::fs::rename(from, to))
+    }
+
+    /// Renames; fails with `AlreadyExists` if there is anything at `to`, and with an unsupported-operation error
+    /// where the file system has no such primitive.
+    pub fn rename_no_replace(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.effect(Op::Rename, to, || rename_no_replace(from, to))
+    }
+
+    /// Removes a file or link.
+    pub fn remove_file(&self, path: &Path) -> io::Result<()> {
+        #[expect(clippy::disallowed_methods, reason = "the owner of writing calls")]
+        self.effect(Op::Remove, path, || std::fs::remove_file(path))
+    }
+
+    /// Removes an empty folder.
+    pub fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        self.effect(Op::Remove, path, || std::fs::remove_dir(path))
+    }
+
+    /// Removes a folder with everything below it, links not followed.
+    pub fn remove_tree(&self, path: &Path) -> io::Result<()> {
+        #[expect(clippy::disallowed_methods, reason = "the owner of writing calls")]
+        self.effect(Op::Remove, path, || std::fs::remove_dir_all(path))
+    }
+
+    /// Creates one folder.
+    pub fn make_dir(&self, path: &Path) -> io::Result<()> {
+        self.effect(Op::MakeDir, path, || std::fs::DirBuilder::new().mode(0o777).create(path))
+    }
+
+    /// Creates a folder and those above it where missing.
+    pub fn make_dirs(&self, path: &Path) -> io::Result<()> {
+        if path.is_dir() {
+            return Ok(());
+        }
+        self.effect(Op::MakeDir, path, || std::fs::DirBuilder::new().recursive(true).mode(0o777).create(path))
+    }
+
+    /// Creates a symbolic link at `at` that says `target`.
+    pub fn symlink(&self, target: &Path, at: &Path) -> io::Result<()> {
+        self.effect(Op::Symlink, at, || std::os::unix::fs::symlink(target, at))
+    }
+
+    /// Sets permission bits.
+    pub fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()> {
+        use std::os::unix::fs::PermissionsExt;
+        self.effect(Op::SetMode, path, || std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)))
+    }
+
+    /// Writes a file of prov's own beside its place, flushes it if `durable`, and renames it over `path`.
+    /// Readers see the old bytes or the new ones.
+    pub fn replace(&self, path: &Path, bytes: &[u8], durable: bool) -> io::Result<()> {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}.tmp", std::process::id()));
+        let beside = path.with_file_name(name);
+        let written = (|| {
+            let mut out = self.create(&beside, 0o666)?;
+            io::Write::write_all(&mut out, bytes)?;
+            if durable {
+                out.sync()?;
+            }
+            self.rename(&beside, path)
+        })();
+        if written.is_err() {
+            let _ = self.remove_file(&beside);
+        }
+        written?;
+        if durable && let Some(dir) = path.parent() {
+            self.sync_dir(dir)?;
+        }
+        Ok(())
+    }
+
+    /// All bytes of a file; `None` if it does not exist.
+    pub fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
+        match std::fs::read(path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(err) if is_absent(&err) => Ok(None),
+            Err(err) => Err(err),
+        }
+    }
+
+    /// Opens a regular file for reading, following links; a FIFO, socket or device is refused and never blocks.
+    pub fn open(&self, path: &Path) -> io::Result<File> {
+        let file = std::fs::OpenOptions::new().read(true).custom_flags(nonblock()).open(path)?;
+        if file.metadata()?.is_file() {
+            Ok(file)
+        } else {
+            Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
+        }
+    }
+
+    /// As [`Fs::open`], but a symbolic link as the last component is refused.
+    pub fn open_no_follow(&self, path: &Path) -> io::Result<File> {
+        let file = std::fs::OpenOptions::new().read(true).custom_flags(nonblock() | nofollow()).open(path)?;
+        if file.metadata()?.is_file() {
+            Ok(file)
+        } else {
+            Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
+        }
+    }
+
+    /// The state of `path` itself, links not followed; `None` if there is nothing.
+    pub fn lstat(&self, path: &Path) -> io::Result<Option<Stat>> {
+        match std::fs::symlink_metadata(path) {
+            Ok(meta) => Ok(Some(Stat::of(&meta))),
+            Err(err) if is_absent(&err) => Ok(None),
+            Err(err) => Err(err),
+        }
+    }
+
+    /// The state of what `path` leads to, links followed; `None` if there is nothing.
+    pub fn stat(&self, path: &Path) -> io::Result<Option<Stat>> {
+        match std::fs::metadata(path) {
+            Ok(meta) => Ok(Some(Stat::of(&meta))),
+            Err(err) if is_absent(&err) => Ok(None),
+            Err(err) => Err(err),
+        }
+    }
+
+    /// Names in a folder, in no order; empty if the folder does not exist.
+    pub fn names(&self, dir: &Path) -> io::Result<Vec<std::ffi::OsString>> {
+        match std::fs::read_dir(dir) {
+            Ok(entries) => entries.map(|entry| entry.map(|e| e.file_name())).collect(),
+            Err(err) if is_absent(&err) => Ok(Vec::new()),
+            Err(err) => Err(err),
+        }
+    }
+
+    /// Everything below `dir` with its state, parents before children, links not followed; what can't be read is an error item.
+    pub fn walk(&self, dir: &Path) -> impl Iterator<Item = io::Result<(PathBuf, Stat)>> + use<> {
+        walkdir::WalkDir::new(dir).min_depth(1).into_iter().map(|entry| {
+            let entry = entry.map_err(io::Error::from)?;
+            let meta = entry.metadata().map_err(io::Error::from)?;
+            Ok((entry.into_path(), Stat::of(&meta)))
+        })
+    }
+}
+
+/// Whether the error says that there is nothing at the path.
+pub fn is_absent(err: &io::Error) -> bool {
+    matches!(err.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// Fills `buffer` from the file at `offset`, without moving a shared position.
+///
+/// # Errors
+/// `UnexpectedEof` if the file ends before.
+pub fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
+}
+
+/// Reads up to `limit` bytes from the file's position.
+pub fn read_some(file: &mut File, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn nofollow() -> i32 {
+    rustix::fs::OFlags::NOFOLLOW.bits().cast_signed()
+}
+
+fn nonblock() -> i32 {
+    rustix::fs::OFlags::NONBLOCK.bits().cast_signed()
+}
+
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+fn rename_no_replace(from: &Path, to: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    Ok(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+fn rename_no_replace(_from: &Path, _to: &Path) -> io::Result<()> {
+    Err(io::Error::from(io::ErrorKind::Unsupported))
+}

@@ -1,0 +1,114 @@
+//! The envelope around every record: `[kind, version, links, body]`.
+
+use serde::{Deserialize, Serialize};
+
+use super::Kind;
+use crate::codec::{self, Limits};
+use crate::hash::Id;
+
+/// How a record depends on another object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Strength {
+    /// Kept as long as the record: the history itself.
+    Record = 0,
+    /// Content that the record tells of; may be evicted.
+    Content = 1,
+    /// Named, but kept by nothing.
+    Weak = 2,
+}
+
+impl Serialize for Strength {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u8(*self as u8)
+    }
+}
+
+impl<'de> Deserialize<'de> for Strength {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match u8::deserialize(deserializer)? {
+            0 => Ok(Self::Record),
+            1 => Ok(Self::Content),
+            2 => Ok(Self::Weak),
+            _ => Err(serde::de::Error::custom("not a strength")),
+        }
+    }
+}
+
+/// One edge from a record to another object: `[id, kind, strength]`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Link(pub Id, pub Kind, pub Strength);
+
+impl Link {
+    /// The object it leads to.
+    pub fn id(&self) -> Id {
+        self.0
+    }
+
+    /// What that object is.
+    pub fn kind(&self) -> &Kind {
+        &self.1
+    }
+
+    /// How strongly it is held.
+    pub fn strength(&self) -> Strength {
+        self.2
+    }
+}
+
+/// A record, its body not looked into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope<'a> {
+    /// Its kind.
+    pub kind: Kind,
+    /// The version of its body.
+    pub version: u32,
+    /// Its links, sorted, none twice.
+    pub links: Vec<Link>,
+    /// The canonical bytes of its body.
+    pub body: &'a [u8],
+}
+
+impl<'a> Envelope<'a> {
+    /// Takes an envelope apart. Kinds and versions that are not known are fine.
+    ///
+    /// # Errors
+    /// When the bytes are not one canonical envelope with sorted links.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, codec::Error> {
+        codec::check(bytes, &Limits::RECORD)?;
+        let wrong = |what: &str| codec::Error::Mismatch(what.to_owned());
+        let rest = bytes.strip_prefix(&[0x94]).ok_or_else(|| wrong("not an envelope of four parts"))?;
+        let (kind, rest) = rest.split_at(codec::skip(rest, &Limits::RECORD)?);
+        let (version, rest) = rest.split_at(codec::skip(rest, &Limits::RECORD)?);
+        let (links, body) = rest.split_at(codec::skip(rest, &Limits::RECORD)?);
+        let links: Vec<Link> = codec::decode(links, &Limits::RECORD)?;
+        if !links.windows(2).all(|pair| pair[0] < pair[1]) {
+            return Err(wrong("links are sorted and unique"));
+        }
+        let kind: Kind = codec::decode(kind, &Limits::RECORD)?;
+        if kind == Kind::BLOB {
+            return Err(wrong("a blob has no envelope"));
+        }
+        Ok(Self { kind, version: codec::decode(version, &Limits::RECORD)?, links, body })
+    }
+}
+
+/// Puts a body into its envelope; links are sorted and made unique.
+///
+/// # Errors
+/// When the whole is above the limits of a record.
+pub fn encode(kind: Kind, version: u32, links: Vec<Link>, body: &[u8]) -> Result<Vec<u8>, codec::Error> {
+    let mut bytes = vec![0x94];
+    bytes.extend(codec::encode(&kind)?);
+    bytes.extend(codec::encode(&version)?);
+    bytes.extend(codec::encode(&sorted(links))?);
+    bytes.extend_from_slice(body);
+    codec::check(&bytes, &Limits::RECORD)?;
+    Ok(bytes)
+}
+
+/// Links in the order of the format: by id, kind, strength, none twice.
+pub fn sorted(mut links: Vec<Link>) -> Vec<Link> {
+    links.sort();
+    links.dedup();
+    links
+}

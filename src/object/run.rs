@@ -1,0 +1,428 @@
+//! A run: the closed record of one execution, or of something said by hand.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bstr::BString;
+use serde::{Deserialize, Serialize};
+
+use super::recipe::Content;
+use super::{Error, Kind, Link, Record, Strength};
+use crate::clock::Micros;
+use crate::codec::{self, Limits, Value};
+use crate::hash::Id;
+
+/// What a run is a run of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunKind {
+    /// A whole pipeline.
+    Pipeline,
+    /// A step of a pipeline.
+    Step,
+    /// A task of a step.
+    Task,
+    /// A command.
+    Command,
+    /// A record made by hand.
+    Manual,
+    /// A record taken from another system.
+    Import,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// As it should.
+    Success,
+    /// By itself, but wrong.
+    Failure,
+    /// Ended from outside: interrupted, killed, timed out.
+    Aborted,
+}
+
+/// The phase in which a run failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// While it ran.
+    Run,
+    /// When its outputs were checked.
+    Validation,
+}
+
+/// How an input was tied to the run that made it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkedBy {
+    /// The user named the producer.
+    Declared,
+    /// A run recorded this content at this path.
+    Path,
+    /// A run of this scenario recorded this content.
+    Content,
+}
+
+/// The run that made an input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Producer {
+    /// Its run id.
+    pub run: String,
+    /// Its object, when it was closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<Id>,
+    /// Which of its outputs.
+    pub key: String,
+    /// How it was found.
+    pub linked_by: LinkedBy,
+    /// Run ids that could have been meant as well, newest first, at most 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<String>,
+}
+
+/// A named input of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// What it held.
+    pub content: Content,
+    /// Where it lived: relative to the project, or absolute when outside of it.
+    pub path: BString,
+    /// Its bytes.
+    pub size: u64,
+    /// Whether the store was given its bytes.
+    pub stored: bool,
+    /// The run that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub producer: Option<Producer>,
+}
+
+/// A named output of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Output {
+    /// What it holds.
+    pub content: Content,
+    /// Where it was made: relative to the project, or absolute when outside of it.
+    pub path: BString,
+    /// Its bytes.
+    pub size: u64,
+    /// Whether the store was given its bytes.
+    pub stored: bool,
+    /// Whether the owner may execute it; `false` for folders.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub exec: bool,
+    /// Its format by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+    /// Queryable remarks.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub facets: BTreeMap<String, Value>,
+    /// Its schema object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Id>,
+    /// Its members by name, for sets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub members: BTreeMap<BString, Value>,
+    /// Free remarks.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub meta: BTreeMap<String, Value>,
+}
+
+/// One reason for a miss.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reason {
+    /// The part of the recipe, e.g. `config.threshold`, `code.src/clean.py`, `inputs.raw`.
+    pub part: String,
+    /// What about it.
+    pub kind: ReasonKind,
+    /// What it was, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// What it is, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+/// The kinds of reasons for a miss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReasonKind {
+    /// Another value than in the nearest earlier recipe.
+    Changed,
+    /// Not in the nearest earlier recipe.
+    Added,
+    /// Only in the nearest earlier recipe.
+    Removed,
+    /// This step never ran before.
+    FirstRun,
+    /// A success exists, but its outputs can't be had any more.
+    OutputsLost,
+    /// The cache mode forbade looking up, or nothing was declared to be cached.
+    Policy,
+    /// A run of this recipe exists, but it failed.
+    Failed,
+    /// A run of this recipe exists, but something changed under it.
+    Unsealed,
+    /// A run of this recipe was taken back.
+    Retracted,
+}
+
+/// What the cache said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cache {
+    /// The outputs of an earlier run were taken.
+    Hit {
+        /// The run that was executed.
+        source: String,
+        /// Its object.
+        object: Id,
+        /// How long that one took, microseconds.
+        source_duration_us: u64,
+    },
+    /// It had to be executed.
+    Miss {
+        /// Why.
+        reasons: Vec<Reason>,
+    },
+    /// Nothing was looked up.
+    Off,
+}
+
+/// What was written to one of the two streams.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// The bytes, as a blob.
+    pub id: Id,
+    /// How many.
+    pub size: u64,
+    /// Whether the middle was left out because it was too much.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub cut: bool,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunError {
+    /// A stable word: `exit`, `signal`, `timeout`, `spawn`, `output_missing`, `interrupted`, `killed`, ...
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// For people.
+    pub message: String,
+    /// The run that failed, when it was another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+}
+
+/// What the run used of the machine, as the system counted it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resources {
+    /// Processor time in user mode, microseconds.
+    pub user_us: u64,
+    /// Processor time in the kernel, microseconds.
+    pub system_us: u64,
+    /// Largest resident memory of a process, bytes.
+    pub max_rss_bytes: u64,
+}
+
+/// The state of the Git repository around the project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Git {
+    /// The commit that was checked out; `None` before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// The branch; `None` when detached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// Whether tracked files differed from the commit; `None` when it was not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dirty: Option<bool>,
+}
+
+/// The closed record of a run. Pending and running exist only in the live folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// `<UTC time>-<step slug>-<16 base32 characters>`.
+    pub run: String,
+    /// The name that the user gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The project's name.
+    pub project: String,
+    /// The scenario's birth name.
+    pub scenario: String,
+    /// What it is a run of.
+    pub kind: RunKind,
+    /// The step's name.
+    pub step: String,
+    /// The recipe object; absent when none could be made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe: Option<Id>,
+    /// How it ended.
+    pub status: Status,
+    /// Where it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_in: Option<Phase>,
+    /// Whether inputs, code and outputs were seen not to change while it ran. Only sealed successes are hits.
+    pub sealed: bool,
+    /// What changed under it, for people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unsealed: Vec<String>,
+    /// Number of the attempt, from 1.
+    pub attempt: u32,
+    /// Shared by runs that belong together for an outside system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correlation_id: Option<String>,
+    /// The run id of the run around it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// When it began.
+    pub started_at: Micros,
+    /// When it ended.
+    pub finished_at: Micros,
+    /// When validation began, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_started_at: Option<Micros>,
+    /// When validation ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_finished_at: Option<Micros>,
+    /// What was executed, word by word, as given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub argv: Vec<BString>,
+    /// Where, relative to the project.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub cwd: BString,
+    /// Declared inputs by key.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, Input>,
+    /// Recorded outputs by key.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<String, Output>,
+    /// Closed children: run id and object.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub children: BTreeMap<String, Id>,
+    /// What the cache said.
+    pub cache: Cache,
+    /// Exit code of the command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// Number of the signal that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    /// What went wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<RunError>,
+    /// What it wrote, by stream: `stdout`, `stderr`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub logs: BTreeMap<String, Log>,
+    /// What it used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
+    /// The machine's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Who ran it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// The Git repository around it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git: Option<Git>,
+    /// The program that was executed when it is no project file: its path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<BString>,
+    /// Code files that were left out for their size.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub code_left_out: Vec<BString>,
+    /// What it is, in a sentence.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// Labels.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub tags: BTreeSet<String>,
+    /// Queryable remarks, never part of the recipe.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub facets: BTreeMap<String, Value>,
+    /// Numbers that the run reports.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, Value>,
+    /// Free remarks.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub meta: BTreeMap<String, Value>,
+}
+
+fn is_false(b: &bool) -> bool {
+    !*b
+}
+
+impl Run {
+    /// Whether this run may be the source of a hit: executed, successful, sealed.
+    pub fn is_result(&self) -> bool {
+        self.status == Status::Success
+            && self.sealed
+            && self.recipe.is_some()
+            && self.kind != RunKind::Manual
+            && self.kind != RunKind::Import
+            && !matches!(self.cache, Cache::Hit { .. })
+    }
+
+    /// Whether the outputs were taken from an earlier run.
+    pub fn is_hit(&self) -> bool {
+        matches!(self.cache, Cache::Hit { .. })
+    }
+
+    /// How long it took, microseconds.
+    pub fn duration_us(&self) -> u64 {
+        self.finished_at.since(self.started_at)
+    }
+
+    /// The random part of the run id, which people see and type a prefix of.
+    pub fn tail(&self) -> &str {
+        tail(&self.run)
+    }
+}
+
+/// The random part of a run id: what follows the last `-`.
+pub fn tail(run_id: &str) -> &str {
+    run_id.rsplit('-').next().unwrap_or(run_id)
+}
+
+impl Record for Run {
+    const KIND: Kind = Kind::RUN;
+
+    fn to_parts(&self) -> Result<(Vec<Link>, Vec<u8>), codec::Error> {
+        let content = |c: &Content, stored: bool| c.link(if stored { Strength::Content } else { Strength::Weak });
+        let mut links: Vec<Link> = Vec::new();
+        links.extend(self.recipe.map(|id| Link(id, Kind::RECIPE, Strength::Record)));
+        for input in self.inputs.values() {
+            links.extend(content(&input.content, input.stored));
+            let producer = input.producer.as_ref().and_then(|p| p.object);
+            links.extend(producer.map(|id| Link(id, Kind::RUN, Strength::Record)));
+        }
+        for output in self.outputs.values() {
+            links.extend(content(&output.content, output.stored));
+            links.extend(output.schema.map(|id| Link(id, Kind::SCHEMA, Strength::Record)));
+        }
+        links.extend(self.children.values().map(|&id| Link(id, Kind::RUN, Strength::Record)));
+        if let Cache::Hit { object, .. } = &self.cache {
+            links.push(Link(*object, Kind::RUN, Strength::Record));
+        }
+        links.extend(self.logs.values().map(|log| Link(log.id, Kind::BLOB, Strength::Content)));
+        Ok((links, codec::encode(self)?))
+    }
+
+    fn from_parts(_links: &[Link], body: &[u8]) -> Result<Self, Error> {
+        codec::decode(body, &Limits::RECORD).map_err(|source| Error::Damaged { kind: Self::KIND, source })
+    }
+}
+
+fn is_empty(s: &BString) -> bool {
+    s.is_empty()
+}
