@@ -389,7 +389,7 @@ def check_strace():
         raise SystemExit(f"kill_points: strace does not work here: {text(probe.stderr)}")
 
 
-def session(args, prov, names):
+def kill_all(args, prov, names):
     """Runs the named commands; returns the failures and the number of kills."""
     scratch = Path(tempfile.mkdtemp(prefix="prov-kill.", dir=args.work)).resolve()
     try:
@@ -407,13 +407,13 @@ def self_test(args):
     names = ["add", "commit", "run", "hit", "restore"]
     args.quick, args.budget, args.stop_at_first = True, 600, True
     print("stand-in that keeps its promises:")
-    failures, killed = session(args, stand_in, names)
+    failures, killed = kill_all(args, stand_in, names)
     assert killed > 20, f"only {killed} kills"
     assert not failures, "a sound program was called broken"
     for fault in ("in-place", "too-early", "forgets"):
         print(f"stand-in with the fault `{fault}` (must be found broken):")
         args.quick = False
-        failures, _ = session(args, [*stand_in, "--fault", fault], ["run"])
+        failures, _ = kill_all(args, [*stand_in, "--fault", fault], ["run"])
         assert failures, f"the fault `{fault}` was not noticed"
     print("self-test passed")
 
@@ -447,7 +447,7 @@ def main():
     unknown = [name for name in names if name not in COMMANDS]
     if unknown:
         parser.error(f"unknown command {unknown[0]}")
-    failures, killed = session(args, [str(Path(shutil.which(prov)).resolve())], names)
+    failures, killed = kill_all(args, [str(Path(shutil.which(prov)).resolve())], names)
     print(f"{killed} kills, {len(failures)} broken")
     sys.exit(1 if failures or not killed else 0)
 
