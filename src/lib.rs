@@ -1,5 +1,4 @@
-//! prov: Git for runs.
-
+//! prov
 pub mod clock;
 pub mod codec;
 pub mod fs;
@@ -7,3 +6,4 @@ pub mod hash;
 pub mod object;
 pub mod path;
 pub mod progress;
+pub mod refs;

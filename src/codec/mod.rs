@@ -74,6 +74,16 @@ pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8], limits: &Limits) ->
     }
 }
 
+/// Reads a value back; canonical bytes with fields that `T` does not know are accepted, and those fields dropped.
+/// For values that are not hashed, such as those of refs.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_lenient<T: DeserializeOwned>(bytes: &[u8], limits: &Limits) -> Result<T, Error> {
+    check(bytes, limits)?;
+    rmp_serde::from_slice(bytes).map_err(|err| Error::Mismatch(err.to_string()))
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
