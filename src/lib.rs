@@ -1,4 +1,5 @@
-//! prov
+//! prov: Git for runs.
+
 pub mod clock;
 pub mod codec;
 pub mod fs;
@@ -7,3 +8,4 @@ pub mod object;
 pub mod path;
 pub mod progress;
 pub mod refs;
+pub mod run;

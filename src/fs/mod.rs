@@ -8,6 +8,7 @@ mod fault;
 mod lock;
 mod map;
 mod output;
+mod probe;
 mod stat;
 
 use std::fs::File;
@@ -20,6 +21,7 @@ pub use fault::{Fault, NthEffect, Op, Verdict};
 pub use lock::{Lock, lock};
 pub use map::Map;
 pub use output::Output;
+pub use probe::{Probe, Space, probe, space};
 pub use stat::{FileKind, Stat};
 
 /// The file system as prov sees it. Cheap to clone.

@@ -1,0 +1,3 @@
+//! Running commands: what is asked for, looked up, executed and recorded.
+
+pub mod request;
