@@ -1,9 +1,12 @@
 //! prov: Git for runs.
 
 pub mod clock;
+pub mod code;
 pub mod codec;
+pub mod config;
 pub mod fs;
 pub mod hash;
 pub mod object;
 pub mod path;
 pub mod progress;
+pub mod recipe;
