@@ -39,6 +39,9 @@ pub enum TreeError<E> {
     Object(#[source] object::Error),
 }
 
+/// Gives a file's id and the state it was hashed in.
+pub type HashFile<'a, E> = &'a mut dyn FnMut(&RelPath, &Stat) -> Result<Option<(Id, Stat)>, E>;
+
 /// Hashes the selected files, in order, and makes the nested tree.
 ///
 /// `hash` gives a file's id and the state it was hashed in, following links; `None` leaves it out: it is gone, or a
@@ -46,10 +49,7 @@ pub enum TreeError<E> {
 ///
 /// # Errors
 /// What `hash` reports, with the file.
-pub fn build_tree<E>(
-    selected: &Selected,
-    hash: &mut dyn FnMut(&RelPath, &Stat) -> Result<Option<(Id, Stat)>, E>,
-) -> Result<CodeTree, TreeError<E>> {
+pub fn build_tree<E>(selected: &Selected, hash: HashFile<'_, E>) -> Result<CodeTree, TreeError<E>> {
     let mut files = Vec::with_capacity(selected.files.len());
     for (path, stat) in &selected.files {
         match hash(path, stat) {
@@ -112,7 +112,13 @@ mod tests {
 
     #[test]
     fn the_tree_holds_every_file_at_its_path() {
-        let tree = built(&[("a/b/c.py", false), ("a.py", false), ("a/run", true), ("a/b.x/d.py", false), ("a/b-c/e.py", false)]);
+        let tree = built(&[
+            ("a/b/c.py", false),
+            ("a.py", false),
+            ("a/run", true),
+            ("a/b.x/d.py", false),
+            ("a/b-c/e.py", false),
+        ]);
         let objects: HashMap<Id, Vec<u8>> = tree.objects.iter().cloned().collect();
         let mut found = Vec::new();
         let mut todo = vec![(String::new(), tree.root.unwrap())];

@@ -1,8 +1,9 @@
 //! The state of the Git repository around a project: recorded on runs, never a part of a recipe.
 //!
 //! Finding the repository and reading its head touches a handful of small files; whether anything differs from the
-//! commit is another question, which looks at every tracked file. Only the author is read from the user's own Git
-//! configuration, which Git's rules find by the environment; everything else reads the repository alone.
+//! commit is another question, which looks at every tracked file. Only that and the author are read from the user's own Git
+//! configuration, which Git's rules find by the environment, and what that says of line ends; finding the head reads the
+//! repository alone.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +24,7 @@ impl std::fmt::Debug for Repository {
 #[derive(Debug)]
 pub enum Discovery {
     /// A repository with a work tree.
-    Found(Repository),
+    Found(Box<Repository>),
     /// None, or one without a work tree.
     Nothing,
     /// One that can't be read: to be told, and to go on without.
@@ -59,7 +60,7 @@ pub fn discover(folder: &Path) -> Discovery {
     let (git_dir, _work_tree) = path.into_repository_and_work_tree_directories();
     // The system's and the user's configuration are not read: neither changes what is checked out.
     match gix::open::Options::isolated().open_path_as_is(true).open(git_dir.clone()) {
-        Ok(inner) => Discovery::Found(Repository { inner }),
+        Ok(inner) => Discovery::Found(Box::new(Repository { inner })),
         Err(err) => Discovery::Unreadable(format!("{}: {err}", crate::path::show(&git_dir))),
     }
 }
@@ -91,19 +92,34 @@ impl Repository {
     /// # Errors
     /// What is wrong with the repository, in words.
     pub fn is_dirty(&self) -> Result<bool, String> {
-        let repo = self.inner.to_thread_local();
-        repo.is_dirty().map_err(|err| err.to_string())
+        // The user's settings for line ends and filters decide what counts as a change.
+        let repo = self.with_user_config().map_err(|err| err.to_string())?;
+        let mut changes = repo
+            .status(gix::progress::Discard)
+            .map_err(|err| err.to_string())?
+            .untracked_files(gix::status::UntrackedFiles::None)
+            .index_worktree_rewrites(None)
+            .tree_index_track_renames(gix::status::tree_index::TrackRenames::Disabled)
+            .into_iter(None)
+            .map_err(|err| err.to_string())?;
+        match changes.next() {
+            None => Ok(false),
+            Some(Ok(_)) => Ok(true),
+            Some(Err(err)) => Err(err.to_string()),
+        }
+    }
+
+    fn with_user_config(&self) -> Result<gix::Repository, gix::Error> {
+        gix::open_opts(self.git_dir(), gix::open::Options::default().open_path_as_is(true))
     }
 
     /// Name and address of the author by Git's own configuration, the user's included.
     pub fn author(&self) -> (Option<String>, Option<String>) {
-        let Ok(repo) = gix::open_opts(self.git_dir(), gix::open::Options::default().open_path_as_is(true)) else {
+        let Ok(repo) = self.with_user_config() else {
             return (None, None);
         };
         let config = repo.config_snapshot();
-        let text = |key: &str| {
-            config.string(key).map(|v| v.to_str_lossy().trim().to_owned()).filter(|v| !v.is_empty())
-        };
+        let text = |key: &str| config.string(key).map(|v| v.to_str_lossy().trim().to_owned()).filter(|v| !v.is_empty());
         (text("author.name").or_else(|| text("user.name")), text("author.email").or_else(|| text("user.email")))
     }
 }

@@ -12,7 +12,7 @@ mod pattern;
 mod program;
 mod select;
 
-pub use files::{CodeTree, TreeError, build_tree};
+pub use files::{CodeTree, HashFile, TreeError, build_tree};
 pub use mode::{MAX_SIZE, Mode, Rules};
 pub use narrow::{Narrowing, narrow};
 pub use pattern::Pattern;

@@ -1,5 +1,7 @@
 //! What to write when only a wide code part made a run miss.
 
+use std::fmt::Write;
+
 use crate::object::run::Reason;
 use crate::path::RelPath;
 
@@ -20,7 +22,8 @@ pub struct Narrowing {
 pub fn narrow(step: &str, reasons: &[Reason], named: &[RelPath]) -> Option<Narrowing> {
     let changed: Vec<&str> = reasons.iter().map(|r| r.part.strip_prefix("code.")).collect::<Option<_>>()?;
     let concerns = |part: &&str| {
-        *part == "program" || named.iter().any(|n| n.to_string() == **part || n.to_string().starts_with(&format!("{part}/")))
+        *part == "program"
+            || named.iter().any(|n| n.to_string() == **part || n.to_string().starts_with(&format!("{part}/")))
     };
     if changed.is_empty() || changed.iter().any(concerns) {
         return None;
@@ -58,7 +61,9 @@ fn toml_text(text: &str) -> String {
         match c {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
-            c if c.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c if c.is_control() => {
+                let _ = write!(out, "\\u{:04X}", u32::from(c));
+            }
             c => out.push(c),
         }
     }
@@ -90,7 +95,8 @@ mod tests {
 
     #[test]
     fn the_lines_narrow_the_step_to_what_its_command_names() {
-        let n = narrow("clean", &reasons(&["code.plot.py", "code.lib/x.py"]), &paths(&["src/clean.py", "a.sh"])).unwrap();
+        let n =
+            narrow("clean", &reasons(&["code.plot.py", "code.lib/x.py"]), &paths(&["src/clean.py", "a.sh"])).unwrap();
         assert_eq!(n.lines, "[steps.clean]\ncode = [\"a.sh\", \"src/clean.py\"]");
         assert_eq!(n.flags, "--code a.sh --code src/clean.py");
         let n = narrow("my step", &reasons(&["code.plot.py"]), &[]).unwrap();
@@ -100,7 +106,9 @@ mod tests {
     #[test]
     fn nothing_is_said_when_narrowing_would_not_help() {
         let named = paths(&["src/clean.py"]);
-        for parts in [&["code.src/clean.py"][..], &["code.a.py", "inputs.raw"], &["code.program"], &["code.src"], &["code"], &[]] {
+        for parts in
+            [&["code.src/clean.py"][..], &["code.a.py", "inputs.raw"], &["code.program"], &["code.src"], &["code"], &[]]
+        {
             assert_eq!(narrow("s", &reasons(parts), &named), None, "{parts:?}");
         }
     }

@@ -218,9 +218,21 @@ mod tests {
         for file in ["p/a.py", "p/sub/b.py", "p/c.awk", "p/data.csv", "q.py", "p/awk"] {
             p.file(file, 0o644);
         }
-        let words: Vec<BString> = ["awk", "-f", "../c.awk", "--x=b.py", "y=b.py", "../a.py", "../data.csv", "../../q.py", "..", "none", "../a.py"]
-            .map(BString::from)
-            .into();
+        let words: Vec<BString> = [
+            "awk",
+            "-f",
+            "../c.awk",
+            "--x=b.py",
+            "y=b.py",
+            "../a.py",
+            "../data.csv",
+            "../../q.py",
+            "..",
+            "none",
+            "../a.py",
+        ]
+        .map(BString::from)
+        .into();
         let declared = |path: &RelPath| path.as_bytes() == "data.csv";
         let files = named_files(&p.fs, &p.root(), &p.root().join("sub"), &words, &declared).unwrap();
         let files: Vec<String> = files.iter().map(|f| f.0.to_string()).collect();

@@ -46,11 +46,8 @@ pub fn select(scan: impl IntoIterator<Item = (RelPath, Stat)>, rules: &Rules, sc
         _ => rules.include.iter().collect(),
     };
     let mut matched = vec![false; patterns.len()];
-    let mut scanned: Vec<(RelPath, Stat)> = scan.into_iter().collect();
-    scanned.extend(scope.named.iter().cloned());
-    scanned.sort_by(|a, b| a.0.cmp(&b.0));
-    scanned.dedup_by(|a, b| a.0 == b.0);
-    for (path, stat) in scanned {
+    // Decided one by one as the scan goes, so that only code is held, not every file of a large project.
+    for (path, stat) in scan.into_iter().chain(scope.named.iter().cloned()) {
         let exec = match stat.kind {
             FileKind::File { exec } => exec,
             FileKind::Link => false,
@@ -86,6 +83,10 @@ pub fn select(scan: impl IntoIterator<Item = (RelPath, Stat)>, rules: &Rules, sc
             selected.files.push((path, stat));
         }
     }
+    // A named file comes from the scan as well, unless it is ignored.
+    selected.files.sort_by(|a, b| a.0.cmp(&b.0));
+    selected.files.dedup_by(|a, b| a.0 == b.0);
+    selected.left_out.sort();
     selected.unmatched =
         patterns.iter().zip(matched).filter(|(_, hit)| !hit).map(|(pattern, _)| pattern.as_str().to_owned()).collect();
     selected
@@ -110,11 +111,19 @@ mod tests {
     }
 
     fn scan() -> Vec<(RelPath, Stat)> {
-        let mut files: Vec<(RelPath, Stat)> =
-            ["lib/helper.py", "clean.py", "README.md", "data/raw.csv", "config.yaml", "work/out.yaml", "gen/made.py", "uv.lock"]
-                .iter()
-                .map(|p| (path(p), stat(10, false)))
-                .collect();
+        let mut files: Vec<(RelPath, Stat)> = [
+            "lib/helper.py",
+            "clean.py",
+            "README.md",
+            "data/raw.csv",
+            "config.yaml",
+            "work/out.yaml",
+            "gen/made.py",
+            "uv.lock",
+        ]
+        .iter()
+        .map(|p| (path(p), stat(10, false)))
+        .collect();
         files.push((path("big.py"), stat(2 << 20, false)));
         files.push((path("tools/run"), stat(10, true)));
         files.push((path("tools/plain"), stat(10, false)));
@@ -126,8 +135,10 @@ mod tests {
     }
 
     fn selected(rules: &Rules, named: &[&str], declared: &[&str], recorded: &[&str]) -> (Vec<String>, Vec<String>) {
-        let named: Vec<(RelPath, Stat)> =
-            named.iter().map(|p| (path(p), scan().into_iter().find(|f| f.0 == path(p)).map_or(stat(5, false), |f| f.1))).collect();
+        let named: Vec<(RelPath, Stat)> = named
+            .iter()
+            .map(|p| (path(p), scan().into_iter().find(|f| f.0 == path(p)).map_or(stat(5, false), |f| f.1)))
+            .collect();
         let scope = Scope {
             is_declared: &|p| declared.iter().any(|d| p.is_within(&path(d))),
             is_recorded_output: &|p| recorded.iter().any(|d| *p == path(d)),

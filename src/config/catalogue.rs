@@ -157,6 +157,7 @@ fn distance(a: &str, b: &str) -> usize {
 ///
 /// # Errors
 /// What it should be.
+#[expect(clippy::match_same_arms, reason = "one kind after the other reads best")]
 pub(super) fn accept(kind: Kind, value: Value) -> Result<Value, String> {
     match (kind, value) {
         (Kind::Text, Value::Text(text)) if !text.is_empty() => Ok(Value::Text(text)),

@@ -1,5 +1,6 @@
 //! One test per row of the table in the module's documentation, and the places that errors name.
 
+use std::fmt::Write;
 use std::path::Path;
 use std::time::Instant;
 
@@ -188,14 +189,14 @@ fn aliases_are_expanded_within_a_budget() {
     let mut bomb = "a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]\n".to_owned();
     for i in 1..40 {
         let before = format!("*a{}", i - 1);
-        bomb.push_str(&format!("a{i}: &a{i} [{}]\n", vec![before; 10].join(", ")));
+        let _ = writeln!(bomb, "a{i}: &a{i} [{}]", vec![before; 10].join(", "));
     }
     let start = Instant::now();
     refused(&bomb, "larger than");
     assert!(start.elapsed().as_secs() < 20, "a bomb is refused fast");
     let mut deep = "a0: &a0 x\n".to_owned();
     for i in 1..60 {
-        deep.push_str(&format!("a{i}: &a{i} [*a{}]\n", i - 1));
+        let _ = writeln!(deep, "a{i}: &a{i} [*a{}]", i - 1);
     }
     refused(&deep, "nested deeper");
 }

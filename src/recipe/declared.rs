@@ -66,7 +66,11 @@ impl Declared {
             Role::Output => (&self.outputs, "-o"),
         };
         if let Some(first) = entries.get(&key) {
-            let other = (2..).map(|n| format!("{key}_{n}")).find(|k| !entries.contains_key(k)).unwrap_or_default();
+            // One more than there are entries: one of them is free.
+            let other = (2..entries.len() + 3)
+                .map(|n| format!("{key}_{n}"))
+                .find(|k| !entries.contains_key(k))
+                .unwrap_or_default();
             return Err(Error::Collision {
                 role,
                 first: show_place(first),

@@ -48,7 +48,7 @@ impl Sandbox {
         self.git("p", &["rev-parse", "HEAD"])
     }
 
-    fn open(&self, folder: &str) -> Repository {
+    fn open(&self, folder: &str) -> Box<Repository> {
         match discover(&self.path(folder)) {
             Discovery::Found(repo) => repo,
             other => panic!("{other:?}"),
