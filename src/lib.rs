@@ -4,6 +4,8 @@ pub mod clock;
 pub mod codec;
 pub mod fs;
 pub mod hash;
+pub mod host;
 pub mod object;
 pub mod path;
 pub mod progress;
+pub mod run;
