@@ -42,8 +42,8 @@ use super::interrupts::Interrupts;
 use super::observer::{Observer, Stream};
 use super::program::{self, SpawnError};
 use super::pump::{Pump, Side};
-use super::spool::{Spool, SpoolLimits, Spooled};
 use super::reap;
+use super::spool::{Spool, SpoolLimits, Spooled};
 use crate::clock::{Clock, Micros};
 use crate::fs::Fs;
 use crate::object::run::Resources;
@@ -239,7 +239,9 @@ pub fn execute(cx: Context<'_>, command: &Command) -> Result<Outcome, SpawnError
     spawn.arg0(OsStr::from_bytes(name)).args(arguments.iter().map(|word| OsStr::from_bytes(word)));
     spawn.current_dir(&command.cwd).process_group(0);
     spawn.envs(&command.set_env);
-    command.remove_env.iter().for_each(|name| drop(spawn.env_remove(name)));
+    for name in &command.remove_env {
+        spawn.env_remove(name);
+    }
     spawn.stdin(stdin(cx.fs, &command.stdin)?).stdout(Stdio::piped()).stderr(Stdio::piped());
 
     let started_at = cx.clock.now();
@@ -260,9 +262,8 @@ pub fn execute(cx: Context<'_>, command: &Command) -> Result<Outcome, SpawnError
     };
     (cx.started)(child.id());
 
-    let side = |stream, pipe: Option<OwnedFd>| {
-        Side::new(stream, pipe, Spool::new(cx.fs, cx.spool_dir, stream, command.spool))
-    };
+    let side =
+        |stream, pipe: Option<OwnedFd>| Side::new(stream, pipe, Spool::new(cx.fs, cx.spool_dir, stream, command.spool));
     let sides = [
         side(Stream::Stdout, child.stdout.take().map(OwnedFd::from)),
         side(Stream::Stderr, child.stderr.take().map(OwnedFd::from)),

@@ -120,8 +120,8 @@ impl Group {
 impl Stray {
     fn new(status: ProcessStatus) -> Self {
         #[cfg(target_os = "linux")]
-        let fd = pid(status.pid)
-            .and_then(|pid| rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok());
+        let fd =
+            pid(status.pid).and_then(|pid| rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok());
         #[cfg(not(target_os = "linux"))]
         let fd = None;
         Self { status, fd }

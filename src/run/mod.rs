@@ -8,6 +8,7 @@ pub mod execute;
 pub mod exit;
 pub mod group;
 pub mod interrupts;
+pub mod live;
 pub mod observer;
 pub mod program;
 mod pump;

@@ -45,7 +45,17 @@ pub(super) struct Spool {
 impl Spool {
     pub(super) fn new(fs: &Fs, dir: &Path, stream: Stream, limits: SpoolLimits) -> Self {
         let room = limits.head_bytes.max(1);
-        Self { fs: fs.clone(), dir: dir.to_owned(), stream, limits, open: None, segment: 0, room, total: 0, failed: None }
+        Self {
+            fs: fs.clone(),
+            dir: dir.to_owned(),
+            stream,
+            limits,
+            open: None,
+            segment: 0,
+            room,
+            total: 0,
+            failed: None,
+        }
     }
 
     /// Takes bytes. A failure is kept for the end: the child must not suffer from a full disk of prov's.
@@ -84,11 +94,8 @@ impl Spool {
     /// What was kept, and the first failure to keep it.
     pub(super) fn finish(self) -> io::Result<(Spooled, Option<io::Error>)> {
         drop(self.open);
-        let mut spooled = if self.total == 0 {
-            Spooled::default()
-        } else {
-            Spooled::find(&self.fs, &self.dir, self.stream)?
-        };
+        let mut spooled =
+            if self.total == 0 { Spooled::default() } else { Spooled::find(&self.fs, &self.dir, self.stream)? };
         spooled.left_out_bytes = self.total.saturating_sub(spooled.kept_bytes);
         Ok((spooled, self.failed))
     }
@@ -118,12 +125,8 @@ impl Spooled {
             .filter(|&n| n > 0)
             .collect();
         segments.sort_unstable();
-        let mut spooled = Self {
-            head: Some(dir.join(stream.name())),
-            tail: Vec::new(),
-            kept_bytes: head.size,
-            left_out_bytes: 0,
-        };
+        let mut spooled =
+            Self { head: Some(dir.join(stream.name())), tail: Vec::new(), kept_bytes: head.size, left_out_bytes: 0 };
         let Some(&newest) = segments.last() else { return Ok(spooled) };
         for segment in [newest - 1, newest].into_iter().filter(|&n| n > 0) {
             let path = dir.join(file_name(stream, segment));

