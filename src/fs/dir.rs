@@ -142,6 +142,16 @@ impl Dir {
         }
     }
 
+    /// Whether names may be created and removed in it.
+    pub fn is_writable(&self) -> io::Result<bool> {
+        use rustix::fs::Access;
+        match rustix::fs::accessat(&self.fd, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) => Ok(false),
+            Err(err) => Err(err.into()),
+        }
+    }
+
     /// The target of the link `name`.
     pub fn read_link(&self, name: &[u8]) -> io::Result<BString> {
         Ok(rustix::fs::readlinkat(&self.fd, plain(name)?, Vec::new())?.into_bytes().into())

@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 
-use bstr::BString;
+use bstr::{BString, ByteSlice};
 
 use super::capture::read_link;
 use super::hash_file::{LastLink, read_file};
@@ -167,6 +167,11 @@ fn check_folder(
     );
     let seen: Vec<PathBuf> = changes[first..].iter().map(|c| c.path.clone()).collect();
     for (path, id) in unsettled {
+        // What went with its folder is told by the folder.
+        let parent = path.rfind_byte(b'/').map_or(&b""[..], |at| &path[..at]);
+        if after.folder(parent).is_none() {
+            continue;
+        }
         let path = before.path(path);
         if !seen.contains(&path) && !has_id(worktree, &path, id, LastLink::Refuse) {
             changes.push(Change::new(path, ChangeKind::Changed));

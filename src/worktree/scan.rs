@@ -91,6 +91,8 @@ pub struct Scan {
     pub at: PathBuf,
     /// All folders that were entered, sorted by path; the first is the scanned one.
     pub folders: Vec<Folder>,
+    /// Paths with a reserved name that were passed over, sorted.
+    pub reserved: Vec<BString>,
 }
 
 impl Scan {
@@ -123,6 +125,7 @@ struct Shared<'a> {
     keep: Option<&'a Keep>,
     cancel: &'a Cancel,
     folders: Mutex<Vec<Folder>>,
+    reserved: Mutex<Vec<BString>>,
     errors: Mutex<Vec<Error>>,
 }
 
@@ -137,6 +140,7 @@ pub fn scan(fs: &Fs, at: &Path, options: &ScanOptions, cancel: &Cancel) -> Resul
         keep: options.keep.as_ref(),
         cancel,
         folders: Mutex::new(Vec::new()),
+        reserved: Mutex::new(Vec::new()),
         errors: Mutex::new(Vec::new()),
     };
     rayon::scope(|scope| visit(scope, &shared, BString::default(), 0, Above::Top(options.rules.clone())));
@@ -151,7 +155,9 @@ pub fn scan(fs: &Fs, at: &Path, options: &ScanOptions, cancel: &Cancel) -> Resul
     }
     let mut folders = shared.folders.into_inner().unwrap_or_else(PoisonError::into_inner);
     folders.par_sort_unstable_by(|a, b| a.path.cmp(&b.path));
-    Ok(Scan { at: at.to_owned(), folders })
+    let mut reserved = shared.reserved.into_inner().unwrap_or_else(PoisonError::into_inner);
+    reserved.sort_unstable();
+    Ok(Scan { at: at.to_owned(), folders, reserved })
 }
 
 /// Where the rules of a folder come from.
@@ -207,12 +213,16 @@ fn read(
     };
     // A name whose kind the listing does not tell is asked about after its stat.
     let mut matcher = rules.as_ref().map(Rules::matcher);
+    let mut folder = Folder { path: path.clone(), entries: Vec::new() };
     names.retain(|n| {
-        !is_reserved(&n.name)
-            && match (&mut matcher, n.is_folder) {
-                (Some(matcher), Some(is_folder)) => !matcher.is_ignored(&n.name, is_folder),
-                _ => true,
-            }
+        if is_reserved(&n.name) {
+            shared.reserved.lock().unwrap_or_else(PoisonError::into_inner).push(folder.path_of(&n.name));
+            return false;
+        }
+        match (&mut matcher, n.is_folder) {
+            (Some(matcher), Some(is_folder)) => !matcher.is_ignored(&n.name, is_folder),
+            _ => true,
+        }
     });
     names.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     let stat = |listed: Listed| -> Option<Result<Entry, Error>> {
@@ -229,12 +239,11 @@ fn read(
             Err(err) => Some(Err(Error::io("read", &absolute.join(OsStr::from_bytes(&listed.name)))(err))),
         }
     };
-    let entries = if names.len() < WIDE {
+    folder.entries = if names.len() < WIDE {
         names.into_iter().filter_map(stat).collect::<Result<Vec<_>, _>>()?
     } else {
         names.into_par_iter().with_min_len(WIDE / 8).filter_map(stat).collect::<Result<Vec<_>, _>>()?
     };
-    let mut folder = Folder { path: path.clone(), entries };
     if let Some(keep) = shared.keep {
         let entries = std::mem::take(&mut folder.entries);
         folder.entries = entries
