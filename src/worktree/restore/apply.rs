@@ -284,9 +284,7 @@ impl Target<'_> {
 
     fn make_link(&self, dir: &Dir, name: &[u8], node: &Node) -> Result<(), Stop> {
         match &node.target {
-            Some(target) if node.entry.kind == EntryKind::Link => {
-                dir.symlink(target, name).map_err(self.failed())
-            }
+            Some(target) if node.entry.kind == EntryKind::Link => dir.symlink(target, name).map_err(self.failed()),
             _ => Ok(()),
         }
     }
@@ -342,8 +340,8 @@ impl Target<'_> {
         let (aside, ()) = fresh_name(|name| self.dir.make_dir(name)).map_err(self.failed())?;
         let inside = self.dir.folder(&aside).map_err(self.failed())?;
         let moved = self.dir.rename(&self.name, &inside, b"old").map_err(self.failed());
-        let done = moved
-            .and_then(|()| self.dir.rename_no_replace(beside, &self.dir, &self.name).map_err(self.failed()));
+        let done =
+            moved.and_then(|()| self.dir.rename_no_replace(beside, &self.dir, &self.name).map_err(self.failed()));
         if done.is_ok() {
             return self.dir.remove(&aside).map_err(self.failed());
         }

@@ -185,12 +185,7 @@ fn folds_case(fs: &Fs, root: &Path) -> bool {
 }
 
 /// Compares what is at a destination with what is wanted there.
-fn look(
-    worktree: &Worktree<'_>,
-    root: Option<&Dir>,
-    source: &dyn Source,
-    item: &mut PlanItem,
-) -> Result<(), Error> {
+fn look(worktree: &Worktree<'_>, root: Option<&Dir>, source: &dyn Source, item: &mut PlanItem) -> Result<(), Error> {
     let to = item.wanted.to.clone();
     let (parent, name) = (to.parent().unwrap_or_default(), to.file_name().map(BString::from).unwrap_or_default());
     let read = |err| Error::io("read", &item.path)(err);
@@ -323,16 +318,15 @@ fn compare(worktree: &Worktree<'_>, scan: &Scan, there: &Folder, wanted: &mut Wa
         let path = || scan.path(&there.path_of(&entry.name));
         let right = match (node.entry.kind, entry.stat.kind) {
             (EntryKind::Tree, FileKind::Folder) => true,
-            (EntryKind::Link, FileKind::Link) => {
-                node.target.as_ref().is_some_and(|t| read_link(worktree.fs, &path()).is_ok_and(|(there, _)| there == *t))
-            }
+            (EntryKind::Link, FileKind::Link) => node
+                .target
+                .as_ref()
+                .is_some_and(|t| read_link(worktree.fs, &path()).is_ok_and(|(there, _)| there == *t)),
             (EntryKind::File, FileKind::File { exec: false }) | (EntryKind::Exec, FileKind::File { exec: true }) => {
                 entry.stat.size == node.entry.size && {
                     let id = match view.get(&entry.name, &entry.stat) {
                         Some(id) => id,
-                        None => {
-                            read_file(worktree, view.key(&entry.name), &path(), None, LastLink::Refuse, 2)?.id
-                        }
+                        None => read_file(worktree, view.key(&entry.name), &path(), None, LastLink::Refuse, 2)?.id,
                     };
                     id == node.entry.id
                 }

@@ -190,7 +190,8 @@ impl Expander<'_> {
         // Folders between the root and the link: how often it may go up.
         let folders = self.rules.to.components().count() + below.iter().filter(|&&b| b == b'/').count();
         if !self.rules.unsafe_links && !stays_inside(&bytes, folders) {
-            let rule = format!("the link leads out of the folder that is restored to: `{}`", crate::path::shown(&bytes));
+            let rule =
+                format!("the link leads out of the folder that is restored to: `{}`", crate::path::shown(&bytes));
             return Err(self.rules.broken(below, rule));
         }
         Ok(Some(bytes.into()))
