@@ -1,9 +1,11 @@
 //! What one command of prov knows and looks at only once: the stat cache and the list of the project's files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use crate::code::git;
 use crate::fs::Stat;
+use crate::object::run::Git;
 use crate::path::{Place, RelPath};
 use crate::progress::{Cancel, Progress, Silent};
 use crate::repo::Repo;
@@ -21,6 +23,7 @@ pub struct Session<'a> {
     progress: &'a dyn Progress,
     cancel: Cancel,
     files: OnceLock<Vec<(RelPath, Stat)>>,
+    git: OnceLock<(Option<PathBuf>, Option<Git>)>,
 }
 
 impl<'a> Session<'a> {
@@ -32,7 +35,7 @@ impl<'a> Session<'a> {
     /// A session that tells how far long work is.
     pub fn with_progress(repo: &'a Repo, cwd: PathBuf, progress: &'a dyn Progress) -> Self {
         let cache = StatCache::open(&repo.stat_cache());
-        Self { repo, cwd, cache, progress, cancel: Cancel::new(), files: OnceLock::new() }
+        Self { repo, cwd, cache, progress, cancel: Cancel::new(), files: OnceLock::new(), git: OnceLock::new() }
     }
 
     /// What work on files needs.
@@ -69,10 +72,36 @@ impl<'a> Session<'a> {
     /// # Errors
     /// When a folder can't be read.
     pub fn list_files(&self) -> Result<Vec<(RelPath, Stat)>, worktree::Error> {
-        let rules = Rules::open(self.repo.fs(), self.repo.root(), None)?;
+        let rules = Rules::open(self.repo.fs(), self.repo.root(), self.git_excludes())?;
         let options = ScanOptions { rules: Some(rules), ..ScanOptions::default() };
         let scan = worktree::scan(self.repo.fs(), self.repo.root(), &options, &self.cancel)?;
         Ok(scan.paths())
+    }
+
+    /// Whether the project's ignore rules leave a path out.
+    pub fn is_ignored(&self, path: &RelPath) -> bool {
+        let (fs, root) = (self.repo.fs(), self.repo.root());
+        Rules::open(fs, root, self.git_excludes()).and_then(|rules| rules.ignores(fs, root, path, false)).unwrap_or(false)
+    }
+
+    fn git(&self) -> &(Option<PathBuf>, Option<Git>) {
+        self.git.get_or_init(|| match git::discover(self.repo.root()) {
+            git::Discovery::Found(repository) => {
+                let head = repository.head().ok().map(|head| Git { commit: head.commit, branch: head.branch, dirty: None });
+                (Some(repository.git_dir().join("info").join("exclude")), head)
+            }
+            git::Discovery::Nothing | git::Discovery::Unreadable(_) => (None, None),
+        })
+    }
+
+    /// Git's own list of what to leave out, in the repository around the project.
+    pub fn git_excludes(&self) -> Option<&Path> {
+        self.git().0.as_deref()
+    }
+
+    /// What is checked out in the repository around the project; whether anything differs from it is not looked at.
+    pub fn git_head(&self) -> Option<Git> {
+        self.git().1.clone()
     }
 
     /// Remembers what was hashed. Failing to costs time later, nothing else.
