@@ -15,7 +15,7 @@
 //! | `null` `Null` `NULL` `~` and nothing at all in YAML, `null` in JSON | null; a key with null is not the same as no key |
 //! | text, whatever its quotes or block style | its characters; no Unicode normalising, nothing trimmed |
 //! | dates and times in YAML | text as written |
-//! | dates and times in TOML | text in RFC 3339 form (`T` between date and time, `Z` for UTC, no zeros at the end of a fraction) |
+//! | dates and times in TOML | text in RFC 3339 form (`T` between date and time, `Z` kept, seconds always there, no zeros at the end of a fraction) |
 //! | `1_000`, `12:30`, `0b11`, `1,5` in YAML | text |
 //! | text as a key | itself |
 //! | integer or boolean as a key (YAML) | its decimal digits; `true`, `false`. So `1:` and `"1":` are the same key, and both in one map are refused |

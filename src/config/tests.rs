@@ -138,6 +138,8 @@ fn dates_are_text() {
         ("2026-01-01 10:00:00z", "2026-01-01T10:00:00Z"),
         ("2026-01-01T10:00:00.500+01:00", "2026-01-01T10:00:00.5+01:00"),
         ("07:32:00", "07:32:00"),
+        ("07:32", "07:32:00"),
+        ("2026-01-01t10:00:00.000-00:00", "2026-01-01T10:00:00+00:00"),
     ] {
         assert_eq!(toml(&format!("a = {written}")).unwrap().get("a"), Some(&Value::Text(normal.into())));
     }
@@ -334,4 +336,14 @@ proptest::proptest! {
         let text = format!("{{\"n\": {n}, \"s\": \"{s}\", \"l\": [true, null, 1.5]}}");
         proptest::prop_assert_eq!(yaml(&text).unwrap(), json(&text).unwrap());
     }
+}
+
+#[test]
+fn the_design_page_has_the_same_table() {
+    let rows = |text: &str, prefix: &str| -> Vec<String> {
+        text.lines().filter_map(|l| l.strip_prefix(prefix)).filter(|l| l.starts_with('|')).map(str::to_owned).collect()
+    };
+    let here = rows(include_str!("mod.rs"), "//! ");
+    assert!(here.len() > 20);
+    assert_eq!(rows(include_str!("../../docs/design/0002-config-canonical-form.md"), ""), here);
 }

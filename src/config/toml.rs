@@ -1,5 +1,7 @@
 //! TOML, with the place of every key.
 
+use std::fmt::Write;
+
 use ::toml::de::{DeTable, DeValue};
 
 use super::MAX_DEPTH;
@@ -51,10 +53,38 @@ pub(super) fn value(text: &str, item: &::toml::Spanned<DeValue<'_>>, depth: usiz
             }
             scalar::float(&digits).map(Value::Float).map_err(refuse)
         }
-        DeValue::Datetime(at) => Ok(Value::Text(at.to_string())),
+        DeValue::Datetime(at) => Ok(Value::Text(datetime(at))),
         DeValue::Array(items) => {
             Ok(Value::List(items.iter().map(|item| value(text, item, depth + 1)).collect::<Result<_, _>>()?))
         }
         DeValue::Table(table) => map(text, table, depth),
     }
+}
+
+/// RFC 3339, seconds always, a fraction without zeros at its end. Written here, so that the form is ours to keep.
+fn datetime(at: &::toml::value::Datetime) -> String {
+    let mut out = String::new();
+    if let Some(date) = at.date {
+        let _ = write!(out, "{:04}-{:02}-{:02}", date.year, date.month, date.day);
+    }
+    if let Some(time) = at.time {
+        if at.date.is_some() {
+            out.push('T');
+        }
+        let _ = write!(out, "{:02}:{:02}:{:02}", time.hour, time.minute, time.second.unwrap_or(0));
+        let fraction = format!("{:09}", time.nanosecond.unwrap_or(0));
+        let fraction = fraction.trim_end_matches('0');
+        if !fraction.is_empty() {
+            let _ = write!(out, ".{fraction}");
+        }
+    }
+    match at.offset {
+        None => {}
+        Some(::toml::value::Offset::Z) => out.push('Z'),
+        Some(::toml::value::Offset::Custom { minutes }) => {
+            let sign = if minutes < 0 { '-' } else { '+' };
+            let _ = write!(out, "{sign}{:02}:{:02}", minutes.unsigned_abs() / 60, minutes.unsigned_abs() % 60);
+        }
+    }
+    out
 }
