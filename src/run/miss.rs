@@ -19,10 +19,11 @@ use super::publish::{self, Publication};
 use super::request::{CacheMode, Request};
 use super::session::Session;
 use super::{Error, clear, live};
-use crate::code;
+use super::code_part::{self, CodePart};
+use crate::code::{Narrowing, git};
 use crate::hash::Id;
 use crate::object::recipe::Recipe;
-use crate::object::run::{Cache, Log, Output, Phase, Reason, Run, RunError, Status};
+use crate::object::run::{Cache, Git, Log, Output, Phase, Reason, Run, RunError, Status};
 use crate::object::{Kind, Record, Sink, Source, id_of};
 use crate::path::{Place, show, shown};
 use crate::recipe::{self, Built, Role};
@@ -112,7 +113,7 @@ pub(super) fn execute(
     };
     // The state of Git is asked for while the command runs: looking at every tracked file takes its time.
     let root = repo.root().to_owned();
-    let git = std::thread::Builder::new().name("git".to_owned()).spawn(move || code::git_state(&root)).ok();
+    let git = std::thread::Builder::new().name("git".to_owned()).spawn(move || git_state(&root)).ok();
 
     let mut warnings = Vec::new();
     run.started_at = repo.now();
@@ -173,7 +174,7 @@ pub(super) fn execute(
     }
     run.inputs = perform::record_inputs(repo, &snapshot, &prepared, &stored)?;
     run.children = children(&running);
-    seal(session, &snapshot, request, &prepared, &output_fence, &mut run);
+    seal(session, &snapshot, request, &prepared, environment, &output_fence, &mut run);
     if run.status == Status::Success && !run.sealed {
         warnings.push(format!("this run will never be a hit: {}", run.unsealed.join("; ")));
     }
@@ -425,17 +426,25 @@ fn keep_logs(repo: &crate::repo::Repo, outcome: &execute::Outcome, intake: &Inta
 }
 
 /// Looks whether inputs, code and outputs held still.
-fn seal(session: &Session<'_>, snapshot: &Snapshot, request: &Request, prepared: &Prepared, outputs: &Fence, run: &mut Run) {
+fn seal(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    request: &Request,
+    prepared: &Prepared,
+    environment: &prepare::Environment,
+    outputs: &Fence,
+    run: &mut Run,
+) {
     let worktree = session.worktree();
     let root = session.repo.root();
     let name = |path: &std::path::Path| show(path.strip_prefix(root).unwrap_or(path));
     for (what, fence) in [("input", &prepared.fence), ("output", outputs)] {
         for change in fence.check(&worktree) {
-            run.unsealed.push(format!("{what} {} {} while it ran", name(&change.path), change.kind.word()));
+            run.unsealed.push(format!("{what} {} {} while it ran", name(&change.path), change_word(change.kind)));
         }
     }
-    match prepare::select_code_again(session, snapshot, request, prepared) {
-        Ok(after) if after.root == prepared.code.root => {}
+    match select_again(session, snapshot, request, prepared, environment) {
+        Ok(after) if after.tree.root == prepared.code.tree.root => {}
         Ok(after) => {
             let changed = prepared.code.differences(&after);
             run.unsealed.push(format!("code {} changed while it ran", changed.iter().take(3).map(|path| shown(path.as_bytes())).collect::<Vec<_>>().join(", ")));
@@ -444,6 +453,39 @@ fn seal(session: &Session<'_>, snapshot: &Snapshot, request: &Request, prepared:
     }
     run.unsealed.truncate(20);
     run.sealed = run.unsealed.is_empty();
+}
+
+fn change_word(kind: worktree::ChangeKind) -> &'static str {
+    match kind {
+        worktree::ChangeKind::Changed => "changed",
+        worktree::ChangeKind::Removed => "was removed",
+        worktree::ChangeKind::Added => "appeared",
+    }
+}
+
+/// Selects the code once more. What another run made meanwhile and recorded as its output is no code: if something differs, the newest
+/// state of the store is asked.
+fn select_again(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    request: &Request,
+    prepared: &Prepared,
+    environment: &prepare::Environment,
+) -> Result<CodePart, Error> {
+    let files = if prepared.needs_files { session.list_files()? } else { Vec::new() };
+    let after = code_part::select(session, snapshot, request, &prepared.declared, environment, &files)?;
+    if after.tree.root == prepared.code.tree.root {
+        return Ok(after);
+    }
+    let newest = session.repo.store().snapshot()?;
+    code_part::select(session, &newest, request, &prepared.declared, environment, &files)
+}
+
+/// What is checked out around `root`, and whether anything tracked differs from it.
+fn git_state(root: &std::path::Path) -> Option<Git> {
+    let git::Discovery::Found(repository) = git::discover(root) else { return None };
+    let head = repository.head().ok()?;
+    Some(Git { commit: head.commit, branch: head.branch, dirty: repository.is_dirty().ok() })
 }
 
 /// Puts the record into the store in one transaction; if that can't be done now, leaves it in the live folder.
@@ -473,7 +515,11 @@ fn record(
             Ok(Publication::Done)
         }
         Err(err) => {
-            publish::wait(run, bytes, prepared, &running)?;
+            let mut objects = vec![(Kind::RECIPE, prepared.built.bytes.clone().into())];
+            objects.extend(prepared.built.config.iter().map(|(_, bytes)| (Kind::CONFIG, bytes.clone().into())));
+            objects.extend(prepared.code.tree.objects.iter().map(|(_, bytes)| (Kind::TREE, bytes.clone().into())));
+            let code = prepared.code.tree.files.iter().map(|(path, id, _)| (path.as_bytes().to_owned(), *id)).collect();
+            publish::wait(&publish::Pending { run: bytes.to_vec().into(), objects, code }, &running)?;
             Ok(Publication::Waiting(err))
         }
     }
@@ -489,7 +535,7 @@ fn note_child_run(repo: &crate::repo::Repo, parent: &str, run: &str, object: Id)
 }
 
 /// The line that would have kept this miss from happening, when only a wide code part caused it.
-fn narrow_hint(prepared: &Prepared, request: &Request, reasons: &[Reason], nearest: Option<&Nearest>) -> Option<String> {
+fn narrow_hint(prepared: &Prepared, request: &Request, reasons: &[Reason], nearest: Option<&Nearest>) -> Option<Narrowing> {
     nearest?;
     prepared.code.narrow(&prepared.step, request, reasons)
 }

@@ -6,6 +6,7 @@
 //! what was printed, and finished runs that still wait to be published. [`settle`] sees to what dead processes left there.
 
 mod clear;
+mod code_part;
 mod commit;
 mod error;
 pub mod execute;
@@ -32,6 +33,7 @@ pub mod spool;
 
 use crate::repo::Repo;
 
+pub use code_part::CodePart;
 pub use clear::{Displaced, clear, keep_safe};
 pub use commit::{CommitOptions, Committed, Item, ItemAction, Staging, add, commit};
 pub use error::{Error, chain};

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use bstr::BString;
-
 use super::execute;
 use super::interrupts::Interrupts;
 use super::lookup::{self, Answer, Hit};
@@ -68,7 +66,7 @@ pub struct Performed {
     /// The log of a hit, by stream: its last bytes.
     pub replay: BTreeMap<String, Vec<u8>>,
     /// The lines that would narrow the code part, if only that caused the miss.
-    pub narrow: Option<String>,
+    pub narrow: Option<crate::code::Narrowing>,
 }
 
 /// What `plan` says.
@@ -193,7 +191,7 @@ pub(super) fn draft(repo: &Repo, request: &Request, prepared: &Prepared, now: cr
         author: repo.world().author.clone(),
         git: None,
         program: prepared.program.as_ref().map(|path| crate::path::bytes(path)),
-        code_left_out: prepared.code.left_out.iter().map(|(path, _)| BString::from(path.as_bytes().to_owned())).collect(),
+        code_left_out: prepared.code.left_out.iter().map(|(path, _)| path.as_bytes().to_owned()).collect(),
         description: request.message.clone(),
         tags: request.tags.clone(),
         facets: BTreeMap::new(),
@@ -252,7 +250,7 @@ fn take(session: &Session<'_>, snapshot: &Snapshot, request: &Request, prepared:
     run.sealed = true;
     run.exit_code = hit.run.exit_code;
     run.cache = Cache::Hit { source: hit.run.run.clone(), object: hit.object, source_duration_us: hit.run.duration_us() };
-    run.git = crate::code::git_head(repo.root());
+    run.git = session.git_head();
     run.finished_at = repo.now();
     let replay = hydrate::replay(snapshot, &hit.run);
     let (object, publication) = if request.cache_mode() == CacheMode::Readonly {

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use bstr::{BStr, BString, ByteSlice};
 
 use super::Error;
+use super::code_part::{self, CodePart};
 use super::request::{CodeMode, Request};
 use super::session::Session;
-use crate::code::{self, Selection};
 use crate::codec::Value;
 use crate::config;
 use crate::hash::Id;
@@ -18,7 +18,6 @@ use crate::object::recipe::{Code, Content, Epochs};
 use crate::object::run::{LinkedBy, Producer};
 use crate::path::{Place, RelPath};
 use crate::recipe::{self, Declared, Role};
-use crate::refs::key;
 use crate::store::Snapshot;
 use crate::worktree::{self, CaptureOptions, Captured, Fence};
 
@@ -54,7 +53,9 @@ pub struct Prepared {
     /// The config, an empty map when there is none.
     pub config: Value,
     /// The selected code.
-    pub code: Selection,
+    pub code: CodePart,
+    /// Whether the list of the project's files was needed for it.
+    pub needs_files: bool,
     /// The program of the command, when it is no project file.
     pub program: Option<PathBuf>,
     /// The recipe.
@@ -165,19 +166,11 @@ pub fn prepare(session: &Session<'_>, snapshot: &Snapshot, request: &Request, en
     }
 
     let normalised = recipe::normalise(&request.argv, &declared)?;
-    let program = code::program(repo.root(), &cwd, &request.argv, environment.get(std::ffi::OsStr::new("PATH")).map(OsString::as_os_str));
-    let code = select_code(session, snapshot, request, &step, &declared, &program)?;
-    let mut part = Code { tree: code.root, program: None };
-    let mut outside = None;
-    match program {
-        code::Program::Project(path) => {
-            let captured = worktree::capture(&worktree, &Place::Inside(path.clone()), &CaptureOptions::default(), None)?;
-            part.program = Some((path.as_bytes().to_owned(), captured.content.id()));
-            fence.join(captured.fence);
-        }
-        code::Program::Elsewhere(path) => outside = Some(path),
-        code::Program::NotFound => {}
-    }
+    let needs_files = !matches!(request.code, Some(CodeMode::None | CodeMode::Command));
+    let files = if needs_files { session.files()? } else { &[] };
+    let code = code_part::select(session, snapshot, request, &declared, environment, files)?;
+    let (program, outside) = code_part::program(session, &code)?;
+    let part = Code { tree: code.tree.root, program };
 
     let built = recipe::Parts {
         step: step.clone(),
@@ -196,7 +189,7 @@ pub fn prepare(session: &Session<'_>, snapshot: &Snapshot, request: &Request, en
         epochs: Epochs { project: repo.settings().project_epoch(), scenario: 0, step: request.epoch },
     }
     .build()?;
-    Ok(Prepared { step, scenario, cwd, declared, inputs, stdin, config, code, program: outside, built, fence })
+    Ok(Prepared { step, scenario, cwd, declared, inputs, stdin, config, code, needs_files, program: outside, built, fence })
 }
 
 /// An input is a path that exists, or a revision that names an artifact.
@@ -240,30 +233,10 @@ fn check_output(repo: &crate::repo::Repo, key: &str, place: &Place) -> Result<()
     let refuse = |what: &str| Err(Error::Usage { what: format!("output `{key}` {what}") });
     match place {
         Place::Inside(path) if path.is_root() => refuse("is the project itself"),
-        Place::Inside(path) if path.components().any(worktree::is_reserved_name) => refuse("lies inside `.prov` or `.git`"),
+        Place::Inside(path) if path.components().any(|name| worktree::is_reserved(name)) => refuse("lies inside `.prov` or `.git`"),
         Place::Outside(path) if repo.root().starts_with(path) => refuse("is a folder that holds the project"),
         _ => Ok(()),
     }
-}
-
-/// Selects the files that count as code.
-///
-/// # Errors
-/// When the project can't be listed, a file can't be read, or a named file does not exist.
-pub fn select_code(
-    session: &Session<'_>,
-    snapshot: &Snapshot,
-    request: &Request,
-    step: &str,
-    declared: &Declared,
-    program: &code::Program,
-) -> Result<Selection, Error> {
-    let _ = (session, snapshot, request, step, declared, program, CodeMode::Project, key::outpaths_of(""));
-    unimplemented_selection()
-}
-
-fn unimplemented_selection() -> Result<Selection, Error> {
-    Err(Error::Usage { what: String::new() })
 }
 
 /// Puts what a request was given into `sink`, so that its record can be had back: inputs of the project, config, code.
@@ -288,5 +261,6 @@ pub fn store_inputs(session: &Session<'_>, prepared: &Prepared, request: &Reques
     {
         worktree::capture(&worktree, place, &CaptureOptions::default(), Some(sink))?;
     }
+    code_part::store(session, &prepared.code, sink)?;
     Ok(stored)
 }

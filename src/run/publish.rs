@@ -9,7 +9,7 @@ use crate::hash::Id;
 use crate::object::run::Run;
 use crate::object::{Kind, Record, Sink, id_of};
 use crate::repo::Repo;
-use crate::store::{self, Collected, Draft, OpId, Snapshot};
+use crate::store::{Collected, Draft, OpId, Snapshot};
 
 /// Whether a run is history.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub struct Pending {
     pub run: bstr::BString,
     /// Small objects beside it: kind and bytes.
     pub objects: Vec<(Kind, bstr::BString)>,
+    /// The code's files: path and id.
+    pub code: Vec<(bstr::BString, Id)>,
 }
 
 fn encoded(run: &Run) -> Result<(Id, Vec<u8>), Error> {
@@ -45,18 +47,36 @@ pub fn unrecorded(run: &Run) -> Result<(Id, Publication), Error> {
     Ok((encoded(run)?.0, Publication::Unrecorded))
 }
 
-/// Publishes a record that needs nothing but itself: a hit.
+/// Publishes a record that needs nothing but itself: a hit. If that can't be done now it is left in the live folder.
 ///
 /// # Errors
-/// When the record is above the limits. A store that can't be written is a [`Publication::Waiting`].
-pub fn light(repo: &Repo, _snapshot: &Snapshot, run: &Run) -> Result<(Id, Publication), Error> {
+/// When the record is above the limits, or can be left nowhere.
+pub fn light(repo: &Repo, snapshot: &Snapshot, run: &Run) -> Result<(Id, Publication), Error> {
     let op = repo.new_op();
-    let pending = Pending { run: encoded(run)?.1.into(), objects: Vec::new() };
-    match pending_now(repo, op, run, &pending) {
-        Ok(object) => Ok((object, Publication::Done)),
+    let (object, bytes) = encoded(run)?;
+    let published = (|| {
+        let intake = repo.store().intake(snapshot);
+        intake.put(&Kind::RUN, &object, &bytes)?;
+        with(repo, op, "run", run, object, &Arc::new(intake.finish()?))
+    })();
+    match published {
+        Ok(()) => Ok((object, Publication::Done)),
         Err(err) => {
-            let object = encoded(run)?.0;
-            keep(repo, run, op, &pending)?;
+            let running = super::live_folder(repo).begin(super::live::Intent {
+                run: run.run.clone(),
+                project: run.project.clone(),
+                scenario: run.scenario.clone(),
+                step: run.step.clone(),
+                recipe: run.recipe,
+                parent: run.parent.clone(),
+                started_at: run.started_at,
+                argv: run.argv.clone(),
+                cwd: run.cwd.clone(),
+                outputs: Vec::new(),
+                op: op.to_bytes(),
+                owner: crate::host::Process::current(),
+            })?;
+            wait(&Pending { run: bytes.into(), objects: Vec::new(), code: Vec::new() }, &running)?;
             Ok((object, Publication::Waiting(err)))
         }
     }
@@ -66,40 +86,19 @@ pub fn light(repo: &Repo, _snapshot: &Snapshot, run: &Run) -> Result<(Id, Public
 ///
 /// # Errors
 /// When that can't be written either: then the run is lost, and said to be.
-pub fn keep(repo: &Repo, run: &Run, op: OpId, pending: &Pending) -> Result<(), Error> {
+pub fn wait(pending: &Pending, running: &super::live::Running) -> Result<(), Error> {
     let payload = crate::codec::encode(pending).map_err(|source| Error::Ref { source })?;
-    super::live::keep(repo.fs(), &repo.layout().live(), &run.run, op.0, &payload).map_err(Error::from)
+    Ok(running.finished(&payload)?)
 }
 
-/// Publishes a pending run. The same operation id twice changes nothing, so any number of processes may try.
-///
-/// # Errors
-/// Whatever the store reports; the run still waits then.
-pub fn pending_now(repo: &Repo, op: OpId, run: &Run, pending: &Pending) -> Result<Id, Error> {
-    let object = id_of(&Kind::RUN, &pending.run);
-    repo.store().publish(op, "run", &mut |snapshot| -> Result<Option<Draft>, Error> {
-        let intake = repo.store().intake(snapshot);
-        intake.put(&Kind::RUN, &object, &pending.run)?;
-        for (kind, bytes) in &pending.objects {
-            intake.put(kind, &id_of(kind, bytes), bytes)?;
-        }
-        Ok(Some(Draft::new(intake.finish()?, record::edits(snapshot, run, object)?)))
-    })?;
-    Ok(object)
-}
-
-/// Publishes a run together with what was collected for it.
+/// Publishes a run together with what was collected for it. The same operation id twice changes nothing, so any number of
+/// processes may try.
 ///
 /// # Errors
 /// Whatever the store reports.
 pub fn with(repo: &Repo, op: OpId, command: &str, run: &Run, object: Id, collected: &Arc<Collected>) -> Result<(), Error> {
     repo.store().publish(op, command, &mut |snapshot| -> Result<Option<Draft>, Error> {
-        Ok(Some(Draft::shared(Arc::clone(collected), record::edits(snapshot, run, object)?)))
+        Ok(Some(Draft::new(Arc::clone(collected), record::edits(snapshot, run, object)?)))
     })?;
     Ok(())
-}
-
-/// Publishing failed in a way that a later try may mend.
-pub fn may_be_mended(err: &store::Error) -> bool {
-    !matches!(err, store::Error::Encode(_) | store::Error::Draft { .. })
 }

@@ -9,6 +9,7 @@ use super::observer::Stream;
 use super::publish::Pending;
 use super::{Error, record};
 use crate::hash::Id;
+use crate::host::Liveness;
 use crate::object::recipe::Content;
 use crate::object::run::{Cache, Log, Run, RunError, RunKind, Status};
 use crate::object::{Kind, Record, Sink, id_of};
@@ -57,7 +58,7 @@ pub fn settle(repo: &Repo) -> Result<Vec<Settled>, Error> {
     for entry in live.list()? {
         let run = entry.run.clone();
         let done = match &entry.state {
-            State::Running | State::Unknown { .. } | State::Finished { may_be_publishing: true, .. } => continue,
+            State::Running | State::Unknown { .. } | State::Finished { owner: Liveness::Alive, .. } => continue,
             State::Dead => abort(repo, &live, &entry).map(|()| Settled::Aborted { run: run.clone() }),
             State::Finished { payload, .. } => finish(repo, &live, &entry, payload).map(|()| Settled::Published { run: run.clone() }),
             State::Damaged { what } => {
@@ -180,6 +181,10 @@ fn finish(repo: &Repo, live: &Live, entry: &Entry, payload: &[u8]) -> Result<(),
             output.stored = output.stored && have(&output.path, &output.content);
         }
     }
+    for (path, id) in &pending.code {
+        // Code that changed since is lost; the tree still names it.
+        have(path, &Content::Blob(*id));
+    }
     let logs = std::mem::take(&mut run.logs);
     for (stream, log) in logs {
         let Some(which) = Stream::ALL.into_iter().find(|s| s.name() == stream) else { continue };
@@ -188,7 +193,6 @@ fn finish(repo: &Repo, live: &Live, entry: &Entry, payload: &[u8]) -> Result<(),
             run.logs.insert(stream, log);
         }
     }
-    // The code is taken again only if it is still the same; the recipe names it either way.
     publish(repo, intake, op, run)?;
     live.end(&entry.run)?;
     Ok(())
