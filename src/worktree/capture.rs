@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
@@ -69,7 +69,7 @@ pub fn capture(
     let stat = worktree.fs.stat(&path).map_err(Error::io("read", &path))?;
     let stat = stat.ok_or_else(|| Error::Absent { path: path.clone() })?;
     if stat.is_folder() {
-        return capture_folder(worktree, place, path, options, sink);
+        return capture_folder(worktree, place, &path, options, sink);
     }
     let hashed = hash_file(worktree, Key::of(place), &path, sink)?;
     let unsettled = (!hashed.is_settled).then_some(hashed.id);
@@ -101,11 +101,11 @@ struct Todo {
 fn capture_folder(
     worktree: &Worktree<'_>,
     place: &Place,
-    path: PathBuf,
+    path: &Path,
     options: &CaptureOptions,
     sink: Option<&dyn Sink>,
 ) -> Result<Captured, Error> {
-    let mut scan = scan(worktree.fs, &path, &options.scan, worktree.cancel)?;
+    let mut scan = scan(worktree.fs, path, &options.scan, worktree.cancel)?;
     if options.without_empty_folders {
         drop_empty_folders(&mut scan);
     }
@@ -230,13 +230,12 @@ fn hash_all(
         let folder = &scan.folders[item.folder];
         let name = &folder.entries[item.entry].name;
         let path = scan.path(&folder.path_of(name));
-        let done = match item.stat.kind {
-            FileKind::Link => hash_link(worktree, &path, sink),
-            _ => {
-                let key = views[item.folder].key(name);
-                read_file(worktree, key, &path, sink, LastLink::Refuse, threads)
-                    .map(|h| (Known { id: Some(h.id), unsettled: !h.is_settled, target_len: 0 }, h.stat))
-            }
+        let done = if item.stat.kind == FileKind::Link {
+            hash_link(worktree, &path, sink)
+        } else {
+            let key = views[item.folder].key(name);
+            read_file(worktree, key, &path, sink, LastLink::Refuse, threads)
+                .map(|h| (Known { id: Some(h.id), unsettled: !h.is_settled, target_len: 0 }, h.stat))
         };
         worktree.progress.add(item.stat.size);
         done.map_err(|err| errors.lock().unwrap_or_else(PoisonError::into_inner).push(err)).ok()

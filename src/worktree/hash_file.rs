@@ -233,29 +233,30 @@ mod tests {
         }
     }
 
+    /// A sink that edits the file whenever it is handed bytes.
+    struct Meddler<'a>(&'a Path, std::sync::atomic::AtomicUsize);
+    impl Sink for Meddler<'_> {
+        fn has(&self, _: &Id) -> Result<bool, crate::object::AccessError> {
+            Ok(false)
+        }
+        fn put(&self, _: &Kind, _: &Id, bytes: &[u8]) -> Result<(), crate::object::AccessError> {
+            let left = self.1.load(std::sync::atomic::Ordering::SeqCst);
+            if left > 0 {
+                self.1.store(left - 1, std::sync::atomic::Ordering::SeqCst);
+                let mut out = crate::fs::Fs::real().create(self.0, 0o666)?;
+                out.write_all(&vec![7; bytes.len() + 1])?;
+            }
+            Ok(())
+        }
+        fn put_blob(&self, _: &Id, _: u64, _: &mut dyn io::Read) -> Result<(), crate::object::AccessError> {
+            Ok(())
+        }
+    }
+
     #[test]
     fn a_file_that_changes_while_it_is_read_is_read_again_and_given_up_at_last() {
         let (tree, bench) = (Tree::new(), Bench::new());
         let path = tree.file("f", vec![1; 100]);
-        /// A sink that edits the file whenever it is handed bytes.
-        struct Meddler<'a>(&'a Path, std::sync::atomic::AtomicUsize);
-        impl Sink for Meddler<'_> {
-            fn has(&self, _: &Id) -> Result<bool, crate::object::AccessError> {
-                Ok(false)
-            }
-            fn put(&self, _: &Kind, _: &Id, bytes: &[u8]) -> Result<(), crate::object::AccessError> {
-                let left = self.1.load(std::sync::atomic::Ordering::SeqCst);
-                if left > 0 {
-                    self.1.store(left - 1, std::sync::atomic::Ordering::SeqCst);
-                    let mut out = crate::fs::Fs::real().create(self.0, 0o666)?;
-                    out.write_all(&vec![7; bytes.len() + 1])?;
-                }
-                Ok(())
-            }
-            fn put_blob(&self, _: &Id, _: u64, _: &mut dyn io::Read) -> Result<(), crate::object::AccessError> {
-                Ok(())
-            }
-        }
         let worktree = bench.at(tree.root());
         let hashed = hash_file(&worktree, key("f"), &path, Some(&Meddler(&path, 3.into()))).unwrap();
         assert_eq!(hashed.id, hash::blob(&[7; 103]));

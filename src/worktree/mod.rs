@@ -1,13 +1,13 @@
 //! The files that people and programs work on: listing them, telling cheaply whether they changed, taking them
 //! into a store and bringing them back.
 //!
-//! | file | what it does |
+//! | part | what it does |
 //! |---|---|
-//! | [`ignore`] | which paths are left out: `.provignore`, `.gitignore`, Git's own exclude file |
-//! | [`scan`] | lists a folder with everything below, in parallel, links not followed |
+//! | [`Rules`] | which paths are left out: `.provignore`, `.gitignore`, Git's own exclude file |
+//! | [`scan()`] | lists a folder with everything below, in parallel, links not followed |
 //! | [`stat_cache`] | remembers the id of a file whose state has not changed, and says when that may be believed |
-//! | [`hash_file`] | the id of one file, and the proof that it held still meanwhile |
-//! | [`capture`] | a file or folder as objects, with a [`Fence`] that notices later changes |
+//! | [`hash_file()`] | the id of one file, and the proof that it held still meanwhile |
+//! | [`capture()`] | a file or folder as objects, with a [`Fence`] that notices later changes |
 //! | [`restore`] | brings files and folders back: everything is checked before anything is written |
 //!
 //! Any store can stand behind it: objects go to an [`crate::object::Sink`] and come from an [`crate::object::Source`].

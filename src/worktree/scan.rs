@@ -24,7 +24,9 @@ const WIDE: usize = 4096;
 
 /// Chooses among files and links by path relative to the scanned folder and state.
 #[derive(Clone)]
-pub struct Keep(Arc<dyn Fn(&BStr, &Stat) -> bool + Send + Sync>);
+pub struct Keep(Arc<Choose>);
+
+type Choose = dyn Fn(&BStr, &Stat) -> bool + Send + Sync;
 
 impl Keep {
     /// Keeps that for which `choose` says so; it is not asked about folders.
@@ -80,7 +82,7 @@ impl Folder {
 
     /// Folders above it inside the scanned one, itself included unless it is that one.
     pub(super) fn depth(&self) -> usize {
-        if self.path.is_empty() { 0 } else { self.path.iter().filter(|&&b| b == b'/').count() + 1 }
+        self.path.split_str("/").filter(|name| !name.is_empty()).count()
     }
 }
 
@@ -143,7 +145,7 @@ pub fn scan(fs: &Fs, at: &Path, options: &ScanOptions, cancel: &Cancel) -> Resul
         reserved: Mutex::new(Vec::new()),
         errors: Mutex::new(Vec::new()),
     };
-    rayon::scope(|scope| visit(scope, &shared, BString::default(), 0, Above::Top(options.rules.clone())));
+    rayon::scope(|scope| visit(scope, &shared, &BString::default(), 0, Above::Top(options.rules.clone())));
     let mut errors = shared.errors.into_inner().unwrap_or_else(PoisonError::into_inner);
     // The same error at every try, however the threads ran.
     errors.sort_by(|a, b| a.path().cmp(&b.path()));
@@ -168,15 +170,15 @@ enum Above {
     Inside(Option<Rules>, BString),
 }
 
-fn visit<'s>(scope: &rayon::Scope<'s>, shared: &'s Shared<'_>, path: BString, depth: usize, above: Above) {
+fn visit<'s>(scope: &rayon::Scope<'s>, shared: &'s Shared<'_>, path: &BString, depth: usize, above: Above) {
     if shared.cancel.is_raised() {
         return;
     }
-    match read(shared, &path, depth, above) {
+    match read(shared, path, depth, above) {
         Ok(Some((folder, rules))) => {
             for entry in folder.entries.iter().filter(|e| e.stat.is_folder()) {
                 let (inner, name, rules) = (folder.path_of(&entry.name), entry.name.clone(), rules.clone());
-                scope.spawn(move |scope| visit(scope, shared, inner, depth + 1, Above::Inside(rules, name)));
+                scope.spawn(move |scope| visit(scope, shared, &inner, depth + 1, Above::Inside(rules, name)));
             }
             shared.folders.lock().unwrap_or_else(PoisonError::into_inner).push(folder);
         }

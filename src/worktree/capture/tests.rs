@@ -3,8 +3,9 @@ use std::os::unix::fs::FileExt;
 
 use rustix::fs::{AtFlags, CWD, Mode, Timespec, Timestamps};
 
+use super::super::ChangeKind::{self, Added, Changed, Removed};
 use super::super::testing::{Bench, Memory, Tree};
-use super::super::{ChangeKind, Keep, Rules};
+use super::super::{Keep, Rules};
 use super::*;
 use crate::fs::Fs;
 use crate::object::Source;
@@ -222,7 +223,6 @@ fn the_fence_names_what_changed_came_and_went() {
     tree.folder("d/kind");
     fs.remove_file(&tree.path("d/link")).unwrap();
     tree.link("d/link", "new");
-    use ChangeKind::{Added, Changed, Removed};
     let expected = [
         ("d/edited", Changed),
         ("d/gone", Removed),

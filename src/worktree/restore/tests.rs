@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::super::testing::{Bench, Memory, Tree};
 use super::super::{CaptureOptions, Captured, capture};
+use super::InTheWay::{File, Folder, Link};
 use super::*;
 use crate::fs::{Fs, NthEffect, Verdict};
 use crate::hash;
@@ -185,7 +186,6 @@ fn the_caller_decides_about_what_is_in_the_way() {
         want_tree(tree, "folder2"),
     ];
     let plan = planned(target.root(), &store, &wants).unwrap();
-    use InTheWay::{File, Folder, Link};
     let states: Vec<State> = plan.items().iter().map(|i| i.state.clone()).collect();
     assert_eq!(states, [File, Folder, Link, File, Folder].map(State::Different));
     let before = snapshot(target.root());
@@ -460,7 +460,7 @@ fn a_hostile_tree_writes_nothing_outside_and_nothing_at_all() {
     cases.push(("bad name in a piece".into(), split(vec![piece(vec![f(b"..")])], 1)));
     // Depth and number.
     let mut deep = raw_tree(&store, vec![f(b"x")]);
-    for _ in 0..super::super::MAX_DEPTH + 1 {
+    for _ in 0..=super::super::MAX_DEPTH {
         deep = raw_tree(&store, vec![entry("d", EntryKind::Tree, deep, 4)]);
     }
     cases.push(("too deep".into(), vec![want_tree(deep, "d")]));

@@ -94,6 +94,13 @@ pub(super) fn expand(source: &dyn Source, root: Id, rules: &Rules<'_>) -> Result
     Ok(Expanded { folders, size, missing })
 }
 
+/// Why an object of a listing could not be read.
+enum Stop {
+    Access(AccessError),
+    Missing(Id),
+    NoTree,
+}
+
 impl Expander<'_> {
     /// Counts names and depth below a tree, each object once. As deep as [`MAX_DEPTH`] calls at most.
     fn measure(&mut self, id: Id, path: &BString, depth: usize) -> Result<(u64, usize), Error> {
@@ -123,11 +130,6 @@ impl Expander<'_> {
     fn listing(&mut self, id: Id, path: &BString) -> Result<Option<Arc<Vec<Entry>>>, Error> {
         if let Some(known) = self.listings.get(&id) {
             return Ok(known.clone());
-        }
-        enum Stop {
-            Access(AccessError),
-            Missing(Id),
-            NoTree,
         }
         let source = self.source;
         let listed = tree::list(id, &mut |id| match source.read(id) {
@@ -188,7 +190,7 @@ impl Expander<'_> {
             return Err(self.rules.broken(below, "it is not a link target"));
         }
         // Folders between the root and the link: how often it may go up.
-        let folders = self.rules.to.components().count() + below.iter().filter(|&&b| b == b'/').count();
+        let folders = self.rules.to.components().count() + below.split_str("/").count() - 1;
         if !self.rules.unsafe_links && !stays_inside(&bytes, folders) {
             let rule =
                 format!("the link leads out of the folder that is restored to: `{}`", crate::path::shown(&bytes));

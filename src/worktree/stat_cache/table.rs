@@ -23,6 +23,8 @@ const MAGIC: &[u8; 8] = b"provstat";
 const VERSION: u32 = 1;
 const HEADER: usize = 64;
 const WIDTH: usize = 96;
+/// [`WIDTH`] as it stands in the header.
+const WIDTH_FIELD: u32 = 96;
 const PER_BLOCK: usize = 170;
 const SUM: usize = 16;
 
@@ -234,7 +236,7 @@ pub(super) fn write(fs: &Fs, path: &Path, count: usize, records: impl Iterator<I
         let mut header = [0; HEADER];
         header[..8].copy_from_slice(MAGIC);
         header[8..12].copy_from_slice(&VERSION.to_le_bytes());
-        header[12..16].copy_from_slice(&(WIDTH as u32).to_le_bytes());
+        header[12..16].copy_from_slice(&WIDTH_FIELD.to_le_bytes());
         header[16..24].copy_from_slice(&(count as u64).to_le_bytes());
         let digest = hash::derived(HEADER_CONTEXT, &header[..32]);
         header[32..].copy_from_slice(digest.digest());
