@@ -69,17 +69,37 @@ fn touching(snapshot: &Snapshot, prefix: &[u8]) -> Result<Vec<Found>, Error> {
 ///
 /// # Errors
 /// When the store can't be read.
-pub fn producer_of(snapshot: &Snapshot, project: &str, scenario: &str, path: &BStr, content: &Id) -> Result<Option<Producer>, Error> {
+pub fn producer_of(
+    snapshot: &Snapshot,
+    project: &str,
+    scenario: &str,
+    path: &BStr,
+    content: &Id,
+) -> Result<Option<Producer>, Error> {
     let found = makers(snapshot, content)?;
     let same_path = |f: &&Found| f.touch.project == project && f.touch.path == path;
-    let chosen = match found.iter().find(|f| same_path(f) && f.touch.scenario == scenario).or_else(|| found.iter().find(same_path)) {
+    let chosen = match found
+        .iter()
+        .find(|f| same_path(f) && f.touch.scenario == scenario)
+        .or_else(|| found.iter().find(same_path))
+    {
         Some(found) => Some((found, LinkedBy::Path)),
         None if *content == hash::blob(b"") => None,
-        None => found.iter().find(|f| f.touch.project == project && f.touch.scenario == scenario).map(|f| (f, LinkedBy::Content)),
+        None => found
+            .iter()
+            .find(|f| f.touch.project == project && f.touch.scenario == scenario)
+            .map(|f| (f, LinkedBy::Content)),
     };
     Ok(chosen.map(|(chosen, linked_by)| {
-        let mut candidates: Vec<String> = found.iter().filter(|f| f.run != chosen.run).map(|f| f.run.clone()).take(KEPT).collect();
+        let mut candidates: Vec<String> =
+            found.iter().filter(|f| f.run != chosen.run).map(|f| f.run.clone()).take(KEPT).collect();
         candidates.dedup();
-        Producer { run: chosen.run.clone(), object: Some(chosen.touch.object), key: chosen.key.clone(), linked_by, candidates }
+        Producer {
+            run: chosen.run.clone(),
+            object: Some(chosen.touch.object),
+            key: chosen.key.clone(),
+            linked_by,
+            candidates,
+        }
     }))
 }

@@ -41,13 +41,20 @@ pub fn tree(graph: &Graph) -> String {
             let Some(node) = nodes.get(id) else { continue };
             let again = !seen.insert(id);
             let children = next.get(id).map_or(&[][..], Vec::as_slice);
-            let branch = if is_root { "" } else if is_last { "└─ " } else { "├─ " };
+            let branch = if is_root {
+                ""
+            } else if is_last {
+                "└─ "
+            } else {
+                "├─ "
+            };
             let mark = if again && !children.is_empty() { " ^" } else { "" };
             let _ = writeln!(out, "{indent}{branch}{}{mark}", label(node));
             if again {
                 continue;
             }
-            let below = if is_root { String::new() } else { format!("{indent}{}", if is_last { "   " } else { "│  " }) };
+            let below =
+                if is_root { String::new() } else { format!("{indent}{}", if is_last { "   " } else { "│  " }) };
             for (i, edge) in children.iter().enumerate().rev() {
                 let to = if direction == Direction::Up { &edge.from } else { &edge.to };
                 stack.push((to, below.clone(), i + 1 == children.len(), false));
@@ -73,7 +80,13 @@ pub fn dot(graph: &Graph) -> String {
         let _ = writeln!(out, "  \"{}\" [label=\"{}\", shape={shape}];", quoted(&node.id), quoted(&label(node)));
     }
     for edge in &graph.edges {
-        let _ = writeln!(out, "  \"{}\" -> \"{}\" [label=\"{}\"];", quoted(&edge.from), quoted(&edge.to), quoted(&edge.key));
+        let _ = writeln!(
+            out,
+            "  \"{}\" -> \"{}\" [label=\"{}\"];",
+            quoted(&edge.from),
+            quoted(&edge.to),
+            quoted(&edge.key)
+        );
     }
     out.push_str("}\n");
     out
@@ -81,7 +94,9 @@ pub fn dot(graph: &Graph) -> String {
 
 /// The graph in Mermaid's language; arrows follow the data.
 pub fn mermaid(graph: &Graph) -> String {
-    let text = |s: &str| s.replace('#', "#35;").replace('"', "#quot;").replace('<', "#lt;").replace('>', "#gt;").replace('|', "#124;");
+    let text = |s: &str| {
+        s.replace('#', "#35;").replace('"', "#quot;").replace('<', "#lt;").replace('>', "#gt;").replace('|', "#124;")
+    };
     let mut names: HashMap<&str, String> = HashMap::new();
     let mut out = String::from("flowchart LR\n");
     for (i, node) in graph.nodes.iter().enumerate() {

@@ -62,7 +62,13 @@ struct Walk<'a> {
 ///
 /// # Errors
 /// When refs can't be read. A run whose record can't be read becomes a [`NodeKind::Lost`] node.
-pub fn trace(snapshot: &Snapshot, project: &str, scenario: &str, start: &Start, options: TraceOptions) -> Result<Graph, Error> {
+pub fn trace(
+    snapshot: &Snapshot,
+    project: &str,
+    scenario: &str,
+    start: &Start,
+    options: TraceOptions,
+) -> Result<Graph, Error> {
     let mut walk = Walk {
         snapshot,
         project,
@@ -145,8 +151,14 @@ impl Walk<'_> {
             Start::Artifact { content, path, size, made_by } => {
                 let maker = match made_by {
                     Some((run, object, key)) => Some((run.clone(), *object, key.clone(), None)),
-                    None => producer::producer_of(self.snapshot, self.project, self.scenario, path.as_bstr(), &content.id())?
-                        .and_then(|p| p.object.map(|object| (p.run, object, p.key, Some(p.linked_by)))),
+                    None => producer::producer_of(
+                        self.snapshot,
+                        self.project,
+                        self.scenario,
+                        path.as_bstr(),
+                        &content.id(),
+                    )?
+                    .and_then(|p| p.object.map(|object| (p.run, object, p.key, Some(p.linked_by)))),
                 };
                 if let Some((run, object, key, linked_by)) = maker {
                     let to = self.artifact_node(&content.id(), path, *size, 0);
@@ -168,12 +180,24 @@ impl Walk<'_> {
             let node = self.run_node(&run_id, &object, depth * 2 + 1);
             for (key, input) in &run.inputs {
                 let from = self.artifact_node(&input.content.id(), &input.path, input.size, depth * 2 + 2);
-                self.edge(Edge { from: from.clone(), to: node.clone(), key: key.clone(), linked_by: None, direction: Direction::Up });
+                self.edge(Edge {
+                    from: from.clone(),
+                    to: node.clone(),
+                    key: key.clone(),
+                    linked_by: None,
+                    direction: Direction::Up,
+                });
                 if let Some(producer) = &input.producer
                     && let Some(object) = producer.object
                 {
                     let maker = self.run_node(&producer.run, &object, depth * 2 + 3);
-                    self.edge(Edge { from: maker, to: from, key: producer.key.clone(), linked_by: Some(producer.linked_by), direction: Direction::Up });
+                    self.edge(Edge {
+                        from: maker,
+                        to: from,
+                        key: producer.key.clone(),
+                        linked_by: Some(producer.linked_by),
+                        direction: Direction::Up,
+                    });
                     todo.push_back((producer.run.clone(), object, depth + 1));
                 }
             }
@@ -198,14 +222,21 @@ impl Walk<'_> {
                 continue;
             }
             let takers = producer::takers(self.snapshot, &content)?;
-            let here: Vec<_> = takers.into_iter().filter(|t| t.touch.project == self.project && t.touch.path == path).collect();
+            let here: Vec<_> =
+                takers.into_iter().filter(|t| t.touch.project == self.project && t.touch.path == path).collect();
             if !here.is_empty() && self.is_too_deep(depth) {
                 continue;
             }
             let node = self.artifact_node(&content, &path, size, depth * 2);
             for taker in here {
                 let run = self.run_node(&taker.run, &taker.touch.object, depth * 2 + 1);
-                self.edge(Edge { from: node.clone(), to: run, key: taker.key, linked_by: None, direction: Direction::Down });
+                self.edge(Edge {
+                    from: node.clone(),
+                    to: run,
+                    key: taker.key,
+                    linked_by: None,
+                    direction: Direction::Down,
+                });
                 self.outputs_of(&taker.run, &taker.touch.object, depth + 1, &mut todo);
             }
         }

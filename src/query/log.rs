@@ -103,7 +103,7 @@ pub fn log(repo: &Repo, snapshot: &Snapshot, options: &LogOptions) -> Result<Log
         let line: RunLine = entry::decode(&value)?;
         if options.since.is_some_and(|since| line.at < since) {
             if options.all {
-                heads.remove(at);
+                drop(heads.remove(at));
                 continue;
             }
             return Ok(log);
@@ -112,7 +112,10 @@ pub fn log(repo: &Repo, snapshot: &Snapshot, options: &LogOptions) -> Result<Log
             && options.step.as_ref().is_none_or(|step| line.step == *step)
             && options.status.is_none_or(|status| line.status == status)
             && options.tag.as_ref().is_none_or(|tag| line.tags.contains(tag))
-            && options.commit.as_ref().is_none_or(|commit| line.commit.as_ref().is_some_and(|c| c.as_bytes().starts_with_str(commit)));
+            && options
+                .commit
+                .as_ref()
+                .is_none_or(|commit| line.commit.as_ref().is_some_and(|c| c.as_bytes().starts_with_str(commit)));
         if !wanted {
             continue;
         }

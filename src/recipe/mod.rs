@@ -20,7 +20,7 @@ pub use declared::{Declared, Role};
 pub use explain::{ReadObject, explain};
 pub use key::{check_key, check_step, derive_key, split_declaration, variable_name};
 pub use nearest::{Candidate, nearest};
-pub use normalise::{Expansion, Normalised, expand, normalise};
+pub use normalise::{Expansion, Normalised, expand, from_here, normalise};
 
 /// Why a recipe can't be made.
 #[derive(Debug, thiserror::Error)]

@@ -93,7 +93,7 @@ fn normal_word(word: &BStr, declared: &Declared) -> BString {
 }
 
 /// The way from the working folder to a path of the project; from a working folder elsewhere, the path below the project.
-fn from_here(path: &RelPath, declared: &Declared) -> BString {
+pub fn from_here(path: &RelPath, declared: &Declared) -> BString {
     let cwd = declared.cwd_inside().unwrap_or_default();
     let (from, to): (Vec<&BStr>, Vec<&BStr>) = (cwd.components().collect(), path.components().collect());
     let shared = from.iter().zip(&to).take_while(|(a, b)| a == b).count();

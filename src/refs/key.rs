@@ -309,6 +309,9 @@ mod tests {
     }
 
     fn any_components() -> impl Strategy<Value = Vec<Vec<u8>>> {
-        proptest::collection::vec(proptest::collection::vec(prop_oneof![Just(0u8), Just(1), Just(0xff), any::<u8>()], 0..6), 0..4)
+        proptest::collection::vec(
+            proptest::collection::vec(prop_oneof![Just(0u8), Just(1), Just(0xff), any::<u8>()], 0..6),
+            0..4,
+        )
     }
 }

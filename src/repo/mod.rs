@@ -11,7 +11,7 @@ pub use layout::{DOT, Layout};
 pub use open::{Error, InitOptions, Places};
 
 use crate::clock::{Clock, Micros, Random};
-use crate::config::settings::Settings;
+use crate::config::Settings;
 use crate::fs::Fs;
 use crate::store::Store;
 
@@ -37,8 +37,20 @@ impl World {
             fs: Fs::real(),
             clock: Arc::new(crate::clock::SystemClock),
             random: Arc::new(crate::clock::SystemRandom),
-            host: crate::host::name(),
+            host: crate::host::host_name(),
             author,
+        }
+    }
+}
+
+impl World {
+    /// What the store is told of it.
+    pub fn for_store(&self) -> crate::store::World {
+        crate::store::World {
+            clock: Arc::clone(&self.clock),
+            random: Arc::clone(&self.random),
+            host: self.host.clone(),
+            author: self.author.clone().unwrap_or_default(),
         }
     }
 }
@@ -109,9 +121,7 @@ impl Repo {
 
     /// A new operation id.
     pub fn new_op(&self) -> crate::store::OpId {
-        let mut op = [0; 16];
-        self.world.random.fill(&mut op);
-        crate::store::OpId(op)
+        crate::store::OpId::new(&*self.world.random)
     }
 
     /// The stat cache's place.

@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{DOT, Layout, Repo, World};
-use crate::config::settings::{self, Settings};
-use crate::store::local::LocalBackend;
-use crate::store::{self, Store};
+use crate::config::{self, Settings};
+use crate::store::{self, LocalBackend, Store};
 
 /// Why a project can't be made or opened.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +41,7 @@ pub enum Error {
     Store(#[from] store::Error),
     /// A settings file is wrong.
     #[error(transparent)]
-    Settings(#[from] settings::Error),
+    Settings(#[from] config::Error),
 }
 
 /// Choices for a new project.
@@ -88,13 +87,17 @@ impl Repo {
             for dir in [layout.dot(), &layout.live(), &layout.cache()] {
                 fs.make_dirs(dir).map_err(io_error("create", dir))?;
             }
-            let write = |path: &Path, text: &str| fs.replace(path, text.as_bytes(), true).map_err(io_error("write", path));
+            let write =
+                |path: &Path, text: &str| fs.replace(path, text.as_bytes(), true).map_err(io_error("write", path));
             write(&layout.gitignore(), "# prov's own files are not for Git.\n*\n")?;
             let name = match &options.name {
                 Some(name) => name.clone(),
                 None => crate::path::shown(root.file_name().map_or(b"project", std::os::unix::ffi::OsStrExt::as_bytes)),
             };
-            let mut text = format!("# Settings of this checkout alone; what the project shares belongs in prov.toml.\n[project]\nname = {}\n", quoted(&name));
+            let mut text = format!(
+                "# Settings of this checkout alone; what the project shares belongs in prov.toml.\n[project]\nname = {}\n",
+                quoted(&name)
+            );
             let store = options.store.clone().or_else(|| places.store.clone());
             let store_at = match store {
                 Some(path) => {
@@ -111,9 +114,9 @@ impl Repo {
             world.random.fill(&mut id);
             write(&layout.workspace(), &format!("{}\n", crate::hash::hex(&id)))?;
             let backend = Arc::new(LocalBackend::new(fs.clone(), store_at));
-            match Store::open(backend.clone(), &world) {
+            match Store::open(backend.clone(), &world.for_store()) {
                 Ok(_) => {}
-                Err(store::Error::NotAStore { .. }) => drop(Store::create(backend, &world)?),
+                Err(store::Error::NotAStore { .. }) => drop(Store::create(backend, &world.for_store())?),
                 Err(err) => return Err(err.into()),
             }
             // HEAD is written last: without it there is no project, and the next `init` starts over.
@@ -134,7 +137,8 @@ impl Repo {
             let root = root.canonicalize().map_err(io_error("resolve", &root))?;
             return Self::open(&root, places, world);
         }
-        let root = start.ancestors().find(|dir| dir.join(DOT).join("HEAD").is_file() || dir.join(DOT).join("store").is_dir());
+        let root =
+            start.ancestors().find(|dir| dir.join(DOT).join("HEAD").is_file() || dir.join(DOT).join("store").is_dir());
         match root {
             Some(root) => Self::open(&root.to_path_buf(), places, world),
             None => Err(Error::NotFound { start }),
@@ -155,16 +159,23 @@ impl Repo {
         let head = text(&layout.head())?.ok_or_else(|| not("it has no HEAD"))?;
         let scenario = match &places.scenario {
             Some(scenario) => scenario.clone(),
-            None => head.strip_prefix("scenario: ").filter(|s| !s.is_empty()).ok_or_else(|| not("its HEAD names no scenario"))?.to_owned(),
+            None => head
+                .strip_prefix("scenario: ")
+                .filter(|s| !s.is_empty())
+                .ok_or_else(|| not("its HEAD names no scenario"))?
+                .to_owned(),
         };
-        let workspace = text(&layout.workspace())?.filter(|id| !id.is_empty()).ok_or_else(|| not("it has no workspace id"))?;
-        let settings = Settings::load(&world.fs, places.user_config.as_deref(), &root.join("prov.toml"), &layout.config())?;
+        let workspace =
+            text(&layout.workspace())?.filter(|id| !id.is_empty()).ok_or_else(|| not("it has no workspace id"))?;
+        let mut files: Vec<PathBuf> = places.user_config.iter().cloned().collect();
+        files.extend([root.join("prov.toml"), layout.config()]);
+        let settings = Settings::read(&world.fs, &files)?;
         let store_at = match (&places.store, settings.store_path()) {
             (Some(path), _) => root.join(path),
             (None, Some(path)) => root.join(path),
             (None, None) => layout.store(),
         };
-        let store = Store::open(Arc::new(LocalBackend::new(world.fs.clone(), store_at)), &world)?;
+        let store = Store::open(Arc::new(LocalBackend::new(world.fs.clone(), store_at)), &world.for_store())?;
         let project = settings.project_name().map_or_else(
             || crate::path::shown(root.file_name().map_or(b"project", std::os::unix::ffi::OsStrExt::as_bytes)),
             str::to_owned,

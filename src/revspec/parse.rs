@@ -59,8 +59,11 @@ pub fn parse(text: &str) -> Option<Spec<'_>> {
         && !rest.starts_with("last~")
     {
         let (scenario, key) = rest.split_once(':')?;
-        return (!scenario.is_empty() && !key.is_empty())
-            .then_some(Spec { base: Base::Newest(scenario), back: 0, part: Some(Part::Key(key)) });
+        return (!scenario.is_empty() && !key.is_empty()).then_some(Spec {
+            base: Base::Newest(scenario),
+            back: 0,
+            part: Some(Part::Key(key)),
+        });
     }
     // A moment may hold colons, so the braces are looked for before the part.
     let braces_end = text.find("@{").and_then(|at| text[at..].find('}').map(|end| at + end + 1));
@@ -119,7 +122,10 @@ mod tests {
         assert_eq!(parse("@base:skims"), spec(Base::Newest("base"), 0, Some(Part::Key("skims"))));
         assert_eq!(parse("main@{2}"), spec(Base::At("main", Moment::Nth(2)), 0, None));
         let noon = Micros::parse("2026-03-01T12:00:00").unwrap();
-        assert_eq!(parse("main@{2026-03-01T12:00:00}:x"), spec(Base::At("main", Moment::Time(noon)), 0, Some(Part::Key("x"))));
+        assert_eq!(
+            parse("main@{2026-03-01T12:00:00}:x"),
+            spec(Base::At("main", Moment::Time(noon)), 0, Some(Part::Key("x")))
+        );
     }
 
     #[test]

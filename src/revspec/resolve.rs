@@ -9,8 +9,8 @@ use crate::object::run::{Run, Status};
 use crate::object::{Kind, Record, Source};
 use crate::path::Place;
 use crate::refs::key;
-use crate::repo::entry::{self, RunLine, RunPlace, StepRun, Touch};
 use crate::repo::Repo;
+use crate::repo::entry::{self, RunLine, RunPlace, StepRun, Touch};
 use crate::store::{Direction, Snapshot};
 
 /// What a revision means.
@@ -97,7 +97,13 @@ pub enum Error {
 ///
 /// # Errors
 /// [`Error::NotFound`] and [`Error::Ambiguous`] with candidates; whatever reading the store reports.
-pub fn resolve(repo: &Repo, snapshot: &Snapshot, scenario: &str, cwd: &std::path::Path, text: &str) -> Result<Target, Error> {
+pub fn resolve(
+    repo: &Repo,
+    snapshot: &Snapshot,
+    scenario: &str,
+    cwd: &std::path::Path,
+    text: &str,
+) -> Result<Target, Error> {
     let seen = Seen { repo, snapshot, scenario, text };
     if let Some(spec) = parse::parse(text)
         && let Some(target) = seen.spec(&spec)?
@@ -116,9 +122,13 @@ pub fn resolve(repo: &Repo, snapshot: &Snapshot, scenario: &str, cwd: &std::path
 /// # Errors
 /// When it is absent or damaged.
 pub fn read_run(snapshot: &Snapshot, run: &str, object: &Id) -> Result<Run, Error> {
-    let (_, bytes) = snapshot
-        .read(object)?
-        .ok_or_else(|| Error::Access(crate::object::AccessError::Damaged { id: *object, place: "the store".to_owned(), what: "the run's record is missing".to_owned() }))?;
+    let (_, bytes) = snapshot.read(object)?.ok_or_else(|| {
+        Error::Access(crate::object::AccessError::Damaged {
+            id: *object,
+            place: "the store".to_owned(),
+            what: "the run's record is missing".to_owned(),
+        })
+    })?;
     Run::decode(&bytes).map_err(|source| Error::Record { run: run.to_owned(), source })
 }
 
@@ -146,7 +156,9 @@ impl Seen<'_> {
                 })?
                 .map(Target::Run)
             }
-            Base::At(scenario, Moment::Time(at)) => self.newest_of(scenario, |_, line| line.at <= *at)?.map(Target::Run),
+            Base::At(scenario, Moment::Time(at)) => {
+                self.newest_of(scenario, |_, line| line.at <= *at)?.map(Target::Run)
+            }
             Base::Word(word) => self.word(word)?,
         };
         let Some(mut found) = found else { return Ok(None) };
@@ -166,11 +178,14 @@ impl Seen<'_> {
         let recipe = || -> Result<crate::object::recipe::Recipe, Error> {
             let id = run.recipe.ok_or_else(|| none("recipe"))?;
             let (_, bytes) = self.snapshot.read(&id)?.ok_or_else(|| none("recipe any more"))?;
-            crate::object::recipe::Recipe::decode(&bytes).map_err(|source| Error::Record { run: id.to_string(), source })
+            crate::object::recipe::Recipe::decode(&bytes)
+                .map_err(|source| Error::Record { run: id.to_string(), source })
         };
         match part {
             Part::All => Ok(Target::Outputs(at)),
-            Part::Key(key) if run.outputs.contains_key(*key) || run.inputs.contains_key(*key) => Ok(Target::Artifact(at, (*key).to_owned())),
+            Part::Key(key) if run.outputs.contains_key(*key) || run.inputs.contains_key(*key) => {
+                Ok(Target::Artifact(at, (*key).to_owned()))
+            }
             Part::Key(key) => Err(none(&format!("artifact `{key}`"))),
             Part::Config => recipe()?.config.map(|id| Target::Config(at.clone(), id)).ok_or_else(|| none("config")),
             Part::Code => recipe()?.code.tree.map(|id| Target::Code(at.clone(), id)).ok_or_else(|| none("code")),
@@ -232,7 +247,11 @@ impl Seen<'_> {
     }
 
     /// The newest run of a scenario for which `wanted` holds.
-    fn newest_of(&self, scenario: &str, mut wanted: impl FnMut(&str, &RunLine) -> bool) -> Result<Option<RunRef>, Error> {
+    fn newest_of(
+        &self,
+        scenario: &str,
+        mut wanted: impl FnMut(&str, &RunLine) -> bool,
+    ) -> Result<Option<RunRef>, Error> {
         let project = self.repo.project();
         for item in self.snapshot.scan(&key::runs_of(project, scenario), Direction::Backward) {
             let (key, value) = item?;
@@ -254,7 +273,12 @@ impl Seen<'_> {
                 && line.status == Status::Success
                 && let Some(run) = key::last_text(&key)
             {
-                return Ok(Some(RunRef { run, object: line.object, project: project.to_owned(), scenario: line.scenario }));
+                return Ok(Some(RunRef {
+                    run,
+                    object: line.object,
+                    project: project.to_owned(),
+                    scenario: line.scenario,
+                }));
             }
         }
         Ok(None)
@@ -291,7 +315,11 @@ impl Seen<'_> {
             }
             seen_it = seen_it || id == from.run;
         }
-        Err(Error::NoPart { run: from.run.clone(), what: format!("{back} earlier runs of step `{}`", run.step), keys: Vec::new() })
+        Err(Error::NoPart {
+            run: from.run.clone(),
+            what: format!("{back} earlier runs of step `{}`", run.step),
+            keys: Vec::new(),
+        })
     }
 
     fn object(&self, word: &str) -> Result<Option<Target>, Error> {
@@ -306,7 +334,12 @@ impl Seen<'_> {
                 let (id, kind) = found.remove(0);
                 if kind == Kind::RUN {
                     let run = read_run(self.snapshot, word, &id)?;
-                    return Ok(Some(Target::Run(RunRef { run: run.run, object: id, project: run.project, scenario: run.scenario })));
+                    return Ok(Some(Target::Run(RunRef {
+                        run: run.run,
+                        object: id,
+                        project: run.project,
+                        scenario: run.scenario,
+                    })));
                 }
                 Ok(Some(Target::Object(id, kind)))
             }

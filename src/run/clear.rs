@@ -68,7 +68,7 @@ pub fn keep_safe(session: &Session<'_>, paths: &[PathBuf]) -> Result<Vec<Displac
     }
     let collected = Arc::new(intake.finish()?);
     repo.store().publish(repo.new_op(), "keep what was in the way", &mut |_| -> Result<Option<Draft>, Error> {
-        Ok(Some(Draft::new(Arc::clone(&collected), edits.clone())))
+        Ok(Some(super::draft_of(Arc::clone(&collected), edits.clone())))
     })?;
     Ok(kept)
 }

@@ -39,8 +39,11 @@ pub struct CodePart {
 impl CodePart {
     /// Paths whose content differs between the two, or that only one has.
     pub fn differences(&self, other: &CodePart) -> Vec<RelPath> {
-        let list = |part: &CodePart| part.tree.files.iter().map(|(path, id, _)| (path.clone(), *id)).collect::<std::collections::BTreeSet<_>>();
-        let mut paths: Vec<RelPath> = list(self).symmetric_difference(&list(other)).map(|(path, _)| path.clone()).collect();
+        let list = |part: &CodePart| {
+            part.tree.files.iter().map(|(path, id, _)| (path.clone(), *id)).collect::<std::collections::BTreeSet<_>>()
+        };
+        let mut paths: Vec<RelPath> =
+            list(self).symmetric_difference(&list(other)).map(|(path, _)| path.clone()).collect();
         paths.dedup();
         paths
     }
@@ -57,7 +60,9 @@ impl CodePart {
 /// The mode and patterns that hold for a request.
 fn rules(session: &Session<'_>, request: &Request, cwd: &RelPath) -> Result<Rules, Error> {
     let settings = session.repo.settings();
-    let patterns = |texts: &[String], base: &RelPath| texts.iter().map(|text| code::Pattern::new(text, base)).collect::<Result<Vec<_>, _>>();
+    let patterns = |texts: &[String], base: &RelPath| {
+        texts.iter().map(|text| code::Pattern::new(text, base)).collect::<Result<Vec<_>, _>>()
+    };
     let root = RelPath::root();
     let mode = match &request.code {
         None => Mode::parse(&settings.code_mode(), &root)?,
@@ -110,7 +115,8 @@ pub fn select(
     let words = &request.argv;
     let first: &BStr = words.first().map_or(BStr::new(""), |word| word.as_bstr());
     let search = environment.get(OsStr::new("PATH")).map_or(OsStr::new(""), |path| path.as_os_str());
-    let program = code::find_program(repo.fs(), repo.root(), cwd, search, first, &|path| session.is_ignored(path)).map_err(io)?;
+    let program =
+        code::find_program(repo.fs(), repo.root(), cwd, search, first, &|path| session.is_ignored(path)).map_err(io)?;
     let named = code::named_files(repo.fs(), repo.root(), cwd, words, &is_declared).map_err(io)?;
     let mut names: Vec<RelPath> = named.iter().map(|(path, _)| path.clone()).collect();
     if let Program::Project { path, .. } = &program {

@@ -81,16 +81,28 @@ pub struct Committed {
 fn options(session: &Session<'_>, place: &Place) -> Result<CaptureOptions, Error> {
     let Place::Inside(path) = place else { return Ok(CaptureOptions::default()) };
     let repo = session.repo;
-    let rules = Rules::open(repo.fs(), repo.root(), session.git_excludes())?.enter_path(repo.fs(), repo.root(), path)?;
-    Ok(CaptureOptions { scan: ScanOptions { rules: Some(rules), ..ScanOptions::default() }, ..CaptureOptions::default() })
+    let rules =
+        Rules::open(repo.fs(), repo.root(), session.git_excludes())?.enter_path(repo.fs(), repo.root(), path)?;
+    Ok(CaptureOptions {
+        scan: ScanOptions { rules: Some(rules), ..ScanOptions::default() },
+        ..CaptureOptions::default()
+    })
 }
 
-fn take(session: &Session<'_>, snapshot: &Snapshot, place: &Place, sink: &dyn Sink, dry_run: bool) -> Result<(Captured, Item), Error> {
+fn take(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    place: &Place,
+    sink: &dyn Sink,
+    dry_run: bool,
+) -> Result<(Captured, Item), Error> {
     let worktree = session.worktree();
     let options = options(session, place)?;
     let mut captured = worktree::capture(&worktree, place, &options, None)?;
     let known = match captured.content.kind() {
-        Some(_) => snapshot.header(&captured.content.id())?.is_some() && super::hydrate::is_whole(snapshot, &captured.content)?,
+        Some(_) => {
+            snapshot.header(&captured.content.id())?.is_some() && super::hydrate::is_whole(snapshot, &captured.content)?
+        }
         None => true,
     };
     if !known && !dry_run {
@@ -129,7 +141,7 @@ pub fn add(session: &Session<'_>, paths: &[BString], dry_run: bool) -> Result<St
     if !dry_run && (!edits.is_empty() || items.iter().any(|item| item.action == ItemAction::Stored)) {
         let collected = Arc::new(intake.finish()?);
         repo.store().publish(repo.new_op(), "add", &mut |_| -> Result<Option<Draft>, Error> {
-            Ok(Some(Draft::new(Arc::clone(&collected), edits.clone())))
+            Ok(Some(super::draft_of(Arc::clone(&collected), edits.clone())))
         })?;
     }
     session.save();
@@ -160,7 +172,11 @@ pub fn commit(session: &Session<'_>, paths: &[BString], options: &CommitOptions)
     let snapshot = repo.store().snapshot()?;
     let scenario = options.scenario.clone().unwrap_or_else(|| repo.scenario().to_owned());
     if !crate::scenario::exists(&snapshot, repo.project(), &scenario)? {
-        return Err(crate::scenario::Error::NotFound { name: scenario, known: crate::scenario::names(repo, &snapshot)? }.into());
+        return Err(crate::scenario::Error::NotFound {
+            name: scenario,
+            known: crate::scenario::names(repo, &snapshot)?,
+        }
+        .into());
     }
     let intake = repo.store().intake(&snapshot);
     let mut declared = Declared::new(repo.root(), repo.root());
@@ -259,9 +275,10 @@ pub fn commit(session: &Session<'_>, paths: &[BString], options: &CommitOptions)
                     edits.push(RefEdit::delete(key, old));
                 }
             }
-            let mut draft = Draft::new(Arc::clone(&collected), edits);
+            let mut draft = super::draft_of(Arc::clone(&collected), edits);
             // What was staged is not stored again, but must still be there.
-            draft.relies_on = items.iter().filter(|item| item.action == ItemAction::Known).map(|item| item.content.id()).collect();
+            draft.relies_on =
+                items.iter().filter(|item| item.action == ItemAction::Known).map(|item| item.content.id()).collect();
             Ok(Some(draft))
         })?;
     }

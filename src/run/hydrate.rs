@@ -118,7 +118,12 @@ pub struct Restored {
 ///
 /// # Errors
 /// When something can't be checked, stored or written; nothing under a final name is half written.
-pub fn bring_back(session: &Session<'_>, snapshot: &Snapshot, items: &[Item], replace: bool) -> Result<(Vec<Restored>, Vec<Displaced>), Error> {
+pub fn bring_back(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    items: &[Item],
+    replace: bool,
+) -> Result<(Vec<Restored>, Vec<Displaced>), Error> {
     let worktree = session.worktree();
     let mut groups: BTreeMap<PathBuf, Vec<(usize, Wanted)>> = BTreeMap::new();
     for (at, item) in items.iter().enumerate() {
@@ -140,12 +145,14 @@ pub fn bring_back(session: &Session<'_>, snapshot: &Snapshot, items: &[Item], re
     let displaced = clear::keep_safe(session, &in_the_way)?;
     let mut results: Vec<Option<Restored>> = items.iter().map(|_| None).collect();
     for (at, plan) in &plans {
-        let done = restore::apply(&worktree, plan, snapshot, &|item| match displaced.iter().find(|d| d.path == item.path) {
-            Some(displaced) => Existing::Replace(displaced.fence.clone()),
-            None => Existing::Refuse,
-        });
+        let done =
+            restore::apply(&worktree, plan, snapshot, &|item| match displaced.iter().find(|d| d.path == item.path) {
+                Some(displaced) => Existing::Replace(displaced.fence.clone()),
+                None => Existing::Refuse,
+            });
         for ((at, done), item) in at.iter().zip(done).zip(plan.items()) {
-            results[*at] = Some(Restored { key: items[*at].key.clone(), path: item.path.clone(), outcome: done.result? });
+            results[*at] =
+                Some(Restored { key: items[*at].key.clone(), path: item.path.clone(), outcome: done.result? });
         }
     }
     Ok((results.into_iter().flatten().collect(), displaced.into_iter().filter(|d| d.was_unknown).collect()))
@@ -155,11 +162,21 @@ pub fn bring_back(session: &Session<'_>, snapshot: &Snapshot, items: &[Item], re
 ///
 /// # Errors
 /// When one of them can't be brought back: then the hit is none.
-pub fn outputs(session: &Session<'_>, snapshot: &Snapshot, prepared: &Prepared, source: &Run) -> Result<Hydrated, Error> {
+pub fn outputs(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    prepared: &Prepared,
+    source: &Run,
+) -> Result<Hydrated, Error> {
     let mut items = Vec::new();
     for (key, output) in &source.outputs {
         if let Some(place) = prepared.output(key) {
-            items.push(Item { key: key.clone(), content: output.content.clone(), exec: output.exec, to: place.clone() });
+            items.push(Item {
+                key: key.clone(),
+                content: output.content.clone(),
+                exec: output.exec,
+                to: place.clone(),
+            });
         }
     }
     // What is right already needs no plan: a state is compared, nothing else.

@@ -15,6 +15,7 @@
 //! that it is dead. Any number of processes may settle one dead run at once: publishing uses the op id of its
 //! intent, and removing what is gone already is no error.
 
+mod children;
 mod claim;
 mod entry;
 mod frame;

@@ -70,7 +70,11 @@ pub fn lookup(
         };
         // What the ref says is checked against the record: only the record is covered by a hash.
         let Some(run) = run.filter(|run| run.is_result() && run.recipe == Some(*recipe)) else {
-            reasons.push(reason("outcome", ReasonKind::OutputsLost, Some(format!("the record {} can't be read", outcome.object.short()))));
+            reasons.push(reason(
+                "outcome",
+                ReasonKind::OutputsLost,
+                Some(format!("the record {} can't be read", outcome.object.short())),
+            ));
             continue;
         };
         let mut lost = BTreeMap::new();
@@ -82,14 +86,20 @@ pub fn lookup(
         if lost.is_empty() {
             return Ok(Answer::Hit(Box::new(Hit { run, object: outcome.object })));
         }
-        reasons.extend(lost.into_iter().map(|(key, path)| reason(format!("outputs.{key}"), ReasonKind::OutputsLost, Some(path))));
+        reasons.extend(
+            lost.into_iter().map(|(key, path)| reason(format!("outputs.{key}"), ReasonKind::OutputsLost, Some(path))),
+        );
     }
     if reasons.is_empty()
         && let Some(item) = snapshot.scan(&key::failures_of(recipe), Direction::Forward).next()
     {
         let (raw, value) = item?;
         let outcome: Outcome = entry::decode(&value)?;
-        let kind = if outcome.status == crate::object::run::Status::Success { ReasonKind::Unsealed } else { ReasonKind::Failed };
+        let kind = if outcome.status == crate::object::run::Status::Success {
+            ReasonKind::Unsealed
+        } else {
+            ReasonKind::Failed
+        };
         reasons.push(reason("outcome", kind, key::last_text(&raw)));
     }
     Ok(Answer::Miss(reasons))

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bstr::BString;
 
+use super::code_part::{self, CodePart};
 use super::execute::{self, Command, Stdin};
 use super::exit::Exit;
 use super::observer::Stream;
@@ -19,7 +20,6 @@ use super::publish::{self, Publication};
 use super::request::{CacheMode, Request};
 use super::session::Session;
 use super::{Error, clear, live};
-use super::code_part::{self, CodePart};
 use crate::code::{Narrowing, git};
 use crate::hash::Id;
 use crate::object::recipe::Recipe;
@@ -63,7 +63,9 @@ pub fn nearest(snapshot: &Snapshot, project: &str, step: &str, built: &Built) ->
         }
         let Ok(Some((_, bytes))) = snapshot.read(&id) else { continue };
         let Ok(recipe) = Recipe::decode(&bytes) else { continue };
-        let at = crate::clock::Micros(i64::try_from(key::rank_after(&key::steps_of(project, step), &raw).unwrap_or(0)).unwrap_or(0));
+        let at = crate::clock::Micros(
+            i64::try_from(key::rank_after(&key::steps_of(project, step), &raw).unwrap_or(0)).unwrap_or(0),
+        );
         found.push((recipe, id, at, run, line.object));
         if found.len() == COMPARED {
             break;
@@ -98,7 +100,8 @@ pub(super) fn execute(
     let Surroundings { environment, observer, interrupts } = surroundings;
     let mut run = perform::draft(repo, request, &prepared, repo.now());
     let records = request.cache_mode() != CacheMode::Readonly;
-    run.cache = if request.cache_mode() == CacheMode::Off { Cache::Off } else { Cache::Miss { reasons: reasons.clone() } };
+    run.cache =
+        if request.cache_mode() == CacheMode::Off { Cache::Off } else { Cache::Miss { reasons: reasons.clone() } };
 
     let op = repo.new_op();
     let live = super::live_folder(repo);
@@ -272,7 +275,9 @@ fn command(
     let config_file = running.dir().join("config.json");
     if has_config {
         let text = crate::config::to_json(&prepared.config);
-        repo.fs().replace(&config_file, text.as_bytes(), false).map_err(|source| Error::io("write", &config_file, source))?;
+        repo.fs()
+            .replace(&config_file, text.as_bytes(), false)
+            .map_err(|source| Error::io("write", &config_file, source))?;
     }
     let expansion = recipe::Expansion {
         declared: &prepared.declared,
@@ -291,7 +296,7 @@ fn command(
         set("PROV_CONFIG".to_owned(), config_file.clone());
     }
     let seen = |place: &Place| match place {
-        Place::Inside(path) => crate::path::from_bytes(&recipe::way(&prepared.declared, path)),
+        Place::Inside(path) => crate::path::from_bytes(&recipe::from_here(path, &prepared.declared)),
         Place::Outside(path) => path.clone(),
     };
     for (role, prefix) in [(Role::Input, "PROV_INPUT_"), (Role::Output, "PROV_OUTPUT_")] {
@@ -386,11 +391,21 @@ fn take_outputs(
     Ok(missing)
 }
 
-fn judge_missing(request: &Request, missing: Vec<String>, run: &mut Run, exit_code: &mut u8, warnings: &mut Vec<String>) {
+fn judge_missing(
+    request: &Request,
+    missing: Vec<String>,
+    run: &mut Run,
+    exit_code: &mut u8,
+    warnings: &mut Vec<String>,
+) {
     if missing.is_empty() {
         return;
     }
-    let message = format!("the command succeeded, but did not make its declared output{} {}", if missing.len() == 1 { "" } else { "s" }, missing.join(", "));
+    let message = format!(
+        "the command succeeded, but did not make its declared output{} {}",
+        if missing.len() == 1 { "" } else { "s" },
+        missing.join(", ")
+    );
     if perform::missing_is_failure(request) {
         fail(run, "output_missing", message);
         *exit_code = 1;
@@ -403,7 +418,13 @@ fn judge_missing(request: &Request, missing: Vec<String>, run: &mut Run, exit_co
     }
 }
 
-fn keep_logs(repo: &crate::repo::Repo, outcome: &execute::Outcome, intake: &Intake, run: &mut Run, warnings: &mut Vec<String>) {
+fn keep_logs(
+    repo: &crate::repo::Repo,
+    outcome: &execute::Outcome,
+    intake: &Intake,
+    run: &mut Run,
+    warnings: &mut Vec<String>,
+) {
     for stream in Stream::ALL {
         let captured = outcome.captured(stream);
         if let Some(err) = &captured.spool_error {
@@ -414,7 +435,8 @@ fn keep_logs(repo: &crate::repo::Repo, outcome: &execute::Outcome, intake: &Inta
         }
         let stored = (|| -> Result<Log, Error> {
             let io = |source| Error::io("read", std::path::Path::new(stream.name()), source);
-            let (id, size) = crate::hash::blob_from(&mut captured.spooled.reader(repo.fs()).map_err(io)?).map_err(io)?;
+            let (id, size) =
+                crate::hash::blob_from(&mut captured.spooled.reader(repo.fs()).map_err(io)?).map_err(io)?;
             intake.put_blob(&id, size, &mut captured.spooled.reader(repo.fs()).map_err(io)?)?;
             Ok(Log { id, size, cut: captured.spooled.is_cut() })
         })();
@@ -447,7 +469,10 @@ fn seal(
         Ok(after) if after.tree.root == prepared.code.tree.root => {}
         Ok(after) => {
             let changed = prepared.code.differences(&after);
-            run.unsealed.push(format!("code {} changed while it ran", changed.iter().take(3).map(|path| shown(path.as_bytes())).collect::<Vec<_>>().join(", ")));
+            run.unsealed.push(format!(
+                "code {} changed while it ran",
+                changed.iter().take(3).map(|path| shown(path.as_bytes())).collect::<Vec<_>>().join(", ")
+            ));
         }
         Err(err) => run.unsealed.push(format!("the code could not be looked at again: {}", super::chain(&err))),
     }
@@ -535,7 +560,12 @@ fn note_child_run(repo: &crate::repo::Repo, parent: &str, run: &str, object: Id)
 }
 
 /// The line that would have kept this miss from happening, when only a wide code part caused it.
-fn narrow_hint(prepared: &Prepared, request: &Request, reasons: &[Reason], nearest: Option<&Nearest>) -> Option<Narrowing> {
+fn narrow_hint(
+    prepared: &Prepared,
+    request: &Request,
+    reasons: &[Reason],
+    nearest: Option<&Nearest>,
+) -> Option<Narrowing> {
     nearest?;
     prepared.code.narrow(&prepared.step, request, reasons)
 }

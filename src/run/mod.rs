@@ -33,8 +33,8 @@ pub mod spool;
 
 use crate::repo::Repo;
 
-pub use code_part::CodePart;
 pub use clear::{Displaced, clear, keep_safe};
+pub use code_part::CodePart;
 pub use commit::{CommitOptions, Committed, Item, ItemAction, Staging, add, commit};
 pub use error::{Error, chain};
 pub use miss::{Nearest, command_line, nearest};
@@ -43,6 +43,14 @@ pub use publish::Publication;
 pub use request::{CacheMode, CodeMode, Declared, OnMissing, Request, RestoreMode};
 pub use session::Session;
 pub use settle::{Settled, settle};
+
+/// A transaction of what was collected and edits of refs.
+fn draft_of(
+    collected: std::sync::Arc<crate::store::Collected>,
+    edits: Vec<crate::store::RefEdit>,
+) -> crate::store::Draft {
+    crate::store::Draft { collected: Some(collected), edits, ..crate::store::Draft::default() }
+}
 
 /// The live folder of a project, seen from this process.
 pub fn live_folder(repo: &Repo) -> live::Live {

@@ -44,8 +44,9 @@ pub fn is_tail_prefix(text: &str, least: usize) -> bool {
 
 /// Words in front of a script that do not name a step.
 const INTERPRETERS: &[&str] = &[
-    "sh", "bash", "dash", "zsh", "ksh", "python", "python2", "python3", "Rscript", "R", "julia", "node", "perl", "ruby", "awk", "gawk", "mawk",
-    "java", "matlab", "octave", "env", "time", "nice", "uv", "poetry", "conda", "mpirun", "mpiexec", "srun", "make", "php", "lua", "deno", "bun",
+    "sh", "bash", "dash", "zsh", "ksh", "python", "python2", "python3", "Rscript", "R", "julia", "node", "perl",
+    "ruby", "awk", "gawk", "mawk", "java", "matlab", "octave", "env", "time", "nice", "uv", "poetry", "conda",
+    "mpirun", "mpiexec", "srun", "make", "php", "lua", "deno", "bun",
 ];
 
 /// The name of a step whose user gave it none: the stem of the script after an interpreter, else the name of the program.
@@ -65,7 +66,11 @@ pub fn step_of(argv: &[bstr::BString]) -> String {
     let versionless = program.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
     if INTERPRETERS.contains(&program.as_str()) || INTERPRETERS.contains(&versionless) {
         let script = words.find(|word| {
-            !word.starts_with(b"-") && !word.contains(&b'=') && !word.contains(&b' ') && !word.contains(&b'{') && word.rfind_byte(b'.').is_some_and(|at| at > 0)
+            !word.starts_with(b"-")
+                && !word.contains(&b'=')
+                && !word.contains(&b' ')
+                && !word.contains(&b'{')
+                && word.rfind_byte(b'.').is_some_and(|at| at > 0)
         });
         if let Some(script) = script {
             return stem(script);

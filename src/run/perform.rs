@@ -89,7 +89,12 @@ pub const REPLAYED: u64 = 64 * 1024;
 ///
 /// # Errors
 /// What [`prepare::prepare`] reports, or reading the store.
-pub fn plan(session: &Session<'_>, snapshot: &Snapshot, request: &Request, environment: &Environment) -> Result<Plan, Error> {
+pub fn plan(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    request: &Request,
+    environment: &Environment,
+) -> Result<Plan, Error> {
     let prepared = prepare::prepare(session, snapshot, request, environment)?;
     let (hit, reasons, nearest) = ask(session, snapshot, request, &prepared)?;
     Ok(Plan { prepared, hit, reasons, nearest })
@@ -100,11 +105,22 @@ type Asked = (Option<Box<Hit>>, Vec<Reason>, Option<miss::Nearest>);
 fn ask(session: &Session<'_>, snapshot: &Snapshot, request: &Request, prepared: &Prepared) -> Result<Asked, Error> {
     let mut reasons = match request.cache_mode() {
         CacheMode::Off | CacheMode::Overwrite => {
-            let word = if request.cache.is_some() { "the cache mode says to execute" } else { "no output is declared, so nothing is looked up" };
-            vec![Reason { part: "cache".to_owned(), kind: ReasonKind::Policy, before: None, after: Some(word.to_owned()) }]
+            let word = if request.cache.is_some() {
+                "the cache mode says to execute"
+            } else {
+                "no output is declared, so nothing is looked up"
+            };
+            vec![Reason {
+                part: "cache".to_owned(),
+                kind: ReasonKind::Policy,
+                before: None,
+                after: Some(word.to_owned()),
+            }]
         }
         CacheMode::Reuse | CacheMode::Readonly => {
-            match lookup::lookup(snapshot, &prepared.recipe(), &mut |key, output| can_be_had(session, snapshot, prepared, key, output))? {
+            match lookup::lookup(snapshot, &prepared.recipe(), &mut |key, output| {
+                can_be_had(session, snapshot, prepared, key, output)
+            })? {
                 Answer::Hit(hit) => return Ok((Some(hit), Vec::new(), None)),
                 Answer::Miss(reasons) => reasons,
             }
@@ -115,14 +131,25 @@ fn ask(session: &Session<'_>, snapshot: &Snapshot, request: &Request, prepared: 
     }
     let nearest = miss::nearest(snapshot, session.repo.project(), &prepared.step, &prepared.built)?;
     match &nearest {
-        None => reasons.push(Reason { part: "step".to_owned(), kind: ReasonKind::FirstRun, before: None, after: Some(prepared.step.clone()) }),
+        None => reasons.push(Reason {
+            part: "step".to_owned(),
+            kind: ReasonKind::FirstRun,
+            before: None,
+            after: Some(prepared.step.clone()),
+        }),
         Some(nearest) => reasons.extend(nearest.reasons.iter().cloned()),
     }
     Ok((None, reasons, nearest))
 }
 
 /// Whether an output is in the store, or lies where it should be.
-fn can_be_had(session: &Session<'_>, snapshot: &Snapshot, prepared: &Prepared, key: &str, output: &crate::object::run::Output) -> Result<bool, AccessError> {
+fn can_be_had(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    prepared: &Prepared,
+    key: &str,
+    output: &crate::object::run::Output,
+) -> Result<bool, AccessError> {
     if hydrate::is_whole(snapshot, &output.content)? {
         return Ok(true);
     }
@@ -138,8 +165,14 @@ pub fn perform(session: &Session<'_>, request: &Request, surroundings: Surroundi
     let repo = session.repo;
     let snapshot = repo.store().snapshot()?;
     let prepared = prepare::prepare(session, &snapshot, request, surroundings.environment)?;
-    if prepared.scenario != crate::scenario::MAIN && !crate::scenario::exists(&snapshot, repo.project(), &prepared.scenario)? {
-        return Err(crate::scenario::Error::NotFound { name: prepared.scenario.clone(), known: crate::scenario::names(repo, &snapshot)? }.into());
+    if prepared.scenario != crate::scenario::MAIN
+        && !crate::scenario::exists(&snapshot, repo.project(), &prepared.scenario)?
+    {
+        return Err(crate::scenario::Error::NotFound {
+            name: prepared.scenario.clone(),
+            known: crate::scenario::names(repo, &snapshot)?,
+        }
+        .into());
     }
     let (hit, reasons, nearest) = ask(session, &snapshot, request, &prepared)?;
     let performed = match hit {
@@ -213,16 +246,27 @@ pub(super) fn record_inputs(
         let content = input.captured.content.clone();
         let producer = match &input.declared_by {
             Some(producer) => Some(producer.clone()),
-            None => crate::lineage::producer_of(snapshot, repo.project(), &prepared.scenario, path.as_ref(), &content.id())?,
+            None => {
+                crate::lineage::producer_of(snapshot, repo.project(), &prepared.scenario, path.as_ref(), &content.id())?
+            }
         };
         let stored = stored.get(key).copied().unwrap_or(false);
-        inputs.insert(key.clone(), crate::object::run::Input { content, path, size: input.captured.size, stored, producer });
+        inputs.insert(
+            key.clone(),
+            crate::object::run::Input { content, path, size: input.captured.size, stored, producer },
+        );
     }
     Ok(inputs)
 }
 
 /// Takes a hit: outputs back, a light record that points to its source.
-fn take(session: &Session<'_>, snapshot: &Snapshot, request: &Request, prepared: Prepared, hit: Hit) -> Result<Performed, Error> {
+fn take(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    request: &Request,
+    prepared: Prepared,
+    hit: Hit,
+) -> Result<Performed, Error> {
     let repo = session.repo;
     let started = repo.now();
     let mut restored = match request.restore {
@@ -249,7 +293,8 @@ fn take(session: &Session<'_>, snapshot: &Snapshot, request: &Request, prepared:
     run.status = Status::Success;
     run.sealed = true;
     run.exit_code = hit.run.exit_code;
-    run.cache = Cache::Hit { source: hit.run.run.clone(), object: hit.object, source_duration_us: hit.run.duration_us() };
+    run.cache =
+        Cache::Hit { source: hit.run.run.clone(), object: hit.object, source_duration_us: hit.run.duration_us() };
     run.git = session.git_head();
     run.finished_at = repo.now();
     let replay = hydrate::replay(snapshot, &hit.run);
@@ -280,6 +325,3 @@ pub(super) fn missing_is_failure(request: &Request) -> bool {
 pub(super) fn small_blob(snapshot: &Snapshot, id: &crate::hash::Id) -> Option<Vec<u8>> {
     snapshot.read(id).ok().flatten().map(|(_, bytes)| bytes)
 }
-
-/// How an execution is told apart from prov's own failures.
-pub type Executed = execute::Outcome;

@@ -85,10 +85,16 @@ impl Prepared {
 ///
 /// # Errors
 /// What is missing, unreadable, contradictory or not understood; nothing was changed.
-pub fn prepare(session: &Session<'_>, snapshot: &Snapshot, request: &Request, environment: &Environment) -> Result<Prepared, Error> {
+pub fn prepare(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    request: &Request,
+    environment: &Environment,
+) -> Result<Prepared, Error> {
     let repo = session.repo;
     let worktree = session.worktree();
-    let cwd_place = RelPath::new(request.cwd.clone()).ok_or_else(|| Error::Usage { what: "the working folder is not below the project".to_owned() })?;
+    let cwd_place = RelPath::new(request.cwd.clone())
+        .ok_or_else(|| Error::Usage { what: "the working folder is not below the project".to_owned() })?;
     let cwd = cwd_place.below(repo.root());
     let step = request.step.clone().unwrap_or_else(|| super::name::step_of(&request.argv));
     let scenario = request.scenario.clone().unwrap_or_else(|| repo.scenario().to_owned());
@@ -117,14 +123,21 @@ pub fn prepare(session: &Session<'_>, snapshot: &Snapshot, request: &Request, en
         check_output(repo, &key, &declared.places(Role::Output)[&key])?;
     }
     for key in request.in_place.iter().chain(&request.no_store) {
-        if !declared.places(Role::Output).contains_key(key) && !(request.no_store.contains(key) && inputs.contains_key(key)) {
+        if !declared.places(Role::Output).contains_key(key)
+            && !(request.no_store.contains(key) && inputs.contains_key(key))
+        {
             return Err(Error::Usage { what: format!("there is no declared output `{key}`") });
         }
     }
     for key in &request.in_place {
         // What the command changes in place is an input too: the result depends on what was there.
         let place = declared.places(Role::Output)[key].clone();
-        if repo.fs().stat(&worktree.path(&place)).map_err(|source| Error::io("read", &worktree.path(&place), source))?.is_some() {
+        if repo
+            .fs()
+            .stat(&worktree.path(&place))
+            .map_err(|source| Error::io("read", &worktree.path(&place), source))?
+            .is_some()
+        {
             let captured = worktree::capture(&worktree, &place, &CaptureOptions::default(), None)?;
             let path = crate::path::bytes(&worktree.path(&place));
             let name = declared.add(Role::Input, Some(&format!("{key}_before")), path.as_bstr())?;
@@ -138,7 +151,9 @@ pub fn prepare(session: &Session<'_>, snapshot: &Snapshot, request: &Request, en
             let place = declared.locate(path);
             let captured = worktree::capture(&worktree, &place, &CaptureOptions::default(), None)?;
             if !matches!(captured.content, Content::Blob(_)) {
-                return Err(Error::Usage { what: format!("standard input is read from a file, and `{}` is none", crate::path::shown(path)) });
+                return Err(Error::Usage {
+                    what: format!("standard input is read from a file, and `{}` is none", crate::path::shown(path)),
+                });
             }
             fence.join(captured.fence.clone());
             Some((place, captured))
@@ -149,9 +164,18 @@ pub fn prepare(session: &Session<'_>, snapshot: &Snapshot, request: &Request, en
         let place = declared.locate(&one.path);
         let captured = worktree::capture(&worktree, &place, &CaptureOptions::default(), None)?;
         fence.join(captured.fence);
-        let label = one.key.clone().unwrap_or_else(|| recipe::derive_key(crate::path::bytes(std::path::Path::new(&crate::path::from_bytes(&one.path).file_name().unwrap_or_default())).as_bstr()));
+        let label = one.key.clone().unwrap_or_else(|| {
+            recipe::derive_key(
+                crate::path::bytes(std::path::Path::new(
+                    &crate::path::from_bytes(&one.path).file_name().unwrap_or_default(),
+                ))
+                .as_bstr(),
+            )
+        });
         if identity.insert(label.clone(), captured.content).is_some() {
-            return Err(Error::Usage { what: format!("two identity files have the label `{label}`; give one another: --identity LABEL=PATH") });
+            return Err(Error::Usage {
+                what: format!("two identity files have the label `{label}`; give one another: --identity LABEL=PATH"),
+            });
         }
     }
 
@@ -161,7 +185,11 @@ pub fn prepare(session: &Session<'_>, snapshot: &Snapshot, request: &Request, en
 
     let mut env = BTreeMap::new();
     for (name, value) in &request.env {
-        let value = value.clone().or_else(|| environment.get(std::ffi::OsStr::new(name)).map(|v| BString::from(std::os::unix::ffi::OsStrExt::as_bytes(v.as_os_str()))));
+        let value = value.clone().or_else(|| {
+            environment
+                .get(std::ffi::OsStr::new(name))
+                .map(|v| BString::from(std::os::unix::ffi::OsStrExt::as_bytes(v.as_os_str())))
+        });
         env.insert(name.clone(), value);
     }
 
@@ -189,7 +217,20 @@ pub fn prepare(session: &Session<'_>, snapshot: &Snapshot, request: &Request, en
         epochs: Epochs { project: repo.settings().project_epoch(), scenario: 0, step: request.epoch },
     }
     .build()?;
-    Ok(Prepared { step, scenario, cwd, declared, inputs, stdin, config, code, needs_files, program: outside, built, fence })
+    Ok(Prepared {
+        step,
+        scenario,
+        cwd,
+        declared,
+        inputs,
+        stdin,
+        config,
+        code,
+        needs_files,
+        program: outside,
+        built,
+        fence,
+    })
 }
 
 /// An input is a path that exists, or a revision that names an artifact.
@@ -215,12 +256,19 @@ fn find_input(
         Ok(Target::Artifact(at, key)) => {
             let run = revspec::read_run(snapshot, &at.run, &at.object)?;
             let Some(output) = run.outputs.get(&key) else { return Err(missing()) };
-            let place = crate::path::locate(session.repo.root(), session.repo.root(), &crate::path::from_bytes(&output.path));
+            let place =
+                crate::path::locate(session.repo.root(), session.repo.root(), &crate::path::from_bytes(&output.path));
             let here = worktree::capture(&session.worktree(), &place, &CaptureOptions::default(), None);
             if !here.is_ok_and(|captured| captured.content == output.content) {
                 return Err(Error::RevisionNotHere { text: text.to_owned(), path: session.worktree().path(&place) });
             }
-            let producer = Producer { run: at.run, object: Some(at.object), key: key.clone(), linked_by: LinkedBy::Declared, candidates: Vec::new() };
+            let producer = Producer {
+                run: at.run,
+                object: Some(at.object),
+                key: key.clone(),
+                linked_by: LinkedBy::Declared,
+                candidates: Vec::new(),
+            };
             Ok((place, Some((producer, key))))
         }
         Ok(_) => Err(Error::Usage { what: format!("`{text}` is not one artifact: name an output, RUN:KEY") }),
@@ -233,7 +281,9 @@ fn check_output(repo: &crate::repo::Repo, key: &str, place: &Place) -> Result<()
     let refuse = |what: &str| Err(Error::Usage { what: format!("output `{key}` {what}") });
     match place {
         Place::Inside(path) if path.is_root() => refuse("is the project itself"),
-        Place::Inside(path) if path.components().any(|name| worktree::is_reserved(name)) => refuse("lies inside `.prov` or `.git`"),
+        Place::Inside(path) if path.components().any(|name| worktree::is_reserved(name)) => {
+            refuse("lies inside `.prov` or `.git`")
+        }
         Place::Outside(path) if repo.root().starts_with(path) => refuse("is a folder that holds the project"),
         _ => Ok(()),
     }
@@ -243,7 +293,12 @@ fn check_output(repo: &crate::repo::Repo, key: &str, place: &Place) -> Result<()
 ///
 /// # Errors
 /// When something changed since it was looked at, or can't be stored.
-pub fn store_inputs(session: &Session<'_>, prepared: &Prepared, request: &Request, sink: &dyn Sink) -> Result<BTreeMap<String, bool>, Error> {
+pub fn store_inputs(
+    session: &Session<'_>,
+    prepared: &Prepared,
+    request: &Request,
+    sink: &dyn Sink,
+) -> Result<BTreeMap<String, bool>, Error> {
     let worktree = session.worktree();
     let mut stored = BTreeMap::new();
     for (key, input) in &prepared.inputs {

@@ -96,9 +96,16 @@ pub fn wait(pending: &Pending, running: &super::live::Running) -> Result<(), Err
 ///
 /// # Errors
 /// Whatever the store reports.
-pub fn with(repo: &Repo, op: OpId, command: &str, run: &Run, object: Id, collected: &Arc<Collected>) -> Result<(), Error> {
+pub fn with(
+    repo: &Repo,
+    op: OpId,
+    command: &str,
+    run: &Run,
+    object: Id,
+    collected: &Arc<Collected>,
+) -> Result<(), Error> {
     repo.store().publish(op, command, &mut |snapshot| -> Result<Option<Draft>, Error> {
-        Ok(Some(Draft::new(Arc::clone(collected), record::edits(snapshot, run, object)?)))
+        Ok(Some(super::draft_of(Arc::clone(collected), record::edits(snapshot, run, object)?)))
     })?;
     Ok(())
 }

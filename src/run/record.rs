@@ -10,7 +10,9 @@ use crate::store::{self, Direction, Expect, RefEdit, Snapshot};
 /// The rank of a new outcome of a recipe: its start, but above every rank that is listed, so that a clock that went back hides nothing.
 fn rank(snapshot: &Snapshot, prefix: &[u8], start: u64) -> Result<u64, store::Error> {
     match snapshot.scan(prefix, Direction::Forward).next().transpose()? {
-        Some((found, _)) => Ok(key::rank_after(prefix, &found).map_or(start, |highest| start.max(highest.saturating_add(1)))),
+        Some((found, _)) => {
+            Ok(key::rank_after(prefix, &found).map_or(start, |highest| start.max(highest.saturating_add(1))))
+        }
         None => Ok(start),
     }
 }
@@ -72,7 +74,7 @@ pub fn edits(snapshot: &Snapshot, run: &Run, object: Id) -> Result<Vec<RefEdit>,
         add(key::producer(&output.content.id(), start, id, name), value.clone());
         add(key::artifact(project, scenario, name, start, id), value);
         if executed {
-            add(key::outpath(project, &output.path), entry::encode(&id)?);
+            add(key::outpath(project, output.path.as_ref()), entry::encode(&id)?);
         }
     }
     for (name, input) in &run.inputs {

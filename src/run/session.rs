@@ -81,13 +81,16 @@ impl<'a> Session<'a> {
     /// Whether the project's ignore rules leave a path out.
     pub fn is_ignored(&self, path: &RelPath) -> bool {
         let (fs, root) = (self.repo.fs(), self.repo.root());
-        Rules::open(fs, root, self.git_excludes()).and_then(|rules| rules.ignores(fs, root, path, false)).unwrap_or(false)
+        Rules::open(fs, root, self.git_excludes())
+            .and_then(|rules| rules.ignores(fs, root, path, false))
+            .unwrap_or(false)
     }
 
     fn git(&self) -> &(Option<PathBuf>, Option<Git>) {
         self.git.get_or_init(|| match git::discover(self.repo.root()) {
             git::Discovery::Found(repository) => {
-                let head = repository.head().ok().map(|head| Git { commit: head.commit, branch: head.branch, dirty: None });
+                let head =
+                    repository.head().ok().map(|head| Git { commit: head.commit, branch: head.branch, dirty: None });
                 (Some(repository.git_dir().join("info").join("exclude")), head)
             }
             git::Discovery::Nothing | git::Discovery::Unreadable(_) => (None, None),

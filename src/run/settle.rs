@@ -60,7 +60,9 @@ pub fn settle(repo: &Repo) -> Result<Vec<Settled>, Error> {
         let done = match &entry.state {
             State::Running | State::Unknown { .. } | State::Finished { owner: Liveness::Alive, .. } => continue,
             State::Dead => abort(repo, &live, &entry).map(|()| Settled::Aborted { run: run.clone() }),
-            State::Finished { payload, .. } => finish(repo, &live, &entry, payload).map(|()| Settled::Published { run: run.clone() }),
+            State::Finished { payload, .. } => {
+                finish(repo, &live, &entry, payload).map(|()| Settled::Published { run: run.clone() })
+            }
             State::Damaged { what } => {
                 settled.push(Settled::Left { run, why: what.clone() });
                 continue;
@@ -122,7 +124,11 @@ fn abort(repo: &Repo, live: &Live, entry: &Entry) -> Result<(), Error> {
         cache: Cache::Off,
         exit_code: None,
         signal: None,
-        error: Some(RunError { kind: "killed".to_owned(), message: "prov was killed while the command ran".to_owned(), run: None }),
+        error: Some(RunError {
+            kind: "killed".to_owned(),
+            message: "prov was killed while the command ran".to_owned(),
+            run: None,
+        }),
         logs,
         resources: None,
         host: Some(intent.owner.host.clone()),
@@ -147,7 +153,7 @@ fn publish(repo: &Repo, intake: crate::store::Intake, op: OpId, run: Run) -> Res
     intake.put(&Kind::RUN, &object, &bytes)?;
     let collected = Arc::new(intake.finish()?);
     repo.store().publish(op, "settle", &mut |snapshot| -> Result<Option<Draft>, Error> {
-        Ok(Some(Draft::new(Arc::clone(&collected), record::edits(snapshot, &run, object)?)))
+        Ok(Some(super::draft_of(Arc::clone(&collected), record::edits(snapshot, &run, object)?)))
     })?;
     Ok(object)
 }
@@ -189,7 +195,9 @@ fn finish(repo: &Repo, live: &Live, entry: &Entry, payload: &[u8]) -> Result<(),
     for (stream, log) in logs {
         let Some(which) = Stream::ALL.into_iter().find(|s| s.name() == stream) else { continue };
         let kept = entry.spooled(live, which).ok().and_then(|spooled| spooled.reader(repo.fs()).ok());
-        if intake.has(&log.id)? || kept.is_some_and(|mut reader| intake.put_blob(&log.id, log.size, &mut reader).is_ok()) {
+        if intake.has(&log.id)?
+            || kept.is_some_and(|mut reader| intake.put_blob(&log.id, log.size, &mut reader).is_ok())
+        {
             run.logs.insert(stream, log);
         }
     }

@@ -112,7 +112,12 @@ pub fn settings(snapshot: &Snapshot, project: &str, name: &str) -> Result<Option
     let Some(value) = snapshot.get_ref(&key::scenario(project, name))? else { return Ok(None) };
     let id: Id = entry::decode(&value)?;
     let Some((_, bytes)) = snapshot.read(&id)? else {
-        return Err(AccessError::Damaged { id, place: "the store".to_owned(), what: format!("the record of scenario `{name}` is missing") }.into());
+        return Err(AccessError::Damaged {
+            id,
+            place: "the store".to_owned(),
+            what: format!("the record of scenario `{name}` is missing"),
+        }
+        .into());
     };
     Scenario::decode(&bytes).map(Some).map_err(|source| Error::Record { name: name.to_owned(), source })
 }
@@ -157,15 +162,21 @@ pub fn new(repo: &Repo, name: &str, options: &NewOptions) -> Result<Scenario, Er
     let id = id_of(&Kind::SCENARIO, &bytes);
     let value = entry::encode(&id)?;
     let taken = || Error::Exists { name: name.to_owned() };
-    let published = repo.store().publish(repo.new_op(), "scenario new", &mut |snapshot| -> Result<Option<Draft>, Error> {
-        if exists(snapshot, repo.project(), name)? {
-            return Err(taken());
-        }
-        let intake = repo.store().intake(snapshot);
-        intake.put(&Kind::SCENARIO, &id, &bytes)?;
-        let edit = RefEdit { key: key::scenario(repo.project(), name), expect: Expect::Absent, new: Some(value.clone()) };
-        Ok(Some(Draft::new(intake.finish()?, vec![edit])))
-    });
+    let published =
+        repo.store().publish(repo.new_op(), "scenario new", &mut |snapshot| -> Result<Option<Draft>, Error> {
+            if exists(snapshot, repo.project(), name)? {
+                return Err(taken());
+            }
+            let intake = repo.store().intake(snapshot);
+            intake.put(&Kind::SCENARIO, &id, &bytes)?;
+            let edit =
+                RefEdit { key: key::scenario(repo.project(), name), expect: Expect::Absent, new: Some(value.clone()) };
+            Ok(Some(Draft {
+                collected: Some(std::sync::Arc::new(intake.finish()?)),
+                edits: vec![edit],
+                ..Draft::default()
+            }))
+        });
     match published {
         Ok(_) => Ok(made),
         Err(Error::Store(store::Error::Expectation { .. })) => Err(taken()),
@@ -186,7 +197,7 @@ pub fn names(repo: &Repo, snapshot: &Snapshot) -> Result<Vec<String>, Error> {
     // From one scenario's runs to the next: skipping, not reading them all.
     let prefix = key::runs_of_project(project);
     let mut from = prefix.clone();
-    while let Some(item) = snapshot.scan_from(&prefix, &from).next() {
+    while let Some(item) = snapshot.scan_from(&prefix, std::ops::Bound::Included(&from), Direction::Forward).next() {
         let (found, _) = item?;
         let Some(name) = key::scenario_of_run(&found) else { break };
         from = key::after(&key::runs_of(project, &name));
@@ -201,7 +212,8 @@ pub fn names(repo: &Repo, snapshot: &Snapshot) -> Result<Vec<String>, Error> {
 /// When the store can't be read.
 pub fn list(repo: &Repo, snapshot: &Snapshot) -> Result<Vec<Listed>, Error> {
     let project = repo.project();
-    let listed = |name: String| Listed { is_current: name == repo.scenario(), name, settings: None, runs: 0, newest: None };
+    let listed =
+        |name: String| Listed { is_current: name == repo.scenario(), name, settings: None, runs: 0, newest: None };
     let mut out: Vec<Listed> = names(repo, snapshot)?.into_iter().map(listed).collect();
     for one in &mut out {
         one.settings = settings(snapshot, project, &one.name)?;
@@ -229,5 +241,7 @@ pub fn switch(repo: &Repo, name: &str) -> Result<(), Error> {
         return Err(Error::NotFound { name: name.to_owned(), known });
     }
     let text = format!("scenario: {name}\n");
-    repo.fs().replace(&repo.layout().head(), text.as_bytes(), true).map_err(|source| Error::Head { name: name.to_owned(), source })
+    repo.fs()
+        .replace(&repo.layout().head(), text.as_bytes(), true)
+        .map_err(|source| Error::Head { name: name.to_owned(), source })
 }
