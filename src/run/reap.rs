@@ -87,6 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::zombie_processes, reason = "reaped by what is tested")]
     fn both_ways_of_watching_tell_of_the_end() {
         for way in [watch, watch_with_thread] {
             let mut child = Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
