@@ -41,12 +41,27 @@ pub fn fsck(repo: &Repo, progress: &dyn Progress, cancel: &Cancel) -> Report {
                 let file = format!("live/{}", entry.run);
                 match entry.state {
                     State::Running => {}
-                    State::Dead => add(Severity::Info, "run-dead", file, "a killed run; the next command records it as aborted".to_owned()),
+                    State::Dead => add(
+                        Severity::Info,
+                        "run-dead",
+                        file,
+                        "a killed run; the next command records it as aborted".to_owned(),
+                    ),
                     State::Finished { .. } => {
-                        add(Severity::Warning, "run-waiting", file, "a finished run that is not published yet".to_owned());
+                        add(
+                            Severity::Warning,
+                            "run-waiting",
+                            file,
+                            "a finished run that is not published yet".to_owned(),
+                        );
                     }
                     State::Unknown { host } => {
-                        add(Severity::Info, "run-elsewhere", file, format!("a run on {host}, of which nothing can be known here"));
+                        add(
+                            Severity::Info,
+                            "run-elsewhere",
+                            file,
+                            format!("a run on {host}, of which nothing can be known here"),
+                        );
                     }
                     State::Damaged { what } => add(Severity::Warning, "run-damaged", file, what),
                 }

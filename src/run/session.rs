@@ -86,7 +86,10 @@ impl<'a> Session<'a> {
         let Place::Inside(path) = place else { return Ok(CaptureOptions::default()) };
         let (fs, root) = (self.repo.fs(), self.repo.root());
         let rules = Rules::open(fs, root, self.git_excludes())?.enter_path(fs, root, path)?;
-        Ok(CaptureOptions { scan: ScanOptions { rules: Some(rules), ..ScanOptions::default() }, ..CaptureOptions::default() })
+        Ok(CaptureOptions {
+            scan: ScanOptions { rules: Some(rules), ..ScanOptions::default() },
+            ..CaptureOptions::default()
+        })
     }
 
     /// Whether the project's ignore rules leave a path out.
