@@ -13,7 +13,7 @@ use crate::store::{Report, Severity, check};
 ///
 /// # Errors
 /// What is wrong with the key or the value.
-pub fn targets(key: &[u8], value: &[u8]) -> Result<Vec<Id>, String> {
+fn targets(key: &[u8], value: &[u8]) -> Result<Vec<Id>, String> {
     let Some(parts) = key::components(key) else { return Err("its key is not one".to_owned()) };
     let wrong = |err: crate::codec::Error| err.to_string();
     Ok(match parts.first().map(|part| part.as_slice()) {

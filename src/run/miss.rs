@@ -104,7 +104,6 @@ pub(super) fn execute(
     surroundings: Surroundings<'_>,
 ) -> Result<Performed, Error> {
     let repo = session.repo;
-    let worktree = session.worktree();
     let Surroundings { environment, observer, interrupts } = surroundings;
     let mut run = perform::draft(repo, request, &prepared, repo.now());
     let records = request.cache_mode() != CacheMode::Readonly;

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::execute;
 use super::interrupts::Interrupts;
 use super::lookup::{self, Answer, Hit};
 use super::observer::Observer;
