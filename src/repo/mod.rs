@@ -26,6 +26,8 @@ pub struct World {
     pub random: Arc<dyn Random>,
     /// The machine's name.
     pub host: String,
+    /// This process, by which others can tell whether it still lives.
+    pub process: crate::host::Process,
     /// Who works here, `Name <mail>`, if known.
     pub author: Option<String>,
 }
@@ -38,6 +40,7 @@ impl World {
             clock: Arc::new(crate::clock::SystemClock),
             random: Arc::new(crate::clock::SystemRandom),
             host: crate::host::host_name(),
+            process: crate::host::Process::current(),
             author,
         }
     }

@@ -7,6 +7,7 @@ use super::Error;
 use super::clear::{self, Displaced};
 use super::perform::{OutputAction, REPLAYED};
 use super::prepare::Prepared;
+use super::request::Request;
 use super::session::Session;
 use crate::hash::Id;
 use crate::object::recipe::Content;
@@ -165,6 +166,7 @@ pub fn bring_back(
 pub fn outputs(
     session: &Session<'_>,
     snapshot: &Snapshot,
+    request: &Request,
     prepared: &Prepared,
     source: &Run,
 ) -> Result<Hydrated, Error> {
@@ -191,7 +193,12 @@ pub fn outputs(
     if items.is_empty() {
         return Ok(hydrated);
     }
-    let (restored, displaced) = bring_back(session, snapshot, &items, true)?;
+    // Writing there needs the same claim as executing does: a live run must not take these bytes for its own.
+    let places: Vec<&Place> = items.iter().map(|item| &item.to).collect();
+    let claim = super::claim(session.repo, &prepared.step, request, &prepared.scenario, &places)?;
+    let brought = bring_back(session, snapshot, &items, true);
+    let _ = claim.end();
+    let (restored, displaced) = brought?;
     for done in restored {
         let action = match done.outcome {
             Outcome::Restored => OutputAction::Restored,

@@ -246,17 +246,7 @@ fn prepare_place(
 ) -> Result<Ready, Error> {
     let repo = session.repo;
     if !prepared.outputs().is_empty() {
-        let claimed = if request.wait {
-            running.claim_waiting(&mut |_| {
-                std::thread::sleep(Duration::from_millis(50));
-                true
-            })?
-        } else {
-            running.claim()?
-        };
-        if let live::Claimed::Held(held) = claimed {
-            return Err(Error::Claimed { held });
-        }
+        super::claim_outputs(running, request.wait)?;
     }
     let intake = repo.store().intake(snapshot);
     let stored = prepare::store_inputs(session, prepared, request, &intake)?;

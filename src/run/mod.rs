@@ -52,7 +52,56 @@ fn draft_of(
     crate::store::Draft { collected: Some(collected), edits, ..crate::store::Draft::default() }
 }
 
+/// Claims places for something that writes to them and is no execution: bringing outputs back.
+fn claim(
+    repo: &Repo,
+    step: &str,
+    request: &Request,
+    scenario: &str,
+    places: &[&crate::path::Place],
+) -> Result<live::Running, Error> {
+    let live = live_folder(repo);
+    let now = repo.now();
+    let running = live.begin(live::Intent {
+        run: name::run_id(now, step, &*repo.world().random),
+        project: repo.project().to_owned(),
+        scenario: scenario.to_owned(),
+        step: step.to_owned(),
+        recipe: None,
+        parent: request.parent.clone(),
+        started_at: now,
+        argv: Vec::new(),
+        cwd: request.cwd.clone(),
+        outputs: places.iter().map(|place| crate::revspec::recorded_path(place)).collect(),
+        op: repo.new_op().to_bytes(),
+        owner: live.here().clone(),
+    })?;
+    match claim_outputs(&running, request.wait) {
+        Ok(()) => Ok(running),
+        Err(err) => {
+            let _ = running.end();
+            Err(err)
+        }
+    }
+}
+
+/// Claims the outputs of an intent, waiting for another run to end if asked to.
+fn claim_outputs(running: &live::Running, wait: bool) -> Result<(), Error> {
+    let claimed = if wait {
+        running.claim_waiting(&mut |_| {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            true
+        })?
+    } else {
+        running.claim()?
+    };
+    match claimed {
+        live::Claimed::Held(held) => Err(Error::Claimed { held }),
+        _ => Ok(()),
+    }
+}
+
 /// The live folder of a project, seen from this process.
 pub fn live_folder(repo: &Repo) -> live::Live {
-    live::Live::new(repo.fs().clone(), repo.layout().live(), crate::host::Process::current())
+    live::Live::new(repo.fs().clone(), repo.layout().live(), repo.world().process.clone())
 }

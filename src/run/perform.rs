@@ -11,6 +11,7 @@ use super::publish::{self, Publication};
 use super::request::{CacheMode, OnMissing, Request, RestoreMode};
 use super::session::Session;
 use super::{Error, hydrate, miss, name};
+use crate::object::recipe::Content;
 use crate::object::run::{Cache, Reason, ReasonKind, Run, RunKind, Status};
 use crate::object::{AccessError, Source};
 use crate::repo::Repo;
@@ -150,10 +151,12 @@ fn can_be_had(
     key: &str,
     output: &crate::object::run::Output,
 ) -> Result<bool, AccessError> {
-    if hydrate::is_whole(snapshot, &output.content)? {
-        return Ok(true);
+    let lies_there = || prepared.output(key).is_some_and(|place| hydrate::lies_there(session, place, output));
+    // Whichever is asked for less: a file's header, or the states of the files of a folder.
+    match output.content {
+        Content::Tree(_) => Ok(lies_there() || hydrate::is_whole(snapshot, &output.content)?),
+        _ => Ok(hydrate::is_whole(snapshot, &output.content)? || lies_there()),
     }
-    Ok(prepared.output(key).is_some_and(|place| hydrate::lies_there(session, place, output)))
 }
 
 /// Runs a request: a hit or an execution, recorded either way.
@@ -270,7 +273,7 @@ fn take(
     let repo = session.repo;
     let started = repo.now();
     let mut restored = match request.restore {
-        RestoreMode::Outputs => hydrate::outputs(session, snapshot, &prepared, &hit.run)?,
+        RestoreMode::Outputs => hydrate::outputs(session, snapshot, request, &prepared, &hit.run)?,
         RestoreMode::Metadata | RestoreMode::None => hydrate::Hydrated::default(),
     };
     let stored: BTreeMap<String, bool> = prepared.inputs.keys().map(|key| (key.clone(), false)).collect();

@@ -179,6 +179,8 @@ pub fn prepare(
         }
     }
 
+    check_overlaps(request, &declared, &inputs, stdin.as_ref().map(|(place, _)| place))?;
+
     let files: Vec<PathBuf> = request.config_files.iter().map(|file| cwd.join(crate::path::from_bytes(file))).collect();
     let overrides = request.sets.iter().map(|set| config::Override::parse(set)).collect::<Result<Vec<_>, _>>()?;
     let config = config::resolve(repo.fs(), &files, &overrides)?;
@@ -286,6 +288,80 @@ fn check_output(repo: &crate::repo::Repo, key: &str, place: &Place) -> Result<()
         }
         Place::Outside(path) if repo.root().starts_with(path) => refuse("is a folder that holds the project"),
         _ => Ok(()),
+    }
+}
+
+/// What a command reads may not lie where its outputs go: places of outputs are cleared before it starts.
+fn check_overlaps(
+    request: &Request,
+    declared: &Declared,
+    inputs: &BTreeMap<String, ReadyInput>,
+    stdin: Option<&Place>,
+) -> Result<(), Error> {
+    let beside = request.config_files.iter().chain(request.identity.iter().map(|one| &one.path));
+    let beside: Vec<Place> = beside.map(|path| declared.locate(path)).collect();
+    for (key, output) in declared.places(Role::Output) {
+        if request.in_place.contains(key) {
+            continue;
+        }
+        let shown = |place: &Place| crate::path::shown(&crate::revspec::recorded_path(place));
+        let refuse = |what: String, fix: &str| {
+            Err(Error::Usage { what: format!("output `{key}` ({}) {what}; {fix}", shown(output)) })
+        };
+        for (name, input) in inputs {
+            if input.place == *output {
+                let fix = format!("if the command changes it where it lies, say --in-place {key}");
+                return refuse(format!("is also input `{name}`"), &fix);
+            }
+            if overlaps(&input.place, output) {
+                return refuse(
+                    format!("and input `{name}` ({}) lie inside each other", shown(&input.place)),
+                    "declare one of them more narrowly",
+                );
+            }
+        }
+        if let Some(read) = stdin.into_iter().chain(&beside).find(|place| overlaps(place, output)) {
+            return refuse(
+                format!("and `{}`, which is read, lie inside each other", shown(read)),
+                "declare another output",
+            );
+        }
+        // A script below an output folder would be cleared away before it could run.
+        for word in &request.argv {
+            let place = declared.locate(word);
+            if !word.is_empty()
+                && place != *output
+                && declared.find(&place).is_none()
+                && overlaps(&place, output)
+                && is_below(&place, output)
+            {
+                let exists = match &place {
+                    Place::Inside(path) => path.below(declared.root()).is_file(),
+                    Place::Outside(path) => path.is_file(),
+                };
+                if exists {
+                    return refuse(
+                        format!("holds `{}`, which the command names", shown(&place)),
+                        "declare the output more narrowly",
+                    );
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether two places are one, or one lies inside the other.
+fn overlaps(a: &Place, b: &Place) -> bool {
+    is_below(a, b) || is_below(b, a)
+}
+
+/// Whether `inner` is `outer` or lies inside of it.
+fn is_below(inner: &Place, outer: &Place) -> bool {
+    match (inner, outer) {
+        (Place::Inside(inner), Place::Inside(outer)) => inner.is_within(outer),
+        (Place::Outside(inner), Place::Outside(outer)) => inner.starts_with(outer),
+        _ => false,
     }
 }
 

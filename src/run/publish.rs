@@ -74,7 +74,7 @@ pub fn light(repo: &Repo, snapshot: &Snapshot, run: &Run) -> Result<(Id, Publica
                 cwd: run.cwd.clone(),
                 outputs: Vec::new(),
                 op: op.to_bytes(),
-                owner: crate::host::Process::current(),
+                owner: repo.world().process.clone(),
             })?;
             wait(&Pending { run: bytes.into(), objects: Vec::new(), code: Vec::new() }, &running)?;
             Ok((object, Publication::Waiting(err)))

@@ -80,6 +80,16 @@ fn op(entry: &Entry) -> Option<OpId> {
 /// Records a killed run as aborted, with what it had printed.
 fn abort(repo: &Repo, live: &Live, entry: &Entry) -> Result<(), Error> {
     let (Some(intent), Some(op)) = (&entry.intent, op(entry)) else { return Ok(()) };
+    for path in &intent.outputs {
+        let path = repo.root().join(from_bytes(path));
+        // What stays is litter, no harm.
+        let _ = worktree::restore::sweep(repo.fs(), &path, intent.owner.pid);
+    }
+    if intent.argv.is_empty() {
+        // A claim of something that brought outputs back: nothing was executed, so nothing is recorded.
+        live.end(&entry.run)?;
+        return Ok(());
+    }
     if !entry.end_child(live, PATIENCE) {
         return Err(Error::Usage { what: "processes that it left behind could not be ended".to_owned() });
     }

@@ -1,5 +1,7 @@
 //! The library as its users have it: projects in temporary folders, real commands, real stores.
 
+mod crash;
+mod many;
 mod workflow;
 
 use std::collections::BTreeMap;

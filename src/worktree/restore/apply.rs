@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bstr::BString;
 use rayon::prelude::*;
@@ -368,10 +369,12 @@ fn relative(path: &BString) -> RelPath {
     RelPath::new(path.clone()).unwrap_or_default()
 }
 
-/// Makes something under a name that did not exist.
+/// Makes something under a name that did not exist: `.prov-restore-<pid>-<n>`.
 fn fresh_name<T>(make: impl Fn(&[u8]) -> io::Result<T>) -> io::Result<(BString, T)> {
-    for nth in 0..1000 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    for _ in 0..1000 {
         let mut name = BString::from(STAGING_PREFIX);
+        let nth = NEXT.fetch_add(1, Ordering::Relaxed);
         name.extend_from_slice(format!("{}-{nth}", std::process::id()).as_bytes());
         match make(&name) {
             Ok(made) => return Ok((name, made)),

@@ -189,6 +189,29 @@ pub enum Existing {
     Replace(Fence),
 }
 
+/// Removes what a process that is known to be dead left beside `path` when it was restoring there. Never touches anything else.
+///
+/// # Errors
+/// When the folder can't be listed or something can't be removed.
+pub fn sweep(fs: &crate::fs::Fs, path: &std::path::Path, pid: u32) -> std::io::Result<()> {
+    use std::os::unix::ffi::OsStrExt;
+    let Some(folder) = path.parent() else { return Ok(()) };
+    let mut prefix = super::names::STAGING_PREFIX.to_vec();
+    prefix.extend_from_slice(format!("{pid}-").as_bytes());
+    for name in fs.names(folder)? {
+        if !name.as_bytes().starts_with(&prefix) {
+            continue;
+        }
+        let left = folder.join(&name);
+        match fs.lstat(&left)? {
+            Some(stat) if stat.is_folder() => fs.remove_tree(&left)?,
+            Some(_) => fs.remove_file(&left)?,
+            None => {}
+        }
+    }
+    Ok(())
+}
+
 /// What became of a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {

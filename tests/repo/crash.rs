@@ -1,0 +1,144 @@
+//! A fault at every effect of every writing operation: whatever was acknowledged before is still there, and the next command goes on.
+
+use std::sync::Arc;
+
+use prov::fs::{Fs, NthEffect, Verdict};
+use prov::repo::{Repo, World};
+use prov::run::{CommitOptions, Publication, Request, Session, add, commit, settle};
+
+use super::{Project, assert_sound, run_in};
+
+/// One operation on a project; whether it was acknowledged.
+type Operation = fn(&Project, &Repo, u64) -> bool;
+
+fn step(n: u64) -> Request {
+    Request::command(["sh".to_owned(), "make.sh".to_owned(), format!("{n}")])
+        .input("in.txt")
+        .output("a.txt")
+        .output("d")
+        .step("make")
+}
+
+fn project() -> Project {
+    let project = Project::new();
+    project.write("in.txt", "input\n");
+    project.write("make.sh", "echo \"$1\" > a.txt; mkdir -p d/e; echo \"$1\" > d/e/f; echo log\n");
+    project
+}
+
+/// A miss: executed, recorded.
+fn miss(project: &Project, repo: &Repo, n: u64) -> bool {
+    run_in(repo, &project.root, &step(n))
+        .is_ok_and(|done| done.exit_code == 0 && matches!(done.publication, Publication::Done))
+}
+
+/// A hit whose outputs have to be brought back over something else.
+fn hit(project: &Project, repo: &Repo, n: u64) -> bool {
+    project.write("a.txt", &format!("in the way {n}"));
+    let done = run_in(repo, &project.root, &step(0));
+    done.is_ok_and(|done| {
+        done.run.is_hit() && matches!(done.publication, Publication::Done) && project.read("a.txt") == "0\n"
+    })
+}
+
+fn stage(project: &Project, repo: &Repo, n: u64) -> bool {
+    project.write("extra.txt", &format!("extra {n}"));
+    add(&Session::new(repo, project.root.clone()), &["extra.txt".into()], false).is_ok()
+}
+
+fn record(project: &Project, repo: &Repo, n: u64) -> bool {
+    project.write("more.txt", &format!("more {n}"));
+    commit(&Session::new(repo, project.root.clone()), &["more.txt".into()], &CommitOptions::default()).is_ok()
+}
+
+fn runs(repo: &Repo) -> Vec<String> {
+    let snapshot = repo.store().snapshot().unwrap();
+    let options = prov::query::LogOptions { hits: true, ..Default::default() };
+    prov::query::log(repo, &snapshot, &options).unwrap().runs.into_iter().map(|logged| logged.run).collect()
+}
+
+/// The world of a process that is going to die: another than this one, and gone by the time anybody looks.
+fn world(fault: &Arc<NthEffect>) -> World {
+    let mut child = std::process::Command::new("true").spawn().unwrap();
+    let mut world = World { fs: Fs::with_fault(fault.clone()), ..World::real(None) };
+    world.process.pid = child.id();
+    world.process.start = 1;
+    child.wait().unwrap();
+    world
+}
+
+/// Strikes at every effect in turn, each time on what the last one left.
+fn strike(operation: Operation, fault: fn(u64) -> NthEffect) {
+    let project = project();
+    assert!(miss(&project, &project.open(), 0));
+    let mut struck = 0;
+    for n in 0.. {
+        let before = runs(&project.open());
+        let fault = Arc::new(fault(n));
+        let acknowledged = {
+            let repo = project.open_in(world(&fault));
+            operation(&project, &repo, n + 1)
+        };
+        let repo = project.open();
+        settle(&repo).unwrap();
+        let after = runs(&repo);
+        assert!(before.iter().all(|run| after.contains(run)), "effect {n}: a run is lost");
+        assert_sound(&repo);
+        assert!(operation(&project, &repo, n + 1), "effect {n}: it does not work afterwards");
+        if !fault.has_struck() {
+            assert!(acknowledged);
+            break;
+        }
+        struck += 1;
+    }
+    assert!(struck > 3, "only {struck} effects");
+}
+
+fn crash(n: u64) -> NthEffect {
+    NthEffect::crash(n)
+}
+
+fn full(n: u64) -> NthEffect {
+    NthEffect::once(n, Verdict::Fail(28))
+}
+
+fn done_but_failed(n: u64) -> NthEffect {
+    NthEffect::once(n, Verdict::DoneButFail(5))
+}
+
+#[test]
+fn a_miss_survives_a_crash_at_every_effect() {
+    strike(miss, crash);
+}
+
+#[test]
+fn a_miss_survives_a_full_disk_at_every_effect() {
+    strike(miss, full);
+}
+
+#[test]
+fn a_miss_survives_an_effect_that_lies() {
+    strike(miss, done_but_failed);
+}
+
+#[test]
+fn a_hit_survives_a_crash_at_every_effect() {
+    strike(hit, crash);
+}
+
+#[test]
+fn a_hit_survives_a_full_disk_at_every_effect() {
+    strike(hit, full);
+}
+
+#[test]
+fn add_and_commit_survive_a_crash_at_every_effect() {
+    strike(stage, crash);
+    strike(record, crash);
+}
+
+#[test]
+fn add_and_commit_survive_a_full_disk_at_every_effect() {
+    strike(stage, full);
+    strike(record, full);
+}
