@@ -129,6 +129,12 @@ pub enum Error {
     /// The maker of an input can't be looked up.
     #[error(transparent)]
     Lineage(#[from] lineage::Error),
+    /// A request to stop came before the command was started.
+    #[error("interrupted by signal {signal} before the command was started")]
+    Interrupted {
+        /// The signal.
+        signal: i32,
+    },
     /// Nothing is there to be committed.
     #[error("nothing is staged and no path was given")]
     NothingToCommit,

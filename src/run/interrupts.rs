@@ -11,6 +11,7 @@ use signal_hook::SigId;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 
 use crate::host;
+use crate::progress::Cancel;
 
 /// The signals that are heard: those that ask to end, then stopping by the terminal and news of children.
 const HEARD: [i32; 6] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCHLD];
@@ -86,6 +87,12 @@ impl Interrupts {
     /// The request to end that waits to be seen to.
     pub fn ending(&self) -> Option<i32> {
         self.flags.iter().zip(HEARD).find(|(flag, s)| ENDING.contains(s) && flag.load(Ordering::SeqCst)).map(|(_, s)| s)
+    }
+
+    /// A cancel that is raised while a request to end waits to be seen to.
+    pub fn cancel(&self) -> Cancel {
+        let flags = self.flags.iter().zip(HEARD).filter(|(_, signal)| ENDING.contains(signal));
+        Cancel::watching(flags.map(|(flag, _)| Arc::clone(flag)).collect())
     }
 
     /// Takes everything that came in since the last time.

@@ -2,6 +2,7 @@
 
 mod app;
 mod args;
+mod classify;
 mod commands;
 mod error;
 mod exit;
