@@ -81,9 +81,8 @@ impl Process {
         match (same_boot, self.pid_namespace == other.pid_namespace) {
             (true, true) if is_running(other.pid, other.start) => Liveness::Alive,
             (true, true) => Liveness::Dead,
-            (true, false) => Liveness::Unknown,
             (false, _) if same_machine => Liveness::Dead,
-            (false, _) => Liveness::Unknown,
+            (true, false) | (false, _) => Liveness::Unknown,
         }
     }
 }

@@ -1,8 +1,14 @@
 //! Questions to the store: listing runs, what a file is, what is out of date, what differs.
 
+mod diff;
 mod log;
+mod status;
+mod why;
 
+pub use diff::{Difference, OutputDifference, diff};
 pub use log::{Log, LogOptions, Logged, Match, id_matches, log};
+pub use status::{PathState, PathStatus, StepState, StepStatus, WorkStatus, status};
+pub use why::{Why, why};
 
 use crate::{codec, lineage, object, revspec, run, scenario, store};
 

@@ -16,7 +16,7 @@ use crate::recipe::{Declared, Role};
 use crate::refs::key;
 use crate::repo::entry::{self, Staged};
 use crate::store::{Direction, Draft, RefEdit, Snapshot};
-use crate::worktree::{self, CaptureOptions, Captured, Rules, ScanOptions};
+use crate::worktree::{self, Captured};
 
 /// What was done about one path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -77,18 +77,6 @@ pub struct Committed {
     pub items: Vec<Item>,
 }
 
-/// What is taken of a path: files that no ignore rule leaves out. A path that is named itself is never left out.
-fn options(session: &Session<'_>, place: &Place) -> Result<CaptureOptions, Error> {
-    let Place::Inside(path) = place else { return Ok(CaptureOptions::default()) };
-    let repo = session.repo;
-    let rules =
-        Rules::open(repo.fs(), repo.root(), session.git_excludes())?.enter_path(repo.fs(), repo.root(), path)?;
-    Ok(CaptureOptions {
-        scan: ScanOptions { rules: Some(rules), ..ScanOptions::default() },
-        ..CaptureOptions::default()
-    })
-}
-
 fn take(
     session: &Session<'_>,
     snapshot: &Snapshot,
@@ -97,7 +85,7 @@ fn take(
     dry_run: bool,
 ) -> Result<(Captured, Item), Error> {
     let worktree = session.worktree();
-    let options = options(session, place)?;
+    let options = session.capture_options(place)?;
     let mut captured = worktree::capture(&worktree, place, &options, None)?;
     let known = match captured.content.kind() {
         Some(_) => {

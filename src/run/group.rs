@@ -98,7 +98,9 @@ impl Group {
         // Before the parents die, after which nobody could tell whose children they are.
         let tree: Vec<Stray> = tree.into_iter().map(Stray::new).collect();
         self.signal(Signal::KILL);
-        tree.iter().for_each(|stray| stray.signal(Signal::KILL));
+        for stray in &tree {
+            stray.signal(Signal::KILL);
+        }
     }
 
     fn tree(&self, all: &[ProcessStatus]) -> Vec<ProcessStatus> {
@@ -173,7 +175,9 @@ pub fn end_orphans(here: &Process, leader: &Process, word: &[u8], patience: Dura
             return true;
         }
         let strays: Vec<Stray> = found.into_iter().map(Stray::new).collect();
-        strays.iter().for_each(|stray| stray.signal(Signal::KILL));
+        for stray in &strays {
+            stray.signal(Signal::KILL);
+        }
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return false;

@@ -49,38 +49,46 @@ pub struct Nearest {
     pub reasons: Vec<Reason>,
 }
 
-/// Finds the nearest earlier recipe of a step and says what differs; `None` when the step never ran, or only with this recipe.
+/// Finds the nearest other recipe of a step and says what differs from it to `id`; `None` when the step never ran otherwise. `built` is the
+/// recipe `id` where the store does not have it yet.
 ///
 /// # Errors
 /// When refs can't be read.
-pub fn nearest(snapshot: &Snapshot, project: &str, step: &str, built: &Built) -> Result<Option<Nearest>, Error> {
+pub fn nearest(
+    snapshot: &Snapshot,
+    project: &str,
+    step: &str,
+    id: &Id,
+    built: Option<&Built>,
+) -> Result<Option<Nearest>, Error> {
+    let read = |kind: &Kind, wanted: &Id| match built {
+        Some(built) if *kind == Kind::CONFIG && built.config.as_ref().is_some_and(|(own, _)| own == wanted) => {
+            built.config.as_ref().map(|(_, bytes)| bytes.clone())
+        }
+        Some(built) if built.id == *wanted => Some(built.bytes.clone()),
+        _ => snapshot.read(wanted).ok().flatten().map(|(_, bytes)| bytes),
+    };
+    let Some(own) = read(&Kind::RECIPE, id).and_then(|bytes| Recipe::decode(&bytes).ok()) else { return Ok(None) };
     let mut found: Vec<(Recipe, Id, crate::clock::Micros, String, Id)> = Vec::new();
-    for item in snapshot.scan(&key::steps_of(project, step), Direction::Forward).take(LOOKED_THROUGH) {
+    let of_step = key::steps_of(project, step);
+    for item in snapshot.scan(&of_step, Direction::Forward).take(LOOKED_THROUGH) {
         let (raw, value) = item?;
         let line: StepRun = entry::decode(&value).map_err(|source| Error::Ref { source })?;
-        let (Some(id), Some(run)) = (line.recipe, key::last_text(&raw)) else { continue };
-        if id == built.id || found.iter().any(|(_, known, ..)| *known == id) {
+        let (Some(other), Some(run)) = (line.recipe, key::last_text(&raw)) else { continue };
+        if other == *id || found.iter().any(|(_, known, ..)| *known == other) {
             continue;
         }
-        let Ok(Some((_, bytes))) = snapshot.read(&id) else { continue };
-        let Ok(recipe) = Recipe::decode(&bytes) else { continue };
-        let at = crate::clock::Micros(
-            i64::try_from(key::rank_after(&key::steps_of(project, step), &raw).unwrap_or(0)).unwrap_or(0),
-        );
-        found.push((recipe, id, at, run, line.object));
+        let Some(recipe) = read(&Kind::RECIPE, &other).and_then(|bytes| Recipe::decode(&bytes).ok()) else { continue };
+        let at = crate::clock::Micros(i64::try_from(key::rank_after(&of_step, &raw).unwrap_or(0)).unwrap_or(0));
+        found.push((recipe, other, at, run, line.object));
         if found.len() == COMPARED {
             break;
         }
     }
     let candidates = found.iter().map(|(recipe, id, at, ..)| recipe::Candidate { recipe, id: *id, at: *at });
-    let Some(at) = recipe::nearest(&built.recipe, candidates) else { return Ok(None) };
+    let Some(at) = recipe::nearest(&own, candidates) else { return Ok(None) };
     let (before, _, _, run, object) = &found[at];
-    let config = built.config.clone();
-    let read = |kind: &Kind, id: &Id| match &config {
-        Some((own, bytes)) if own == id && *kind == Kind::CONFIG => Some(bytes.clone()),
-        _ => snapshot.read(id).ok().flatten().map(|(_, bytes)| bytes),
-    };
-    Ok(Some(Nearest { run: run.clone(), object: *object, reasons: recipe::explain(before, &built.recipe, &read) }))
+    Ok(Some(Nearest { run: run.clone(), object: *object, reasons: recipe::explain(before, &own, &read) }))
 }
 
 /// Executes a request and records what came of it.

@@ -36,7 +36,7 @@ use crate::repo::Repo;
 
 pub use clear::{Displaced, clear, keep_safe};
 pub use code_part::CodePart;
-pub use commit::{CommitOptions, Committed, Item, ItemAction, Staging, add, commit};
+pub use commit::{CommitOptions, Committed, Item, ItemAction, Staging, add, commit, staged};
 pub use error::{Error, chain};
 pub use miss::{Nearest, command_line, nearest};
 pub use perform::{OutputAction, Performed, Plan, REPLAYED, Surroundings, perform, plan};

@@ -253,11 +253,12 @@ impl<'a> Pump<'a> {
             if ready.interrupts {
                 self.take_interrupts();
             }
-            if ready.ended && self.after.is_none() {
-                if let Err(err) = self.reap() {
-                    self.give_up();
-                    return Err(err);
-                }
+            if ready.ended
+                && self.after.is_none()
+                && let Err(err) = self.reap()
+            {
+                self.give_up();
+                return Err(err);
             }
             if let (true, Some(after)) = (ready.strays, &mut self.after) {
                 after.group = look(&self.group);

@@ -62,10 +62,14 @@ pub(super) fn reap(pid: Pid) -> io::Result<(ExitStatus, Resources)> {
     }
 }
 
+/// The field has 32 bits on some systems and 64 on others.
+fn micros_part(n: impl Into<i64>) -> i64 {
+    n.into()
+}
+
 fn resources(usage: &libc::rusage) -> Resources {
-    #[allow(clippy::useless_conversion, reason = "the fields have other widths on other systems")]
     let number = |n: i64| u64::try_from(n).unwrap_or(0);
-    let micros = |time: libc::timeval| number(time.tv_sec) * 1_000_000 + number(i64::from(time.tv_usec));
+    let micros = |time: libc::timeval| number(time.tv_sec) * 1_000_000 + number(micros_part(time.tv_usec));
     let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
     Resources {
         user_us: micros(usage.ru_utime),
@@ -83,6 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::zombie_processes, reason = "reaped by what is tested")]
     fn both_ways_of_watching_tell_of_the_end() {
         for way in [watch, watch_with_thread] {
             let mut child = Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
@@ -97,8 +102,9 @@ mod tests {
 
     #[test]
     fn what_the_child_used_is_told() {
-        let child = Command::new("sh").args(["-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; exit 3"]).spawn();
-        let (status, used) = reap(Pid::from_child(&child.unwrap())).unwrap();
+        let script = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; exit 3";
+        let pid = Pid::from_child(&Command::new("sh").args(["-c", script]).spawn().unwrap());
+        let (status, used) = reap(pid).unwrap();
         assert_eq!(status.code(), Some(3));
         assert!(used.max_rss_bytes > 0 && used.user_us + used.system_us > 0, "{used:?}");
     }

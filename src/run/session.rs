@@ -10,7 +10,7 @@ use crate::path::{Place, RelPath};
 use crate::progress::{Cancel, Progress, Silent};
 use crate::repo::Repo;
 use crate::worktree::stat_cache::Forget;
-use crate::worktree::{self, Rules, ScanOptions, StatCache, Worktree};
+use crate::worktree::{self, CaptureOptions, Rules, ScanOptions, StatCache, Worktree};
 
 /// A repo, its stat cache, and where the user stands.
 #[derive(Debug)]
@@ -82,6 +82,20 @@ impl<'a> Session<'a> {
         let options = ScanOptions { rules: Some(rules), ..ScanOptions::default() };
         let scan = worktree::scan(self.repo.fs(), self.repo.root(), &options, &self.cancel)?;
         Ok(scan.paths())
+    }
+
+    /// What is taken of a path that is recorded by hand: below a folder, what no ignore rule leaves out.
+    ///
+    /// # Errors
+    /// When an ignore file can't be read.
+    pub fn capture_options(&self, place: &Place) -> Result<CaptureOptions, worktree::Error> {
+        let Place::Inside(path) = place else { return Ok(CaptureOptions::default()) };
+        let (fs, root) = (self.repo.fs(), self.repo.root());
+        let rules = Rules::open(fs, root, self.git_excludes())?.enter_path(fs, root, path)?;
+        Ok(CaptureOptions {
+            scan: ScanOptions { rules: Some(rules), ..ScanOptions::default() },
+            ..CaptureOptions::default()
+        })
     }
 
     /// Whether the project's ignore rules leave a path out.

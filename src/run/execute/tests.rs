@@ -292,7 +292,7 @@ fn when_the_time_is_up_the_group_is_asked_and_then_killed() {
     let mut command = bench.sh("trap '' TERM; sleep 1000 >/dev/null 2>&1 & echo $!; wait; sleep 1000");
     command.grace = Duration::from_millis(50);
     // Long enough for the shell to come to the point, however slow the machine is.
-    let (outcome, heard) = (0..)
+    let (outcome, heard) = (0..13)
         .map(|doubled| {
             command.timeout = Some(Duration::from_millis(100 << doubled));
             Bench::new().outcome(&command)
@@ -312,14 +312,16 @@ fn an_interrupt_reaches_the_group_and_makes_no_success() {
     let bench = Bench::new();
     let interrupts = Interrupts::by_hand().unwrap();
     let mut heard = Collect { at_ready: Some((interrupts.interrupter().unwrap(), SIGTERM)), ..Collect::default() };
-    let command = bench.sh("trap 'echo got it; exit 0' TERM; echo ready; while :; do sleep 1000 & wait; done");
+    let mut command = bench.sh("trap 'echo got it; exit 0' TERM; echo ready; while :; do sleep 1000 & wait; done");
+    // A `sleep` that was just being forked may miss the signal; it is then a leftover.
+    command.grace = Duration::from_millis(20);
     let outcome = bench.run(&command, &mut heard, Some(&interrupts)).unwrap();
     assert_eq!(outcome.interrupted_by, Some(SIGTERM));
     assert_eq!(outcome.exit, Exit::Code(0));
     assert_eq!(outcome.exit_code(), 143);
     assert!(!outcome.is_success() && outcome.was_ended());
     assert!(heard.streams[0].ends_with(b"got it\n"));
-    assert_eq!(heard.notices, [Notice::Forwarded(SIGTERM)]);
+    assert_eq!(heard.notices[0], Notice::Forwarded(SIGTERM));
 }
 
 #[test]
@@ -436,19 +438,44 @@ fn as_prov() {
     let mut observer = PassThrough::new(Some(io::stderr().as_fd().try_clone_to_owned().unwrap()), None);
     let command = bench.sh("trap 'echo got INT' INT; trap 'echo got TERM; exit 5' TERM; echo ready; \
                             while :; do sleep 1000 & wait; done");
-    let outcome = bench.run(&Command { repeat_after: FAR, ..command }, &mut observer, Some(&interrupts)).unwrap();
+    let command = Command { repeat_after: FAR, grace: Duration::from_millis(20), ..command };
+    let outcome = bench.run(&command, &mut observer, Some(&interrupts)).unwrap();
     assert_eq!(outcome.exit, Exit::Code(5));
     assert_eq!(outcome.interrupted_by, Some(SIGTERM));
 }
 
+/// As above.
 #[test]
-fn signals_to_prov_reach_the_child() {
-    let mut prov = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["run::execute::tests::as_prov", "--exact", "--ignored", "--nocapture", "--test-threads=1"])
+#[ignore = "a part of the test below"]
+fn as_prov_of_a_child_that_wants_the_terminal() {
+    let bench = Bench::new();
+    let interrupts = Interrupts::from_signals().unwrap();
+    let mut heard = Collect::default();
+    // What the system does to a process of the background that reads from the terminal.
+    let outcome = bench.run(&bench.sh("kill -TTIN $$; echo never"), &mut heard, Some(&interrupts)).unwrap();
+    assert!(outcome.wanted_terminal && outcome.was_ended());
+    assert_eq!(outcome.exit, Exit::Signal(SIGTERM));
+    assert_eq!(heard.notices, [Notice::WantsTerminal]);
+    assert!(outcome.interrupted_by.is_none());
+}
+
+fn prov(test: &str) -> std::process::Child {
+    std::process::Command::new(std::env::current_exe().unwrap())
+        .args([&format!("run::execute::tests::{test}"), "--exact", "--ignored", "--nocapture", "--test-threads=1"])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap();
+        .unwrap()
+}
+
+#[test]
+fn a_child_that_wants_the_terminal_does_not_hang() {
+    assert!(prov("as_prov_of_a_child_that_wants_the_terminal").wait().unwrap().success());
+}
+
+#[test]
+fn signals_to_prov_reach_the_child() {
+    let mut prov = prov("as_prov");
     let mut lines = BufReader::new(prov.stderr.take().unwrap()).lines().map(Result::unwrap);
     assert!(lines.any(|line| line == "ready"));
     rustix::process::kill_process(Pid::from_child(&prov), rustix::process::Signal::TERM).unwrap();

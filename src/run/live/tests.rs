@@ -261,7 +261,9 @@ fn of_sixteen_at_once_exactly_one_wins() {
                 })
             })
             .collect();
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        for thread in threads {
+            thread.join().unwrap();
+        }
         assert_eq!(winners.load(Ordering::SeqCst), 1, "round {round}");
     }
 }
@@ -298,8 +300,8 @@ fn of_sixteen_processes_exactly_one_wins() {
         })
         .collect();
     let verdict = |process: &mut Child| {
-        let lines = std::io::BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
-        lines.filter_map(|line| line.strip_suffix("WON").map(|_| 1).or(line.strip_suffix("HELD").map(|_| 0))).next()
+        let mut lines = std::io::BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
+        lines.find_map(|line| line.strip_suffix("WON").map(|_| 1).or(line.strip_suffix("HELD").map(|_| 0)))
     };
     let wins: Vec<usize> = processes.iter_mut().map(|process| verdict(process).unwrap()).collect();
     assert_eq!(wins.iter().sum::<usize>(), 1);
