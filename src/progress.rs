@@ -1,6 +1,7 @@
 //! Progress and cancellation of long operations: parameters, never global state.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Hears how far a long operation has come. All methods may be called from several threads.
@@ -30,21 +31,29 @@ impl Progress for Silent {}
 
 /// A request to stop, raised once and seen by every loop that checks it.
 #[derive(Debug, Default)]
-pub struct Cancel(AtomicBool);
+pub struct Cancel {
+    own: AtomicBool,
+    also: Vec<Arc<AtomicBool>>,
+}
 
 impl Cancel {
     /// Not raised yet.
     pub const fn new() -> Self {
-        Self(AtomicBool::new(false))
+        Self { own: AtomicBool::new(false), also: Vec::new() }
+    }
+
+    /// One that is raised as well while any of these flags is set.
+    pub const fn watching(flags: Vec<Arc<AtomicBool>>) -> Self {
+        Self { own: AtomicBool::new(false), also: flags }
     }
 
     /// Asks everyone who holds this to stop.
     pub fn raise(&self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.own.store(true, Ordering::SeqCst);
     }
 
     /// Whether stopping was asked for.
     pub fn is_raised(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.own.load(Ordering::SeqCst) || self.also.iter().any(|flag| flag.load(Ordering::SeqCst))
     }
 }

@@ -151,8 +151,9 @@ impl Repo {
     /// When it is not a project, its settings are wrong, or its store is newer, damaged or absent.
     pub fn open(root: &Path, places: &Places, world: World) -> Result<Repo, Error> {
         let layout = Layout::new(places.dot.clone().unwrap_or_else(|| root.join(DOT)));
+        let fs = world.fs.clone();
         let text = |path: &Path| -> Result<Option<String>, Error> {
-            let bytes = world.fs.read(path).map_err(io_error("read", path))?;
+            let bytes = fs.read(path).map_err(io_error("read", path))?;
             Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned()))
         };
         let not = |what: &str| Error::NotAProject { dot: layout.dot().to_owned(), what: what.to_owned() };
@@ -170,6 +171,10 @@ impl Repo {
         let mut files: Vec<PathBuf> = places.user_config.iter().cloned().collect();
         files.extend([root.join("prov.toml"), layout.config()]);
         let settings = Settings::read(&world.fs, &files)?;
+        let mut world = world;
+        if world.author.is_none() {
+            world.author = author(settings.author());
+        }
         let store_at = match (&places.store, settings.store_path()) {
             (Some(path), _) => root.join(path),
             (None, Some(path)) => root.join(path),
@@ -181,6 +186,16 @@ impl Repo {
             str::to_owned,
         );
         Ok(Repo { root: root.to_owned(), layout, world, store, settings, project, workspace, scenario })
+    }
+}
+
+/// `Name <mail>` of what is known of the two.
+pub fn author((name, email): (Option<&str>, Option<&str>)) -> Option<String> {
+    match (name, email) {
+        (Some(name), Some(email)) => Some(format!("{name} <{email}>")),
+        (Some(name), None) => Some(name.to_owned()),
+        (None, Some(email)) => Some(format!("<{email}>")),
+        (None, None) => None,
     }
 }
 

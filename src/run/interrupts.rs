@@ -11,6 +11,7 @@ use signal_hook::SigId;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 
 use crate::host;
+use crate::progress::Cancel;
 
 /// The signals that are heard: those that ask to end, then stopping by the terminal and news of children.
 const HEARD: [i32; 6] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCHLD];
@@ -88,6 +89,12 @@ impl Interrupts {
         self.flags.iter().zip(HEARD).find(|(flag, s)| ENDING.contains(s) && flag.load(Ordering::SeqCst)).map(|(_, s)| s)
     }
 
+    /// A cancel that is raised while a request to end waits to be seen to.
+    pub fn cancel(&self) -> Cancel {
+        let flags = self.flags.iter().zip(HEARD).filter(|(_, signal)| ENDING.contains(signal));
+        Cancel::watching(flags.map(|(flag, _)| Arc::clone(flag)).collect())
+    }
+
     /// Takes everything that came in since the last time.
     pub(super) fn take(&self) -> Vec<i32> {
         let mut sink = [0; 64];
@@ -141,7 +148,7 @@ mod tests {
         interrupts.interrupter().unwrap().raise(SIGTERM);
         assert_eq!(interrupts.ending(), Some(SIGTERM));
         assert_eq!(interrupts.take(), [SIGTERM]);
-        assert_eq!(interrupts.take(), []);
+        assert_eq!(interrupts.take(), Vec::<i32>::new());
         assert!(!interrupts.is_raised());
     }
 }

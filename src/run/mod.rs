@@ -27,6 +27,7 @@ mod pump;
 mod reap;
 pub mod record;
 pub mod request;
+mod restore;
 mod session;
 mod settle;
 pub mod spool;
@@ -41,6 +42,7 @@ pub use miss::{Nearest, command_line, nearest};
 pub use perform::{OutputAction, Performed, Plan, REPLAYED, Surroundings, perform, plan};
 pub use publish::Publication;
 pub use request::{CacheMode, CodeMode, Declared, OnMissing, Request, RestoreMode};
+pub use restore::{Restoration, RestoreOptions, RestoredItem, restore};
 pub use session::Session;
 pub use settle::{Settled, settle};
 
@@ -59,6 +61,7 @@ fn claim(
     request: &Request,
     scenario: &str,
     places: &[&crate::path::Place],
+    interrupts: Option<&interrupts::Interrupts>,
 ) -> Result<live::Running, Error> {
     let live = live_folder(repo);
     let now = repo.now();
@@ -76,7 +79,7 @@ fn claim(
         op: repo.new_op().to_bytes(),
         owner: live.here().clone(),
     })?;
-    match claim_outputs(&running, request.wait) {
+    match claim_outputs(&running, request.wait, interrupts) {
         Ok(()) => Ok(running),
         Err(err) => {
             let _ = running.end();
@@ -86,17 +89,24 @@ fn claim(
 }
 
 /// Claims the outputs of an intent, waiting for another run to end if asked to.
-fn claim_outputs(running: &live::Running, wait: bool) -> Result<(), Error> {
+fn claim_outputs(
+    running: &live::Running,
+    wait: bool,
+    interrupts: Option<&interrupts::Interrupts>,
+) -> Result<(), Error> {
     let claimed = if wait {
         running.claim_waiting(&mut |_| {
             std::thread::sleep(std::time::Duration::from_millis(20));
-            true
+            !interrupts.is_some_and(interrupts::Interrupts::is_raised)
         })?
     } else {
         running.claim()?
     };
     match claimed {
-        live::Claimed::Held(held) => Err(Error::Claimed { held }),
+        live::Claimed::Held(held) => match interrupts.and_then(interrupts::Interrupts::ending) {
+            Some(signal) => Err(Error::Interrupted { signal }),
+            None => Err(Error::Claimed { held }),
+        },
         _ => Ok(()),
     }
 }

@@ -37,11 +37,6 @@ pub fn slug(step: &str) -> String {
     if slug.is_empty() { "_".to_owned() } else { slug }
 }
 
-/// Whether `text` could be (a prefix of at least `least` characters of) the random part of a run id.
-pub fn is_tail_prefix(text: &str, least: usize) -> bool {
-    (least..=16).contains(&text.len()) && text.bytes().all(|b| BASE32.contains(&b))
-}
-
 /// Words in front of a script that do not name a step.
 const INTERPRETERS: &[&str] = &[
     "sh", "bash", "dash", "zsh", "ksh", "python", "python2", "python3", "Rscript", "R", "julia", "node", "perl",
@@ -106,7 +101,7 @@ mod tests {
         let b = run_id(Micros(1_795_342_830_123_457), "a", &random);
         assert!(a.starts_with("20261122T102030.123456Z-clean_data_-"), "{a}");
         assert_eq!(crate::object::run::tail(&a).len(), 16);
-        assert!(is_tail_prefix(crate::object::run::tail(&a), 16));
+        assert!(crate::object::run::is_tail_prefix(crate::object::run::tail(&a), 16));
         assert!(a < b);
     }
 }

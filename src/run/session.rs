@@ -38,6 +38,12 @@ impl<'a> Session<'a> {
         Self { repo, cwd, cache, progress, cancel: Cancel::new(), files: OnceLock::new(), git: OnceLock::new() }
     }
 
+    /// The same session, its work stopped by `cancel`.
+    pub fn cancelled_by(mut self, cancel: Cancel) -> Self {
+        self.cancel = cancel;
+        self
+    }
+
     /// What work on files needs.
     pub fn worktree(&self) -> Worktree<'_> {
         Worktree {

@@ -99,6 +99,12 @@ impl Failure {
         self
     }
 
+    /// Says what to do now, if there is anything to say.
+    pub(crate) fn hint_of(mut self, hint: Option<String>) -> Self {
+        self.hint = hint;
+        self
+    }
+
     /// Lists what could have been meant.
     pub(crate) fn candidates(mut self, candidates: impl IntoIterator<Item = String>) -> Self {
         self.candidates = candidates.into_iter().collect();

@@ -2,9 +2,11 @@
 
 mod app;
 mod args;
+mod classify;
 mod commands;
 mod error;
 mod exit;
+mod open;
 mod output;
 mod settings;
 

@@ -1,3 +1,5 @@
+//! Every part of a recipe is explained by its own name.
+
 use std::collections::HashMap;
 
 use proptest::prelude::*;

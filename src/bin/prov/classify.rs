@@ -1,0 +1,351 @@
+//! Whose fault an error of the library is, and what to do about it: the one place where errors become failures.
+
+use std::error::Error;
+use std::io;
+
+use prov::object::AccessError;
+use prov::run::live::LiveError;
+use prov::run::lookup;
+use prov::run::program::SpawnError;
+use prov::{codec, config, lineage, object, query, recipe, repo, revspec, run, scenario, store, worktree};
+
+use crate::error::{Class, Failure};
+
+/// An error that can end a command.
+pub(crate) trait Classify: Error + Sized {
+    /// Its class, a stable word, and what to do.
+    fn failure(&self) -> Failure;
+}
+
+impl<E: Classify + 'static> From<E> for Failure {
+    fn from(err: E) -> Self {
+        let failure = err.failure();
+        if failure.hint.is_some() {
+            return failure;
+        }
+        match io_hint(&err) {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+/// What to do about what the system said, wherever in the chain it stands.
+fn io_hint(err: &(dyn Error + 'static)) -> Option<&'static str> {
+    let mut at = Some(err);
+    while let Some(err) = at {
+        if let Some(err) = err.downcast_ref::<io::Error>() {
+            return match err.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    Some("free some space and try again; what was recorded before is safe")
+                }
+                io::ErrorKind::ReadOnlyFilesystem => Some("make it writable; nothing was changed"),
+                io::ErrorKind::PermissionDenied => Some("check who owns it and who may write it"),
+                _ => None,
+            };
+        }
+        at = err.source();
+    }
+    None
+}
+
+const FSCK: &str = "`prov fsck` names all that is damaged; what is whole can still be read";
+
+impl Classify for repo::Error {
+    fn failure(&self) -> Failure {
+        match self {
+            repo::Error::NotFound { .. } => {
+                Failure::of(Class::NoStore, "no_store", self).hint("create one with `prov init`")
+            }
+            repo::Error::NotAProject { .. } => {
+                Failure::of(Class::NoStore, "not_a_project", self).hint("`prov init` completes what is missing")
+            }
+            repo::Error::Store(err) => err.failure(),
+            repo::Error::Settings(err) => err.failure(),
+            _ => Failure::of(Class::Failed, "io", self),
+        }
+    }
+}
+
+impl Classify for store::Error {
+    fn failure(&self) -> Failure {
+        match self {
+            store::Error::NotAStore { .. } => Failure::of(Class::NoStore, "no_store", self)
+                .hint("create one with `prov init`, or name the right place in `[store] path` or PROV_STORE"),
+            store::Error::Exists { .. } => Failure::of(Class::Refused, "store_exists", self),
+            store::Error::TooNew { .. } | store::Error::UnknownFeature { .. } => {
+                Failure::of(Class::Refused, "newer_format", self).hint("upgrade prov; nothing was changed")
+            }
+            store::Error::Damaged { .. } | store::Error::DamagedLog { .. } | store::Error::ReliedGone { .. } => {
+                Failure::of(Class::Damaged, "damaged", self).hint(FSCK)
+            }
+            store::Error::Expectation { .. } => Failure::of(Class::Failed, "changed_meanwhile", self)
+                .hint("another process changed it at the same time; look and try again"),
+            store::Error::Restless { .. } => Failure::of(Class::Failed, "restless", self)
+                .hint("`prov log` tells whether it was recorded; if not, try again"),
+            store::Error::Access(err) => err.failure(),
+            _ => Failure::of(Class::Failed, "store", self),
+        }
+    }
+}
+
+impl Classify for AccessError {
+    fn failure(&self) -> Failure {
+        match self {
+            AccessError::Damaged { .. } => Failure::of(Class::Damaged, "damaged", self).hint(FSCK),
+            AccessError::Other(err) => match err.downcast_ref::<store::Error>() {
+                Some(err) => err.failure(),
+                None => Failure::of(Class::Failed, "store", self),
+            },
+            _ => Failure::of(Class::Failed, "io", self),
+        }
+    }
+}
+
+impl Classify for object::Error {
+    fn failure(&self) -> Failure {
+        Failure::of(Class::Damaged, "damaged", self).hint(FSCK)
+    }
+}
+
+impl Classify for codec::Error {
+    fn failure(&self) -> Failure {
+        Failure::of(Class::Damaged, "damaged", self).hint(FSCK)
+    }
+}
+
+impl Classify for config::Error {
+    fn failure(&self) -> Failure {
+        let failure = match self {
+            config::Error::Io { .. } => Failure::of(Class::Failed, "io", self),
+            _ => Failure::of(Class::Usage, "config", self),
+        };
+        match self.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+impl Classify for recipe::Error {
+    fn failure(&self) -> Failure {
+        let failure = Failure::of(Class::Usage, "usage", self);
+        match self.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+impl Classify for worktree::Error {
+    fn failure(&self) -> Failure {
+        match self {
+            worktree::Error::Absent { .. } => Failure::of(Class::NotFound, "not_found", self)
+                .hint("check the path; it is seen from the current folder"),
+            worktree::Error::Special { .. } => Failure::of(Class::Usage, "special_file", self)
+                .hint("name a regular file or a folder; to record a stream, write it to a file first"),
+            worktree::Error::Changed { .. } => {
+                Failure::of(Class::Failed, "changed", self).hint("wait until nothing writes to it, then try again")
+            }
+            worktree::Error::TooDeep { .. } => {
+                Failure::of(Class::Usage, "too_deep", self).hint("leave it out with a line in .provignore")
+            }
+            worktree::Error::Unsafe { .. } => Failure::of(Class::Refused, "unsafe", self)
+                .hint("nothing was written; `prov cat` and `prov ls-tree` show what is recorded"),
+            worktree::Error::Access { source, .. } => {
+                let inner = source.failure();
+                Failure::of(inner.class, inner.code, self).hint_of(inner.hint)
+            }
+            worktree::Error::Object { .. } => Failure::of(Class::Damaged, "damaged", self).hint(FSCK),
+            worktree::Error::Cancelled => Failure::of(Class::Interrupted, "interrupted", self),
+            _ => Failure::of(Class::Failed, "io", self),
+        }
+    }
+}
+
+impl Classify for revspec::Error {
+    fn failure(&self) -> Failure {
+        match self {
+            revspec::Error::NotFound { .. } => Failure::of(Class::NotFound, "not_found", self)
+                .hint("`prov log` lists the runs, `prov scenario list` the scenarios"),
+            revspec::Error::NoPart { keys, .. } => {
+                let failure = Failure::of(Class::NotFound, "not_found", self).candidates(keys.iter().cloned());
+                if keys.is_empty() {
+                    failure.hint("`prov show` tells what a run has")
+                } else {
+                    failure.hint("it has the keys above")
+                }
+            }
+            revspec::Error::Ambiguous { candidates, .. } => Failure::of(Class::NotFound, "ambiguous", self)
+                .candidates(candidates.iter().cloned())
+                .hint("type more of the one that is meant"),
+            revspec::Error::Store(err) => err.failure(),
+            revspec::Error::Access(err) => err.failure(),
+            _ => Failure::of(Class::Damaged, "damaged", self).hint(FSCK),
+        }
+    }
+}
+
+impl Classify for scenario::Error {
+    fn failure(&self) -> Failure {
+        match self {
+            scenario::Error::BadName { .. } => Failure::of(Class::Usage, "bad_name", self).hint("choose another name"),
+            scenario::Error::Exists { name } => Failure::of(Class::Refused, "scenario_exists", self)
+                .hint(format!("go to it with `prov scenario switch {name}`, or choose another name")),
+            scenario::Error::NotFound { name, known } => Failure::of(Class::NotFound, "not_found", self)
+                .candidates(known.iter().cloned())
+                .hint(format!("create it with `prov scenario new {name}`")),
+            scenario::Error::Store(err) => err.failure(),
+            scenario::Error::Access(err) => err.failure(),
+            scenario::Error::Head { .. } => Failure::of(Class::Failed, "io", self),
+            _ => Failure::of(Class::Damaged, "damaged", self).hint(FSCK),
+        }
+    }
+}
+
+impl Classify for lineage::Error {
+    fn failure(&self) -> Failure {
+        match self {
+            lineage::Error::Store(err) => err.failure(),
+            _ => Failure::of(Class::Damaged, "damaged", self).hint(FSCK),
+        }
+    }
+}
+
+impl Classify for lookup::Error {
+    fn failure(&self) -> Failure {
+        match self {
+            lookup::Error::Store(err) => err.failure(),
+            lookup::Error::Access(err) => err.failure(),
+            _ => Failure::of(Class::Damaged, "damaged", self).hint(FSCK),
+        }
+    }
+}
+
+impl Classify for LiveError {
+    fn failure(&self) -> Failure {
+        match self {
+            LiveError::Name { .. } => Failure::of(Class::Usage, "usage", self),
+            _ => Failure::of(Class::Failed, "live", self),
+        }
+    }
+}
+
+impl Classify for SpawnError {
+    fn failure(&self) -> Failure {
+        match self {
+            SpawnError::Interrupted { .. } => Failure::of(Class::Interrupted, "interrupted", self),
+            SpawnError::Invalid { .. } => Failure::of(Class::Usage, "usage", self),
+            _ => Failure::of(Class::Failed, "not_started", self),
+        }
+    }
+}
+
+impl Classify for run::Error {
+    fn failure(&self) -> Failure {
+        let text = self.to_string();
+        match self {
+            run::Error::Usage { .. } => Failure::of(Class::Usage, "usage", self),
+            run::Error::InputMissing { .. } => Failure::of(Class::NotFound, "input_missing", self)
+                .hint("check the path, or name what made it: -i RUN:KEY"),
+            run::Error::RevisionNotHere { path, .. } => Failure::of(Class::Refused, "revision_not_here", self)
+                .hint(format!("move `{}` away, and the recorded content is put there", prov::path::show(path))),
+            run::Error::ChangedBefore { .. } => {
+                Failure::of(Class::Failed, "changed", self).hint("wait until nothing writes to it, then try again")
+            }
+            run::Error::Claimed { held } => Failure::of(Class::Refused, "claimed", self).hint(if held.by.is_empty() {
+                "wait for it with --wait".to_owned()
+            } else {
+                "wait for it with --wait; `prov status` shows what is running".to_owned()
+            }),
+            run::Error::InTheWay { .. } => {
+                Failure::of(Class::Refused, "in_the_way", self).hint("move it away and try again")
+            }
+            run::Error::Elsewhere { .. } => {
+                Failure::of(Class::Refused, "elsewhere", self).hint("name a folder for it: prov restore REV --to DIR")
+            }
+            run::Error::OutputLost { .. } => {
+                Failure::of(Class::Damaged, "output_lost", self).hint("execute again with `prov run -f`")
+            }
+            run::Error::NotBack { source, .. } => {
+                let inner = source.failure();
+                Failure::of(inner.class, inner.code, self).hint_of(inner.hint)
+            }
+            run::Error::NothingToCommit => {
+                Failure::of(Class::Usage, "nothing_to_commit", self).hint("name the files: prov commit PATH... -m MSG")
+            }
+            run::Error::Interrupted { .. } => Failure::of(Class::Interrupted, "interrupted", self),
+            run::Error::Pattern(_) => Failure::of(Class::Usage, "usage", self).hint("patterns are those of .gitignore"),
+            run::Error::Config(err) => err.failure(),
+            run::Error::Recipe(err) => err.failure(),
+            run::Error::Worktree(err) => err.failure(),
+            run::Error::Store(err) => err.failure(),
+            run::Error::Access(err) => err.failure(),
+            run::Error::Lookup(err) => err.failure(),
+            run::Error::Live(err) => err.failure(),
+            run::Error::Spawn(err) => err.failure(),
+            run::Error::Scenario(err) => err.failure(),
+            run::Error::Revision(err) => err.failure(),
+            run::Error::Lineage(err) => err.failure(),
+            run::Error::Code { source } => match source.downcast_ref::<worktree::Error>() {
+                Some(err) => {
+                    let inner = err.failure();
+                    let mut failure = Failure::new(inner.class, inner.code, text).because_of(Some(err));
+                    failure.hint = inner.hint;
+                    failure
+                }
+                None => Failure::of(Class::Failed, "code", self),
+            },
+            run::Error::Record { .. } | run::Error::Ref { .. } => {
+                Failure::of(Class::Damaged, "damaged", self).hint(FSCK)
+            }
+            _ => Failure::of(Class::Failed, "io", self),
+        }
+    }
+}
+
+impl Classify for query::Error {
+    fn failure(&self) -> Failure {
+        match self {
+            query::Error::Store(err) => err.failure(),
+            query::Error::Access(err) => err.failure(),
+            query::Error::Scenario(err) => err.failure(),
+            query::Error::Lineage(err) => err.failure(),
+            query::Error::Revision(err) => err.failure(),
+            query::Error::Run(err) => err.failure(),
+            _ => Failure::of(Class::Damaged, "damaged", self).hint(FSCK),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_has_its_exit_code() {
+        let none = repo::Error::NotFound { start: "/x".into() };
+        assert_eq!(Failure::from(none).class.exit().code(), 3);
+        let unknown = revspec::Error::NotFound { text: "x".to_owned() };
+        assert_eq!(Failure::from(unknown).class.exit().code(), 4);
+        let newer = store::Error::TooNew { place: "/x".to_owned(), found: 9, supported: 1 };
+        assert_eq!(Failure::from(newer).class.exit().code(), 7);
+        let damaged = store::Error::Damaged { file: "log/7".to_owned(), what: "cut off".to_owned() };
+        let failure = Failure::from(run::Error::from(damaged));
+        assert_eq!((failure.class.exit().code(), failure.message.contains("log/7")), (5, true));
+    }
+
+    #[test]
+    fn what_the_system_said_gets_a_hint() {
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        let failure = Failure::from(run::Error::Io { doing: "write", path: "/x".into(), source: full });
+        assert!(failure.hint.is_some_and(|hint| hint.contains("space")));
+    }
+
+    #[test]
+    fn candidates_of_an_ambiguous_name_are_listed() {
+        let err = revspec::Error::Ambiguous { text: "k3".to_owned(), candidates: vec!["a".to_owned(), "b".to_owned()] };
+        let failure = Failure::from(query::Error::from(err));
+        assert_eq!((failure.code, failure.candidates.len()), ("ambiguous", 2));
+    }
+}
