@@ -7,3 +7,4 @@ pub mod hash;
 pub mod object;
 pub mod path;
 pub mod progress;
+pub mod store;

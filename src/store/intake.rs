@@ -1,0 +1,347 @@
+//! Taking objects in: small ones wait in memory to go into the entry itself, the rest goes into packs.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{self, Read};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::backend::{Backend, Folder, Outcome};
+use super::entry::{Class, INLINE_MAX, PackRow};
+use super::error::Error;
+use super::objects::Place;
+use super::pack::{PackWriter, TakeError};
+use super::snapshot::Snapshot;
+use super::world::World;
+use crate::hash::{BlobHasher, Id};
+use crate::object::{AccessError, Kind, Sink, id_of};
+
+/// Bytes of objects the store already had that are kept all the same, in case they go meanwhile.
+const KEPT_MAX: usize = 1 << 20;
+
+/// Collects the objects of one transaction. Put from as many threads as you like; they are written one by one.
+///
+/// What the snapshot has, live, is relied on instead of stored again. Nothing that was taken is part of the store
+/// before a transaction with what [`Intake::finish`] returns has landed. Dropped before that, it removes its packs.
+#[derive(Debug)]
+pub struct Intake {
+    snapshot: Snapshot,
+    /// Packs that may not be relied on although the snapshot says so.
+    shunned: HashSet<Id>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    taken: HashSet<Id>,
+    relied: HashMap<Id, Place>,
+    kept: HashMap<Id, (Kind, Vec<u8>)>,
+    kept_bytes: usize,
+    waiting: Vec<(Kind, Id, Vec<u8>)>,
+    waiting_bytes: usize,
+    open: [Option<PackWriter>; 2],
+    packs: Vec<AddedPack>,
+    /// Why nothing can be taken any more.
+    failed: Option<String>,
+}
+
+/// A pack that was written for a transaction.
+#[derive(Debug, Clone)]
+pub(super) struct AddedPack {
+    pub(super) row: PackRow,
+    pub(super) ids: Vec<Id>,
+}
+
+/// What an intake took: durable, and ready to be named by a transaction.
+#[derive(Debug, Default)]
+pub struct Collected {
+    /// Objects that go into the entry.
+    pub(super) inline: Vec<(Kind, Id, Vec<u8>)>,
+    pub(super) packs: Vec<AddedPack>,
+    /// Objects that the snapshot had, and where.
+    pub(super) relied: HashMap<Id, Place>,
+    /// Bytes of some of those, should they have to be stored again.
+    pub(super) kept: HashMap<Id, (Kind, Vec<u8>)>,
+}
+
+impl Collected {
+    /// Whether nothing was stored and nothing is relied on.
+    pub fn is_empty(&self) -> bool {
+        self.inline.is_empty() && self.packs.is_empty() && self.relied.is_empty()
+    }
+
+    /// The objects that were not stored, since the snapshot had them.
+    pub fn relied(&self) -> impl Iterator<Item = &Id> {
+        self.relied.keys()
+    }
+
+    /// The objects that were stored.
+    pub fn stored(&self) -> impl Iterator<Item = &Id> {
+        self.inline.iter().map(|(_, id, _)| id).chain(self.packs.iter().flat_map(|pack| &pack.ids))
+    }
+}
+
+impl Intake {
+    pub(super) fn new(snapshot: &Snapshot) -> Self {
+        Self::shunning(snapshot, HashSet::new())
+    }
+
+    /// An intake that relies on none of the packs `shunned`.
+    pub(super) fn shunning(snapshot: &Snapshot, shunned: HashSet<Id>) -> Self {
+        Self { snapshot: snapshot.clone(), shunned, inner: Mutex::default() }
+    }
+
+    fn backend(&self) -> &dyn Backend {
+        self.snapshot.store().backend()
+    }
+
+    fn world(&self) -> &World {
+        self.snapshot.store().world()
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn usable(&self) -> Result<MutexGuard<'_, Inner>, AccessError> {
+        let inner = self.inner();
+        match &inner.failed {
+            None => Ok(inner),
+            Some(why) => Err(io::Error::other(format!("an earlier object could not be stored: {why}")).into()),
+        }
+    }
+
+    /// Whether the object was taken before or need not be, because the snapshot has it.
+    fn known(&self, id: &Id) -> Result<bool, AccessError> {
+        {
+            let inner = self.usable()?;
+            if inner.taken.contains(id) || inner.relied.contains_key(id) {
+                return Ok(true);
+            }
+        }
+        let place = self.snapshot.locate_live(id)?;
+        let place = place.filter(|place| !matches!(place, Place::Pack(name) if self.shunned.contains(name)));
+        let Some(place) = place else { return Ok(false) };
+        let mut inner = self.inner();
+        if !inner.taken.contains(id) {
+            inner.relied.insert(*id, place);
+        }
+        Ok(true)
+    }
+
+    /// Keeps the bytes of an object that is relied on, as far as there is room.
+    fn keep(&self, kind: &Kind, id: &Id, bytes: &[u8]) {
+        let mut inner = self.inner();
+        if inner.relied.contains_key(id)
+            && !inner.kept.contains_key(id)
+            && inner.kept_bytes.saturating_add(bytes.len()) <= KEPT_MAX
+        {
+            inner.kept_bytes += bytes.len();
+            inner.kept.insert(*id, (kind.clone(), bytes.to_vec()));
+        }
+    }
+
+    /// Stores an object whose bytes are right and that is not here yet.
+    fn store(&self, inner: &mut Inner, kind: &Kind, id: &Id, bytes: &[u8]) -> Result<(), AccessError> {
+        if !inner.taken.insert(*id) {
+            return Ok(());
+        }
+        let class = Class::of(kind);
+        // Once a content pack is being written, content costs nothing more there, and records keep the room.
+        let packed = class == Class::Content && inner.open[class as usize].is_some();
+        if !packed && bytes.len() <= INLINE_MAX {
+            inner.waiting.push((kind.clone(), *id, bytes.to_vec()));
+            inner.waiting_bytes += bytes.len();
+            if inner.waiting_bytes > INLINE_MAX {
+                self.spill(inner, Class::Content)?;
+            }
+            if inner.waiting_bytes > INLINE_MAX {
+                self.spill(inner, Class::Records)?;
+            }
+            return Ok(());
+        }
+        self.pack(inner, class, bytes.len() as u64, |pack| pack.put(id, kind, bytes))
+    }
+
+    /// Moves what waits of one class into a pack.
+    fn spill(&self, inner: &mut Inner, class: Class) -> Result<(), AccessError> {
+        let (moving, staying) =
+            std::mem::take(&mut inner.waiting).into_iter().partition(|(kind, ..)| Class::of(kind) == class);
+        inner.waiting = staying;
+        inner.waiting_bytes = inner.waiting.iter().map(|(.., bytes)| bytes.len()).sum();
+        let moving: Vec<(Kind, Id, Vec<u8>)> = moving;
+        for (kind, id, bytes) in moving {
+            self.pack(inner, class, bytes.len() as u64, |pack| pack.put(&id, &kind, &bytes))?;
+        }
+        Ok(())
+    }
+
+    /// Lets `write` append to a pack of the class that has room for `len` bytes.
+    fn pack(
+        &self,
+        inner: &mut Inner,
+        class: Class,
+        len: u64,
+        write: impl FnOnce(&mut PackWriter) -> io::Result<()>,
+    ) -> Result<(), AccessError> {
+        let result = self.open_pack(inner, class, len).and_then(|pack| write(pack).map_err(AccessError::from));
+        if let Err(err) = &result {
+            inner.failed = Some(err.to_string());
+        }
+        result
+    }
+
+    fn open_pack<'a>(&self, inner: &'a mut Inner, class: Class, len: u64) -> Result<&'a mut PackWriter, AccessError> {
+        let slot = class as usize;
+        if inner.open[slot].as_ref().is_some_and(|pack| !pack.has_room(len)) {
+            self.close(inner, class)?;
+        }
+        if inner.open[slot].is_none() {
+            let staged = self.backend().stage().map_err(Error::from)?;
+            inner.open[slot] = Some(PackWriter::new(staged, class)?);
+        }
+        inner.open[slot].as_mut().ok_or_else(|| io::Error::other("no pack is open").into())
+    }
+
+    /// Completes the open pack of a class and gives it its name.
+    fn close(&self, inner: &mut Inner, class: Class) -> Result<(), AccessError> {
+        let Some(pack) = inner.open[class as usize].take().filter(|pack| !pack.is_empty()) else { return Ok(()) };
+        let result = publish_pack(self.backend(), self.world(), pack, 0);
+        match result {
+            Ok(added) => {
+                inner.packs.push(added);
+                Ok(())
+            }
+            Err(err) => {
+                inner.failed = Some(err.to_string());
+                Err(err.into())
+            }
+        }
+    }
+
+    /// Completes what was begun. All packs are durable, with their names, when this returns.
+    ///
+    /// # Errors
+    /// When something could not be written; nothing was added to the store then.
+    pub fn finish(self) -> Result<Collected, Error> {
+        drop(self.usable()?);
+        let mut inner = self.inner();
+        self.close(&mut inner, Class::Records)?;
+        self.close(&mut inner, Class::Content)?;
+        if !inner.packs.is_empty() {
+            self.backend().sync(Folder::Packs)?;
+        }
+        let done = std::mem::take(&mut *inner);
+        drop(inner);
+        Ok(Collected { inline: done.waiting, packs: done.packs, relied: done.relied, kept: done.kept })
+    }
+}
+
+impl Drop for Intake {
+    fn drop(&mut self) {
+        // No entry can name these, so they are this process's own to remove.
+        let packs = std::mem::take(&mut self.inner().packs);
+        for pack in packs {
+            let _ = self.backend().remove(Folder::Packs, &Folder::Packs.file(&pack.row.name()));
+        }
+    }
+}
+
+/// Completes a pack and gives it its name; the name is durable once the folder is flushed.
+pub(super) fn publish_pack(
+    backend: &dyn Backend,
+    world: &World,
+    pack: PackWriter,
+    level: u8,
+) -> Result<AddedPack, Error> {
+    let class = pack.class();
+    let (finished, ids) = pack.finish(world.random()).map_err(AccessError::from)?;
+    let row = PackRow(finished.name, class, level, finished.len, finished.count);
+    publish_file(backend, finished.staged, Folder::Packs, &row.name())?;
+    Ok(AddedPack { row, ids })
+}
+
+/// Gives a file of the state its name. Names are random, so one that is taken can only be this very file.
+pub(super) fn publish_file(
+    backend: &dyn Backend,
+    staged: Box<dyn super::backend::Staged>,
+    folder: Folder,
+    name: &Id,
+) -> Result<(), Error> {
+    let len = staged.position();
+    let file = folder.file(name);
+    if staged.publish(folder, &file)? == Outcome::Won {
+        return Ok(());
+    }
+    let there = match backend.open(folder, &file)? {
+        Some(found) => found.size().map_err(AccessError::from)? == len,
+        None => false,
+    };
+    if there {
+        return Ok(());
+    }
+    Err(Error::Access(io::Error::other(format!("{folder}/{file} could not be created")).into()))
+}
+
+impl Sink for Intake {
+    fn has(&self, id: &Id) -> Result<bool, AccessError> {
+        self.known(id)
+    }
+
+    fn put(&self, kind: &Kind, id: &Id, bytes: &[u8]) -> Result<(), AccessError> {
+        if self.known(id)? {
+            self.keep(kind, id, bytes);
+            return Ok(());
+        }
+        if id_of(kind, bytes) != *id {
+            return Err(AccessError::Changed);
+        }
+        let mut inner = self.usable()?;
+        self.store(&mut inner, kind, id, bytes)
+    }
+
+    fn put_blob(&self, id: &Id, len: u64, reader: &mut dyn Read) -> Result<(), AccessError> {
+        if self.known(id)? {
+            return Ok(());
+        }
+        let small = usize::try_from(len).ok().filter(|&len| len <= INLINE_MAX);
+        if let Some(small) = small {
+            let fits = {
+                let inner = self.usable()?;
+                inner.waiting_bytes + small <= INLINE_MAX && inner.open[Class::Content as usize].is_none()
+            };
+            if fits {
+                let mut bytes = Vec::with_capacity(small);
+                let mut hasher = BlobHasher::new();
+                reader.take(len + 1).read_to_end(&mut bytes)?;
+                hasher.update(&bytes);
+                if hasher.len() != len || hasher.id() != *id {
+                    return Err(AccessError::Changed);
+                }
+                let mut inner = self.usable()?;
+                return self.store(&mut inner, &Kind::BLOB, id, &bytes);
+            }
+        }
+        let mut inner = self.usable()?;
+        if inner.taken.contains(id) {
+            return Ok(());
+        }
+        let pack = match self.open_pack(&mut inner, Class::Content, len) {
+            Ok(pack) => pack,
+            Err(err) => {
+                inner.failed = Some(err.to_string());
+                return Err(err);
+            }
+        };
+        match pack.take(id, len, reader) {
+            Ok(()) => {
+                inner.taken.insert(*id);
+                Ok(())
+            }
+            Err(TakeError::Changed) => Err(AccessError::Changed),
+            Err(TakeError::Reader(err)) => Err(err.into()),
+            Err(TakeError::Pack(err)) => {
+                inner.failed = Some(err.to_string());
+                Err(err.into())
+            }
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! A store in a folder of this machine or of a network file system.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::clock::{Random, SystemRandom};
+use crate::fs::{Fs, Lock, Output, is_absent, lock, read_exact_at};
+use crate::hash::hex;
+
+use super::backend::{Backend, BackendError, Folder, Outcome, Queued, ReadAt, Staged};
+
+/// Bytes collected before they are written to a staged file.
+const BUFFER: usize = 128 << 10;
+
+/// Names of staged files tried before giving up.
+const NAME_ATTEMPTS: u32 = 8;
+
+/// A folder that holds a store.
+#[derive(Debug, Clone)]
+pub struct LocalBackend {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    fs: Fs,
+    root: PathBuf,
+    /// Makes names of staged files unique among processes and machines.
+    prefix: String,
+    next: AtomicU64,
+}
+
+impl LocalBackend {
+    /// The store's folder at `root`; nothing is touched.
+    pub fn new(fs: Fs, root: impl Into<PathBuf>) -> Self {
+        let mut unique = [0; 8];
+        SystemRandom.fill(&mut unique);
+        let shared = Shared { fs, root: root.into(), prefix: hex(&unique), next: AtomicU64::new(0) };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The store's folder.
+    pub fn root(&self) -> &Path {
+        &self.shared.root
+    }
+
+    fn dir(&self, folder: Folder) -> PathBuf {
+        self.shared.root.join(folder.as_str())
+    }
+
+    fn path(&self, folder: Folder, name: &str) -> PathBuf {
+        self.dir(folder).join(name)
+    }
+
+    fn failed(&self, action: &'static str, path: &Path, source: io::Error) -> BackendError {
+        let writing = !matches!(action, "list" | "read" | "open");
+        if writing && is_refusal(&source) {
+            return BackendError::ReadOnly { place: self.place(), source };
+        }
+        BackendError::Io { action, file: crate::path::show(path), source }
+    }
+
+    fn create_staged(&self) -> io::Result<Output> {
+        let shared = &self.shared;
+        let mut attempts = 0;
+        loop {
+            let number = shared.next.fetch_add(1, Ordering::Relaxed);
+            let path = self.path(Folder::Tmp, &format!("{}-{number}", shared.prefix));
+            attempts += 1;
+            match shared.fs.create_new(&path, 0o444) {
+                Err(err) if err.kind() == io::ErrorKind::AlreadyExists && attempts < NAME_ATTEMPTS => {}
+                // Copying a store may leave empty folders behind.
+                Err(err) if is_absent(&err) && attempts < NAME_ATTEMPTS && shared.root.is_dir() => {
+                    shared.fs.make_dirs(&self.dir(Folder::Tmp))?;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn stage_at(&self) -> Result<LocalStaged, BackendError> {
+        let out = self.create_staged().map_err(|err| self.failed("create a file in", &self.dir(Folder::Tmp), err))?;
+        Ok(LocalStaged { place: self.clone(), out: Some(out), buffer: Vec::new(), written: 0, failed: false })
+    }
+}
+
+/// Whether the system says that writing is not allowed here at all.
+fn is_refusal(err: &io::Error) -> bool {
+    matches!(err.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
+}
+
+/// Whether `link` says that this file system, or this file, can't have links.
+fn has_no_links(err: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let code = err.raw_os_error();
+    [Errno::PERM, Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOSYS, Errno::MLINK, Errno::XDEV, Errno::INVAL]
+        .iter()
+        .any(|errno| code == Some(errno.raw_os_error()))
+        || err.kind() == io::ErrorKind::Unsupported
+}
+
+/// The file is gone, or was replaced by another client of a network file system.
+fn is_gone(err: &io::Error) -> bool {
+    is_absent(err) || err.kind() == io::ErrorKind::StaleNetworkFileHandle
+}
+
+#[derive(Debug)]
+struct LocalFile(File);
+
+impl ReadAt for LocalFile {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        read_exact_at(&self.0, buffer, offset)
+    }
+}
+
+#[derive(Debug)]
+struct LocalStaged {
+    place: LocalBackend,
+    /// Taken once the file has another name.
+    out: Option<Output>,
+    buffer: Vec<u8>,
+    written: u64,
+    failed: bool,
+}
+
+impl LocalStaged {
+    fn flush_buffer(&mut self) -> io::Result<()> {
+        let (Some(out), false) = (&mut self.out, self.failed) else {
+            return Err(io::Error::other("an earlier write to this file failed"));
+        };
+        let result = out.write_all(&self.buffer);
+        // How much of it arrived is not known, so the file is of no use after a failure.
+        self.failed = result.is_err();
+        self.written += self.buffer.len() as u64;
+        self.buffer.clear();
+        result
+    }
+
+    fn remove(out: &Output, fs: &Fs) {
+        // What can't be removed stays behind in `tmp`, where it is nobody's.
+        let _ = fs.remove_file(out.path());
+    }
+
+    /// Creates `target` as another name of the staged file.
+    fn name(&mut self, target: &Path, folder: Folder) -> Result<Outcome, BackendError> {
+        let fs = &self.place.shared.fs;
+        let Some(out) = self.out.take() else { return Ok(Outcome::Unknown) };
+        let mut result = fs.link(out.path(), target);
+        if let Err(err) = &result
+            && is_absent(err)
+            && self.place.shared.root.is_dir()
+            && !self.place.dir(folder).is_dir()
+        {
+            // Copying a store may leave empty folders behind.
+            let made = fs.make_dirs(&self.place.dir(folder)).and_then(|()| fs.sync_dir(&self.place.shared.root));
+            result = made.and_then(|()| fs.link(out.path(), target));
+        }
+        let outcome = match result {
+            Ok(()) => Ok(Outcome::Won),
+            Err(err) if err.kind() == io::ErrorKind::AlreadyExists => Ok(Outcome::Lost),
+            Err(err) if has_no_links(&err) => match fs.rename_no_replace(out.path(), target) {
+                Ok(()) => return Ok(Outcome::Won),
+                Err(err) if err.kind() == io::ErrorKind::AlreadyExists => Ok(Outcome::Lost),
+                Err(err) if has_no_links(&err) => Err(BackendError::NoAtomicCreate { place: self.place.place() }),
+                Err(err) if is_refusal(&err) => Err(self.place.failed("create", target, err)),
+                Err(_) => Ok(Outcome::Unknown),
+            },
+            Err(err) if is_refusal(&err) => Err(self.place.failed("create", target, err)),
+            Err(_) => Ok(Outcome::Unknown),
+        };
+        Self::remove(&out, fs);
+        outcome
+    }
+}
+
+impl Drop for LocalStaged {
+    fn drop(&mut self) {
+        if let Some(out) = &self.out {
+            Self::remove(out, &self.place.shared.fs);
+        }
+    }
+}
+
+impl Write for LocalStaged {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.failed {
+            return Err(io::Error::other("an earlier write to this file failed"));
+        }
+        if self.buffer.len() + bytes.len() > BUFFER && !self.buffer.is_empty() {
+            self.flush_buffer()?;
+        }
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= BUFFER {
+            self.flush_buffer()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.flush_buffer()
+    }
+}
+
+impl Staged for LocalStaged {
+    fn position(&self) -> u64 {
+        self.written + self.buffer.len() as u64
+    }
+
+    fn truncate(&mut self, len: u64) -> io::Result<()> {
+        if let Some(keep) = len.checked_sub(self.written) {
+            self.buffer.truncate(usize::try_from(keep).unwrap_or(usize::MAX));
+            return Ok(());
+        }
+        let (Some(out), false) = (&mut self.out, self.failed) else {
+            return Err(io::Error::other("an earlier write to this file failed"));
+        };
+        let result = out.truncate(len);
+        self.failed = result.is_err();
+        self.buffer.clear();
+        self.written = len;
+        result
+    }
+
+    fn publish(mut self: Box<Self>, folder: Folder, name: &str) -> Result<Outcome, BackendError> {
+        let target = self.place.path(folder, name);
+        let made = if self.buffer.is_empty() { Ok(()) } else { self.flush_buffer() };
+        let made = made.and_then(|()| match (&self.out, self.failed) {
+            (Some(out), false) => out.sync(),
+            _ => Err(io::Error::other("an earlier write to this file failed")),
+        });
+        made.map_err(|err| self.place.failed("write", &target, err))?;
+        self.name(&target, folder)
+    }
+}
+
+#[derive(Debug)]
+struct Turn(#[expect(dead_code, reason = "held until dropped")] Lock);
+
+impl Queued for Turn {}
+
+impl Backend for LocalBackend {
+    fn place(&self) -> String {
+        crate::path::show(&self.shared.root)
+    }
+
+    fn names(&self, folder: Folder) -> Result<Vec<String>, BackendError> {
+        let dir = self.dir(folder);
+        let names = self.shared.fs.names(&dir).map_err(|err| self.failed("list", &dir, err))?;
+        Ok(names.into_iter().filter_map(|name| name.into_string().ok()).collect())
+    }
+
+    fn list(&self, folder: Folder) -> Result<Vec<(String, u64)>, BackendError> {
+        let mut found = Vec::new();
+        for name in self.names(folder)? {
+            let path = self.path(folder, &name);
+            match self.shared.fs.lstat(&path).map_err(|err| self.failed("list", &path, err))? {
+                Some(stat) if !stat.is_folder() => found.push((name, stat.size)),
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+
+    fn read(&self, folder: Folder, name: &str) -> Result<Option<Vec<u8>>, BackendError> {
+        let path = self.path(folder, name);
+        match self.shared.fs.read(&path) {
+            Err(err) if is_gone(&err) => Ok(None),
+            result => result.map_err(|err| self.failed("read", &path, err)),
+        }
+    }
+
+    fn open(&self, folder: Folder, name: &str) -> Result<Option<Box<dyn ReadAt>>, BackendError> {
+        let path = self.path(folder, name);
+        match self.shared.fs.open(&path) {
+            Ok(file) => Ok(Some(Box::new(LocalFile(file)))),
+            Err(err) if is_gone(&err) => Ok(None),
+            Err(err) => Err(self.failed("open", &path, err)),
+        }
+    }
+
+    fn stage(&self) -> Result<Box<dyn Staged>, BackendError> {
+        Ok(Box::new(self.stage_at()?))
+    }
+
+    fn sync(&self, folder: Folder) -> Result<(), BackendError> {
+        let dir = self.dir(folder);
+        self.shared.fs.sync_dir(&dir).map_err(|err| self.failed("flush", &dir, err))
+    }
+
+    fn remove(&self, folder: Folder, name: &str) -> Result<(), BackendError> {
+        let path = self.path(folder, name);
+        match self.shared.fs.remove_file(&path) {
+            Err(err) if !is_gone(&err) => Err(self.failed("remove", &path, err)),
+            _ => Ok(()),
+        }
+    }
+
+    fn prepare(&self) -> Result<(), BackendError> {
+        let fs = &self.shared.fs;
+        let root = &self.shared.root;
+        let made = (|| {
+            fs.make_dirs(root)?;
+            for folder in Folder::ALL {
+                fs.make_dirs(&self.dir(folder))?;
+            }
+            fs.sync_dir(root)?;
+            root.parent().map_or(Ok(()), |above| fs.sync_dir(above))
+        })();
+        made.map_err(|err| self.failed("make", root, err))
+    }
+
+    fn read_format(&self) -> Result<Option<Vec<u8>>, BackendError> {
+        let path = self.shared.root.join("format");
+        self.shared.fs.read(&path).map_err(|err| self.failed("read", &path, err))
+    }
+
+    fn create_format(&self, bytes: &[u8]) -> Result<Outcome, BackendError> {
+        let path = self.shared.root.join("format");
+        let mut staged = self.stage_at()?;
+        let made = staged.write_all(bytes).and_then(|()| staged.flush_buffer());
+        let made = made.and_then(|()| staged.out.as_ref().map_or(Ok(()), Output::sync));
+        made.map_err(|err| self.failed("write", &path, err))?;
+        let outcome = staged.name(&path, Folder::Tmp)?;
+        self.shared.fs.sync_dir(&self.shared.root).map_err(|err| self.failed("flush", &self.shared.root, err))?;
+        Ok(outcome)
+    }
+
+    fn queue(&self, wait: Duration) -> Option<Box<dyn Queued>> {
+        let turn = lock(&self.path(Folder::Tmp, "queue"), wait)?;
+        Some(Box::new(Turn(turn)))
+    }
+
+    fn pause(&self, time: Duration) {
+        std::thread::sleep(time);
+    }
+}

@@ -1,0 +1,146 @@
+//! Merging sorted files: which ones, and their records in one stream.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map;
+use std::io;
+use std::sync::Arc;
+
+use super::sorted::{Broken, Cursor, SortedFile};
+
+/// How many neighbours of one level become one file of the next. Four keeps a store of ten thousand small
+/// transactions under a hundred files at every moment; eight does not.
+pub(super) const RATIO: usize = 4;
+
+/// Files of this size and above are left to `gc`.
+pub(super) const FILE_MAX: u64 = 8 << 20;
+
+/// Bytes that one command merges at most.
+pub(super) const BUDGET: u64 = 32 << 20;
+
+/// A file that may be merged.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Candidate {
+    pub(super) level: u8,
+    pub(super) len: u64,
+}
+
+/// Which files are merged with a new one, if there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Plan {
+    /// How many of the candidates, from the first.
+    pub(super) taken: usize,
+    /// The level of the file that is made.
+    pub(super) level: u8,
+}
+
+/// Chooses from `candidates`, newest first and of rising level, within `budget`, of which it takes its part.
+pub(super) fn plan(has_new: bool, candidates: &[Candidate], budget: &mut u64) -> Plan {
+    let mut plan = Plan { taken: 0, level: 0 };
+    let mut carry = usize::from(has_new);
+    loop {
+        let run = candidates[plan.taken..].iter().take_while(|file| file.level <= plan.level);
+        let mut bytes = 0u64;
+        let mut fitting = 0;
+        let mut all_fit = true;
+        for file in run {
+            if bytes.saturating_add(file.len) > *budget {
+                all_fit = false;
+                break;
+            }
+            bytes += file.len;
+            fitting += 1;
+        }
+        if fitting + carry < RATIO {
+            return plan;
+        }
+        *budget -= bytes;
+        plan.taken += fitting;
+        plan.level = plan.level.saturating_add(1);
+        carry = 1;
+        if !all_fit {
+            return plan;
+        }
+    }
+}
+
+/// Why a merge stopped.
+#[derive(Debug)]
+pub(super) enum MergeError {
+    /// The source with this position among the files is damaged.
+    Source(usize, Broken),
+    /// What takes the records failed.
+    Out(io::Error),
+}
+
+/// Hands the records of `new` and `files` to `each` in the order of keys; of equal keys the first source's, `new`
+/// before all files. Holds one block of each file at a time.
+pub(super) fn merge(
+    new: &BTreeMap<Vec<u8>, Vec<u8>>,
+    files: &[Arc<SortedFile>],
+    each: &mut dyn FnMut(&[u8], &[u8]) -> io::Result<()>,
+) -> Result<(), MergeError> {
+    let mut fresh: btree_map::Iter<'_, Vec<u8>, Vec<u8>> = new.iter();
+    let mut first = fresh.next();
+    let mut cursors = Vec::with_capacity(files.len());
+    for (at, file) in files.iter().enumerate() {
+        cursors.push(Cursor::forward(file, b"").map_err(|what| MergeError::Source(at, what))?);
+    }
+    loop {
+        let mut best: Option<(&[u8], &[u8])> = first.map(|(key, value)| (key.as_slice(), value.as_slice()));
+        for cursor in &cursors {
+            if let Some((key, value)) = cursor.record()
+                && best.is_none_or(|(other, _)| key < other)
+            {
+                best = Some((key, value));
+            }
+        }
+        let Some((key, value)) = best else { return Ok(()) };
+        each(key, value).map_err(MergeError::Out)?;
+        let key = key.to_vec();
+        if first.is_some_and(|(other, _)| *other == key) {
+            first = fresh.next();
+        }
+        for (at, cursor) in cursors.iter_mut().enumerate() {
+            if cursor.record().is_some_and(|(other, _)| other == key) {
+                cursor.advance().map_err(|what| MergeError::Source(at, what))?;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planned(has_new: bool, levels: &[u8], budget: u64) -> Plan {
+        let candidates: Vec<_> = levels.iter().map(|&level| Candidate { level, len: 10 }).collect();
+        plan(has_new, &candidates, &mut { budget })
+    }
+
+    #[test]
+    fn full_levels_are_carried_on() {
+        assert_eq!(planned(true, &[0, 0], 1000), Plan { taken: 0, level: 0 });
+        assert_eq!(planned(true, &[0, 0, 0, 1, 1], 1000), Plan { taken: 3, level: 1 });
+        assert_eq!(planned(true, &[0, 0, 0, 1, 1, 1, 2], 1000), Plan { taken: 6, level: 2 });
+        assert_eq!(planned(false, &[0, 0, 0], 1000), Plan { taken: 0, level: 0 });
+        assert_eq!(planned(false, &[0, 0, 0, 0, 1], 1000), Plan { taken: 4, level: 1 });
+    }
+
+    #[test]
+    fn the_budget_is_kept() {
+        assert_eq!(planned(true, &[0, 0, 0, 1, 1, 1], 40), Plan { taken: 3, level: 1 });
+        assert_eq!(planned(true, &[0; 9], 50), Plan { taken: 5, level: 1 });
+        assert_eq!(planned(true, &[0; 9], 20), Plan { taken: 0, level: 0 });
+    }
+
+    #[test]
+    fn files_stay_few_however_many_are_made() {
+        let mut files: Vec<Candidate> = Vec::new();
+        for made in 1..=10_000u64 {
+            let plan = plan(true, &files, &mut u64::MAX.clone());
+            let len = 1 + files.drain(..plan.taken).map(|file| file.len).sum::<u64>();
+            files.insert(0, Candidate { level: plan.level, len });
+            assert!(files.len() <= 1 + 3 * (made.ilog(4) as usize + 1), "{made}: {}", files.len());
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Looking up objects in a snapshot.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use super::backend::Folder;
+use super::pack::{self, CopyError, PackRecord};
+use super::snapshot::{File, Snapshot};
+use super::sorted::SortedFile;
+use crate::hash::Id;
+use crate::object::{AccessError, Kind, Source, verify};
+
+/// Where an object lies that something new may rely on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In the entry with this number.
+    Entry(u64),
+    /// In this pack.
+    Pack(Id),
+}
+
+/// Objects up to this size are verified before the first byte of them is handed on, so that another copy can take the
+/// place of a damaged one.
+const WHOLE_MAX: u64 = 1 << 20;
+
+/// Where an object lies in a snapshot.
+enum Found {
+    Inline(usize, usize),
+    Packed(Arc<SortedFile>, PackRecord),
+}
+
+/// What is looked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Which {
+    /// Any copy.
+    Any,
+    /// A copy that is not condemned.
+    Live,
+}
+
+/// What a search came to.
+enum Search {
+    /// `each` said that it is enough.
+    Done,
+    /// Nothing satisfied `each`; this file, named, could not be searched.
+    Missed(Option<(String, String)>),
+    /// A file left the state and nothing satisfied `each`: ask the newest one.
+    Moved(Snapshot),
+}
+
+impl Snapshot {
+    /// Shows every copy of an object to `each`, the newest first, until it is satisfied.
+    fn search(
+        &self,
+        id: &Id,
+        which: Which,
+        each: &mut dyn FnMut(Found) -> Result<bool, AccessError>,
+    ) -> Result<Search, AccessError> {
+        if let Some(&(at, position)) = self.inline().get(id)
+            && each(Found::Inline(at, position))?
+        {
+            return Ok(Search::Done);
+        }
+        let state = &self.inner.state;
+        let (mut moved, mut unsearched) = (None, None);
+        for row in state.packs.iter().rev() {
+            let name = row.name();
+            if which == Which::Live && state.condemned.contains_key(&name) {
+                continue;
+            }
+            let file = match self.file(Folder::Packs, &name)? {
+                File::Here(file) => file,
+                File::Lost => {
+                    unsearched = Some((Folder::Packs.file(&name), "it is damaged or missing".to_owned()));
+                    continue;
+                }
+                File::Moved(newer) => {
+                    moved = Some(newer);
+                    continue;
+                }
+            };
+            match pack::find(&file, id) {
+                Ok(None) => {}
+                Ok(Some(record)) => {
+                    if each(Found::Packed(file, record))? {
+                        return Ok(Search::Done);
+                    }
+                }
+                Err(what) => {
+                    self.note(Folder::Packs, &name, what.clone());
+                    unsearched = Some((Folder::Packs.file(&name), what));
+                }
+            }
+        }
+        Ok(moved.map_or(Search::Missed(unsearched), Search::Moved))
+    }
+
+    /// Where something new may find the object to rely on it: inline, or in a pack that is not condemned.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn locate_live(&self, id: &Id) -> Result<Option<Place>, AccessError> {
+        let mut place = None;
+        let search = self.search(id, Which::Live, &mut |found| {
+            place = Some(match found {
+                Found::Inline(at, _) => Place::Entry(self.entry(at).number),
+                Found::Packed(file, _) => Place::Pack(file.name()),
+            });
+            Ok(true)
+        })?;
+        match search {
+            Search::Moved(newer) => newer.locate_live(id),
+            _ => Ok(place),
+        }
+    }
+
+    /// Remembers that an object's bytes are damaged.
+    fn note_object(&self, id: &Id, found: &Found, what: &str) -> (String, String) {
+        match found {
+            Found::Inline(at, _) => (super::snapshot::log_file(self.entry(*at).number), what.to_owned()),
+            Found::Packed(file, _) => {
+                self.remember(Folder::Packs, &file.name(), "object-damaged", format!("object {id}: {what}"));
+                (format!("packs/{}", Folder::Packs.file(&file.name())), what.to_owned())
+            }
+        }
+    }
+}
+
+fn damaged(id: &Id, place: (String, String)) -> AccessError {
+    AccessError::Damaged { id: *id, place: place.0, what: place.1 }
+}
+
+impl Source for Snapshot {
+    fn header(&self, id: &Id) -> Result<Option<(Kind, u64)>, AccessError> {
+        let mut header = None;
+        let search = self.search(id, Which::Any, &mut |found| {
+            header = Some(match found {
+                Found::Inline(at, position) => {
+                    let object = &self.entry(at).entry.objects[position];
+                    (object.0.clone(), object.1.len() as u64)
+                }
+                Found::Packed(_, record) => (record.kind, record.len),
+            });
+            Ok(true)
+        })?;
+        match search {
+            Search::Moved(newer) => newer.header(id),
+            _ => Ok(header),
+        }
+    }
+
+    fn read(&self, id: &Id) -> Result<Option<(Kind, Vec<u8>)>, AccessError> {
+        let (mut result, mut wrong) = (None, None);
+        let search = self.search(id, Which::Any, &mut |found| {
+            let bytes = match &found {
+                Found::Inline(at, position) => {
+                    let object = &self.entry(*at).entry.objects[*position];
+                    let checked = verify(id, &object.0, &object.1).map_err(|err| err.to_string());
+                    checked.map(|()| (object.0.clone(), object.1.to_vec()))
+                }
+                Found::Packed(file, record) => pack::read(file, id, record).map(|bytes| (record.kind.clone(), bytes)),
+            };
+            match bytes {
+                Ok(bytes) => result = Some(bytes),
+                Err(what) => wrong = Some(self.note_object(id, &found, &what)),
+            }
+            Ok(result.is_some())
+        })?;
+        match search {
+            Search::Done => Ok(result),
+            Search::Moved(newer) => newer.read(id),
+            Search::Missed(unsearched) => match wrong.or(unsearched) {
+                Some(place) => Err(damaged(id, place)),
+                None => Ok(None),
+            },
+        }
+    }
+
+    fn copy(&self, id: &Id, out: &mut dyn Write) -> Result<Option<u64>, AccessError> {
+        let (mut result, mut wrong) = (None, None);
+        let search = self.search(id, Which::Any, &mut |found| {
+            let copied = match &found {
+                Found::Inline(at, position) => {
+                    let object = &self.entry(*at).entry.objects[*position];
+                    match verify(id, &object.0, &object.1) {
+                        Ok(()) => out.write_all(&object.1).map(|()| object.1.len() as u64).map_err(CopyError::Out),
+                        Err(err) => Err(CopyError::Broken(err.to_string())),
+                    }
+                }
+                Found::Packed(file, record) if record.len <= WHOLE_MAX => match pack::read(file, id, record) {
+                    Ok(bytes) => out.write_all(&bytes).map(|()| record.len).map_err(CopyError::Out),
+                    Err(what) => {
+                        wrong = Some(self.note_object(id, &found, &what));
+                        return Ok(false);
+                    }
+                },
+                Found::Packed(file, record) => pack::copy(file, id, record, out).map(|()| record.len),
+            };
+            match copied {
+                Ok(len) => {
+                    result = Some(len);
+                    Ok(true)
+                }
+                Err(CopyError::Out(err)) => Err(err.into()),
+                Err(CopyError::Broken(what)) => {
+                    wrong = Some(self.note_object(id, &found, &what));
+                    // `out` holds wrong bytes already: another copy can't be appended to them.
+                    Ok(true)
+                }
+            }
+        })?;
+        match (search, wrong) {
+            (Search::Done, _) if result.is_some() => Ok(result),
+            (Search::Moved(newer), _) => newer.copy(id, out),
+            (_, Some(place)) | (Search::Missed(Some(place)), None) => Err(damaged(id, place)),
+            (Search::Done | Search::Missed(None), None) => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Refs of a snapshot: single ones, and walks through a range of keys.
+
+use std::ops::Bound;
+
+use super::backend::Folder;
+use super::error::Error;
+use super::snapshot::{File, Snapshot};
+use super::sorted::{Broken, Cursor, Direction};
+use crate::hash::Id;
+
+/// A value in a table: the flag that says whether the ref is there, then its value.
+pub(super) fn decode_value(value: &[u8]) -> Result<Option<&[u8]>, Broken> {
+    match value.split_first() {
+        Some((1, rest)) => Ok(Some(rest)),
+        Some((0, [])) => Ok(None),
+        _ => Err("a ref in it is malformed".to_owned()),
+    }
+}
+
+/// The inverse of [`decode_value`].
+pub(super) fn encode_value(value: Option<&[u8]>) -> Vec<u8> {
+    match value {
+        None => vec![0],
+        Some(value) => {
+            let mut out = Vec::with_capacity(value.len() + 1);
+            out.push(1);
+            out.extend_from_slice(value);
+            out
+        }
+    }
+}
+
+/// The smallest key that is greater than all that begin with `prefix`; `None` if there is none.
+fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            return Some(end);
+        }
+    }
+    None
+}
+
+/// The key right after `key`.
+fn successor(key: &[u8]) -> Vec<u8> {
+    let mut next = key.to_vec();
+    next.push(0);
+    next
+}
+
+impl Snapshot {
+    /// The value of a ref; `None` if it is not there.
+    ///
+    /// # Errors
+    /// When the store can't be read. A damaged table is passed over and told of by [`Snapshot::damage`].
+    pub fn get_ref(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        if let Some(value) = self.inner.overlay.get(key) {
+            return Ok(value.clone());
+        }
+        for row in &self.inner.state.tables {
+            match self.file(Folder::Tables, &row.name())? {
+                File::Here(file) => match file.get(key) {
+                    Ok(None) => {}
+                    Ok(Some(value)) => match decode_value(&value) {
+                        Ok(value) => return Ok(value.map(<[u8]>::to_vec)),
+                        Err(what) => self.note(Folder::Tables, &row.name(), what),
+                    },
+                    Err(what) => self.note(Folder::Tables, &row.name(), what),
+                },
+                File::Lost => {}
+                File::Moved(newer) => return newer.get_ref(key),
+            }
+        }
+        Ok(None)
+    }
+
+    /// All refs whose keys begin with `prefix`, in the order of their keys.
+    pub fn scan(&self, prefix: &[u8], direction: Direction) -> Scan {
+        self.scan_from(prefix, Bound::Unbounded, direction)
+    }
+
+    /// As [`Snapshot::scan`], but forward from `start` on, or backward from `start` down.
+    pub fn scan_from(&self, prefix: &[u8], start: Bound<&[u8]>, direction: Direction) -> Scan {
+        let mut lower = prefix.to_vec();
+        let mut upper = after_prefix(prefix);
+        let bound = match (direction, start) {
+            (_, Bound::Unbounded) => None,
+            (Direction::Forward, Bound::Included(key)) | (Direction::Backward, Bound::Excluded(key)) => {
+                Some(key.to_vec())
+            }
+            (Direction::Forward, Bound::Excluded(key)) | (Direction::Backward, Bound::Included(key)) => {
+                Some(successor(key))
+            }
+        };
+        if let Some(bound) = bound {
+            match direction {
+                Direction::Forward => lower = lower.max(bound),
+                Direction::Backward => upper = Some(upper.map_or(bound.clone(), |upper| upper.min(bound))),
+            }
+        }
+        Scan { snapshot: self.clone(), lower, upper, direction, feeds: Vec::new(), begun: false }
+    }
+}
+
+/// A walk through refs; reads a block of a table only when it gets there.
+#[derive(Debug)]
+pub struct Scan {
+    snapshot: Snapshot,
+    /// The smallest key that is still wanted.
+    lower: Vec<u8>,
+    /// The smallest key that is not wanted any more.
+    upper: Option<Vec<u8>>,
+    direction: Direction,
+    /// One for the entries since the checkpoint, then one for each table, newest first.
+    feeds: Vec<Feed>,
+    begun: bool,
+}
+
+#[derive(Debug)]
+struct Feed {
+    source: Source,
+    /// The next key this source has, with its value or its absence.
+    next: Option<(Vec<u8>, Option<Vec<u8>>)>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Overlay,
+    Table(Id, Cursor),
+}
+
+impl Scan {
+    /// Opens all sources at the start of the range.
+    fn begin(&mut self) -> Result<(), Error> {
+        self.begun = true;
+        'again: loop {
+            self.feeds.clear();
+            let mut overlay = Feed { source: Source::Overlay, next: None };
+            self.refill(&mut overlay);
+            self.feeds.push(overlay);
+            let tables: Vec<Id> = self.snapshot.inner.state.tables.iter().map(super::entry::FileRow::name).collect();
+            for name in tables {
+                let file = match self.snapshot.file(Folder::Tables, &name)? {
+                    File::Here(file) => file,
+                    File::Lost => continue,
+                    File::Moved(newer) => {
+                        self.snapshot = newer;
+                        continue 'again;
+                    }
+                };
+                let cursor = match self.direction {
+                    Direction::Forward => Cursor::forward(&file, &self.lower),
+                    Direction::Backward => Cursor::backward(&file, self.upper.as_deref()),
+                };
+                match cursor {
+                    Ok(cursor) => {
+                        let mut feed = Feed { source: Source::Table(name, cursor), next: None };
+                        self.refill(&mut feed);
+                        self.feeds.push(feed);
+                    }
+                    Err(what) => self.snapshot.note(Folder::Tables, &name, what),
+                }
+            }
+            return Ok(());
+        }
+    }
+
+    /// Takes the next key of the range from a source; the range has been narrowed to what is still wanted.
+    fn refill(&self, feed: &mut Feed) {
+        feed.next = match &feed.source {
+            Source::Overlay => {
+                let upper = self.upper.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+                if self.upper.as_ref().is_some_and(|upper| *upper <= self.lower) {
+                    None
+                } else {
+                    let mut range =
+                        self.snapshot.inner.overlay.range::<[u8], _>((Bound::Included(self.lower.as_slice()), upper));
+                    let found = match self.direction {
+                        Direction::Forward => range.next(),
+                        Direction::Backward => range.next_back(),
+                    };
+                    found.map(|(key, value)| (key.clone(), value.clone()))
+                }
+            }
+            Source::Table(name, cursor) => match cursor.record() {
+                Some((key, value)) if self.wants(key) => match decode_value(value) {
+                    Ok(value) => Some((key.to_vec(), value.map(<[u8]>::to_vec))),
+                    Err(what) => {
+                        self.snapshot.note(Folder::Tables, name, what);
+                        None
+                    }
+                },
+                _ => None,
+            },
+        };
+    }
+
+    fn wants(&self, key: &[u8]) -> bool {
+        key >= self.lower.as_slice() && self.upper.as_deref().is_none_or(|upper| key < upper)
+    }
+
+    /// The next key in order, whether its ref is there or was deleted.
+    fn step(&mut self) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
+        let mut best: Option<usize> = None;
+        for (at, feed) in self.feeds.iter().enumerate() {
+            let Some((key, _)) = &feed.next else { continue };
+            let better = best.and_then(|best| self.feeds[best].next.as_ref()).is_none_or(|(other, _)| {
+                // Of equal keys the first, newest, source wins.
+                match self.direction {
+                    Direction::Forward => key < other,
+                    Direction::Backward => key > other,
+                }
+            });
+            if better {
+                best = Some(at);
+            }
+        }
+        let taken = self.feeds[best?].next.clone()?;
+        match self.direction {
+            Direction::Forward => self.lower = successor(&taken.0),
+            Direction::Backward => self.upper = Some(taken.0.clone()),
+        }
+        let mut feeds = std::mem::take(&mut self.feeds);
+        feeds.retain_mut(|feed| {
+            if feed.next.as_ref().is_none_or(|(key, _)| *key != taken.0) {
+                return true;
+            }
+            if let Source::Table(name, cursor) = &mut feed.source
+                && let Err(what) = cursor.advance()
+            {
+                self.snapshot.note(Folder::Tables, name, what);
+                return false;
+            }
+            self.refill(feed);
+            true
+        });
+        self.feeds = feeds;
+        Some(taken)
+    }
+}
+
+impl Iterator for Scan {
+    type Item = Result<(Vec<u8>, Vec<u8>), Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if !self.begun
+            && let Err(err) = self.begin()
+        {
+            return Some(Err(err));
+        }
+        loop {
+            if let (key, Some(value)) = self.step()? {
+                return Some(Ok((key, value)));
+            }
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! A snapshot: the store as it was at one entry of its log.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use super::Store;
+use super::backend::Folder;
+use super::entry::{self, Checkpoint, Expect, OpId};
+use super::error::{Damage, Error};
+use super::files::Unusable;
+use super::history;
+use super::load::{Loaded, Log};
+use super::sorted::{Broken, SortedFile};
+use crate::clock::Micros;
+use crate::hash::Id;
+
+/// The store as it was at one entry of its log. Cheap to clone; may be used from many threads.
+///
+/// What it reads is verified. Files that are damaged are passed over and told of by [`Snapshot::damage`]. A file
+/// that left the state since is looked for in the newest state.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    pub(super) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) store: Store,
+    pub(super) log: Log,
+    /// The state at the tip.
+    pub(super) state: Checkpoint,
+    /// Refs edited since the checkpoint.
+    pub(super) overlay: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    /// Numbers of the operations since the checkpoint, its own included.
+    ops: HashMap<[u8; 16], u64>,
+    /// Positions in `log.entries` of those that count: an operation that was there before counts as nothing.
+    pub(super) counting: Vec<usize>,
+    /// Where inline objects lie: position in `log.entries`, position in its objects.
+    inline: OnceLock<HashMap<Id, (usize, usize)>>,
+    damage: Mutex<Vec<Damage>>,
+    newer: Mutex<Option<Snapshot>>,
+}
+
+/// One entry of the log, as `ops` shows it.
+#[derive(Debug, Clone)]
+pub struct LogEntry {
+    /// Its number.
+    pub number: u64,
+    /// Its operation.
+    pub op: OpId,
+    /// When it was written.
+    pub at: Micros,
+    /// Who wrote it.
+    pub by: String,
+    /// On which machine.
+    pub host: String,
+    /// Which command wrote it.
+    pub command: String,
+    /// Whether it is a fold.
+    pub is_fold: bool,
+    /// The refs it changed: key, expectation, new value.
+    pub edits: Vec<(Vec<u8>, Expect, Option<Vec<u8>>)>,
+}
+
+/// An edit of a ref that was folded away, as far as history keeps such.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastEdit {
+    /// The ref.
+    pub key: Vec<u8>,
+    /// The entry that made it.
+    pub number: u64,
+    /// The value before.
+    pub old: Option<Vec<u8>>,
+    /// The value after.
+    pub new: Option<Vec<u8>>,
+}
+
+impl Snapshot {
+    pub(super) fn load(store: &Store) -> Result<Self, Error> {
+        let log = super::load::load(store.backend(), store.files())?;
+        Ok(Self::of(store, log))
+    }
+
+    fn of(store: &Store, log: Log) -> Self {
+        let mut state = log.checkpoint.clone();
+        let mut overlay = BTreeMap::new();
+        let mut ops = HashMap::new();
+        let mut counting = Vec::with_capacity(log.entries.len());
+        if let Some(fold) = &log.fold {
+            ops.insert(fold.entry.op.to_bytes(), fold.number);
+        }
+        for (at, loaded) in log.entries.iter().enumerate() {
+            let entry = &loaded.entry;
+            if ops.contains_key(&entry.op.to_bytes()) {
+                continue;
+            }
+            ops.insert(entry.op.to_bytes(), loaded.number);
+            counting.push(at);
+            state.apply(loaded.number, entry);
+            for edit in &entry.refs {
+                overlay.insert(edit.0.to_vec(), edit.2.as_ref().map(|value| value.to_vec()));
+            }
+        }
+        let damage = log.healed.iter().chain(log.holes.iter().map(|(_, damage)| damage)).cloned().collect();
+        let inner = Inner {
+            store: store.clone(),
+            log,
+            state,
+            overlay,
+            ops,
+            counting,
+            inline: OnceLock::new(),
+            damage: Mutex::new(damage),
+            newer: Mutex::new(None),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The number of the newest entry it knows.
+    pub fn tip(&self) -> u64 {
+        self.inner.log.tip
+    }
+
+    /// The number of the checkpoint it stands on.
+    pub fn base(&self) -> u64 {
+        self.inner.log.base
+    }
+
+    /// The store it is of.
+    pub fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// Packs, tables, history files and features at its tip.
+    pub fn state(&self) -> &Checkpoint {
+        &self.inner.state
+    }
+
+    /// What was found damaged so far, while the log was read and by lookups since.
+    pub fn damage(&self) -> Vec<Damage> {
+        let mut all = self.inner.damage.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(newer) = &*self.inner.newer.lock().unwrap_or_else(PoisonError::into_inner) {
+            all.extend(newer.damage());
+        }
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    /// An entry of the log that can't be read and of which there is no copy: what it recorded is not in this
+    /// snapshot, so nothing may be deleted.
+    pub fn damaged_entry(&self) -> Option<&Damage> {
+        self.inner.log.holes.first().map(|(_, damage)| damage)
+    }
+
+    /// The entries since the checkpoint, its own included where it can be read, oldest first.
+    pub fn entries_since_checkpoint(&self) -> impl Iterator<Item = LogEntry> + '_ {
+        self.inner.log.fold.iter().chain(&self.inner.log.entries).map(shown)
+    }
+
+    /// Edits of one ref that were folded away, newest first: those that carried an expectation, and deletions.
+    ///
+    /// # Errors
+    /// When the newest state can't be loaded.
+    pub fn past_edits(&self, key: &[u8]) -> Result<Vec<PastEdit>, Error> {
+        let lower = history::edit_key(key, 0);
+        let mut found: Vec<PastEdit> = Vec::new();
+        for row in &self.inner.state.history {
+            let walk = |file: &Arc<SortedFile>| -> Result<Vec<PastEdit>, Broken> {
+                let mut edits = Vec::new();
+                let mut cursor = super::sorted::Cursor::forward(file, &lower)?;
+                while let Some((record, value)) = cursor.record() {
+                    if !record.starts_with(&lower[..lower.len() - 8]) {
+                        break;
+                    }
+                    if let Some((found, number)) = history::parse_edit_key(record)
+                        && found == key
+                    {
+                        let change: history::Change = crate::codec::decode(value, &crate::codec::Limits::RECORD)
+                            .map_err(|err| format!("an edit in it: {err}"))?;
+                        let [old, new] = [change.0, change.1].map(|side| side.map(Vec::from));
+                        edits.push(PastEdit { key: key.to_vec(), number, old, new });
+                    }
+                    cursor.advance()?;
+                }
+                Ok(edits)
+            };
+            match self.file(Folder::History, &row.name())? {
+                File::Here(file) => match walk(&file) {
+                    Ok(edits) => found.extend(edits),
+                    Err(what) => self.note(Folder::History, &row.name(), what),
+                },
+                File::Lost => {}
+                File::Moved(newer) => return newer.past_edits(key),
+            }
+        }
+        found.sort_by_key(|edit| std::cmp::Reverse(edit.number));
+        Ok(found)
+    }
+
+    /// The number of the entry in which an operation landed.
+    ///
+    /// # Errors
+    /// When the newest state can't be loaded.
+    pub fn find_op(&self, op: OpId) -> Result<Option<u64>, Error> {
+        if let Some(&number) = self.inner.ops.get(&op.to_bytes()) {
+            return Ok(Some(number));
+        }
+        let key = history::op_key(op);
+        for row in &self.inner.state.history {
+            match self.file(Folder::History, &row.name())? {
+                File::Here(file) => match file.get(&key) {
+                    Ok(Some(value)) => {
+                        return Ok(Some(super::sorted::varint::take(&mut value.as_slice()).unwrap_or(0)));
+                    }
+                    Ok(None) => {}
+                    Err(what) => self.note(Folder::History, &row.name(), what),
+                },
+                File::Lost => {}
+                File::Moved(newer) => return newer.find_op(op),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether the operation is among the entries since the checkpoint, without a look into history.
+    pub(super) fn recent_op(&self, op: OpId) -> Option<u64> {
+        self.inner.ops.get(&op.to_bytes()).copied()
+    }
+
+    /// Where each inline object lies.
+    pub(super) fn inline(&self) -> &HashMap<Id, (usize, usize)> {
+        self.inner.inline.get_or_init(|| {
+            let mut found = HashMap::new();
+            for &at in &self.inner.counting {
+                for (position, object) in self.inner.log.entries[at].entry.objects.iter().enumerate() {
+                    let id = crate::object::id_of(&object.0, &object.1);
+                    found.entry(id).or_insert((at, position));
+                }
+            }
+            found
+        })
+    }
+
+    pub(super) fn entry(&self, at: usize) -> &Loaded {
+        &self.inner.log.entries[at]
+    }
+
+    /// Remembers that a file is damaged.
+    pub(super) fn note(&self, folder: Folder, name: &Id, what: impl Into<String>) {
+        let code = match folder {
+            Folder::Tables => "table-damaged",
+            Folder::History => "history-damaged",
+            _ => "pack-damaged",
+        };
+        self.remember(folder, name, code, what.into());
+    }
+
+    pub(super) fn remember(&self, folder: Folder, name: &Id, code: &'static str, what: String) {
+        let damage = Damage { file: format!("{folder}/{}", folder.file(name)), code, what };
+        let mut all = self.inner.damage.lock().unwrap_or_else(PoisonError::into_inner);
+        if !all.contains(&damage) {
+            all.push(damage);
+        }
+    }
+
+    /// A sorted file of this snapshot, or what to do without it.
+    pub(super) fn file(&self, folder: Folder, name: &Id) -> Result<File, Error> {
+        match self.inner.store.files().get(folder, name) {
+            Ok(file) => Ok(File::Here(file)),
+            Err(Unusable::Broken(what)) => {
+                self.note(folder, name, what);
+                Ok(File::Lost)
+            }
+            Err(Unusable::Absent) => {
+                let newer = self.newer()?;
+                if !newer.inner.state.has_file(folder, name) {
+                    return Ok(File::Moved(newer));
+                }
+                let code = match folder {
+                    Folder::Tables => "table-missing",
+                    Folder::History => "history-missing",
+                    _ => "pack-missing",
+                };
+                self.remember(folder, name, code, "it is missing".to_owned());
+                Ok(File::Lost)
+            }
+        }
+    }
+
+    /// The newest state, loaded when a file of this one has gone.
+    pub(super) fn newer(&self) -> Result<Snapshot, Error> {
+        if let Some(newer) = &*self.inner.newer.lock().unwrap_or_else(PoisonError::into_inner) {
+            return Ok(newer.clone());
+        }
+        let newer = self.inner.store.snapshot()?;
+        *self.inner.newer.lock().unwrap_or_else(PoisonError::into_inner) = Some(newer.clone());
+        Ok(newer)
+    }
+}
+
+/// What came of looking for a file of a snapshot.
+#[derive(Debug)]
+pub(super) enum File {
+    /// It is open.
+    Here(Arc<SortedFile>),
+    /// It is damaged or missing, which was noted: go on without it.
+    Lost,
+    /// It left the state: ask the newest one.
+    Moved(Snapshot),
+}
+
+fn shown(loaded: &Loaded) -> LogEntry {
+    let entry = &loaded.entry;
+    LogEntry {
+        number: loaded.number,
+        op: entry.op,
+        at: entry.at,
+        by: entry.by.clone(),
+        host: entry.host.clone(),
+        command: entry.cmd.clone(),
+        is_fold: entry.is_fold(),
+        edits: entry
+            .refs
+            .iter()
+            .map(|edit| (edit.0.to_vec(), edit.1.clone(), edit.2.as_ref().map(|value| value.to_vec())))
+            .collect(),
+    }
+}
+
+/// The path of a log entry in the store's folder.
+pub(super) fn log_file(number: u64) -> String {
+    format!("log/{}", entry::name(number))
+}

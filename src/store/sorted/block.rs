@@ -1,0 +1,128 @@
+//! A block of records: keys in strict order, each written as what differs from the one before.
+
+use super::varint;
+
+/// Bytes of one key at most.
+pub(in crate::store) const KEY_MAX: usize = 16 << 10;
+
+/// Bytes of all keys of one block at most once written out, so that a hostile block can't grow without bound.
+pub(super) const KEYS_MAX: usize = 1 << 20;
+
+/// Writes records into a block.
+#[derive(Debug, Default)]
+pub(super) struct BlockBuilder {
+    pub(super) bytes: Vec<u8>,
+    pub(super) first: Option<Vec<u8>>,
+    last: Vec<u8>,
+    keys: usize,
+}
+
+impl BlockBuilder {
+    /// How many bytes the block would have with one more record, at most.
+    pub(super) fn len_with(&self, key: &[u8], value: &[u8]) -> usize {
+        self.bytes.len() + key.len() + value.len() + 12
+    }
+
+    /// Whether the keys alone ask for a new block before `key`.
+    pub(super) fn is_full_of_keys(&self, key: &[u8]) -> bool {
+        self.first.is_some() && self.keys + key.len() > KEYS_MAX
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    /// Appends a record; `key` must be greater than the one before.
+    pub(super) fn push(&mut self, key: &[u8], value: &[u8]) {
+        let shared = if self.first.is_none() {
+            self.first = Some(key.to_vec());
+            0
+        } else {
+            self.last.iter().zip(key).take_while(|(a, b)| a == b).count()
+        };
+        varint::put(&mut self.bytes, shared as u64);
+        varint::put(&mut self.bytes, (key.len() - shared) as u64);
+        self.bytes.extend_from_slice(&key[shared..]);
+        varint::put(&mut self.bytes, value.len() as u64);
+        self.bytes.extend_from_slice(value);
+        self.keys += key.len();
+        self.last.clear();
+        self.last.extend_from_slice(key);
+    }
+}
+
+/// A block taken apart.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Block {
+    bytes: Vec<u8>,
+    keys: Vec<u8>,
+    rows: Vec<Row>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    key: (usize, usize),
+    value: (usize, usize),
+}
+
+impl Block {
+    /// Takes `bytes[from..]` apart; every rule of the format is checked.
+    pub(super) fn parse(bytes: Vec<u8>, from: usize) -> Result<Self, &'static str> {
+        let mut keys: Vec<u8> = Vec::with_capacity(bytes.len());
+        let mut rows: Vec<Row> = Vec::new();
+        let mut rest = bytes.get(from..).ok_or("it is cut off")?;
+        let mut last = (0usize, 0usize);
+        while !rest.is_empty() {
+            let cut_off = "a record is cut off";
+            let shared = varint::take_len(&mut rest).ok_or(cut_off)?;
+            let fresh = varint::take_len(&mut rest).ok_or(cut_off)?;
+            if shared > last.1 - last.0 || fresh > rest.len() {
+                return Err("a key is longer than its block");
+            }
+            if shared + fresh > KEY_MAX || keys.len() + shared + fresh > KEYS_MAX.max(KEY_MAX) {
+                return Err("its keys are too long");
+            }
+            let key = (keys.len(), keys.len() + shared + fresh);
+            keys.extend_from_within(last.0..last.0 + shared);
+            keys.extend_from_slice(&rest[..fresh]);
+            rest = &rest[fresh..];
+            if !rows.is_empty() && keys[last.0..last.1] >= keys[key.0..key.1] {
+                return Err("its keys are out of order");
+            }
+            let len = varint::take_len(&mut rest).ok_or(cut_off)?;
+            if len > rest.len() {
+                return Err(cut_off);
+            }
+            let start = bytes.len() - rest.len();
+            rows.push(Row { key, value: (start, start + len) });
+            rest = &rest[len..];
+            last = key;
+        }
+        Ok(Self { bytes, keys, rows })
+    }
+
+    pub(in crate::store) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub(in crate::store) fn key(&self, at: usize) -> &[u8] {
+        let (start, end) = self.rows[at].key;
+        &self.keys[start..end]
+    }
+
+    pub(in crate::store) fn value(&self, at: usize) -> &[u8] {
+        let (start, end) = self.rows[at].value;
+        &self.bytes[start..end]
+    }
+
+    /// How many keys are less than `key`.
+    pub(super) fn before(&self, key: &[u8]) -> usize {
+        self.rows.partition_point(|row| &self.keys[row.key.0..row.key.1] < key)
+    }
+
+    /// The position of exactly `key`.
+    pub(super) fn find(&self, key: &[u8]) -> Option<usize> {
+        let at = self.before(key);
+        (at < self.len() && self.key(at) == key).then_some(at)
+    }
+}

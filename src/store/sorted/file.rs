@@ -1,0 +1,194 @@
+//! Reading a sorted file: a lookup verifies the root by the file's name and every block it reads by its checksum.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use crate::hash::{Id, derived};
+use crate::store::backend::ReadAt;
+
+use super::block::Block;
+use super::{BLOCK_CONTEXT, BLOCK_READ_MAX, CHECKSUM_LEN, FILE_CONTEXT, FORMAT, TRAILER_LEN, TRAILER_MAGIC, varint};
+
+/// Blocks of one file that are kept in memory.
+const CACHED_BLOCKS: usize = 16;
+
+/// What the last read of a file takes at once, in the hope that the root lies in it.
+const TAIL: u64 = 20 << 10;
+
+/// Why a file can't be read, in words.
+pub(in crate::store) type Broken = String;
+
+/// A sorted file that was opened and whose root was verified.
+#[derive(Debug)]
+pub(in crate::store) struct SortedFile {
+    file: Box<dyn ReadAt>,
+    name: Id,
+    len: u64,
+    count: u64,
+    data_len: u64,
+    levels: u8,
+    root_at: u64,
+    root: Arc<Block>,
+    cache: Mutex<VecDeque<(u64, Arc<Block>)>>,
+}
+
+impl SortedFile {
+    /// Opens a file that must be the one named `name`.
+    pub(in crate::store) fn open(file: Box<dyn ReadAt>, name: &Id) -> Result<Self, Broken> {
+        let len = file.size().map_err(|err| err.to_string())?;
+        if len < 8 + TRAILER_LEN {
+            return Err(format!("it has only {len} bytes"));
+        }
+        let tail_at = len.saturating_sub(TAIL);
+        let mut tail = read(&*file, tail_at, len - tail_at)?;
+        let trailer = tail.split_off(tail.len() - usize::try_from(TRAILER_LEN).unwrap_or(0));
+        let (offset, rest) = trailer.split_at(8);
+        let (root_len, magic) = rest.split_at(4);
+        let offset = u64::from_le_bytes(offset.try_into().map_err(|_| "its end is cut off")?);
+        let root_len = u32::from_le_bytes(root_len.try_into().map_err(|_| "its end is cut off")?);
+        if magic != TRAILER_MAGIC || offset.checked_add(root_len.into()) != Some(len - TRAILER_LEN) || offset < 8 {
+            return Err("its end is not that of a sorted file".to_owned());
+        }
+        let root = if offset >= tail_at {
+            tail.split_off(usize::try_from(offset - tail_at).unwrap_or(0))
+        } else if u64::from(root_len) > BLOCK_READ_MAX {
+            return Err("its root is too large".to_owned());
+        } else {
+            read(&*file, offset, root_len.into())?
+        };
+        if derived(FILE_CONTEXT, &root) != *name {
+            return Err("its root does not match its name".to_owned());
+        }
+        let mut rest = root.as_slice();
+        let (Some(&[version, levels]), true) = (rest.first_chunk::<2>(), rest.len() >= 18) else {
+            return Err("its root is cut off".to_owned());
+        };
+        if version != FORMAT {
+            return Err(format!("it has version {version}, this prov reads {FORMAT}"));
+        }
+        rest = &rest[18..];
+        let count = varint::take(&mut rest).ok_or("its root is cut off")?;
+        let data_len = varint::take(&mut rest).ok_or("its root is cut off")?;
+        let from = root.len() - rest.len();
+        let root = Block::parse(root, from)?;
+        if data_len > offset - 8 {
+            return Err("its data is longer than the file".to_owned());
+        }
+        Ok(Self {
+            file,
+            name: *name,
+            len,
+            count,
+            data_len,
+            levels,
+            root_at: offset,
+            root: Arc::new(root),
+            cache: Mutex::new(VecDeque::new()),
+        })
+    }
+
+    /// Its name.
+    pub(in crate::store) fn name(&self) -> Id {
+        self.name
+    }
+
+    /// Its length in bytes.
+    pub(in crate::store) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// How many records it says it holds.
+    pub(in crate::store) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Where its data lies: all between the magic and this position.
+    pub(in crate::store) fn data_end(&self) -> u64 {
+        8 + self.data_len
+    }
+
+    /// Where its root begins.
+    pub(super) fn root_at(&self) -> u64 {
+        self.root_at
+    }
+
+    pub(super) fn levels(&self) -> u8 {
+        self.levels
+    }
+
+    pub(super) fn root(&self) -> Arc<Block> {
+        Arc::clone(&self.root)
+    }
+
+    /// Bytes of the file as they are, not verified.
+    pub(in crate::store) fn raw(&self, offset: u64, len: u64) -> Result<Vec<u8>, Broken> {
+        if offset.checked_add(len).is_none_or(|end| end > self.len) {
+            return Err(format!("it ends before byte {}", offset.saturating_add(len)));
+        }
+        read(&*self.file, offset, len)
+    }
+
+    /// Fills `buffer` with bytes of the file as they are, not verified.
+    pub(in crate::store) fn raw_into(&self, offset: u64, buffer: &mut [u8]) -> Result<(), Broken> {
+        self.file.read_exact_at(offset, buffer).map_err(|err| format!("it can't be read at byte {offset}: {err}"))
+    }
+
+    /// The value under `key`.
+    pub(in crate::store) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Broken> {
+        let mut block = self.root();
+        for _ in 0..self.levels {
+            match block.before(key) {
+                at if at < block.len() && block.key(at) == key => block = self.child(&block, at)?,
+                0 => return Ok(None),
+                at => block = self.child(&block, at - 1)?,
+            }
+        }
+        Ok(block.find(key).map(|at| block.value(at).to_vec()))
+    }
+
+    /// Where a pointer leads: offset, length, checksum.
+    pub(super) fn pointer(block: &Block, at: usize) -> Result<(u64, u64, [u8; CHECKSUM_LEN]), Broken> {
+        let mut value = block.value(at);
+        let bad = || "a pointer to a block is malformed".to_owned();
+        let offset = varint::take(&mut value).ok_or_else(bad)?;
+        let len = varint::take(&mut value).ok_or_else(bad)?;
+        Ok((offset, len, value.try_into().map_err(|_| bad())?))
+    }
+
+    /// The block that a pointer leads to, verified.
+    pub(super) fn child(&self, block: &Block, at: usize) -> Result<Arc<Block>, Broken> {
+        let (offset, len, checksum) = Self::pointer(block, at)?;
+        {
+            let mut cache = self.cache.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if let Some(found) = cache.iter().position(|(o, _)| *o == offset)
+                && let Some(hit) = cache.remove(found)
+            {
+                let child = Arc::clone(&hit.1);
+                cache.push_front(hit);
+                return Ok(child);
+            }
+        }
+        if len > BLOCK_READ_MAX || offset.checked_add(len).is_none_or(|end| end > self.root_at) {
+            return Err(format!("the block at byte {offset} does not lie in the file"));
+        }
+        let bytes = read(&*self.file, offset, len)?;
+        if derived(BLOCK_CONTEXT, &bytes).digest()[..CHECKSUM_LEN] != checksum {
+            return Err(format!("the block at byte {offset} does not match its checksum"));
+        }
+        let child = Block::parse(bytes, 0).map_err(|what| format!("the block at byte {offset}: {what}"))?;
+        if child.len() == 0 || child.key(0) != block.key(at) {
+            return Err(format!("the block at byte {offset} does not begin with the key that points to it"));
+        }
+        let child = Arc::new(child);
+        let mut cache = self.cache.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        cache.truncate(CACHED_BLOCKS - 1);
+        cache.push_front((offset, Arc::clone(&child)));
+        Ok(child)
+    }
+}
+
+fn read(file: &dyn ReadAt, offset: u64, len: u64) -> Result<Vec<u8>, Broken> {
+    let mut bytes = vec![0; usize::try_from(len).map_err(|_| "it is too large".to_owned())?];
+    file.read_exact_at(offset, &mut bytes).map_err(|err| format!("it can't be read at byte {offset}: {err}"))?;
+    Ok(bytes)
+}
