@@ -160,6 +160,22 @@ struct Script {
     lies: BTreeMap<u64, Lie>,
     hooks: BTreeMap<u64, Hook>,
     attempts: u64,
+    bytes_read: Arc<AtomicU64>,
+}
+
+/// Counts what is read.
+#[derive(Debug)]
+struct Counting(Box<dyn ReadAt>, Arc<AtomicU64>);
+
+impl ReadAt for Counting {
+    fn size(&self) -> io::Result<u64> {
+        self.0.size()
+    }
+
+    fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.1.fetch_add(buffer.len() as u64, Ordering::Relaxed);
+        self.0.read_exact_at(offset, buffer)
+    }
 }
 
 impl fmt::Debug for Lying {
@@ -184,6 +200,10 @@ impl Lying {
     /// `hook` runs right before the entry with this position is linked.
     fn before(&self, attempt: u64, hook: impl FnOnce() + Send + 'static) {
         self.script.lock().unwrap().hooks.insert(attempt, Box::new(hook));
+    }
+
+    fn bytes_read(&self) -> u64 {
+        self.script.lock().unwrap().bytes_read.load(Ordering::Relaxed)
     }
 
     fn attempts(&self) -> u64 {
@@ -262,7 +282,8 @@ impl Backend for Lying {
     }
 
     fn open(&self, folder: Folder, name: &str) -> Result<Option<Box<dyn ReadAt>>, BackendError> {
-        self.inner.open(folder, name)
+        let bytes_read = Arc::clone(&self.script.lock().unwrap().bytes_read);
+        Ok(self.inner.open(folder, name)?.map(|file| Box::new(Counting(file, bytes_read)) as Box<dyn ReadAt>))
     }
 
     fn stage(&self) -> Result<Box<dyn Staged>, BackendError> {

@@ -91,7 +91,7 @@ fn the_first_few_of_very_many_are_cheap() {
     let (place, store) = memory();
     let mut model = Model::new();
     for i in 0..40u32 {
-        let edits = (0..500u32).map(|j| (format!("k/{:06}", i * 500 + j).into_bytes(), Some(b"v".to_vec())));
+        let edits = (0..500u32).map(|j| (format!("k/{:06}", i * 500 + j).into_bytes(), Some(vec![b'v'; 40])));
         apply(&store, &mut model, edits.collect());
     }
     let reads = Lying::new(&place);
@@ -100,6 +100,9 @@ fn the_first_few_of_very_many_are_cheap() {
     let first: Vec<_> = snapshot.scan(b"k/", Direction::Backward).take(20).map(Result::unwrap).collect();
     assert_eq!(first.len(), 20);
     assert_eq!(first[0].0, b"k/019999");
+    assert_eq!(snapshot.get_ref(b"k/000777").unwrap(), Some(vec![b'v'; 40]));
+    let all: u64 = place.list(Folder::Tables).unwrap().iter().map(|(_, size)| size).sum();
+    assert!(reads.bytes_read() < 100_000 && all > 300_000, "{} of {all}", reads.bytes_read());
 }
 
 #[test]
