@@ -74,6 +74,32 @@ pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8], limits: &Limits) ->
     }
 }
 
+/// `value` as a [`Value`].
+///
+/// # Errors
+/// As [`encode`].
+pub fn to_value<T: Serialize + ?Sized>(value: &T) -> Result<Value, Error> {
+    decode(&encode(value)?, &Limits::RECORD)
+}
+
+/// A value of type `T` made from `value`; keys that `T` does not know are an error only if `T` says so.
+///
+/// # Errors
+/// [`Error::Mismatch`] when it does not fit.
+pub fn from_value<T: DeserializeOwned>(value: &Value) -> Result<T, Error> {
+    decode_lenient(&encode(value)?, &Limits::RECORD)
+}
+
+/// Reads a value back; canonical bytes with fields that `T` does not know are accepted, and those fields dropped.
+/// For values that are not hashed, such as those of refs.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_lenient<T: DeserializeOwned>(bytes: &[u8], limits: &Limits) -> Result<T, Error> {
+    check(bytes, limits)?;
+    rmp_serde::from_slice(bytes).map_err(|err| Error::Mismatch(err.to_string()))
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;

@@ -9,7 +9,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 ///
 /// Integers lie between `i64::MIN` and `u64::MAX`; floats are finite. `1` and `1.0` are different values, and so
 /// are `0.0` and `-0.0`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum Value {
     /// Nothing: JSON's `null`.
     Null,
@@ -28,6 +28,25 @@ pub enum Value {
     /// Keys with their values; no key twice.
     Map(Vec<(String, Value)>),
 }
+
+/// Equal values have equal encodings, so floats are compared by their bits and maps in the order they have.
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Value::Null, Value::Null) => true,
+            (Value::Bool(a), Value::Bool(b)) => a == b,
+            (Value::Int(a), Value::Int(b)) => a == b,
+            (Value::Float(a), Value::Float(b)) => a.to_bits() == b.to_bits(),
+            (Value::Text(a), Value::Text(b)) => a == b,
+            (Value::Bytes(a), Value::Bytes(b)) => a == b,
+            (Value::List(a), Value::List(b)) => a == b,
+            (Value::Map(a), Value::Map(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Value {}
 
 impl Value {
     /// The value under `key` if this is a map that has it.

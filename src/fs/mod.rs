@@ -4,10 +4,12 @@
 //! n-th effect fail, be cut short, or be the last one before a crash. Reading goes through here as well, but is
 //! not counted. This module is the only user of `memmap2` and `walkdir`.
 
+mod dir;
 mod fault;
 mod lock;
 mod map;
 mod output;
+mod probe;
 mod stat;
 
 use std::fs::File;
@@ -16,10 +18,12 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use dir::{Dir, Listed};
 pub use fault::{Fault, NthEffect, Op, Verdict};
 pub use lock::{Lock, lock};
 pub use map::Map;
 pub use output::Output;
+pub use probe::{Probe, Space, probe, space};
 pub use stat::{FileKind, Stat};
 
 /// The file system as prov sees it. Cheap to clone.
@@ -50,7 +54,7 @@ impl Fs {
     }
 
     /// Runs one effect under the fault's verdict.
-    fn effect<T>(&self, op: Op, path: &Path, run: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    pub(in crate::fs) fn effect<T>(&self, op: Op, path: &Path, run: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         match self.before(op, path)? {
             Verdict::DoneButFail(errno) => {
                 run()?;

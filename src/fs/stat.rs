@@ -64,6 +64,36 @@ impl Stat {
         }
     }
 
+    /// From the system call's form.
+    #[allow(
+        clippy::cast_possible_wrap,
+        clippy::cast_sign_loss,
+        clippy::unnecessary_cast,
+        clippy::cast_lossless,
+        clippy::useless_conversion,
+        reason = "the width of each field depends on the platform; every value fits"
+    )]
+    pub(super) fn of_raw(stat: &rustix::fs::Stat) -> Self {
+        use rustix::fs::FileType;
+        let nanos = |seconds: i64, nanos: i64| seconds.saturating_mul(1_000_000_000).saturating_add(nanos);
+        let mode = stat.st_mode as u32;
+        Self {
+            kind: match FileType::from_raw_mode(stat.st_mode) {
+                FileType::RegularFile => FileKind::File { exec: mode & 0o100 != 0 },
+                FileType::Directory => FileKind::Folder,
+                FileType::Symlink => FileKind::Link,
+                _ => FileKind::Other,
+            },
+            dev: stat.st_dev as u64,
+            ino: stat.st_ino as u64,
+            size: stat.st_size as u64,
+            mtime_ns: nanos(stat.st_mtime as i64, stat.st_mtime_nsec as i64),
+            ctime_ns: nanos(stat.st_ctime as i64, stat.st_ctime_nsec as i64),
+            links: stat.st_nlink as u64,
+            mode,
+        }
+    }
+
     /// Whether this is a regular file.
     pub fn is_file(&self) -> bool {
         matches!(self.kind, FileKind::File { .. })

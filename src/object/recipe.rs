@@ -73,12 +73,10 @@ pub struct Action {
     /// What the command reads from its standard input; absent when that is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdin: Option<Content>,
-    /// Which declared key standard input is, when it is one.
+    /// What a task or function is asked to do beyond words, for kinds that have such a thing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spec: Option<Value>,
 }
-
-impl Eq for Value {}
 
 /// The kinds of action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -378,6 +378,15 @@ impl Run {
         matches!(self.cache, Cache::Hit { .. })
     }
 
+    /// `hit`, `miss` or `off`.
+    pub fn cache_word(&self) -> &'static str {
+        match self.cache {
+            Cache::Hit { .. } => "hit",
+            Cache::Miss { .. } => "miss",
+            Cache::Off => "off",
+        }
+    }
+
     /// How long it took, microseconds.
     pub fn duration_us(&self) -> u64 {
         self.finished_at.since(self.started_at)

@@ -45,6 +45,7 @@ mod draft;
 mod entry;
 mod error;
 mod files;
+mod find;
 mod fold;
 mod format;
 mod history;

@@ -1,0 +1,39 @@
+//! `restore`, `cat`.
+
+use std::ffi::OsString;
+
+use clap::Args;
+
+/// Arguments of `prov restore`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  prov restore clean:model         one output, to where it was made
+  prov restore clean~1 --to old/   all outputs of an earlier run, elsewhere
+  prov restore -n @last")]
+pub(crate) struct RestoreArgs {
+    /// Bring back the outputs of this run, or one artifact
+    #[arg(value_name = "REV[:KEY]")]
+    pub(crate) rev: OsString,
+    /// Restore into this folder instead of the recorded places
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub(crate) to: Option<OsString>,
+    /// Replace files whose content is not in the store
+    #[arg(short, long)]
+    pub(crate) force: bool,
+    /// Say what would be restored, restore nothing
+    #[arg(short = 'n', long)]
+    pub(crate) dry_run: bool,
+}
+
+/// Arguments of `prov cat`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  prov cat clean:model | head
+  prov cat @last:@config")]
+pub(crate) struct CatArgs {
+    /// Print this artifact, or the only output of this run
+    #[arg(value_name = "REV")]
+    pub(crate) rev: OsString,
+}

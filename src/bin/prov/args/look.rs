@@ -1,0 +1,206 @@
+//! `status`, `log`, `show`, `diff`, `why`, `plan`, `lineage`, `id`.
+
+use std::ffi::OsString;
+
+use clap::{Args, ValueEnum};
+
+use super::values;
+
+/// Arguments of `prov status`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  prov status
+  prov status --exit-code || echo 'something is to be done'")]
+pub(crate) struct StatusArgs {
+    /// Exit with 1 if anything is stale, missing or modified
+    #[arg(long)]
+    pub(crate) exit_code: bool,
+}
+
+/// Arguments of `prov log`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  prov log -n 20
+  prov log --oneline --step clean --status failure
+  prov log policy-a --since 2026-03-01
+  prov log --all                   show hits as well, which are folded otherwise")]
+pub(crate) struct LogArgs {
+    /// List the runs of this scenario; without it, of the current one
+    #[arg(value_name = "SCENARIO")]
+    pub(crate) scenario: Option<String>,
+    /// Print one line a run
+    #[arg(long)]
+    pub(crate) oneline: bool,
+    /// Show hits one by one
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Show at most this many
+    #[arg(short = 'n', long = "max-count", value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// Show runs that started at this time or later: a date, an RFC 3339 time, or a time ago such as 2d
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Show runs of this step; may be repeated
+    #[arg(long, value_name = "STEP")]
+    pub(crate) step: Vec<String>,
+    /// Show runs that ended like this; may be repeated
+    #[arg(long, value_name = "STATUS", value_enum)]
+    pub(crate) status: Vec<StatusFilter>,
+    /// Show runs that have this tag; may be repeated
+    #[arg(long, value_name = "TAG")]
+    pub(crate) tag: Vec<String>,
+}
+
+/// How a run ended, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StatusFilter {
+    /// As it should
+    Success,
+    /// By itself, but wrong
+    Failure,
+    /// Interrupted, killed or timed out
+    Aborted,
+}
+
+/// Arguments of `prov show`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  prov show @last
+  prov show clean                  the newest success of the step `clean`
+  prov show 7xkq2mzd:@config       the config a run was given")]
+pub(crate) struct ShowArgs {
+    /// Show this run, artifact or object
+    #[arg(value_name = "REV", default_value = "@last")]
+    pub(crate) rev: OsString,
+}
+
+/// Arguments of `prov diff`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  prov diff clean~1 clean
+  prov diff main policy-a          the newest runs of two scenarios")]
+pub(crate) struct DiffArgs {
+    /// Compare this run
+    #[arg(value_name = "A")]
+    pub(crate) a: OsString,
+    /// With this one
+    #[arg(value_name = "B")]
+    pub(crate) b: OsString,
+    /// Exit with 1 if they differ
+    #[arg(long)]
+    pub(crate) exit_code: bool,
+}
+
+/// Arguments of `prov why`.
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "prov why [RUN]\n       prov why -- run [NAME] [OPTIONS] [-- CMD...]",
+    after_help = "\
+Examples:
+  prov why                         why the last run was a miss
+  prov why clean~2
+  prov why -- run -i raw.csv -o clean.csv -- python clean.py"
+)]
+pub(crate) struct WhyArgs {
+    /// Explain this run
+    #[arg(value_name = "RUN")]
+    pub(crate) run: Option<OsString>,
+    /// Explain this run that was not made yet: `run` with its options
+    #[arg(last = true, value_name = "WORDS", conflicts_with = "run")]
+    pub(crate) words: Vec<OsString>,
+}
+
+/// Arguments of `prov plan`.
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "prov plan -- run [NAME] [OPTIONS] [-- CMD...]",
+    after_help = "\
+Examples:
+  prov plan -- run clean
+  prov plan -- run -i raw.csv -o clean.csv -- python clean.py raw.csv clean.csv"
+)]
+pub(crate) struct PlanArgs {
+    /// Say what this would do: `run` with its options
+    #[arg(required = true, value_name = "WORDS", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) words: Vec<OsString>,
+}
+
+/// Arguments of `prov lineage`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  prov lineage report.pdf
+  prov lineage --down data/raw.csv
+  prov lineage model --depth 2 --format mermaid")]
+pub(crate) struct LineageArgs {
+    /// Start from this run, artifact or file
+    #[arg(value_name = "REV|PATH")]
+    pub(crate) rev: OsString,
+    /// Walk to what made it (the default)
+    #[arg(long, conflicts_with = "down")]
+    pub(crate) up: bool,
+    /// Walk to what was made of it
+    #[arg(long)]
+    pub(crate) down: bool,
+    /// Walk at most this many runs far
+    #[arg(long, value_name = "N")]
+    pub(crate) depth: Option<usize>,
+    /// Print it in this form
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LineageFormat::Tree)]
+    pub(crate) format: LineageFormat,
+}
+
+impl LineageArgs {
+    /// Where to walk.
+    pub(crate) fn direction(&self) -> Direction {
+        if self.down { Direction::Down } else { Direction::Up }
+    }
+}
+
+/// Where a walk through the lineage goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// To what made it.
+    Up,
+    /// To what was made of it.
+    Down,
+}
+
+/// The form in which lineage is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LineageFormat {
+    /// An indented tree
+    Tree,
+    /// A Graphviz graph
+    Dot,
+    /// A Mermaid flow chart
+    Mermaid,
+    /// One JSON document
+    Json,
+}
+
+/// Arguments of `prov id`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  prov id mystery.csv
+  prov --json id mystery.csv")]
+pub(crate) struct IdArgs {
+    /// Tell what this file or folder is
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
+    pub(crate) path: OsString,
+}
+
+impl LogArgs {
+    /// The moment that `--since` names, seen from `now`; `None` if it was not given.
+    ///
+    /// # Errors
+    /// The text that is no time.
+    pub(crate) fn since(&self, now: prov::clock::Micros) -> Result<Option<prov::clock::Micros>, String> {
+        self.since.as_deref().map(|text| values::moment(text, now)).transpose()
+    }
+}

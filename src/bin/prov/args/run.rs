@@ -1,0 +1,165 @@
+//! `run`: every option of an execution.
+//!
+//! The same options are read from `[steps.NAME]` of `prov.toml`, through the same grammar ([`StepParser`]).
+
+use std::ffi::OsString;
+
+use clap::{Args, Parser, ValueEnum};
+
+use super::values;
+
+/// Arguments of `prov run`.
+#[derive(Debug, Clone, Args)]
+#[command(
+    override_usage = "prov run [NAME] [OPTIONS] [-- CMD...]",
+    after_help = "\
+In CMD, {input.KEY}, {output.KEY}, {config} and {set.KEY} are replaced; other braces are left alone.
+KEY is the file name up to its first dot unless given as KEY=PATH; write ./a=b for a path with `=`.
+The exit code is CMD's own; 125 says that prov itself failed, 124 that the time was up.
+
+Examples:
+  prov run -i raw.csv -o clean.csv -- python clean.py raw.csv clean.csv
+  prov run --name fit -i clean.csv -o model=fit.json -S rate=0.1 -- ./fit {input.clean} {config}
+  prov run clean                   run the step that [steps.clean] of prov.toml describes
+  prov run -f clean                run it even if its result is known"
+)]
+pub(crate) struct RunArgs {
+    /// Run the step `[steps.NAME]` of prov.toml; with CMD, only name the step
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) options: RunOptions,
+    /// Say whether it would be a hit, execute nothing
+    #[arg(short = 'n', long)]
+    pub(crate) dry_run: bool,
+    /// Execute this program with its arguments, without a shell
+    #[arg(last = true, value_name = "CMD")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// The options of an execution that can also stand in `prov.toml`. Nothing given means nothing set: the defaults
+/// are applied when the request is made.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct RunOptions {
+    /// Name the step; without it, the command's program does
+    #[arg(long = "name", value_name = "STEP", help_heading = "What it is")]
+    pub(crate) step: Option<String>,
+    /// Declare an input file, folder or revision
+    #[arg(short, long, value_name = "[KEY=]PATH-or-REV", help_heading = "What it reads and writes")]
+    pub(crate) input: Vec<OsString>,
+    /// Declare an output file or folder; it is cleared before CMD starts
+    #[arg(short, long, value_name = "[KEY=]PATH", help_heading = "What it reads and writes")]
+    pub(crate) output: Vec<OsString>,
+    /// Leave this output in place for CMD to change
+    #[arg(long, value_name = "KEY", help_heading = "What it reads and writes")]
+    pub(crate) in_place: Vec<String>,
+    /// Read standard input from this file
+    #[arg(long, value_name = "PATH", help_heading = "What it reads and writes")]
+    pub(crate) stdin: Option<OsString>,
+    /// Take the config from this file; later files win
+    #[arg(long, value_name = "FILE", help_heading = "What determines the result")]
+    pub(crate) config: Vec<OsString>,
+    /// Set one value of the config, over all files
+    #[arg(short = 'S', long, value_name = "KEY=VALUE", value_parser = values::assignment, help_heading = "What determines the result")]
+    pub(crate) set: Vec<String>,
+    /// Say which files count as code: project, command, none, or paths and globs
+    #[arg(long, value_name = "MODE-or-GLOB", help_heading = "What determines the result")]
+    pub(crate) code: Vec<String>,
+    /// Count an environment variable in; with a value, also set it
+    #[arg(long, value_name = "NAME[=VALUE]", help_heading = "What determines the result")]
+    pub(crate) env: Vec<OsString>,
+    /// Count a file in that CMD is not told of
+    #[arg(long, value_name = "[LABEL=]PATH", help_heading = "What determines the result")]
+    pub(crate) identity: Vec<OsString>,
+    /// Set the year
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "What it is")]
+    pub(crate) year: Option<i64>,
+    /// Set the iteration
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "What it is")]
+    pub(crate) iteration: Option<i64>,
+    /// Set a dimension of your own
+    #[arg(long, value_name = "K=V", value_parser = values::assignment, help_heading = "What it is")]
+    pub(crate) dim: Vec<String>,
+    /// Attach a tag
+    #[arg(long, value_name = "TAG", help_heading = "What it is")]
+    pub(crate) tag: Vec<String>,
+    /// Say what it is
+    #[arg(short, long, value_name = "MSG", help_heading = "What it is")]
+    pub(crate) message: Option<String>,
+    /// Give the run a name
+    #[arg(long, value_name = "NAME", help_heading = "What it is")]
+    pub(crate) run_name: Option<String>,
+    /// Record in this scenario instead of the current one
+    #[arg(long, value_name = "NAME", help_heading = "What it is")]
+    pub(crate) scenario: Option<String>,
+    /// Say how to use known results; without outputs the default is off
+    #[arg(long, value_name = "MODE", value_enum, help_heading = "What to do with known results")]
+    pub(crate) cache: Option<CacheWord>,
+    /// Execute even if the result is known; short for --cache overwrite
+    #[arg(short, long, conflicts_with = "cache", help_heading = "What to do with known results")]
+    pub(crate) force: bool,
+    /// Set the step's epoch; a new one makes every known result old
+    #[arg(long, value_name = "N", help_heading = "What to do with known results")]
+    pub(crate) epoch: Option<u64>,
+    /// Set the step's version; another one has results of its own
+    #[arg(long, value_name = "N", help_heading = "What to do with known results")]
+    pub(crate) step_version: Option<u64>,
+    /// Say what to bring back on a hit
+    #[arg(long, value_name = "WHAT", value_enum, help_heading = "What to do with known results")]
+    pub(crate) restore: Option<RestoreWord>,
+    /// End CMD after this long, e.g. 90s, 5m or 1h30m
+    #[arg(long, value_name = "TIME", value_parser = values::duration_ms, help_heading = "How it runs")]
+    pub(crate) timeout: Option<u64>,
+    /// Wait for another run that is writing the same outputs
+    #[arg(long, help_heading = "How it runs")]
+    pub(crate) wait: bool,
+    /// Say what a missing output means
+    #[arg(long, value_name = "WHAT", value_enum, help_heading = "How it runs")]
+    pub(crate) on_missing: Option<OnMissingWord>,
+    /// Record this key by its hash only, do not store its bytes
+    #[arg(long, value_name = "KEY", help_heading = "How it runs")]
+    pub(crate) no_store: Vec<String>,
+}
+
+/// Reads the options of one step of `prov.toml`, turned into words before.
+#[derive(Debug, Parser)]
+#[command(name = "prov.toml", no_binary_name = true, disable_help_flag = true, args_override_self = true)]
+pub(crate) struct StepParser {
+    #[command(flatten)]
+    pub(crate) options: RunOptions,
+}
+
+/// A cache mode by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CacheWord {
+    /// Look up, execute on a miss
+    Reuse,
+    /// Do not look up; the new result is found first from now on
+    Overwrite,
+    /// Look up, execute on a miss, record nothing
+    Readonly,
+    /// Do not look up
+    Off,
+}
+
+/// What is brought back on a hit, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RestoreWord {
+    /// All outputs
+    Outputs,
+    /// Only the facts
+    Metadata,
+    /// Nothing
+    None,
+}
+
+/// What a missing output means, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnMissingWord {
+    /// The run failed
+    Error,
+    /// The run succeeded, with a warning
+    Warn,
+    /// The run succeeded
+    Ignore,
+}

@@ -1,0 +1,185 @@
+//! Words that mean something: `KEY=VALUE`, `[KEY=]PATH`, durations, moments.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use bstr::BString;
+use prov::clock::Micros;
+use prov::run::request::Declared;
+
+/// Checks `KEY=VALUE` and leaves it as it is.
+pub(crate) fn assignment(word: &str) -> Result<String, String> {
+    match word.split_once('=') {
+        Some(("", _)) => Err("there is no key before the `=`".to_owned()),
+        Some(_) => Ok(word.to_owned()),
+        None => Err("write it as KEY=VALUE".to_owned()),
+    }
+}
+
+/// Splits `[KEY=]PATH`. What stands before the first `=` is a key if it could be one; `./a=b` is always a path.
+pub(crate) fn declared(word: &OsStr) -> Declared {
+    let bytes = word.as_bytes();
+    if let Some(at) = bytes.iter().position(|&b| b == b'=')
+        && let Ok(key) = std::str::from_utf8(&bytes[..at])
+        && is_key(key)
+    {
+        return Declared::named(key, &bytes[at + 1..]);
+    }
+    Declared::path(bytes)
+}
+
+/// The key that a declared path goes by: the given one, else the file name up to its first dot.
+pub(crate) fn key_of(declared: &Declared) -> String {
+    if let Some(key) = &declared.key {
+        return key.clone();
+    }
+    let path = declared.path.trim_end_with_slashes();
+    let name = path.rsplit(|&b| b == b'/').next().unwrap_or_default();
+    // A leading dot belongs to the name: `.env` is `.env`, not nothing.
+    let dot = name.iter().skip(1).position(|&b| b == b'.').map_or(name.len(), |at| at + 1);
+    prov::path::shown(&name[..dot])
+}
+
+trait TrimSlashes {
+    fn trim_end_with_slashes(&self) -> &[u8];
+}
+
+impl TrimSlashes for BString {
+    fn trim_end_with_slashes(&self) -> &[u8] {
+        let end = self.iter().rposition(|&b| b != b'/').map_or(0, |at| at + 1);
+        &self[..end]
+    }
+}
+
+fn is_key(text: &str) -> bool {
+    let mut chars = text.chars();
+    chars.next().is_some_and(|c| c.is_alphanumeric() || c == '_')
+        && chars.all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'))
+}
+
+/// Splits `NAME[=VALUE]` of an environment variable.
+///
+/// # Errors
+/// A name that no variable can have.
+pub(crate) fn variable(word: &OsStr) -> Result<(String, Option<BString>), String> {
+    let bytes = word.as_bytes();
+    let (name, value) = match bytes.iter().position(|&b| b == b'=') {
+        Some(at) => (&bytes[..at], Some(BString::from(&bytes[at + 1..]))),
+        None => (bytes, None),
+    };
+    match std::str::from_utf8(name) {
+        Ok(name) if !name.is_empty() => Ok((name.to_owned(), value)),
+        _ => Err(format!("`{}` is no name of a variable", prov::path::shown(name))),
+    }
+}
+
+/// Milliseconds of a duration such as `30` (seconds), `250ms`, `90s`, `1h30m`, `2d`.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn duration_ms(word: &str) -> Result<u64, String> {
+    let wrong = || format!("`{word}` is no duration; write 90s, 5m, 1h30m or 250ms");
+    if word.bytes().all(|b| b.is_ascii_digit()) && !word.is_empty() {
+        let seconds: u64 = word.parse().map_err(|_| wrong())?;
+        return seconds.checked_mul(1000).ok_or_else(wrong);
+    }
+    let mut rest = word;
+    let mut total: u64 = 0;
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, after) = rest.split_at(digits);
+        let letters = after.bytes().take_while(u8::is_ascii_alphabetic).count();
+        let (unit, after) = after.split_at(letters);
+        let ms: u64 = match unit {
+            "ms" => 1,
+            "s" => 1000,
+            "m" | "min" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            "w" => 604_800_000,
+            _ => return Err(wrong()),
+        };
+        let number: u64 = number.parse().map_err(|_| wrong())?;
+        total = number.checked_mul(ms).and_then(|part| total.checked_add(part)).ok_or_else(wrong)?;
+        rest = after;
+    }
+    if word.is_empty() { Err(wrong()) } else { Ok(total) }
+}
+
+/// A moment: a date or an RFC 3339 time, or how long ago it was (`2d`, `90m ago`).
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn moment(text: &str, now: Micros) -> Result<Micros, String> {
+    if let Some(at) = Micros::parse(text) {
+        return Ok(at);
+    }
+    let ago = text.strip_suffix(" ago").unwrap_or(text).replace(' ', "");
+    let looks_like_age = ago.ends_with(|c: char| c.is_ascii_alphabetic());
+    match duration_ms(&ago) {
+        Ok(ms) if looks_like_age => {
+            let micros = i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(1000);
+            Ok(Micros(now.0.saturating_sub(micros)))
+        }
+        _ => Err(format!("`{text}` is no time; write 2026-03-01, 2026-03-01T12:00:00Z or 2d")),
+    }
+}
+
+/// The bytes of a word.
+pub(crate) fn bytes(word: &OsStr) -> BString {
+    word.as_bytes().into()
+}
+
+/// The word that `bytes` spell.
+pub(crate) fn word(bytes: &[u8]) -> OsString {
+    OsString::from_vec(bytes.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_split_off_only_if_it_could_be_one() {
+        let case = |word: &[u8]| {
+            let d = declared(OsStr::from_bytes(word));
+            (d.key, d.path)
+        };
+        assert_eq!(case(b"raw=a/b.csv"), (Some("raw".into()), "a/b.csv".into()));
+        assert_eq!(case(b"raw=a=b"), (Some("raw".into()), "a=b".into()));
+        assert_eq!(case(b"./raw=a"), (None, "./raw=a".into()));
+        assert_eq!(case(b"-x=a"), (None, "-x=a".into()));
+        assert_eq!(case(b"=a"), (None, "=a".into()));
+        assert_eq!(case(b"\xff=a"), (None, BString::from(&b"\xff=a"[..])));
+        assert_eq!(case(b"plain"), (None, "plain".into()));
+    }
+
+    #[test]
+    fn a_key_is_the_file_name_up_to_its_first_dot() {
+        let key = |path: &str| key_of(&Declared::path(path));
+        assert_eq!(key("data/raw.tar.gz"), "raw");
+        assert_eq!(key("folder/"), "folder");
+        assert_eq!(key(".env"), ".env");
+        assert_eq!(key(".env.local"), ".env");
+    }
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(duration_ms("30"), Ok(30_000));
+        assert_eq!(duration_ms("250ms"), Ok(250));
+        assert_eq!(duration_ms("1h30m"), Ok(5_400_000));
+        for bad in ["", "x", "5 m", "1.5h", "-1s", "9999999999999999999d", "5y", "m"] {
+            assert!(duration_ms(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_moment_is_a_date_or_an_age() {
+        let now = Micros(1_795_342_830_000_000);
+        assert_eq!(moment("2d", now), Ok(Micros(now.0 - 172_800_000_000)));
+        assert_eq!(moment("90 m ago", now), Ok(Micros(now.0 - 5_400_000_000)));
+        assert_eq!(moment("2026-11-22", now), Ok(Micros::parse("2026-11-22").unwrap()));
+        assert!(moment("17", now).is_err());
+        assert!(moment("yesterday", now).is_err());
+    }
+}

@@ -1,0 +1,128 @@
+//! The state of the Git repository around a project: recorded on runs, never a part of a recipe.
+//!
+//! Finding the repository and reading its head touches a handful of small files; whether anything differs from the
+//! commit is another question, which looks at every tracked file. Only that and the author are read from the user's own Git
+//! configuration, which Git's rules find by the environment, and what that says of line ends; finding the head reads the
+//! repository alone.
+
+use std::path::{Path, PathBuf};
+
+use gix::bstr::ByteSlice;
+
+/// The repository around a folder.
+pub struct Repository {
+    inner: gix::ThreadSafeRepository,
+}
+
+impl std::fmt::Debug for Repository {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Repository").field("git_dir", &self.git_dir()).finish()
+    }
+}
+
+/// What there is around a folder.
+#[derive(Debug)]
+pub enum Discovery {
+    /// A repository with a work tree.
+    Found(Box<Repository>),
+    /// None, or one without a work tree.
+    Nothing,
+    /// One that can't be read: to be told, and to go on without.
+    Unreadable(String),
+}
+
+/// What is checked out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The commit in hexadecimal; `None` before the first one.
+    pub commit: Option<String>,
+    /// The branch without `refs/heads/`; `None` if the head is detached.
+    pub branch: Option<String>,
+}
+
+/// Finds the repository around `folder`, above it up to the root of its file system.
+pub fn discover(folder: &Path) -> Discovery {
+    let found = gix::discover::upwards(folder);
+    let path = match found {
+        Ok((path, _trust)) => path,
+        Err(err) => {
+            // A `.git` that is there but no repository is worth a word; none at all is not.
+            let beside = folder.ancestors().map(|above| above.join(".git")).find(|git| git.symlink_metadata().is_ok());
+            return match beside {
+                Some(git) => Discovery::Unreadable(format!("{}: {err}", crate::path::show(&git))),
+                None => Discovery::Nothing,
+            };
+        }
+    };
+    if matches!(path, gix::discover::repository::Path::Repository(_)) {
+        return Discovery::Nothing;
+    }
+    let (git_dir, _work_tree) = path.into_repository_and_work_tree_directories();
+    // The system's and the user's configuration are not read: neither changes what is checked out.
+    match gix::open::Options::isolated().open_path_as_is(true).open(git_dir.clone()) {
+        Ok(inner) => Discovery::Found(Box::new(Repository { inner })),
+        Err(err) => Discovery::Unreadable(format!("{}: {err}", crate::path::show(&git_dir))),
+    }
+}
+
+impl Repository {
+    /// The repository's own folder: `.git`, or that of a linked work tree.
+    pub fn git_dir(&self) -> PathBuf {
+        self.inner.to_thread_local().git_dir().to_owned()
+    }
+
+    /// What is checked out.
+    ///
+    /// # Errors
+    /// What is wrong with the repository, in words.
+    pub fn head(&self) -> Result<Head, String> {
+        let repo = self.inner.to_thread_local();
+        let mut head = repo.head().map_err(|err| err.to_string())?;
+        let branch = head.referent_name().map(|name| name.shorten().to_str_lossy().into_owned());
+        let commit = if head.is_unborn() {
+            None
+        } else {
+            head.try_peel_to_id().map_err(|err| err.to_string())?.map(|id| id.to_string())
+        };
+        Ok(Head { commit, branch })
+    }
+
+    /// Whether tracked files differ from the index, or the index from the commit. Looks at every tracked file.
+    ///
+    /// # Errors
+    /// What is wrong with the repository, in words.
+    pub fn is_dirty(&self) -> Result<bool, String> {
+        // The user's settings for line ends and filters decide what counts as a change.
+        let repo = self.with_user_config().map_err(|err| err.to_string())?;
+        let mut changes = repo
+            .status(gix::progress::Discard)
+            .map_err(|err| err.to_string())?
+            .untracked_files(gix::status::UntrackedFiles::None)
+            .index_worktree_rewrites(None)
+            .tree_index_track_renames(gix::status::tree_index::TrackRenames::Disabled)
+            .into_iter(None)
+            .map_err(|err| err.to_string())?;
+        match changes.next() {
+            None => Ok(false),
+            Some(Ok(_)) => Ok(true),
+            Some(Err(err)) => Err(err.to_string()),
+        }
+    }
+
+    fn with_user_config(&self) -> Result<gix::Repository, gix::Error> {
+        gix::open_opts(self.git_dir(), gix::open::Options::default().open_path_as_is(true))
+    }
+
+    /// Name and address of the author by Git's own configuration, the user's included.
+    pub fn author(&self) -> (Option<String>, Option<String>) {
+        let Ok(repo) = self.with_user_config() else {
+            return (None, None);
+        };
+        let config = repo.config_snapshot();
+        let text = |key: &str| config.string(key).map(|v| v.to_str_lossy().trim().to_owned()).filter(|v| !v.is_empty());
+        (text("author.name").or_else(|| text("user.name")), text("author.email").or_else(|| text("user.email")))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+//! Against repositories that the `git` program makes; without it there is nothing to compare with.
+
+use std::process::Command;
+
+use super::*;
+use crate::fs::Fs;
+
+struct Sandbox {
+    dir: tempfile::TempDir,
+}
+
+impl Sandbox {
+    fn new() -> Option<Self> {
+        let sandbox = Self { dir: tempfile::tempdir().unwrap() };
+        Command::new("git").arg("--version").output().ok()?;
+        Some(sandbox)
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.dir.path().join(path)
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.path(path);
+        Fs::real().make_dirs(path.parent().unwrap()).unwrap();
+        Fs::real().replace(&path, text.as_bytes(), false).unwrap();
+    }
+
+    fn git(&self, folder: &str, args: &[&str]) -> String {
+        let out = Command::new("git")
+            .current_dir(self.path(folder))
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_SYSTEM", "/dev/null")
+            .args(["-c", "user.name=A", "-c", "user.email=a@b.c", "-c", "init.defaultBranch=main"])
+            .args(args)
+            .output()
+            .unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8_lossy(&out.stdout).trim().to_owned()
+    }
+
+    fn commit(&self) -> String {
+        self.write("p/a.py", "1\n");
+        self.write("p/sub/b.py", "1\n");
+        self.git("p", &["init", "-q"]);
+        self.git("p", &["add", "."]);
+        self.git("p", &["commit", "-q", "-m", "first"]);
+        self.git("p", &["rev-parse", "HEAD"])
+    }
+
+    fn open(&self, folder: &str) -> Box<Repository> {
+        match discover(&self.path(folder)) {
+            Discovery::Found(repo) => repo,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn the_head_is_read_from_anywhere_in_the_work_tree() {
+    let Some(s) = Sandbox::new() else { return };
+    let commit = s.commit();
+    let head = s.open("p/sub").head().unwrap();
+    assert_eq!(head, Head { commit: Some(commit.clone()), branch: Some("main".into()) });
+    s.git("p", &["checkout", "-q", "-b", "feature/x"]);
+    assert_eq!(s.open("p").head().unwrap().branch.as_deref(), Some("feature/x"));
+    s.git("p", &["checkout", "-q", "--detach"]);
+    assert_eq!(s.open("p").head().unwrap(), Head { commit: Some(commit.clone()), branch: None });
+    s.git("p", &["checkout", "-q", "main"]);
+    s.git("p", &["pack-refs", "--all"]);
+    assert_eq!(s.open("p").head().unwrap().commit, Some(commit));
+}
+
+#[test]
+fn edits_of_tracked_files_make_it_dirty() {
+    let Some(s) = Sandbox::new() else { return };
+    s.commit();
+    let dirty = || s.open("p").is_dirty().unwrap();
+    assert!(!dirty());
+    s.write("p/new.py", "untracked");
+    assert!(!dirty(), "an untracked file changes nothing");
+    s.write("p/a.py", "1\n");
+    assert!(!dirty(), "the same bytes written again change nothing");
+    s.write("p/sub/b.py", "22\n");
+    assert!(dirty());
+    s.git("p", &["add", "."]);
+    assert!(dirty(), "staged changes count");
+    s.git("p", &["commit", "-q", "-m", "second"]);
+    assert!(!dirty());
+    Fs::real().remove_file(&s.path("p/a.py")).unwrap();
+    assert!(dirty(), "a removed file counts");
+}
+
+#[test]
+fn a_repository_before_its_first_commit() {
+    let Some(s) = Sandbox::new() else { return };
+    s.write("p/a.py", "1\n");
+    s.git("p", &["init", "-q"]);
+    let repo = s.open("p");
+    assert_eq!(repo.head().unwrap(), Head { commit: None, branch: Some("main".into()) });
+    assert!(!repo.is_dirty().unwrap());
+    s.git("p", &["add", "."]);
+    assert!(s.open("p").is_dirty().unwrap());
+}
+
+#[test]
+fn linked_work_trees_have_a_head_of_their_own() {
+    let Some(s) = Sandbox::new() else { return };
+    let commit = s.commit();
+    s.git("p", &["worktree", "add", "-q", "-b", "other", "../linked"]);
+    let repo = s.open("linked/sub");
+    assert_eq!(repo.head().unwrap(), Head { commit: Some(commit), branch: Some("other".into()) });
+    assert!(!repo.is_dirty().unwrap());
+    s.write("linked/a.py", "changed\n");
+    assert!(s.open("linked").is_dirty().unwrap());
+    assert!(!s.open("p").is_dirty().unwrap());
+}
+
+#[test]
+fn no_repository_and_bare_ones_are_nothing() {
+    let Some(s) = Sandbox::new() else { return };
+    s.write("plain/a.py", "1\n");
+    assert!(matches!(discover(&s.path("plain")), Discovery::Nothing));
+    s.git(".", &["init", "-q", "--bare", "bare"]);
+    assert!(matches!(discover(&s.path("bare")), Discovery::Nothing));
+}
+
+#[test]
+fn a_broken_repository_is_told_and_never_a_failure() {
+    let Some(s) = Sandbox::new() else { return };
+    s.commit();
+    s.write("p/.git/HEAD", "nonsense\n");
+    match discover(&s.path("p")) {
+        Discovery::Found(repo) => assert!(repo.head().is_err()),
+        Discovery::Unreadable(why) => assert!(why.contains(".git"), "{why}"),
+        Discovery::Nothing => panic!("a broken repository is not nothing"),
+    }
+    s.write("q/.git", "gitdir: /nowhere/at/all\n");
+    assert!(matches!(discover(&s.path("q")), Discovery::Unreadable(_)));
+    s.write("r/.git/config", "[core\n");
+    assert!(!matches!(discover(&s.path("r")), Discovery::Found(_)));
+}
+
+#[test]
+fn a_lost_index_or_object_is_no_panic() {
+    let Some(s) = Sandbox::new() else { return };
+    s.commit();
+    s.write("p/.git/index", "nonsense");
+    assert!(s.open("p").is_dirty().is_err());
+}
+
+#[test]
+fn the_author_comes_from_the_configuration() {
+    let Some(s) = Sandbox::new() else { return };
+    s.commit();
+    s.git("p", &["config", "user.name", "Ada"]);
+    s.git("p", &["config", "user.email", "ada@example.org"]);
+    assert_eq!(s.open("p").author(), (Some("Ada".into()), Some("ada@example.org".into())));
+}

@@ -1,0 +1,262 @@
+//! The list by which a file's name says that it is code.
+//!
+//! | class | what it is |
+//! |---|---|
+//! | source | programs: by extension ([`SOURCE`]), by name ([`SOURCE_NAMES`]), and executable files without extension |
+//! | configuration | what programs are built or set up by: by extension ([`CONFIGURATION`]), by name ([`CONFIGURATION_NAMES`]) |
+//! | neither | everything else: data (`csv`, `json`, `xml`, `parquet`, ...), documents (`md`, `rst`, `txt`, `ipynb`, ...), pictures |
+//!
+//! Lock files of package managers are configuration by their names; any other `*.lock` is a mark that some program is
+//! at work and is neither. Notebooks (`ipynb`) are neither, because they hold their own results: running one would change the code. JSON is
+//! data unless its name is on the list. Names that begin with a dot, and whatever lies in a folder whose name does,
+//! are neither unless the name is on the list; so are folders of other people's packages ([`PACKAGE_FOLDERS`]).
+//! `prov.toml` and `prov.yaml` are neither: what they say comes into a recipe by its own parts.
+
+use bstr::{BStr, ByteSlice};
+
+use crate::path::RelPath;
+
+/// What a file is by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// A program or a part of one.
+    Source,
+    /// What programs are built or set up by.
+    Configuration,
+}
+
+/// Extensions of program source, lower case (a file's own may be of any case), sorted.
+pub const SOURCE: &[&str] = &[
+    "ado", "asm", "awk", "bash", "bat", "bzl", "c", "cc", "cjs", "cl", "clj", "cljs", "cmake", "cob", "coffee", "cpp",
+    "cs", "cu", "cuh", "cxx", "cypher", "d", "dart", "do", "el", "erl", "ex", "exs", "f", "f03", "f08", "f77", "f90",
+    "f95", "fish", "for", "fs", "fsx", "gms", "go", "gp", "gradle", "groovy", "h", "hh", "hpp", "hs", "hxx", "inc",
+    "inl", "ipp", "j2", "java", "jinja", "jl", "jq", "js", "jsx", "ksh", "kt", "kts", "lisp", "lua", "m", "mjs", "mk",
+    "ml", "mli", "mm", "mts", "nf", "nim", "nix", "pas", "php", "pl", "plt", "pm", "pro", "ps1", "pxd", "pxi", "py",
+    "pyi", "pyx", "qmd", "qml", "r", "rb", "rkt", "rmd", "rnw", "rs", "s", "sas", "sc", "scala", "scm", "sed", "sh",
+    "smk", "sol", "sps", "sql", "stan", "sv", "svelte", "swift", "tcl", "thrift", "ts", "tsx", "v", "vb", "vhd",
+    "vhdl", "vue", "wdl", "wl", "xsl", "xslt", "zig", "zsh",
+];
+
+/// Names of program source, sorted.
+pub const SOURCE_NAMES: &[&str] = &[
+    "BUILD",
+    "BUILD.bazel",
+    "CMakeLists.txt",
+    "Containerfile",
+    "DESCRIPTION",
+    "Dockerfile",
+    "GNUmakefile",
+    "Gemfile",
+    "Jenkinsfile",
+    "Justfile",
+    "Makefile",
+    "NAMESPACE",
+    "Procfile",
+    "Rakefile",
+    "SConscript",
+    "SConstruct",
+    "Singularity",
+    "Snakefile",
+    "Vagrantfile",
+    "WORKSPACE",
+    "configure.ac",
+    "go.mod",
+    "justfile",
+    "makefile",
+    "meson.build",
+    "pom.xml",
+];
+
+/// Extensions of configuration, lower case, sorted.
+pub const CONFIGURATION: &[&str] = &[
+    "cfg",
+    "cnf",
+    "conf",
+    "cue",
+    "dhall",
+    "hcl",
+    "hocon",
+    "ini",
+    "json5",
+    "jsonnet",
+    "libsonnet",
+    "nml",
+    "properties",
+    "tf",
+    "toml",
+    "yaml",
+    "yml",
+];
+
+/// Names of configuration, sorted.
+pub const CONFIGURATION_NAMES: &[&str] = &[
+    ".Rprofile",
+    ".node-version",
+    ".nvmrc",
+    ".python-version",
+    ".ruby-version",
+    ".tool-versions",
+    "Cargo.lock",
+    "Gemfile.lock",
+    "Package.resolved",
+    "Pipfile",
+    "Pipfile.lock",
+    "Podfile.lock",
+    "bun.lock",
+    "cabal.project",
+    "composer.json",
+    "composer.lock",
+    "conan.lock",
+    "conanfile.txt",
+    "constraints.txt",
+    "deno.json",
+    "deno.lock",
+    "flake.lock",
+    "go.sum",
+    "go.work",
+    "go.work.sum",
+    "gradle.lockfile",
+    "mix.lock",
+    "npm-shrinkwrap.json",
+    "package-lock.json",
+    "package.json",
+    "packrat.lock",
+    "pdm.lock",
+    "pixi.lock",
+    "poetry.lock",
+    "pubspec.lock",
+    "renv.lock",
+    "requirements.in",
+    "requirements.txt",
+    "rust-toolchain",
+    "tsconfig.json",
+    "uv.lock",
+    "yarn.lock",
+];
+
+/// Folders of packages that others wrote, sorted.
+pub const PACKAGE_FOLDERS: &[&str] = &["__pycache__", "node_modules", "site-packages", "venv"];
+
+/// prov's own files, whose content comes into a recipe by its own parts.
+const OWN: &[&str] = &["prov.toml", "prov.yaml", "prov.yml"];
+
+/// What a file is by its name and its executable bit; `None` if it is no code.
+pub fn class(path: &RelPath, exec: bool) -> Option<Class> {
+    let name = path.file_name()?;
+    let mut folders = path.components().rev().skip(1);
+    if folders.any(|f| f.starts_with(b".") || has(PACKAGE_FOLDERS, f)) {
+        return None;
+    }
+    if has(OWN, name) {
+        return None;
+    }
+    if has(SOURCE_NAMES, name) {
+        return Some(Class::Source);
+    }
+    if has(CONFIGURATION_NAMES, name) || is_requirements(name) {
+        return Some(Class::Configuration);
+    }
+    if name.starts_with(b".") {
+        return None;
+    }
+    let Some((stem, extension)) = name.rsplit_once_str(".") else {
+        return exec.then_some(Class::Source);
+    };
+    if matches!(stem, b"Dockerfile" | b"Makefile" | b"Snakefile") {
+        return Some(Class::Source);
+    }
+    if extension.len() > 16 {
+        return None;
+    }
+    let lower = extension.to_ascii_lowercase();
+    if has(SOURCE, lower.as_bstr()) {
+        Some(Class::Source)
+    } else if has(CONFIGURATION, lower.as_bstr()) {
+        Some(Class::Configuration)
+    } else {
+        None
+    }
+}
+
+/// `requirements-dev.txt`, `requirements_gpu.txt`.
+fn is_requirements(name: &BStr) -> bool {
+    name.starts_with(b"requirements") && name.ends_with(b".txt")
+}
+
+fn has(sorted: &[&str], name: &BStr) -> bool {
+    sorted.binary_search_by(|entry| entry.as_bytes().cmp(name)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(path: &str, exec: bool) -> Option<Class> {
+        class(&RelPath::new(path).unwrap(), exec)
+    }
+
+    #[test]
+    fn the_lists_are_sorted() {
+        for list in [SOURCE, SOURCE_NAMES, CONFIGURATION, CONFIGURATION_NAMES, PACKAGE_FOLDERS, OWN] {
+            for pair in list.windows(2) {
+                assert!(pair[0].as_bytes() < pair[1].as_bytes(), "{} before {}", pair[0], pair[1]);
+            }
+        }
+    }
+
+    #[test]
+    fn programs_are_source() {
+        for path in
+            ["a.py", "src/x.R", "a.F90", "m.awk", "Makefile", "sub/Snakefile", "Dockerfile.gpu", "CMakeLists.txt"]
+        {
+            assert_eq!(of(path, false), Some(Class::Source), "{path}");
+        }
+        assert_eq!(of("bin/clean", true), Some(Class::Source));
+        assert_eq!(of("bin/clean", false), None);
+    }
+
+    #[test]
+    fn set_up_is_configuration() {
+        for path in [
+            "config.yaml",
+            "Cargo.toml",
+            "Cargo.lock",
+            "uv.lock",
+            "poetry.lock",
+            "setup.cfg",
+            "environment.yml",
+            "requirements-dev.txt",
+            "package-lock.json",
+            ".python-version",
+        ] {
+            assert_eq!(of(path, false), Some(Class::Configuration), "{path}");
+        }
+    }
+
+    #[test]
+    fn data_and_documents_are_neither() {
+        for path in [
+            "raw.csv",
+            "x.json",
+            "README.md",
+            "docs/a.rst",
+            "notes.txt",
+            "LICENSE",
+            "nb.ipynb",
+            "a.parquet",
+            ".env",
+            ".git/config",
+            ".github/workflows/ci.yml",
+            "node_modules/x/a.js",
+            "lib/site-packages/x.py",
+            ".pre-commit-config.yaml",
+            "run.lock",
+            "prov.toml",
+            "archive.tar.gz",
+            "",
+        ] {
+            assert_eq!(of(path, false), None, "{path}");
+        }
+        assert_eq!(of("run.csv", true), None);
+    }
+}

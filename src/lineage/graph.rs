@@ -1,0 +1,92 @@
+//! A lineage as data: runs, artifacts, and what led to what.
+
+use crate::hash::Id;
+use crate::object::run::LinkedBy;
+
+/// Which way an edge was walked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// Towards what it came from.
+    Up,
+    /// Towards what it went into.
+    Down,
+}
+
+/// What a node is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeKind {
+    /// A run.
+    Run {
+        /// Its run id.
+        run: String,
+        /// Its object; `None` while it is not closed.
+        object: Option<Id>,
+        /// The random part of its id, shortened for people.
+        tail: String,
+        /// Its step.
+        step: String,
+        /// Its scenario.
+        scenario: String,
+        /// How it ended.
+        status: String,
+        /// `hit`, `miss` or `off`.
+        cache: String,
+        /// When it began.
+        started_at: crate::clock::Micros,
+    },
+    /// Content at a path.
+    Artifact {
+        /// The content.
+        content: Id,
+        /// Where it lived, shown.
+        path: String,
+        /// The content's id, shortened for people.
+        short: String,
+        /// Its bytes.
+        size: u64,
+    },
+    /// Something whose record can't be read.
+    Lost {
+        /// What is known of it.
+        what: String,
+    },
+}
+
+/// A run or an artifact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Unique in the graph: the run id, or content id and path.
+    pub id: String,
+    /// Steps from the root.
+    pub depth: u32,
+    /// What it is.
+    pub kind: NodeKind,
+}
+
+/// Data flowed from one node to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edge {
+    /// Where it came from.
+    pub from: String,
+    /// Where it went.
+    pub to: String,
+    /// Under which key.
+    pub key: String,
+    /// How an artifact was tied to the run that made it; `None` for edges that the run itself states.
+    pub linked_by: Option<LinkedBy>,
+    /// Which way it was walked.
+    pub direction: Direction,
+}
+
+/// A walked lineage. Nodes in the order they were found, edges in the direction of the data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Graph {
+    /// The node that was asked about.
+    pub root: String,
+    /// All nodes.
+    pub nodes: Vec<Node>,
+    /// All edges.
+    pub edges: Vec<Edge>,
+    /// Whether the walk stopped at the depth asked for although there was more.
+    pub cut: bool,
+}

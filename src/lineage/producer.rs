@@ -1,0 +1,105 @@
+//! Finding the run that made some content.
+
+use bstr::BStr;
+
+use crate::codec;
+use crate::hash::{self, Id};
+use crate::object::run::{LinkedBy, Producer};
+use crate::refs::key;
+use crate::repo::entry::{self, Touch};
+use crate::store::{self, Direction, Snapshot};
+
+/// How many runs that made some content are looked at.
+const LOOKED_AT: usize = 256;
+/// How many other candidates a record keeps.
+const KEPT: usize = 16;
+
+/// Why producers can't be looked up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The store can't be read.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// A ref is damaged.
+    #[error("a producer ref can't be read")]
+    Ref(#[from] codec::Error),
+}
+
+/// One run that made some content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its run id.
+    pub run: String,
+    /// Under which output key.
+    pub key: String,
+    /// Where, and in which scenario.
+    pub touch: Touch,
+}
+
+/// The runs that made `content`, newest first, at most 256.
+///
+/// # Errors
+/// When the store can't be read.
+pub fn makers(snapshot: &Snapshot, content: &Id) -> Result<Vec<Found>, Error> {
+    touching(snapshot, &key::producers_of(content))
+}
+
+/// The runs that took `content` as an input, newest first, at most 256.
+///
+/// # Errors
+/// When the store can't be read.
+pub fn takers(snapshot: &Snapshot, content: &Id) -> Result<Vec<Found>, Error> {
+    touching(snapshot, &key::consumers_of(content))
+}
+
+fn touching(snapshot: &Snapshot, prefix: &[u8]) -> Result<Vec<Found>, Error> {
+    let mut found = Vec::new();
+    for item in snapshot.scan(prefix, Direction::Forward).take(LOOKED_AT) {
+        let (raw, value) = item?;
+        if let Some((run, key)) = key::run_and_key(&raw) {
+            found.push(Found { run, key, touch: entry::decode(&value)? });
+        }
+    }
+    Ok(found)
+}
+
+/// The run that an input with this content at this path came from: the newest that recorded it at the same path; else the newest of this
+/// scenario that recorded it anywhere. Empty content counts only at the same path, since every empty file is the same one.
+///
+/// # Errors
+/// When the store can't be read.
+pub fn producer_of(
+    snapshot: &Snapshot,
+    project: &str,
+    scenario: &str,
+    path: &BStr,
+    content: &Id,
+) -> Result<Option<Producer>, Error> {
+    let found = makers(snapshot, content)?;
+    let same_path = |f: &&Found| f.touch.project == project && f.touch.path == path;
+    let chosen = match found
+        .iter()
+        .find(|f| same_path(f) && f.touch.scenario == scenario)
+        .or_else(|| found.iter().find(same_path))
+    {
+        Some(found) => Some((found, LinkedBy::Path)),
+        None if *content == hash::blob(b"") => None,
+        None => found
+            .iter()
+            .find(|f| f.touch.project == project && f.touch.scenario == scenario)
+            .map(|f| (f, LinkedBy::Content)),
+    };
+    Ok(chosen.map(|(chosen, linked_by)| {
+        let mut candidates: Vec<String> =
+            found.iter().filter(|f| f.run != chosen.run).map(|f| f.run.clone()).take(KEPT).collect();
+        candidates.dedup();
+        Producer {
+            run: chosen.run.clone(),
+            object: Some(chosen.touch.object),
+            key: chosen.key.clone(),
+            linked_by,
+            candidates,
+        }
+    }))
+}

@@ -1,0 +1,118 @@
+//! A lineage as text for people and for drawing programs.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write;
+
+use super::graph::{Direction, Edge, Graph, Node, NodeKind};
+
+/// How far the text of a node goes.
+fn label(node: &Node) -> String {
+    match &node.kind {
+        NodeKind::Run { step, status, tail, cache, .. } => {
+            let how = if cache == "hit" { " (hit)" } else { "" };
+            let ended = if status == "success" { String::new() } else { format!(" {status}") };
+            format!("{step} [{tail}]{how}{ended}")
+        }
+        NodeKind::Artifact { path, short, .. } => format!("{path} {short}"),
+        NodeKind::Lost { what } => format!("{what} (its record can't be read)"),
+    }
+}
+
+/// The graph as a tree that starts at its root, one node a line. A node that was shown before is not shown again in full, but marked `^`.
+pub fn tree(graph: &Graph) -> String {
+    let mut out = String::new();
+    for &(direction, title) in &[(Direction::Up, "upstream"), (Direction::Down, "downstream")] {
+        let mut next: HashMap<&str, Vec<&Edge>> = HashMap::new();
+        for edge in graph.edges.iter().filter(|e| e.direction == direction) {
+            let from = if direction == Direction::Up { &edge.to } else { &edge.from };
+            next.entry(from).or_default().push(edge);
+        }
+        if next.is_empty() && direction == Direction::Down {
+            continue;
+        }
+        if direction == Direction::Down {
+            let _ = writeln!(out, "{title}:");
+        }
+        let nodes: HashMap<&str, &Node> = graph.nodes.iter().map(|n| (n.id.as_str(), n)).collect();
+        let mut seen: HashSet<&str> = HashSet::new();
+        // An explicit stack: histories may be deeper than any thread's stack.
+        let mut stack: Vec<(&str, String, bool, bool)> = vec![(graph.root.as_str(), String::new(), true, true)];
+        while let Some((id, indent, is_last, is_root)) = stack.pop() {
+            let Some(node) = nodes.get(id) else { continue };
+            let again = !seen.insert(id);
+            let children = next.get(id).map_or(&[][..], Vec::as_slice);
+            let branch = if is_root {
+                ""
+            } else if is_last {
+                "└─ "
+            } else {
+                "├─ "
+            };
+            let mark = if again && !children.is_empty() { " ^" } else { "" };
+            let _ = writeln!(out, "{indent}{branch}{}{mark}", label(node));
+            if again {
+                continue;
+            }
+            let below =
+                if is_root { String::new() } else { format!("{indent}{}", if is_last { "   " } else { "│  " }) };
+            for (i, edge) in children.iter().enumerate().rev() {
+                let to = if direction == Direction::Up { &edge.from } else { &edge.to };
+                stack.push((to, below.clone(), i + 1 == children.len(), false));
+            }
+        }
+    }
+    out
+}
+
+fn quoted(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"")
+}
+
+/// The graph in Graphviz's language; arrows follow the data.
+pub fn dot(graph: &Graph) -> String {
+    let mut out = String::from("digraph lineage {\n  rankdir=LR;\n  node [fontname=\"Helvetica\"];\n");
+    for node in &graph.nodes {
+        let shape = match node.kind {
+            NodeKind::Run { .. } => "box, style=rounded",
+            NodeKind::Artifact { .. } => "note",
+            NodeKind::Lost { .. } => "box, style=dashed",
+        };
+        let _ = writeln!(out, "  \"{}\" [label=\"{}\", shape={shape}];", quoted(&node.id), quoted(&label(node)));
+    }
+    for edge in &graph.edges {
+        let _ = writeln!(
+            out,
+            "  \"{}\" -> \"{}\" [label=\"{}\"];",
+            quoted(&edge.from),
+            quoted(&edge.to),
+            quoted(&edge.key)
+        );
+    }
+    out.push_str("}\n");
+    out
+}
+
+/// The graph in Mermaid's language; arrows follow the data.
+pub fn mermaid(graph: &Graph) -> String {
+    let text = |s: &str| {
+        s.replace('#', "#35;").replace('"', "#quot;").replace('<', "#lt;").replace('>', "#gt;").replace('|', "#124;")
+    };
+    let mut names: HashMap<&str, String> = HashMap::new();
+    let mut out = String::from("flowchart LR\n");
+    for (i, node) in graph.nodes.iter().enumerate() {
+        let name = format!("n{i}");
+        let (open, close) = match node.kind {
+            NodeKind::Run { .. } => ("(\"", "\")"),
+            NodeKind::Artifact { .. } => ("[\"", "\"]"),
+            NodeKind::Lost { .. } => ("{{\"", "\"}}"),
+        };
+        let _ = writeln!(out, "  {name}{open}{}{close}", text(&label(node)));
+        names.insert(&node.id, name);
+    }
+    for edge in &graph.edges {
+        if let (Some(from), Some(to)) = (names.get(edge.from.as_str()), names.get(edge.to.as_str())) {
+            let _ = writeln!(out, "  {from} -->|\"{}\"| {to}", text(&edge.key));
+        }
+    }
+    out
+}

@@ -1,0 +1,5 @@
+//! Keeping a store sound.
+
+mod fsck;
+
+pub use fsck::fsck;

@@ -1,0 +1,43 @@
+//! Questions to the store: listing runs, what a file is, what is out of date, what differs.
+
+mod diff;
+mod log;
+mod status;
+mod why;
+
+pub use diff::{Difference, OutputDifference, diff};
+pub use log::{Log, LogOptions, Logged, Match, id_matches, log};
+pub use status::{PathState, PathStatus, StepState, StepStatus, WorkStatus, status};
+pub use why::{Why, why};
+
+use crate::{codec, lineage, object, revspec, run, scenario, store};
+
+/// Why a question can't be answered.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The store can't be read.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// An object can't be read.
+    #[error(transparent)]
+    Access(#[from] object::AccessError),
+    /// A record is damaged.
+    #[error(transparent)]
+    Object(#[from] object::Error),
+    /// A ref is damaged.
+    #[error("a ref can't be read")]
+    Ref(#[from] codec::Error),
+    /// Scenarios can't be listed.
+    #[error(transparent)]
+    Scenario(#[from] scenario::Error),
+    /// Lineage can't be walked.
+    #[error(transparent)]
+    Lineage(#[from] lineage::Error),
+    /// A revision has no meaning.
+    #[error(transparent)]
+    Revision(#[from] revspec::Error),
+    /// A request can't be looked at.
+    #[error(transparent)]
+    Run(#[from] run::Error),
+}

@@ -1,0 +1,198 @@
+//! What a run declares: its inputs and outputs by key, each at its place.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use bstr::{BStr, BString};
+
+use super::Error;
+use super::key::{check_key, derive_key, variable_name};
+use crate::path::{Place, RelPath, bytes, from_bytes, locate, shown};
+
+/// What a declared path is to a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// Read.
+    Input,
+    /// Written.
+    Output,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Role::Input => "input",
+            Role::Output => "output",
+        })
+    }
+}
+
+/// The declared inputs and outputs of a run, seen from a working folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declared {
+    root: PathBuf,
+    cwd: PathBuf,
+    inputs: BTreeMap<String, Place>,
+    outputs: BTreeMap<String, Place>,
+}
+
+impl Declared {
+    /// Nothing yet. `root` is the project, `cwd` the folder that relative paths are seen from; both absolute and normal.
+    pub fn new(root: &Path, cwd: &Path) -> Self {
+        Self { root: root.to_owned(), cwd: cwd.to_owned(), inputs: BTreeMap::new(), outputs: BTreeMap::new() }
+    }
+
+    /// Declares `path`, relative to the working folder or absolute, and returns its key: the given one, else the one
+    /// of its file name.
+    ///
+    /// # Errors
+    /// A key that can't be one, a key that another path has (the error prints the fix), an output declared twice.
+    pub fn add(&mut self, role: Role, key: Option<&str>, path: &BStr) -> Result<String, Error> {
+        let place = self.locate(path);
+        let key = if let Some(key) = key {
+            check_key(key)?;
+            key.to_owned()
+        } else {
+            let name = match &place {
+                Place::Inside(inside) => inside.file_name().map(BStr::to_owned),
+                Place::Outside(outside) => outside.file_name().map(|name| bytes(Path::new(name))),
+            };
+            // The project itself has the name of its folder nowhere: it may lie anywhere.
+            derive_key(name.unwrap_or_else(|| BString::from("project")).as_ref())
+        };
+        let (entries, flag) = match role {
+            Role::Input => (&self.inputs, "-i"),
+            Role::Output => (&self.outputs, "-o"),
+        };
+        if let Some(first) = entries.get(&key) {
+            // One more than there are entries: one of them is free.
+            let other = (2..entries.len() + 3)
+                .map(|n| format!("{key}_{n}"))
+                .find(|k| !entries.contains_key(k))
+                .unwrap_or_default();
+            return Err(Error::Collision {
+                role,
+                first: show_place(first),
+                second: show_place(&place),
+                fix: format!("give one of them another key: {flag} {other}={}", shown(path)),
+                key,
+            });
+        }
+        if let Some((other, _)) = entries.iter().find(|(k, _)| variable_name(k) == variable_name(&key)) {
+            let prefix = if role == Role::Input { "PROV_INPUT_" } else { "PROV_OUTPUT_" };
+            return Err(Error::Variables {
+                first: other.clone(),
+                second: key.clone(),
+                variable: format!("{prefix}{}", variable_name(&key)),
+            });
+        }
+        if role == Role::Output
+            && let Some((other, _)) = entries.iter().find(|(_, p)| **p == place)
+        {
+            return Err(Error::SamePath { first: other.clone(), second: key, path: show_place(&place) });
+        }
+        match role {
+            Role::Input => self.inputs.insert(key.clone(), place),
+            Role::Output => self.outputs.insert(key.clone(), place),
+        };
+        Ok(key)
+    }
+
+    /// Where a path lies, seen from the working folder.
+    pub fn locate(&self, path: &[u8]) -> Place {
+        locate(&self.root, &self.cwd, &from_bytes(path))
+    }
+
+    /// The project's folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The working folder.
+    pub fn cwd(&self) -> &Path {
+        &self.cwd
+    }
+
+    /// The working folder relative to the project; `None` if it lies elsewhere.
+    pub fn cwd_inside(&self) -> Option<RelPath> {
+        match self.locate(b"") {
+            Place::Inside(inside) => Some(inside),
+            Place::Outside(_) => None,
+        }
+    }
+
+    /// The declared paths of a role by key.
+    pub fn places(&self, role: Role) -> &BTreeMap<String, Place> {
+        match role {
+            Role::Input => &self.inputs,
+            Role::Output => &self.outputs,
+        }
+    }
+
+    /// What is declared at this place: an input before an output, the smallest key first.
+    pub fn find(&self, place: &Place) -> Option<(Role, &str)> {
+        let at = |role| self.places(role).iter().find(|(_, p)| *p == place).map(|(key, _)| (role, key.as_str()));
+        at(Role::Input).or_else(|| at(Role::Output))
+    }
+
+    /// Whether the path is declared or lies below a declared folder.
+    pub fn covers(&self, path: &RelPath) -> bool {
+        self.inputs
+            .values()
+            .chain(self.outputs.values())
+            .any(|place| matches!(place, Place::Inside(inside) if path.is_within(inside)))
+    }
+}
+
+/// A place as a record names it: relative to the project, or absolute.
+pub(super) fn place_bytes(place: &Place) -> BString {
+    match place {
+        Place::Inside(inside) if inside.is_root() => BString::from("."),
+        Place::Inside(inside) => inside.as_bytes().to_owned(),
+        Place::Outside(outside) => bytes(outside),
+    }
+}
+
+fn show_place(place: &Place) -> String {
+    shown(&place_bytes(place))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn declared() -> Declared {
+        Declared::new(Path::new("/p"), Path::new("/p/sub"))
+    }
+
+    #[test]
+    fn keys_are_derived_or_given() {
+        let mut d = declared();
+        assert_eq!(d.add(Role::Input, None, "../data/raw.csv".into()).unwrap(), "raw");
+        assert_eq!(d.add(Role::Input, Some("more"), "../data/raw2.csv".into()).unwrap(), "more");
+        assert_eq!(d.add(Role::Output, None, "raw.csv".into()).unwrap(), "raw");
+        assert_eq!(d.add(Role::Input, None, "/elsewhere/x.bin".into()).unwrap(), "x");
+        assert_eq!(d.add(Role::Input, None, "..".into()).unwrap(), "project");
+        assert!(d.covers(&RelPath::new("data/raw.csv").unwrap()));
+    }
+
+    #[test]
+    fn a_collision_prints_the_fix() {
+        let mut d = declared();
+        d.add(Role::Input, None, "a/x.csv".into()).unwrap();
+        let err = d.add(Role::Input, None, "b/x.csv".into()).unwrap_err();
+        assert_eq!(err.to_string(), "two inputs have the key `x`: sub/a/x.csv and sub/b/x.csv");
+        assert_eq!(err.hint().as_deref(), Some("give one of them another key: -i x_2=b/x.csv"));
+    }
+
+    #[test]
+    fn variables_and_output_paths_can_not_collide() {
+        let mut d = declared();
+        d.add(Role::Input, Some("a-b"), "x".into()).unwrap();
+        assert!(matches!(d.add(Role::Input, Some("a_b"), "y".into()), Err(Error::Variables { .. })));
+        d.add(Role::Output, Some("A"), "z".into()).unwrap();
+        assert!(matches!(d.add(Role::Output, Some("a"), "w".into()), Err(Error::Variables { .. })));
+        assert!(matches!(d.add(Role::Output, Some("b"), "./q/../z".into()), Err(Error::SamePath { .. })));
+    }
+}

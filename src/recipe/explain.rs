@@ -1,0 +1,214 @@
+//! In which parts two recipes differ, by name.
+//!
+//! | part | what it is |
+//! |---|---|
+//! | `rules` | the rule set that made the recipe |
+//! | `step` | the step's name |
+//! | `action.kind`, `action.argv[N]`, `action.spec` | what is done; words are counted from 0 |
+//! | `cwd`, `stdin` | working folder, standard input |
+//! | `code.PATH`, `code.program` | a file of the code, the program of `argv[0]`; `code` alone where the tree can't be read |
+//! | `config.KEY.SUB`, `config.LIST[N]` | a value of the configuration (`\.` is a dot in a name); `config` alone where it can't be read |
+//! | `params.KEY`, `inputs.KEY`, `identity.LABEL`, `env.NAME`, `tools.NAME`, `dims.NAME`, `outputs.KEY` | by name |
+//! | `container`, `version`, `epochs.project`, `epochs.scenario`, `epochs.step` | |
+
+use std::collections::BTreeMap;
+
+use bstr::BString;
+
+use super::tree_diff;
+use crate::codec::Value;
+use crate::hash::Id;
+use crate::object::config::Config;
+use crate::object::recipe::{ActionKind, Content, Recipe};
+use crate::object::run::{Reason, ReasonKind};
+use crate::object::{Kind, Record};
+use crate::path::shown;
+
+/// Gives the stored bytes of a config or tree object; `None` if it can't be had.
+pub type ReadObject<'a> = &'a dyn Fn(&Kind, &Id) -> Option<Vec<u8>>;
+
+/// Characters of a value that are shown.
+const MAX_SHOWN: usize = 60;
+
+/// Values of a configuration that are told apart; what differs beyond is counted in one more reason.
+const MAX_VALUES: usize = 100;
+
+/// The parts in which `after` differs from `before`, in the order of the table above. Empty if they are equal.
+///
+/// Configurations and code are compared down to keys and files through `read`.
+pub fn explain(before: &Recipe, after: &Recipe, read: ReadObject<'_>) -> Vec<Reason> {
+    let mut out = Vec::new();
+    one(&mut out, "rules", &before.rules, &after.rules, ToString::to_string);
+    one(&mut out, "step", &before.step, &after.step, |s| cut(s));
+    let (a, b) = (&before.action, &after.action);
+    one(&mut out, "action.kind", &a.kind, &b.kind, |k| kind_name(*k).to_owned());
+    words(&mut out, &a.argv, &b.argv);
+    option(&mut out, "action.spec", a.spec.as_ref(), b.spec.as_ref(), &show_value);
+    one(&mut out, "cwd", &a.cwd, &b.cwd, |p| if p.is_empty() { ".".to_owned() } else { show_bytes(p) });
+    option(&mut out, "stdin", a.stdin.as_ref(), b.stdin.as_ref(), &show_content);
+    match (before.code.tree, after.code.tree) {
+        (Some(a), Some(b)) => tree_diff::diff(a, b, read, &mut out),
+        (a, b) => option(&mut out, "code", a.as_ref(), b.as_ref(), &|id| format!("tree {}", short(*id))),
+    }
+    option(&mut out, "code.program", before.code.program.as_ref(), after.code.program.as_ref(), &|(path, id)| {
+        format!("{} {}", show_bytes(path), short(*id))
+    });
+    configs(&mut out, before.config, after.config, read);
+    map(&mut out, "params", &before.params, &after.params, &show_value);
+    map(&mut out, "inputs", &before.inputs, &after.inputs, &show_content);
+    map(&mut out, "identity", &before.identity, &after.identity, &show_content);
+    map(&mut out, "env", &before.env, &after.env, &|v: &Option<BString>| {
+        v.as_ref().map_or_else(|| "(not set)".to_owned(), show_bytes)
+    });
+    map(&mut out, "tools", &before.tools, &after.tools, &show_bytes);
+    option(&mut out, "container", before.container.as_ref(), after.container.as_ref(), &|s| cut(s));
+    map(&mut out, "dims", &before.dims, &after.dims, &show_value);
+    map(&mut out, "outputs", &before.outputs, &after.outputs, &|path: &Option<BString>| {
+        path.as_ref().map_or_else(|| "(named by the command)".to_owned(), show_bytes)
+    });
+    one(&mut out, "version", &before.version, &after.version, ToString::to_string);
+    let (a, b) = (&before.epochs, &after.epochs);
+    one(&mut out, "epochs.project", &a.project, &b.project, ToString::to_string);
+    one(&mut out, "epochs.scenario", &a.scenario, &b.scenario, ToString::to_string);
+    one(&mut out, "epochs.step", &a.step, &b.step, ToString::to_string);
+    out
+}
+
+fn push(out: &mut Vec<Reason>, part: String, before: Option<String>, after: Option<String>) {
+    let kind = match (&before, &after) {
+        (None, _) => ReasonKind::Added,
+        (_, None) => ReasonKind::Removed,
+        _ => ReasonKind::Changed,
+    };
+    out.push(Reason { part, kind, before, after });
+}
+
+fn one<T: PartialEq>(out: &mut Vec<Reason>, part: &str, before: &T, after: &T, show: impl Fn(&T) -> String) {
+    if before != after {
+        push(out, part.to_owned(), Some(show(before)), Some(show(after)));
+    }
+}
+
+fn option<T: PartialEq>(
+    out: &mut Vec<Reason>,
+    part: &str,
+    before: Option<&T>,
+    after: Option<&T>,
+    show: &dyn Fn(&T) -> String,
+) {
+    if before != after {
+        push(out, part.to_owned(), before.map(show), after.map(show));
+    }
+}
+
+fn map<V: PartialEq>(
+    out: &mut Vec<Reason>,
+    part: &str,
+    before: &BTreeMap<String, V>,
+    after: &BTreeMap<String, V>,
+    show: &dyn Fn(&V) -> String,
+) {
+    let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    for key in keys {
+        option(out, &format!("{part}.{}", shown(key.as_bytes())), before.get(key), after.get(key), show);
+    }
+}
+
+/// Words after equal beginnings and before equal ends, pairwise; so one inserted word is one reason.
+fn words(out: &mut Vec<Reason>, before: &[BString], after: &[BString]) {
+    let start = before.iter().zip(after).take_while(|(a, b)| a == b).count();
+    let end = before[start..].iter().rev().zip(after[start..].iter().rev()).take_while(|(a, b)| a == b).count();
+    let (old, new) = (&before[start..before.len() - end], &after[start..after.len() - end]);
+    for i in 0..old.len().max(new.len()) {
+        let (a, b) = (old.get(i), new.get(i));
+        if a != b {
+            push(out, format!("action.argv[{}]", start + i), a.map(show_bytes), b.map(show_bytes));
+        }
+    }
+}
+
+fn configs(out: &mut Vec<Reason>, before: Option<Id>, after: Option<Id>, read: ReadObject<'_>) {
+    if before == after {
+        return;
+    }
+    let value = |id: Option<Id>| match id {
+        None => Some(Value::Map(Vec::new())),
+        Some(id) => read(&Kind::CONFIG, &id).and_then(|bytes| Config::decode(&bytes).ok()).map(|config| config.0),
+    };
+    let (Some(old), Some(new)) = (value(before), value(after)) else {
+        push(out, "config".to_owned(), before.map(short), after.map(short));
+        return;
+    };
+    let mut found = Vec::new();
+    values(&mut found, "config", Some(&old), Some(&new));
+    let more = found.len().saturating_sub(MAX_VALUES);
+    out.extend(found.into_iter().take(MAX_VALUES));
+    if more > 0 {
+        out.push(Reason {
+            part: "config".to_owned(),
+            kind: ReasonKind::Changed,
+            before: None,
+            after: Some(format!("{more} more values")),
+        });
+    }
+}
+
+fn values(out: &mut Vec<Reason>, part: &str, before: Option<&Value>, after: Option<&Value>) {
+    match (before, after) {
+        (Some(a), Some(b)) if a == b => {}
+        (Some(Value::Map(a)), Some(Value::Map(b))) => {
+            let a: BTreeMap<&str, &Value> = a.iter().map(|(k, v)| (k.as_str(), v)).collect();
+            let b: BTreeMap<&str, &Value> = b.iter().map(|(k, v)| (k.as_str(), v)).collect();
+            let keys: std::collections::BTreeSet<&str> = a.keys().chain(b.keys()).copied().collect();
+            for key in keys {
+                let name = shown(key.replace('\\', "\\\\").replace('.', "\\.").as_bytes());
+                values(out, &format!("{part}.{name}"), a.get(key).copied(), b.get(key).copied());
+            }
+        }
+        (Some(Value::List(a)), Some(Value::List(b))) => {
+            for i in 0..a.len().max(b.len()) {
+                values(out, &format!("{part}[{i}]"), a.get(i), b.get(i));
+            }
+        }
+        (a, b) => push(out, part.to_owned(), a.map(show_value), b.map(show_value)),
+    }
+}
+
+fn kind_name(kind: ActionKind) -> &'static str {
+    match kind {
+        ActionKind::Command => "command",
+        ActionKind::Manual => "manual",
+        ActionKind::Task => "task",
+        ActionKind::Function => "function",
+    }
+}
+
+/// An id for people.
+pub(super) fn short(id: Id) -> String {
+    id.short()
+}
+
+fn show_content(content: &Content) -> String {
+    format!("{} {}", content.type_name(), content.id().short())
+}
+
+fn show_value(value: &Value) -> String {
+    cut(&crate::config::to_json(value))
+}
+
+fn show_bytes(bytes: &BString) -> String {
+    cut(&shown(bytes))
+}
+
+fn cut(text: &str) -> String {
+    let text = shown(text.as_bytes());
+    if text.chars().count() <= MAX_SHOWN {
+        return text;
+    }
+    let mut short: String = text.chars().take(MAX_SHOWN - 1).collect();
+    short.push('…');
+    short
+}
+
+#[cfg(test)]
+mod tests;

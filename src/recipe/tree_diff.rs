@@ -1,0 +1,107 @@
+//! Which files differ between two trees of code.
+
+use bstr::{BStr, BString};
+
+use super::explain::{ReadObject, short};
+use crate::hash::Id;
+use crate::object::Kind;
+use crate::object::run::{Reason, ReasonKind};
+use crate::object::tree::{self, Entry, EntryKind};
+use crate::path::shown;
+
+/// Reasons about code at most; further files are counted in one more.
+const MAX_FILES: usize = 100;
+
+/// Folders are entered this deep.
+const MAX_DEPTH: usize = 200;
+
+/// Adds a reason `code.PATH` for every file that differs. A folder that can't be read is one reason of its own.
+pub(super) fn diff(before: Id, after: Id, read: ReadObject<'_>, reasons: &mut Vec<Reason>) {
+    let mut found = Found { reasons: Vec::new(), more: 0 };
+    folder(before, after, &BString::default(), 0, read, &mut found);
+    reasons.append(&mut found.reasons);
+    if found.more > 0 {
+        reasons.push(Reason {
+            part: "code".to_owned(),
+            kind: ReasonKind::Changed,
+            before: None,
+            after: Some(format!("{} more files", found.more)),
+        });
+    }
+}
+
+struct Found {
+    reasons: Vec<Reason>,
+    more: usize,
+}
+
+impl Found {
+    fn add(&mut self, path: &BStr, before: Option<String>, after: Option<String>) {
+        if self.reasons.len() >= MAX_FILES {
+            self.more += 1;
+            return;
+        }
+        let kind = match (&before, &after) {
+            (None, _) => ReasonKind::Added,
+            (_, None) => ReasonKind::Removed,
+            _ => ReasonKind::Changed,
+        };
+        let part = if path.is_empty() { "code".to_owned() } else { format!("code.{}", shown(path)) };
+        self.reasons.push(Reason { part, kind, before, after });
+    }
+}
+
+fn folder(before: Id, after: Id, path: &BString, depth: usize, read: ReadObject<'_>, found: &mut Found) {
+    if before == after {
+        return;
+    }
+    let (Some(old), Some(new)) = (list(before, read), list(after, read)) else {
+        found.add(path.as_ref(), Some(short(before)), Some(short(after)));
+        return;
+    };
+    let (mut old, mut new) = (old.into_iter().peekable(), new.into_iter().peekable());
+    loop {
+        let order = match (old.peek(), new.peek()) {
+            (None, None) => return,
+            (Some(_), None) => std::cmp::Ordering::Less,
+            (None, Some(_)) => std::cmp::Ordering::Greater,
+            (Some(a), Some(b)) => a.name.cmp(&b.name),
+        };
+        let a = if order.is_le() { old.next() } else { None };
+        let b = if order.is_ge() { new.next() } else { None };
+        entry(a.as_ref(), b.as_ref(), path, depth, read, found);
+    }
+}
+
+fn entry(
+    before: Option<&Entry>,
+    after: Option<&Entry>,
+    folder_path: &BString,
+    depth: usize,
+    read: ReadObject<'_>,
+    found: &mut Found,
+) {
+    let Some(name) = before.or(after).map(|e| &e.name) else {
+        return;
+    };
+    let mut path = folder_path.clone();
+    if !path.is_empty() {
+        path.push(b'/');
+    }
+    path.extend_from_slice(name);
+    match (before, after) {
+        (Some(a), Some(b)) if (a.id, a.kind) == (b.id, b.kind) => {}
+        (Some(a), Some(b)) if a.kind == EntryKind::Tree && b.kind == EntryKind::Tree && depth < MAX_DEPTH => {
+            folder(a.id, b.id, &path, depth + 1, read, found);
+        }
+        _ => found.add(path.as_ref(), before.map(told), after.map(told)),
+    }
+}
+
+fn told(entry: &Entry) -> String {
+    format!("{} {}", entry.kind.name(), short(entry.id))
+}
+
+fn list(id: Id, read: ReadObject<'_>) -> Option<Vec<Entry>> {
+    tree::list(id, &mut |id| read(&Kind::TREE, id).ok_or(())).ok()
+}

@@ -1,0 +1,3 @@
+//! The keys of refs: lists of components that sort component by component (`docs/format.md`, section 10).
+
+pub mod key;

@@ -1,0 +1,141 @@
+//! What refs say: small records, so that listing runs opens no objects.
+
+use bstr::BString;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Micros;
+use crate::codec::{self, Limits};
+use crate::hash::Id;
+use crate::object::run::{Run, RunKind, Status};
+
+/// One line of a log: the value of a `runs` ref.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunLine {
+    /// The run's object.
+    pub object: Id,
+    /// What it is a run of.
+    pub kind: RunKind,
+    /// How it ended.
+    pub status: Status,
+    /// The step's name.
+    pub step: String,
+    /// When it began.
+    pub at: Micros,
+    /// How long it took, microseconds.
+    pub us: u64,
+    /// `hit`, `miss` or `off`.
+    pub cache: String,
+    /// The name that the user gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Labels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// The run around it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// Whether nothing was seen to change under it.
+    pub sealed: bool,
+    /// Commit that was checked out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+}
+
+impl RunLine {
+    /// The line of a closed run.
+    pub fn of(run: &Run, object: Id) -> Self {
+        Self {
+            object,
+            kind: run.kind,
+            status: run.status,
+            step: run.step.clone(),
+            at: run.started_at,
+            us: run.duration_us(),
+            cache: run.cache_word().to_owned(),
+            name: run.name.clone(),
+            tags: run.tags.iter().cloned().collect(),
+            parent: run.parent.clone(),
+            sealed: run.sealed,
+            commit: run.git.as_ref().and_then(|git| git.commit.clone()),
+        }
+    }
+}
+
+/// Where a run is: the value of an `ids` or `names` ref.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunPlace {
+    /// The run's object.
+    pub object: Id,
+    /// Its project.
+    pub project: String,
+    /// Its scenario.
+    pub scenario: String,
+}
+
+/// An outcome of a recipe: the value of a `results` or `failures` ref.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The run's object.
+    pub object: Id,
+    /// How it ended.
+    pub status: Status,
+    /// Whether nothing was seen to change under it.
+    pub sealed: bool,
+}
+
+/// One run of a step: the value of a `steps` ref.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepRun {
+    /// The run's object.
+    pub object: Id,
+    /// Its recipe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe: Option<Id>,
+    /// How it ended.
+    pub status: Status,
+    /// Its scenario.
+    pub scenario: String,
+    /// `hit`, `miss` or `off`.
+    pub cache: String,
+}
+
+/// A run that made or took some content: the value of a `producers` or `consumers` ref.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Touch {
+    /// The run's object.
+    pub object: Id,
+    /// Its project.
+    pub project: String,
+    /// Its scenario.
+    pub scenario: String,
+    /// Where the content lived.
+    pub path: BString,
+}
+
+/// What lies staged for the next commit: the value of a `workspaces/…/staged` ref.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Staged {
+    /// Its content.
+    pub content: crate::object::recipe::Content,
+    /// Its bytes.
+    pub size: u64,
+    /// Whether its owner may execute it.
+    pub exec: bool,
+}
+
+/// Encodes a ref's value.
+///
+/// # Errors
+/// Never for the records of this module.
+pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, codec::Error> {
+    codec::encode(value)
+}
+
+/// Reads a ref's value. Fields that are not known are ignored, so that a newer prov may add some.
+///
+/// # Errors
+/// When it is not such a record.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, codec::Error> {
+    codec::decode_lenient(bytes, &Limits::RECORD)
+}

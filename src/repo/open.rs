@@ -1,0 +1,200 @@
+//! Making, finding and opening a project.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{DOT, Layout, Repo, World};
+use crate::config::{self, Settings};
+use crate::store::{self, LocalBackend, Store};
+
+/// Why a project can't be made or opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is none here.
+    #[error("no prov project in `{}` or any folder above it", crate::path::show(.start))]
+    NotFound {
+        /// Where the search began.
+        start: PathBuf,
+    },
+    /// `.prov` is there but is not a project's folder.
+    #[error("`{}` is not a prov project: {what}", crate::path::show(.dot))]
+    NotAProject {
+        /// The folder.
+        dot: PathBuf,
+        /// What is missing or wrong.
+        what: String,
+    },
+    /// A file can't be read or written.
+    #[error("can't {doing} `{}`", crate::path::show(.path))]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The store can't be made or opened.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// A settings file is wrong.
+    #[error(transparent)]
+    Settings(#[from] config::Error),
+}
+
+/// Choices for a new project.
+#[derive(Debug, Clone, Default)]
+pub struct InitOptions {
+    /// The project's name; `None` for the folder's.
+    pub name: Option<String>,
+    /// A store elsewhere, possibly shared; `None` for one inside `.prov`.
+    pub store: Option<PathBuf>,
+}
+
+/// Where to look, when not in the usual places.
+#[derive(Debug, Clone, Default)]
+pub struct Places {
+    /// The `.prov` folder (`PROV_DIR`).
+    pub dot: Option<PathBuf>,
+    /// The store (`PROV_STORE`).
+    pub store: Option<PathBuf>,
+    /// The user's settings file.
+    pub user_config: Option<PathBuf>,
+    /// The scenario to work in, instead of the current one (`PROV_SCENARIO`).
+    pub scenario: Option<String>,
+}
+
+fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::Io { doing, path, source }
+}
+
+impl Repo {
+    /// Makes a project in `root` and opens it. Where there is one already, nothing changes; it is opened.
+    /// Returns whether it was made.
+    ///
+    /// # Errors
+    /// When the folder can't be written, or holds something else under `.prov`.
+    pub fn init(root: &Path, options: &InitOptions, places: &Places, world: World) -> Result<(Repo, bool), Error> {
+        let fs = world.fs.clone();
+        fs.make_dirs(root).map_err(io_error("create", root))?;
+        let root = root.canonicalize().map_err(io_error("resolve", root))?;
+        let layout = Layout::new(places.dot.clone().unwrap_or_else(|| root.join(DOT)));
+        let fresh = fs.read(&layout.head()).map_err(io_error("read", &layout.head()))?.is_none();
+        if fresh {
+            for dir in [layout.dot(), &layout.live(), &layout.cache()] {
+                fs.make_dirs(dir).map_err(io_error("create", dir))?;
+            }
+            let write =
+                |path: &Path, text: &str| fs.replace(path, text.as_bytes(), true).map_err(io_error("write", path));
+            write(&layout.gitignore(), "# prov's own files are not for Git.\n*\n")?;
+            let name = match &options.name {
+                Some(name) => name.clone(),
+                None => crate::path::shown(root.file_name().map_or(b"project", std::os::unix::ffi::OsStrExt::as_bytes)),
+            };
+            let mut text = format!(
+                "# Settings of this checkout alone; what the project shares belongs in prov.toml.\n[project]\nname = {}\n",
+                quoted(&name)
+            );
+            let store = options.store.clone().or_else(|| places.store.clone());
+            let store_at = match store {
+                Some(path) => {
+                    let path = crate::path::normal(&root.join(path));
+                    text.push_str(&format!("\n[store]\npath = {}\n", quoted(&path.to_string_lossy())));
+                    path
+                }
+                None => layout.store(),
+            };
+            if fs.read(&layout.config()).map_err(io_error("read", &layout.config()))?.is_none() {
+                write(&layout.config(), &text)?;
+            }
+            let mut id = [0; 16];
+            world.random.fill(&mut id);
+            write(&layout.workspace(), &format!("{}\n", crate::hash::hex(&id)))?;
+            let backend = Arc::new(LocalBackend::new(fs.clone(), store_at));
+            match Store::open(backend.clone(), &world.for_store()) {
+                Ok(_) => {}
+                Err(store::Error::NotAStore { .. }) => drop(Store::create(backend, &world.for_store())?),
+                Err(err) => return Err(err.into()),
+            }
+            // HEAD is written last: without it there is no project, and the next `init` starts over.
+            write(&layout.head(), "scenario: main\n")?;
+        }
+        Ok((Self::open(&root, places, world)?, fresh))
+    }
+
+    /// Finds the project around `start` and opens it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none.
+    pub fn discover(start: &Path, places: &Places, world: World) -> Result<Repo, Error> {
+        let start = start.canonicalize().map_err(io_error("resolve", start))?;
+        if places.dot.is_some() {
+            let dot = places.dot.clone().unwrap_or_default();
+            let root = dot.parent().map_or_else(|| start.clone(), Path::to_path_buf);
+            let root = root.canonicalize().map_err(io_error("resolve", &root))?;
+            return Self::open(&root, places, world);
+        }
+        let root =
+            start.ancestors().find(|dir| dir.join(DOT).join("HEAD").is_file() || dir.join(DOT).join("store").is_dir());
+        match root {
+            Some(root) => Self::open(&root.to_path_buf(), places, world),
+            None => Err(Error::NotFound { start }),
+        }
+    }
+
+    /// Opens the project in `root`, which must be absolute with links resolved.
+    ///
+    /// # Errors
+    /// When it is not a project, its settings are wrong, or its store is newer, damaged or absent.
+    pub fn open(root: &Path, places: &Places, world: World) -> Result<Repo, Error> {
+        let layout = Layout::new(places.dot.clone().unwrap_or_else(|| root.join(DOT)));
+        let text = |path: &Path| -> Result<Option<String>, Error> {
+            let bytes = world.fs.read(path).map_err(io_error("read", path))?;
+            Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned()))
+        };
+        let not = |what: &str| Error::NotAProject { dot: layout.dot().to_owned(), what: what.to_owned() };
+        let head = text(&layout.head())?.ok_or_else(|| not("it has no HEAD"))?;
+        let scenario = match &places.scenario {
+            Some(scenario) => scenario.clone(),
+            None => head
+                .strip_prefix("scenario: ")
+                .filter(|s| !s.is_empty())
+                .ok_or_else(|| not("its HEAD names no scenario"))?
+                .to_owned(),
+        };
+        let workspace =
+            text(&layout.workspace())?.filter(|id| !id.is_empty()).ok_or_else(|| not("it has no workspace id"))?;
+        let mut files: Vec<PathBuf> = places.user_config.iter().cloned().collect();
+        files.extend([root.join("prov.toml"), layout.config()]);
+        let settings = Settings::read(&world.fs, &files)?;
+        let store_at = match (&places.store, settings.store_path()) {
+            (Some(path), _) => root.join(path),
+            (None, Some(path)) => root.join(path),
+            (None, None) => layout.store(),
+        };
+        let store = Store::open(Arc::new(LocalBackend::new(world.fs.clone(), store_at)), &world.for_store())?;
+        let project = settings.project_name().map_or_else(
+            || crate::path::shown(root.file_name().map_or(b"project", std::os::unix::ffi::OsStrExt::as_bytes)),
+            str::to_owned,
+        );
+        Ok(Repo { root: root.to_owned(), layout, world, store, settings, project, workspace, scenario })
+    }
+}
+
+/// A TOML string.
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            c if c.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}

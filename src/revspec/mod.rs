@@ -1,0 +1,6 @@
+//! Revisions: how people name runs, artifacts, configs, code and objects.
+
+pub mod parse;
+mod resolve;
+
+pub use resolve::{Error, RunRef, Target, moment, read_run, recorded_path, resolve};

@@ -1,0 +1,365 @@
+//! From the text of a revision to what it means.
+
+use bstr::{BString, ByteSlice};
+
+use super::parse::{self, Base, Moment, Part, Spec};
+use crate::clock::Micros;
+use crate::hash::Id;
+use crate::object::run::{Run, Status};
+use crate::object::{Kind, Record, Source};
+use crate::path::Place;
+use crate::refs::key;
+use crate::repo::Repo;
+use crate::repo::entry::{self, RunLine, RunPlace, StepRun, Touch};
+use crate::store::{Direction, Snapshot};
+
+/// What a revision means.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Target {
+    /// A run.
+    Run(RunRef),
+    /// One artifact of a run: an output, or an input when no output has the key.
+    Artifact(RunRef, String),
+    /// All outputs of a run.
+    Outputs(RunRef),
+    /// The config a run was given.
+    Config(RunRef, Id),
+    /// The code a run was given, a tree.
+    Code(RunRef, Id),
+    /// An object.
+    Object(Id, Kind),
+    /// A path that exists in the work tree and that nothing else is named after: relative to the project, or absolute.
+    Path(Place),
+}
+
+/// A closed run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunRef {
+    /// Its run id.
+    pub run: String,
+    /// Its object.
+    pub object: Id,
+    /// Its project.
+    pub project: String,
+    /// Its scenario.
+    pub scenario: String,
+}
+
+/// Why a revision has no meaning.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Nothing is named so.
+    #[error("`{text}` is no run, scenario, step, artifact key, object or path")]
+    NotFound {
+        /// As written.
+        text: String,
+    },
+    /// The run has no such part.
+    #[error("run {run} has no {what}")]
+    NoPart {
+        /// The run id.
+        run: String,
+        /// What it has not.
+        what: String,
+        /// What it has instead.
+        keys: Vec<String>,
+    },
+    /// More than one thing is named so.
+    #[error("`{text}` is ambiguous")]
+    Ambiguous {
+        /// As written.
+        text: String,
+        /// What it could mean.
+        candidates: Vec<String>,
+    },
+    /// The store can't be read.
+    #[error(transparent)]
+    Store(#[from] crate::store::Error),
+    /// An object can't be read.
+    #[error(transparent)]
+    Access(#[from] crate::object::AccessError),
+    /// A record is damaged.
+    #[error("run {run} can't be read")]
+    Record {
+        /// The run id or object id.
+        run: String,
+        /// What is wrong with it.
+        source: crate::object::Error,
+    },
+    /// A ref holds something else than it should.
+    #[error("a ref can't be read")]
+    Ref(#[from] crate::codec::Error),
+}
+
+/// Finds what `text` means, seen from the folder `cwd` and the scenario `scenario`, in the order: run id or name, scenario, tag, step or artifact
+/// key, object id, path.
+///
+/// # Errors
+/// [`Error::NotFound`] and [`Error::Ambiguous`] with candidates; whatever reading the store reports.
+pub fn resolve(
+    repo: &Repo,
+    snapshot: &Snapshot,
+    scenario: &str,
+    cwd: &std::path::Path,
+    text: &str,
+) -> Result<Target, Error> {
+    let seen = Seen { repo, snapshot, scenario, text };
+    if let Some(spec) = parse::parse(text)
+        && let Some(target) = seen.spec(&spec)?
+    {
+        return Ok(target);
+    }
+    let path = crate::path::from_bytes(text.as_bytes());
+    if repo.fs().lstat(&cwd.join(&path)).ok().flatten().is_some() {
+        return Ok(Target::Path(crate::path::locate(repo.root(), cwd, &path)));
+    }
+    Err(Error::NotFound { text: text.to_owned() })
+}
+
+/// Reads the record of a run.
+///
+/// # Errors
+/// When it is absent or damaged.
+pub fn read_run(snapshot: &Snapshot, run: &str, object: &Id) -> Result<Run, Error> {
+    let (_, bytes) = snapshot.read(object)?.ok_or_else(|| {
+        Error::Access(crate::object::AccessError::Damaged {
+            id: *object,
+            place: "the store".to_owned(),
+            what: "the run's record is missing".to_owned(),
+        })
+    })?;
+    Run::decode(&bytes).map_err(|source| Error::Record { run: run.to_owned(), source })
+}
+
+struct Seen<'a> {
+    repo: &'a Repo,
+    snapshot: &'a Snapshot,
+    scenario: &'a str,
+    text: &'a str,
+}
+
+impl Seen<'_> {
+    fn spec(&self, spec: &Spec<'_>) -> Result<Option<Target>, Error> {
+        let found = match &spec.base {
+            Base::Last => self.newest_of(self.scenario, |_, _| true)?.map(Target::Run),
+            Base::Newest(scenario) => {
+                let Some(Part::Key(key)) = &spec.part else { return Ok(None) };
+                return self.newest_with_key(scenario, key);
+            }
+            Base::At(scenario, Moment::Nth(n)) => {
+                let mut left = *n;
+                self.newest_of(scenario, |_, _| {
+                    let here = left == 0;
+                    left = left.saturating_sub(1);
+                    here
+                })?
+                .map(Target::Run)
+            }
+            Base::At(scenario, Moment::Time(at)) => {
+                self.newest_of(scenario, |_, line| line.at <= *at)?.map(Target::Run)
+            }
+            Base::Word(word) => self.word(word)?,
+        };
+        let Some(mut found) = found else { return Ok(None) };
+        if spec.back > 0 {
+            let Target::Run(run) = &found else { return Ok(None) };
+            found = Target::Run(self.earlier(run, spec.back)?);
+        }
+        let Some(part) = &spec.part else { return Ok(Some(found)) };
+        let Target::Run(run) = found else { return Ok(None) };
+        self.part(run, part).map(Some)
+    }
+
+    fn part(&self, at: RunRef, part: &Part<'_>) -> Result<Target, Error> {
+        let run = read_run(self.snapshot, &at.run, &at.object)?;
+        let keys = || run.outputs.keys().chain(run.inputs.keys()).cloned().collect();
+        let none = |what: &str| Error::NoPart { run: at.run.clone(), what: what.to_owned(), keys: keys() };
+        let recipe = || -> Result<crate::object::recipe::Recipe, Error> {
+            let id = run.recipe.ok_or_else(|| none("recipe"))?;
+            let (_, bytes) = self.snapshot.read(&id)?.ok_or_else(|| none("recipe any more"))?;
+            crate::object::recipe::Recipe::decode(&bytes)
+                .map_err(|source| Error::Record { run: id.to_string(), source })
+        };
+        match part {
+            Part::All => Ok(Target::Outputs(at)),
+            Part::Key(key) if run.outputs.contains_key(*key) || run.inputs.contains_key(*key) => {
+                Ok(Target::Artifact(at, (*key).to_owned()))
+            }
+            Part::Key(key) => Err(none(&format!("artifact `{key}`"))),
+            Part::Config => recipe()?.config.map(|id| Target::Config(at.clone(), id)).ok_or_else(|| none("config")),
+            Part::Code => recipe()?.code.tree.map(|id| Target::Code(at.clone(), id)).ok_or_else(|| none("code")),
+        }
+    }
+
+    fn word(&self, word: &str) -> Result<Option<Target>, Error> {
+        if let Some(run) = self.run_named(word)? {
+            return Ok(Some(Target::Run(run)));
+        }
+        if let Some(run) = self.newest_of(word, |_, _| true)? {
+            return Ok(Some(Target::Run(run)));
+        }
+        if let Some(run) = self.newest_of_step(word)? {
+            return Ok(Some(Target::Run(run)));
+        }
+        if let Some(target) = self.newest_with_key(self.scenario, word)? {
+            return Ok(Some(target));
+        }
+        self.object(word)
+    }
+
+    /// A run by its id, a prefix of at least 4 characters of the random part, or a name.
+    fn run_named(&self, word: &str) -> Result<Option<RunRef>, Error> {
+        let tail = crate::object::run::tail(word);
+        let mut found: Vec<RunRef> = Vec::new();
+        if tail != word || crate::run::name::is_tail_prefix(word, 4) {
+            let prefix = if tail == word { key::ids_prefix(word) } else { key::ids_of_tail(tail) };
+            for item in self.snapshot.scan(&prefix, Direction::Forward) {
+                let (key, value) = item?;
+                let Some(run) = key::last_text(&key) else { continue };
+                if tail != word && run != word {
+                    continue;
+                }
+                let place: RunPlace = entry::decode(&value)?;
+                found.push(RunRef { run, object: place.object, project: place.project, scenario: place.scenario });
+                if found.len() > 16 {
+                    break;
+                }
+            }
+        }
+        if found.is_empty() {
+            for item in self.snapshot.scan(&key::names_of(word), Direction::Forward) {
+                let (key, value) = item?;
+                let Some(run) = key::last_text(&key) else { continue };
+                let place: RunPlace = entry::decode(&value)?;
+                found.push(RunRef { run, object: place.object, project: place.project, scenario: place.scenario });
+            }
+        }
+        self.only(found)
+    }
+
+    fn only(&self, mut found: Vec<RunRef>) -> Result<Option<RunRef>, Error> {
+        if found.len() > 1 {
+            let candidates = found.into_iter().map(|run| run.run).collect();
+            return Err(Error::Ambiguous { text: self.text.to_owned(), candidates });
+        }
+        Ok(found.pop())
+    }
+
+    /// The newest run of a scenario for which `wanted` holds.
+    fn newest_of(
+        &self,
+        scenario: &str,
+        mut wanted: impl FnMut(&str, &RunLine) -> bool,
+    ) -> Result<Option<RunRef>, Error> {
+        let project = self.repo.project();
+        for item in self.snapshot.scan(&key::runs_of(project, scenario), Direction::Backward) {
+            let (key, value) = item?;
+            let Some((run, object)) = key::run_and_object(&key) else { continue };
+            let line: RunLine = entry::decode(&value)?;
+            if wanted(&run, &line) {
+                return Ok(Some(RunRef { run, object, project: project.to_owned(), scenario: scenario.to_owned() }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn newest_of_step(&self, step: &str) -> Result<Option<RunRef>, Error> {
+        let project = self.repo.project();
+        for item in self.snapshot.scan(&key::steps_of(project, step), Direction::Forward) {
+            let (key, value) = item?;
+            let line: StepRun = entry::decode(&value)?;
+            if line.scenario == self.scenario
+                && line.status == Status::Success
+                && let Some(run) = key::last_text(&key)
+            {
+                return Ok(Some(RunRef {
+                    run,
+                    object: line.object,
+                    project: project.to_owned(),
+                    scenario: line.scenario,
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn newest_with_key(&self, scenario: &str, wanted: &str) -> Result<Option<Target>, Error> {
+        let project = self.repo.project();
+        let mut scan = self.snapshot.scan(&key::artifacts_of(project, scenario, wanted), Direction::Forward);
+        let Some(item) = scan.next() else { return Ok(None) };
+        let (key, value) = item?;
+        let touch: Touch = entry::decode(&value)?;
+        let Some(run) = key::last_text(&key) else { return Ok(None) };
+        let run = RunRef { run, object: touch.object, project: project.to_owned(), scenario: scenario.to_owned() };
+        Ok(Some(Target::Artifact(run, wanted.to_owned())))
+    }
+
+    /// The n-th earlier run of the same step in the same scenario.
+    fn earlier(&self, from: &RunRef, back: u64) -> Result<RunRef, Error> {
+        let run = read_run(self.snapshot, &from.run, &from.object)?;
+        let mut left = back;
+        let mut seen_it = false;
+        for item in self.snapshot.scan(&key::steps_of(&run.project, &run.step), Direction::Forward) {
+            let (key, value) = item?;
+            let line: StepRun = entry::decode(&value)?;
+            let Some(id) = key::last_text(&key) else { continue };
+            if line.scenario != run.scenario {
+                continue;
+            }
+            if seen_it {
+                left -= 1;
+                if left == 0 {
+                    return Ok(RunRef { run: id, object: line.object, project: run.project, scenario: run.scenario });
+                }
+            }
+            seen_it = seen_it || id == from.run;
+        }
+        Err(Error::NoPart {
+            run: from.run.clone(),
+            what: format!("{back} earlier runs of step `{}`", run.step),
+            keys: Vec::new(),
+        })
+    }
+
+    fn object(&self, word: &str) -> Result<Option<Target>, Error> {
+        if !(4..=64).contains(&word.len()) || !word.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Ok(None);
+        }
+        let mut found = self.snapshot.find_ids(&word.to_ascii_lowercase(), 16)?;
+        found.dedup();
+        match found.len() {
+            0 => Ok(None),
+            1 => {
+                let (id, kind) = found.remove(0);
+                if kind == Kind::RUN {
+                    let run = read_run(self.snapshot, word, &id)?;
+                    return Ok(Some(Target::Run(RunRef {
+                        run: run.run,
+                        object: id,
+                        project: run.project,
+                        scenario: run.scenario,
+                    })));
+                }
+                Ok(Some(Target::Object(id, kind)))
+            }
+            _ => {
+                let candidates = found.into_iter().map(|(id, kind)| format!("{id} {kind}")).collect();
+                Err(Error::Ambiguous { text: self.text.to_owned(), candidates })
+            }
+        }
+    }
+}
+
+/// The newest moment a run may have begun to count as being before `text`, for filters such as `--since`.
+pub fn moment(text: &str) -> Option<Micros> {
+    Micros::parse(text)
+}
+
+/// The bytes of a path as records hold it: relative to the project, or absolute.
+pub fn recorded_path(place: &Place) -> BString {
+    match place {
+        Place::Inside(path) => path.as_bytes().to_owned(),
+        Place::Outside(path) => crate::path::bytes(path).as_bstr().to_owned(),
+    }
+}

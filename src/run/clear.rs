@@ -1,0 +1,108 @@
+//! Keeping safe what lies where an output goes, before it is removed or replaced.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Error;
+use super::session::Session;
+use crate::fs::FileKind;
+use crate::object::Sink;
+use crate::path::{Place, locate};
+use crate::refs::key;
+use crate::repo::entry::{self, Staged};
+use crate::store::{Draft, RefEdit};
+use crate::worktree::{self, CaptureOptions, Captured, Fence};
+
+/// Something that lay where an output goes; the store has it.
+#[derive(Debug, Clone)]
+pub struct Displaced {
+    /// Where, absolute.
+    pub path: PathBuf,
+    /// Whether nobody knew its content before.
+    pub was_unknown: bool,
+    /// Notices that it changed after it was stored.
+    pub fence: Fence,
+}
+
+/// Makes sure that the store has what lies at each of `paths`: what it does not have yet is stored, durably, under a ref of this
+/// workspace, so that it can be brought back. Nothing is removed.
+///
+/// # Errors
+/// When something there can't be stored: then it must not be touched.
+pub fn keep_safe(session: &Session<'_>, paths: &[PathBuf]) -> Result<Vec<Displaced>, Error> {
+    let repo = session.repo;
+    let worktree = session.worktree();
+    let options = CaptureOptions::default();
+    let mut kept = Vec::new();
+    let mut unknown: Vec<(PathBuf, Place, Captured)> = Vec::new();
+    let snapshot = repo.store().snapshot()?;
+    for path in paths {
+        let Some(stat) = repo.fs().lstat(path).map_err(|source| Error::io("read", path, source))? else { continue };
+        if stat.kind == FileKind::Link {
+            // A link holds nothing but its target, and what it leads to stays.
+            kept.push(Displaced { path: path.clone(), was_unknown: false, fence: Fence::new() });
+            continue;
+        }
+        let place = locate(repo.root(), repo.root(), path);
+        let captured = worktree::capture(&worktree, &place, &options, None)?;
+        if super::hydrate::is_whole(&snapshot, &captured.content)? {
+            kept.push(Displaced { path: path.clone(), was_unknown: false, fence: captured.fence });
+        } else {
+            unknown.push((path.clone(), place, captured));
+        }
+    }
+    if unknown.is_empty() {
+        return Ok(kept);
+    }
+    let intake = repo.store().intake(&snapshot);
+    let at = u64::try_from(repo.now().0).unwrap_or(0);
+    let mut edits = Vec::new();
+    for (path, place, before) in unknown {
+        let captured = worktree::capture(&worktree, &place, &options, Some(&intake as &dyn Sink))?;
+        let value = Staged { content: captured.content.clone(), size: captured.size, exec: captured.exec };
+        let recorded = crate::revspec::recorded_path(&place);
+        let value = entry::encode(&value).map_err(|source| Error::Ref { source })?;
+        edits.push(RefEdit::set(key::displaced(repo.workspace(), at, recorded.as_ref()), value));
+        let fence = if captured.content == before.content { captured.fence } else { before.fence };
+        kept.push(Displaced { path, was_unknown: true, fence });
+    }
+    let collected = Arc::new(intake.finish()?);
+    repo.store().publish(repo.new_op(), "keep what was in the way", &mut |_| -> Result<Option<Draft>, Error> {
+        Ok(Some(super::draft_of(Arc::clone(&collected), edits.clone())))
+    })?;
+    Ok(kept)
+}
+
+/// Clears the places where a command is going to write: what lies there is kept safe, then removed, if it is still what was kept.
+/// Folders above them are made.
+///
+/// # Errors
+/// When something can't be kept safe or removed, or changed meanwhile.
+pub fn clear(session: &Session<'_>, places: &[&Place]) -> Result<Vec<Displaced>, Error> {
+    let worktree = session.worktree();
+    let fs = session.repo.fs();
+    let paths: Vec<PathBuf> = places.iter().map(|place| worktree.path(place)).collect();
+    let kept = keep_safe(session, &paths)?;
+    for displaced in &kept {
+        if !displaced.fence.is_empty() && !displaced.fence.check(&worktree).is_empty() {
+            return Err(Error::ChangedBefore { path: displaced.path.clone() });
+        }
+        remove(fs, &displaced.path)?;
+    }
+    for path in &paths {
+        if let Some(parent) = path.parent() {
+            fs.make_dirs(parent).map_err(|source| Error::io("create", parent, source))?;
+        }
+    }
+    Ok(kept.into_iter().filter(|d| d.was_unknown).collect())
+}
+
+fn remove(fs: &crate::fs::Fs, path: &Path) -> Result<(), Error> {
+    let stat = fs.lstat(path).map_err(|source| Error::io("read", path, source))?;
+    let removed = match stat {
+        None => Ok(()),
+        Some(stat) if stat.is_folder() => fs.remove_tree(path),
+        Some(_) => fs.remove_file(path),
+    };
+    removed.map_err(|source| Error::io("remove", path, source))
+}

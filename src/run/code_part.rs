@@ -1,0 +1,207 @@
+//! The code part of a recipe: which files it is now, and bringing them into the store.
+
+use std::cell::OnceCell;
+use std::ffi::OsStr;
+use std::path::PathBuf;
+
+use bstr::{BStr, BString, ByteSlice};
+
+use super::Error;
+use super::prepare::Environment;
+use super::request::{CodeMode, Request};
+use super::session::Session;
+use crate::code::{self, CodeTree, Mode, Program, Rules, Scope, Selected};
+use crate::hash::Id;
+use crate::object::run::Reason;
+use crate::object::{Kind, Sink};
+use crate::path::{Place, RelPath};
+use crate::recipe::Declared;
+use crate::refs::key;
+use crate::store::Snapshot;
+use crate::worktree::stat_cache::Key;
+use crate::worktree::{self, hash_file};
+
+/// The code of a run.
+#[derive(Debug, Clone)]
+pub struct CodePart {
+    /// The files as a tree.
+    pub tree: CodeTree,
+    /// Files that were left out for their size: path and bytes.
+    pub left_out: Vec<(RelPath, u64)>,
+    /// Patterns that named no file.
+    pub unmatched: Vec<String>,
+    /// Files that the command names, and its program.
+    pub named: Vec<RelPath>,
+    /// What the first word of the command is.
+    pub program: Program,
+}
+
+impl CodePart {
+    /// Paths whose content differs between the two, or that only one has.
+    pub fn differences(&self, other: &CodePart) -> Vec<RelPath> {
+        let list = |part: &CodePart| {
+            part.tree.files.iter().map(|(path, id, _)| (path.clone(), *id)).collect::<std::collections::BTreeSet<_>>()
+        };
+        let mut paths: Vec<RelPath> =
+            list(self).symmetric_difference(&list(other)).map(|(path, _)| path.clone()).collect();
+        paths.dedup();
+        paths
+    }
+
+    /// The lines that would narrow the code to what the command names, when only other code caused these reasons.
+    pub fn narrow(&self, step: &str, request: &Request, reasons: &[Reason]) -> Option<code::Narrowing> {
+        if request.code.is_some() {
+            return None;
+        }
+        code::narrow(step, reasons, &self.named)
+    }
+}
+
+/// The mode and patterns that hold for a request.
+fn rules(session: &Session<'_>, request: &Request, cwd: &RelPath) -> Result<Rules, Error> {
+    let settings = session.repo.settings();
+    let patterns = |texts: &[String], base: &RelPath| {
+        texts.iter().map(|text| code::Pattern::new(text, base)).collect::<Result<Vec<_>, _>>()
+    };
+    let root = RelPath::root();
+    let mode = match &request.code {
+        None => Mode::parse(&settings.code_mode(), &root)?,
+        Some(CodeMode::Project) => Mode::Project,
+        Some(CodeMode::Command) => Mode::Command,
+        Some(CodeMode::None) => Mode::None,
+        Some(CodeMode::Paths(texts)) => Mode::Paths(patterns(texts, cwd)?),
+    };
+    Ok(Rules {
+        mode,
+        include: patterns(&settings.code_include(), &root)?,
+        exclude: patterns(&settings.code_exclude(), &root)?,
+        ..Rules::default()
+    })
+}
+
+/// Selects the files that count as code and hashes them.
+///
+/// # Errors
+/// When the project can't be listed, a file can't be read, or a pattern has no meaning.
+pub(super) fn select(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    request: &Request,
+    declared: &Declared,
+    environment: &Environment,
+    files: &[(RelPath, crate::fs::Stat)],
+) -> Result<CodePart, Error> {
+    let repo = session.repo;
+    let cwd = declared.cwd();
+    let base = declared.cwd_inside().unwrap_or_default();
+    let rules = rules(session, request, &base)?;
+    let beside: Vec<RelPath> = request
+        .config_files
+        .iter()
+        .chain(&request.stdin)
+        .chain(request.identity.iter().map(|one| &one.path))
+        .filter_map(|path| match declared.locate(path) {
+            Place::Inside(path) => Some(path),
+            Place::Outside(_) => None,
+        })
+        .collect();
+    let is_declared = |path: &RelPath| declared.covers(path) || beside.iter().any(|other| path.is_within(other));
+    let claimed = OnceCell::new();
+    let is_recorded_output = |path: &RelPath| {
+        let claimed: &Vec<RelPath> = claimed.get_or_init(|| claimed_paths(session));
+        claimed.iter().any(|folder| path.is_within(folder)) || is_outpath(snapshot, repo.project(), path)
+    };
+    let io = |source| Error::io("look for", cwd, source);
+    let words = &request.argv;
+    let first: &BStr = words.first().map_or(BStr::new(""), |word| word.as_bstr());
+    let search = environment.get(OsStr::new("PATH")).map_or(OsStr::new(""), |path| path.as_os_str());
+    let program =
+        code::find_program(repo.fs(), repo.root(), cwd, search, first, &|path| session.is_ignored(path)).map_err(io)?;
+    let named = code::named_files(repo.fs(), repo.root(), cwd, words, &is_declared).map_err(io)?;
+    let mut names: Vec<RelPath> = named.iter().map(|(path, _)| path.clone()).collect();
+    if let Program::Project { path, .. } = &program {
+        names.push(path.clone());
+    }
+    let scope = Scope { is_declared: &is_declared, is_recorded_output: &is_recorded_output, named: &named };
+    let selected: Selected = match rules.mode {
+        Mode::None => Selected::default(),
+        Mode::Command if rules.include.is_empty() => code::select([], &rules, &scope),
+        _ => code::select(files.iter().cloned(), &rules, &scope),
+    };
+    let worktree = session.worktree();
+    let tree = code::build_tree(&selected, &mut |path, _| {
+        let place = Place::Inside(path.clone());
+        match hash_file(&worktree, Key::of(&place), &worktree.path(&place), None) {
+            Ok(hashed) => Ok(Some((hashed.id, hashed.stat))),
+            Err(worktree::Error::Absent { .. }) => Ok(None),
+            Err(worktree::Error::Special { .. }) => Ok(None),
+            Err(err) => Err(err),
+        }
+    })
+    .map_err(|source| Error::Code { source: Box::new(source) })?;
+    Ok(CodePart { tree, left_out: selected.left_out, unmatched: selected.unmatched, named: names, program })
+}
+
+/// Paths that live runs are going to write, below the project.
+fn claimed_paths(session: &Session<'_>) -> Vec<RelPath> {
+    let live = super::live_folder(session.repo);
+    let entries = live.list().unwrap_or_default();
+    let paths = entries.into_iter().filter_map(|entry| entry.intent).flat_map(|intent| intent.outputs);
+    paths.filter_map(RelPath::new).filter(|path| !path.is_root()).collect()
+}
+
+/// Whether an executed run recorded the path, or a folder above it, as an output.
+fn is_outpath(snapshot: &Snapshot, project: &str, path: &RelPath) -> bool {
+    let mut at = Some(path.clone());
+    while let Some(here) = at.filter(|here| !here.is_root()) {
+        if snapshot.get_ref(&key::outpath(project, here.as_bytes())).ok().flatten().is_some() {
+            return true;
+        }
+        at = here.parent();
+    }
+    false
+}
+
+/// Stores the code, unless the store has it.
+///
+/// # Errors
+/// When a file changed since it was selected, or can't be stored.
+pub(super) fn store(session: &Session<'_>, part: &CodePart, sink: &dyn Sink) -> Result<(), Error> {
+    let Some(root) = part.tree.root else { return Ok(()) };
+    // A tree is stored together with everything below it.
+    if sink.has(&root)? {
+        return Ok(());
+    }
+    let worktree = session.worktree();
+    for (path, id, _) in &part.tree.files {
+        if !sink.has(id)? {
+            let place = Place::Inside(path.clone());
+            let absolute = worktree.path(&place);
+            let hashed = hash_file(&worktree, Key::of(&place), &absolute, Some(sink))?;
+            if hashed.id != *id {
+                return Err(Error::ChangedBefore { path: absolute });
+            }
+        }
+    }
+    for (id, bytes) in &part.tree.objects {
+        sink.put(&Kind::TREE, id, bytes)?;
+    }
+    Ok(())
+}
+
+/// The program's path and content when it is a project file; its path when it is not.
+pub(super) fn program(
+    session: &Session<'_>,
+    part: &CodePart,
+) -> Result<(Option<(BString, Id)>, Option<PathBuf>), Error> {
+    match &part.program {
+        Program::Project { path, .. } => {
+            let worktree = session.worktree();
+            let place = Place::Inside(path.clone());
+            let hashed = hash_file(&worktree, Key::of(&place), &worktree.path(&place), None)?;
+            Ok((Some((path.as_bytes().to_owned(), hashed.id)), None))
+        }
+        Program::Elsewhere(path) | Program::NotExecutable(path) => Ok((None, Some(path.clone()))),
+        Program::NotFound => Ok((None, None)),
+    }
+}

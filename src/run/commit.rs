@@ -1,0 +1,275 @@
+//! Records made by hand: files that are there already.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bstr::{BStr, BString};
+
+use super::session::Session;
+use super::{Error, name, record};
+use crate::hash::Id;
+use crate::object::recipe::Content;
+use crate::object::run::{Cache, Output, Run, RunKind, Status};
+use crate::object::{Kind, Record, Sink, Source, id_of};
+use crate::path::Place;
+use crate::recipe::{Declared, Role};
+use crate::refs::key;
+use crate::repo::entry::{self, Staged};
+use crate::store::{Direction, Draft, RefEdit, Snapshot};
+use crate::worktree::{self, Captured};
+
+/// What was done about one path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ItemAction {
+    /// Its bytes went to the store.
+    Stored,
+    /// The store had them.
+    Known,
+}
+
+/// One path that was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// Where, as records have it.
+    pub path: BString,
+    /// What it holds.
+    pub content: Content,
+    /// Its bytes.
+    pub size: u64,
+    /// Files in it.
+    pub files: u64,
+    /// What was done about it.
+    pub action: ItemAction,
+}
+
+/// What was staged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Staging {
+    /// Every path that was given.
+    pub items: Vec<Item>,
+}
+
+/// What is said of a commit.
+#[derive(Debug, Clone, Default)]
+pub struct CommitOptions {
+    /// What it is, in a sentence.
+    pub message: String,
+    /// A name for the run.
+    pub run_name: Option<String>,
+    /// Labels.
+    pub tags: std::collections::BTreeSet<String>,
+    /// The scenario; `None` for the current one.
+    pub scenario: Option<String>,
+    /// The step's name; `None` for `commit`.
+    pub step: Option<String>,
+    /// Nothing is changed.
+    pub dry_run: bool,
+}
+
+/// A record made by hand.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Committed {
+    /// The record.
+    pub run: Run,
+    /// Its object.
+    pub object: Id,
+    /// Every path in it.
+    pub items: Vec<Item>,
+}
+
+fn take(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    place: &Place,
+    sink: &dyn Sink,
+    dry_run: bool,
+) -> Result<(Captured, Item), Error> {
+    let worktree = session.worktree();
+    let options = session.capture_options(place)?;
+    let mut captured = worktree::capture(&worktree, place, &options, None)?;
+    let known = match captured.content.kind() {
+        Some(_) => {
+            snapshot.header(&captured.content.id())?.is_some() && super::hydrate::is_whole(snapshot, &captured.content)?
+        }
+        None => true,
+    };
+    if !known && !dry_run {
+        captured = worktree::capture(&worktree, place, &options, Some(sink))?;
+    }
+    let item = Item {
+        path: crate::revspec::recorded_path(place),
+        content: captured.content.clone(),
+        size: captured.size,
+        files: captured.files,
+        action: if known { ItemAction::Known } else { ItemAction::Stored },
+    };
+    Ok((captured, item))
+}
+
+/// Hashes and stores files or folders, and stages them for the next commit. What is staged and unchanged costs nothing.
+///
+/// # Errors
+/// When a path is absent, unreadable or no file or folder; nothing is staged then.
+pub fn add(session: &Session<'_>, paths: &[BString], dry_run: bool) -> Result<Staging, Error> {
+    let repo = session.repo;
+    let snapshot = repo.store().snapshot()?;
+    let intake = repo.store().intake(&snapshot);
+    let (mut items, mut edits) = (Vec::new(), Vec::new());
+    for path in paths {
+        let place = session.locate(path);
+        let (captured, item) = take(session, &snapshot, &place, &intake, dry_run)?;
+        let staged = Staged { content: captured.content, size: captured.size, exec: captured.exec };
+        let value = entry::encode(&staged).map_err(|source| Error::Ref { source })?;
+        let key = key::staged(repo.workspace(), item.path.as_ref());
+        if snapshot.get_ref(&key)?.as_ref() != Some(&value) {
+            edits.push(RefEdit::set(key, value));
+        }
+        items.push(item);
+    }
+    if !dry_run && (!edits.is_empty() || items.iter().any(|item| item.action == ItemAction::Stored)) {
+        let collected = Arc::new(intake.finish()?);
+        repo.store().publish(repo.new_op(), "add", &mut |_| -> Result<Option<Draft>, Error> {
+            Ok(Some(super::draft_of(Arc::clone(&collected), edits.clone())))
+        })?;
+    }
+    session.save();
+    Ok(Staging { items })
+}
+
+/// What lies staged in this workspace, by path.
+///
+/// # Errors
+/// When refs can't be read.
+pub fn staged(session: &Session<'_>, snapshot: &Snapshot) -> Result<BTreeMap<BString, Staged>, Error> {
+    let mut found = BTreeMap::new();
+    for item in snapshot.scan(&key::staged_of(session.repo.workspace()), Direction::Forward) {
+        let (raw, value) = item?;
+        if let Some(path) = key::last_bytes(&raw) {
+            found.insert(path, entry::decode(&value).map_err(|source| Error::Ref { source })?);
+        }
+    }
+    Ok(found)
+}
+
+/// Records paths, or else what is staged, as a run made by hand.
+///
+/// # Errors
+/// When there is nothing to record, or a path can't be taken; nothing is recorded then.
+pub fn commit(session: &Session<'_>, paths: &[BString], options: &CommitOptions) -> Result<Committed, Error> {
+    let repo = session.repo;
+    let snapshot = repo.store().snapshot()?;
+    let scenario = options.scenario.clone().unwrap_or_else(|| repo.scenario().to_owned());
+    if !crate::scenario::exists(&snapshot, repo.project(), &scenario)? {
+        return Err(crate::scenario::Error::NotFound {
+            name: scenario,
+            known: crate::scenario::names(repo, &snapshot)?,
+        }
+        .into());
+    }
+    let intake = repo.store().intake(&snapshot);
+    let mut declared = Declared::new(repo.root(), repo.root());
+    let mut outputs = BTreeMap::new();
+    let mut items = Vec::new();
+    let mut unstage = Vec::new();
+    let mut record_one = |path: &BStr, content: Content, size: u64, exec: bool| -> Result<(), Error> {
+        let key = declared.add(Role::Output, None, path)?;
+        let output = Output {
+            content,
+            path: path.to_owned(),
+            size,
+            stored: true,
+            exec,
+            format: None,
+            facets: BTreeMap::new(),
+            schema: None,
+            members: BTreeMap::new(),
+            meta: BTreeMap::new(),
+        };
+        outputs.insert(key, output);
+        Ok(())
+    };
+    if paths.is_empty() {
+        for (path, staged) in staged(session, &snapshot)? {
+            record_one(path.as_ref(), staged.content.clone(), staged.size, staged.exec)?;
+            unstage.push(path.clone());
+            items.push(Item { path, content: staged.content, size: staged.size, files: 1, action: ItemAction::Known });
+        }
+        if items.is_empty() {
+            return Err(Error::NothingToCommit);
+        }
+    }
+    for path in paths {
+        let place = session.locate(path);
+        let (captured, item) = take(session, &snapshot, &place, &intake, options.dry_run)?;
+        record_one(item.path.as_ref(), captured.content, captured.size, captured.exec)?;
+        if snapshot.get_ref(&key::staged(repo.workspace(), item.path.as_ref()))?.is_some() {
+            unstage.push(item.path.clone());
+        }
+        items.push(item);
+    }
+    let now = repo.now();
+    let step = options.step.clone().unwrap_or_else(|| "commit".to_owned());
+    let run = Run {
+        run: name::run_id(now, &step, &*repo.world().random),
+        name: options.run_name.clone(),
+        project: repo.project().to_owned(),
+        scenario,
+        kind: RunKind::Manual,
+        step,
+        recipe: None,
+        status: Status::Success,
+        failed_in: None,
+        sealed: true,
+        unsealed: Vec::new(),
+        attempt: 1,
+        correlation_id: None,
+        parent: None,
+        started_at: now,
+        finished_at: repo.now(),
+        validation_started_at: None,
+        validation_finished_at: None,
+        argv: Vec::new(),
+        cwd: BString::default(),
+        inputs: BTreeMap::new(),
+        outputs,
+        children: BTreeMap::new(),
+        cache: Cache::Off,
+        exit_code: None,
+        signal: None,
+        error: None,
+        logs: BTreeMap::new(),
+        resources: None,
+        host: Some(repo.world().host.clone()),
+        author: repo.world().author.clone(),
+        git: session.git_head(),
+        program: None,
+        code_left_out: Vec::new(),
+        description: options.message.clone(),
+        tags: options.tags.clone(),
+        facets: BTreeMap::new(),
+        metrics: BTreeMap::new(),
+        meta: BTreeMap::new(),
+    };
+    let bytes = run.encode().map_err(|source| Error::Record { run: run.run.clone(), source })?;
+    let object = id_of(&Kind::RUN, &bytes);
+    if !options.dry_run {
+        intake.put(&Kind::RUN, &object, &bytes)?;
+        let collected = Arc::new(intake.finish()?);
+        repo.store().publish(repo.new_op(), "commit", &mut |snapshot| -> Result<Option<Draft>, Error> {
+            let mut edits = record::edits(snapshot, &run, object)?;
+            for path in &unstage {
+                let key = key::staged(repo.workspace(), path.as_ref());
+                if let Some(old) = snapshot.get_ref(&key)? {
+                    edits.push(RefEdit::delete(key, old));
+                }
+            }
+            let mut draft = super::draft_of(Arc::clone(&collected), edits);
+            // What was staged is not stored again, but must still be there.
+            draft.relies_on =
+                items.iter().filter(|item| item.action == ItemAction::Known).map(|item| item.content.id()).collect();
+            Ok(Some(draft))
+        })?;
+    }
+    session.save();
+    Ok(Committed { run, object, items })
+}

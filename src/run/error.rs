@@ -1,0 +1,156 @@
+//! Why a run could not be made.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::live::{Held, LiveError};
+use super::program::SpawnError;
+use super::{lookup, record};
+use crate::object::AccessError;
+use crate::path::show;
+use crate::{code, codec, config, lineage, object, recipe, revspec, scenario, store, worktree};
+
+/// What kept a run from being prepared, started or recorded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The request contradicts itself.
+    #[error("{what}")]
+    Usage {
+        /// How.
+        what: String,
+    },
+    /// A declared input is not there.
+    #[error("input `{}` does not exist", show(.path))]
+    InputMissing {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// An input is named by a revision, and the work tree does not hold that content.
+    #[error("`{text}` is not what lies at `{}`", show(.path))]
+    RevisionNotHere {
+        /// The revision.
+        text: String,
+        /// Where its content should lie.
+        path: PathBuf,
+    },
+    /// Something changed between being looked at and being stored.
+    #[error("`{}` changed while prov was looking at it", show(.path))]
+    ChangedBefore {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// Another run is writing there.
+    #[error("output `{}` belongs to the live run {}", crate::path::shown(&.held.held), .held.by)]
+    Claimed {
+        /// Whose it is.
+        held: Held,
+    },
+    /// Something lies where an output has to go, and may not be replaced.
+    #[error("`{}` is in the way and can't be replaced", show(.path))]
+    InTheWay {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// The bytes of an output are gone.
+    #[error("the content of output `{key}` is no longer in the store")]
+    OutputLost {
+        /// Its key.
+        key: String,
+        /// Where it should go.
+        path: PathBuf,
+    },
+    /// A file can't be read, written or removed.
+    #[error("can't {doing} `{}`", show(.path))]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A record can't be made or read.
+    #[error("the record of run {run}")]
+    Record {
+        /// The run.
+        run: String,
+        /// What is wrong with it.
+        source: object::Error,
+    },
+    /// A ref can't be made or read.
+    #[error("a ref can't be read or written")]
+    Ref {
+        /// Why.
+        source: codec::Error,
+    },
+    /// The code can't be taken.
+    #[error("the code can't be read")]
+    Code {
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A pattern of code files has no meaning.
+    #[error(transparent)]
+    Pattern(#[from] code::Error),
+    /// A config can't be read.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// The recipe can't be made.
+    #[error(transparent)]
+    Recipe(#[from] recipe::Error),
+    /// Files can't be read or brought back.
+    #[error(transparent)]
+    Worktree(#[from] worktree::Error),
+    /// The store can't be read or written.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// An object can't be read or written.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// The cache can't be asked.
+    #[error(transparent)]
+    Lookup(#[from] lookup::Error),
+    /// The refs of a run can't be made.
+    #[error(transparent)]
+    Refs(#[from] record::Error),
+    /// The live folder can't be used.
+    #[error(transparent)]
+    Live(#[from] LiveError),
+    /// The command can't be started.
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+    /// A scenario is not there or can't be used.
+    #[error(transparent)]
+    Scenario(#[from] scenario::Error),
+    /// A revision has no meaning.
+    #[error(transparent)]
+    Revision(#[from] revspec::Error),
+    /// The maker of an input can't be looked up.
+    #[error(transparent)]
+    Lineage(#[from] lineage::Error),
+    /// Nothing is there to be committed.
+    #[error("nothing is staged and no path was given")]
+    NothingToCommit,
+}
+
+impl Error {
+    pub(super) fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
+        Error::Io { doing, path: path.to_owned(), source }
+    }
+}
+
+/// An error with its causes in one line.
+pub fn chain(err: &dyn std::error::Error) -> String {
+    let mut text = err.to_string();
+    let mut next = err.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        next = cause.source();
+    }
+    text
+}

@@ -1,0 +1,147 @@
+//! Requests to stop that come from outside while a child runs.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use signal_hook::SigId;
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
+
+use crate::host;
+
+/// The signals that are heard: those that ask to end, then stopping by the terminal and news of children.
+const HEARD: [i32; 6] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCHLD];
+
+/// Those of them that ask to end.
+const ENDING: [i32; 4] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];
+
+type Flags = Arc<[Arc<AtomicBool>; HEARD.len()]>;
+
+/// Interrupts that have come in and were not seen to yet.
+///
+/// Made once, before the work that may have to be stopped, and kept until it is recorded. Between children
+/// [`Interrupts::is_raised`] tells whether to go on; [`super::execute`] passes them on to the child.
+pub struct Interrupts {
+    read: UnixStream,
+    write: UnixStream,
+    flags: Flags,
+    actions: Vec<SigId>,
+    /// From then on the signals do again what they do by default.
+    released: Arc<AtomicBool>,
+}
+
+/// Raises interrupts by hand, from any thread.
+#[derive(Debug)]
+pub struct Interrupter {
+    write: UnixStream,
+    flags: Flags,
+}
+
+impl Interrupts {
+    /// Hears only what an [`Interrupter`] raises.
+    pub fn by_hand() -> io::Result<Self> {
+        let (read, write) = UnixStream::pair()?;
+        read.set_nonblocking(true)?;
+        write.set_nonblocking(true)?;
+        let flags = Arc::new(std::array::from_fn(|_| Arc::new(AtomicBool::new(false))));
+        Ok(Self { read, write, flags, actions: Vec::new(), released: Arc::new(AtomicBool::new(false)) })
+    }
+
+    /// Hears the signals that this process gets: SIGINT, SIGTERM, SIGHUP and SIGQUIT no longer end it.
+    ///
+    /// Signals that it was told to ignore (by `nohup`, or in the background of a script) stay ignored, by the child
+    /// too; where that can't be had (elsewhere than on Linux) they are heard. When the value is dropped, the signals
+    /// do again what they do by default.
+    pub fn from_signals() -> io::Result<Self> {
+        let mut this = Self::by_hand()?;
+        let ignored = host::ignored_signals();
+        for (flag, signal) in this.flags.iter().zip(HEARD) {
+            let is_ignored = ignored & (1 << (signal - 1)) != 0;
+            if is_ignored && signal != SIGCHLD {
+                continue;
+            }
+            if signal != SIGCHLD {
+                signal_hook::flag::register_conditional_default(signal, Arc::clone(&this.released))?;
+            }
+            this.actions.push(signal_hook::flag::register(signal, Arc::clone(flag))?);
+            // After the flag: who is woken finds it set.
+            this.actions.push(signal_hook::low_level::pipe::register(signal, this.write.try_clone()?)?);
+        }
+        Ok(this)
+    }
+
+    /// A handle that raises interrupts as if signals had come.
+    pub fn interrupter(&self) -> io::Result<Interrupter> {
+        Ok(Interrupter { write: self.write.try_clone()?, flags: Arc::clone(&self.flags) })
+    }
+
+    /// Whether a request to end waits to be seen to.
+    pub fn is_raised(&self) -> bool {
+        self.ending().is_some()
+    }
+
+    /// The request to end that waits to be seen to.
+    pub fn ending(&self) -> Option<i32> {
+        self.flags.iter().zip(HEARD).find(|(flag, s)| ENDING.contains(s) && flag.load(Ordering::SeqCst)).map(|(_, s)| s)
+    }
+
+    /// Takes everything that came in since the last time.
+    pub(super) fn take(&self) -> Vec<i32> {
+        let mut sink = [0; 64];
+        while (&self.read).read(&mut sink).is_ok_and(|n| n > 0) {}
+        let taken = self.flags.iter().zip(HEARD).filter(|(flag, _)| flag.swap(false, Ordering::SeqCst));
+        taken.map(|(_, signal)| signal).collect()
+    }
+}
+
+impl AsFd for Interrupts {
+    /// Readable when something came in.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.read.as_fd()
+    }
+}
+
+impl fmt::Debug for Interrupts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Interrupts").field("ending", &self.ending()).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Interrupts {
+    fn drop(&mut self) {
+        self.released.store(true, Ordering::SeqCst);
+        for action in self.actions.drain(..) {
+            signal_hook::low_level::unregister(action);
+        }
+    }
+}
+
+impl Interrupter {
+    /// Raises `signal`, one of SIGINT, SIGTERM, SIGHUP and SIGQUIT; others are not heard.
+    pub fn raise(&self, signal: i32) {
+        if let Some(at) = HEARD.iter().position(|&heard| heard == signal) {
+            self.flags[at].store(true, Ordering::SeqCst);
+            // A full pipe wakes as well.
+            let _ = (&self.write).write(b"X");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_raised_is_seen_once() {
+        let interrupts = Interrupts::by_hand().unwrap();
+        assert!(!interrupts.is_raised());
+        interrupts.interrupter().unwrap().raise(SIGTERM);
+        assert_eq!(interrupts.ending(), Some(SIGTERM));
+        assert_eq!(interrupts.take(), [SIGTERM]);
+        assert_eq!(interrupts.take(), []);
+        assert!(!interrupts.is_raised());
+    }
+}

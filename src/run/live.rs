@@ -1,0 +1,274 @@
+//! `.prov/live/`: the runs that are not recorded yet, one folder each.
+//!
+//! ```text
+//! <run id>/intent             who runs what, and which output paths it wants; complete when the folder appears
+//!         /child              the started child, for whoever has to end it after its prov was killed
+//!         /claiming, /claimed see [`Running::claim`]
+//!         /stdout, /stderr    what was printed (see [`super::spool`])
+//!         /pending            a finished run that waits to be published
+//! .new-..., .ended-...        folders being made or removed; mean nothing to readers
+//! ```
+//!
+//! A folder survives `kill -9` at any moment; only `pending` is flushed, so a power cut may lose what was running, and
+//! then leaves nothing or a damaged entry, never a wrong one. Whether the run of a folder still lives is asked of the
+//! machine ([`Process::sees`]); only the same boot and pid namespace, or a later boot of the same machine, may say
+//! that it is dead. Any number of processes may settle one dead run at once: publishing uses the op id of its
+//! intent, and removing what is gone already is no error.
+
+mod children;
+mod claim;
+mod entry;
+mod frame;
+mod intent;
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::fs::Fs;
+use crate::hash;
+use crate::host::{self, Liveness, Process};
+use crate::path::{is_name, show, shown};
+
+pub use claim::{Claimed, Held};
+pub use entry::{Entry, State};
+pub use frame::FrameError;
+pub use intent::Intent;
+
+const INTENT: &str = "intent";
+const CHILD: &str = "child";
+const PENDING: &str = "pending";
+const NEW: &str = ".new-";
+const ENDED: &str = ".ended-";
+
+/// What can go wrong in the live folder.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LiveError {
+    /// A file or folder of it can't be read or written.
+    #[error("live folder: `{}`", show(.path))]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A run id that can't be the name of a folder.
+    #[error("not a run id: `{}`", shown(.run.as_bytes()))]
+    Name {
+        /// The run id.
+        run: String,
+    },
+    /// A record that can't be encoded.
+    #[error("live record of {run}")]
+    Encode {
+        /// The run.
+        run: String,
+        /// Why.
+        source: crate::codec::Error,
+    },
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> LiveError + '_ {
+    |source| LiveError::Io { path: path.to_owned(), source }
+}
+
+/// The live folder, seen from this process. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Live {
+    fs: Fs,
+    root: PathBuf,
+    here: Process,
+}
+
+/// A run of this process, from its intent to its end.
+#[derive(Debug)]
+pub struct Running {
+    live: Live,
+    intent: Intent,
+    dir: PathBuf,
+}
+
+impl Live {
+    /// The live folder at `root`, which need not exist yet; `here` is this process ([`Process::current`]).
+    pub fn new(fs: Fs, root: PathBuf, here: Process) -> Self {
+        Self { fs, root, here }
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// This process.
+    pub fn here(&self) -> &Process {
+        &self.here
+    }
+
+    /// Writes down that a run begins. Its folder appears with the complete intent, or not at all; nothing is flushed.
+    ///
+    /// # Errors
+    /// The folder can't be written, or there is one of that run id already.
+    pub fn begin(&self, intent: Intent) -> Result<Running, LiveError> {
+        let dir = self.dir(&intent.run)?;
+        let bytes = intent.encode().map_err(|source| LiveError::Encode { run: intent.run.clone(), source })?;
+        let owner = &self.here;
+        let new = self.root.join(format!("{NEW}{}-{}-{}-{}", self.place(), owner.pid, owner.start, intent.run));
+        match self.fs.make_dir(&new) {
+            Err(err) if err.kind() == io::ErrorKind::NotFound => {
+                self.fs.make_dirs(&new).map_err(at(&new))?;
+            }
+            made => made.map_err(at(&new))?,
+        }
+        let appeared = self.write(&new.join(INTENT), &bytes).and_then(|()| {
+            // Renaming to a folder that holds anything fails, and every folder of a run holds its intent.
+            self.fs.rename(&new, &dir).map_err(at(&dir))
+        });
+        if let Err(err) = appeared {
+            let _ = self.fs.remove_tree(&new);
+            return Err(err);
+        }
+        Ok(Running { live: self.clone(), intent, dir })
+    }
+
+    /// Removes the folder of `run` with all that is in it, and so releases its claims. It is renamed away first, so
+    /// that a half-removed one is never read. Nothing there is no error.
+    pub fn end(&self, run: &str) -> Result<(), LiveError> {
+        let dir = self.dir(run)?;
+        let away = self.root.join(format!("{ENDED}{}-{run}", std::process::id()));
+        let mut renamed = self.fs.rename(&dir, &away);
+        if renamed.as_ref().is_err_and(|err| !crate::fs::is_absent(err)) {
+            // Left by one of the same pid that did not come to an end with it.
+            let _ = self.fs.remove_tree(&away);
+            renamed = self.fs.rename(&dir, &away);
+        }
+        match renamed {
+            Ok(()) => {
+                // What stays is swept later.
+                let _ = self.fs.remove_tree(&away);
+                Ok(())
+            }
+            Err(err) if crate::fs::is_absent(&err) => Ok(()),
+            Err(err) => Err(at(&dir)(err)),
+        }
+    }
+
+    /// Removes what killed processes left half-made or half-removed. Never touches a run.
+    pub fn sweep(&self) -> Result<(), LiveError> {
+        for name in self.fs.names(&self.root).map_err(at(&self.root))? {
+            let Some(text) = name.to_str() else { continue };
+            let path = self.root.join(&name);
+            if text.starts_with(ENDED) || (text.starts_with(NEW) && self.is_abandoned(text, &path)) {
+                match self.fs.remove_tree(&path) {
+                    Err(err) if !crate::fs::is_absent(&err) => return Err(at(&path)(err)),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the process that makes this new folder is known to be dead.
+    fn is_abandoned(&self, name: &str, path: &Path) -> bool {
+        if let Ok(Some(bytes)) = self.fs.read(&path.join(INTENT))
+            && let Ok(intent) = Intent::decode(&bytes)
+        {
+            return self.here.sees(&intent.owner) == Liveness::Dead;
+        }
+        let mut parts = name[NEW.len()..].splitn(4, '-');
+        let place = parts.next();
+        let mut number = || parts.next()?.parse::<u64>().ok();
+        let (pid, start) = (number().and_then(|pid| u32::try_from(pid).ok()), number());
+        let (Some(pid), Some(start)) = (pid, start) else { return false };
+        place == Some(self.place().as_str()) && !host::is_running(pid, start)
+    }
+
+    /// Names where pids of this process mean something.
+    fn place(&self) -> String {
+        let Process { host, machine, boot, pid_namespace, .. } = &self.here;
+        hash::derived("prov 2026 live place", format!("{host}\0{machine}\0{boot}\0{pid_namespace}").as_bytes()).short()
+    }
+
+    fn dir(&self, run: &str) -> Result<PathBuf, LiveError> {
+        if is_name(run.as_bytes()) && !run.starts_with('.') {
+            Ok(self.root.join(run))
+        } else {
+            Err(LiveError::Name { run: run.to_owned() })
+        }
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), LiveError> {
+        let write = || self.fs.create_new(path, 0o666)?.write_all(bytes);
+        write().map_err(at(path))
+    }
+
+    /// The ids of all runs that have a folder, oldest first.
+    fn runs(&self) -> Result<Vec<String>, LiveError> {
+        let names = self.fs.names(&self.root).map_err(at(&self.root))?;
+        let mut runs: Vec<String> = names
+            .into_iter()
+            .filter_map(|name| name.into_string().ok())
+            .filter(|name| !name.starts_with('.'))
+            .collect();
+        runs.sort_unstable();
+        Ok(runs)
+    }
+
+    /// Everything in the folder, oldest first. Damage of one entry is a state of it.
+    pub fn list(&self) -> Result<Vec<Entry>, LiveError> {
+        Ok(self.runs()?.into_iter().filter_map(|run| self.entry(&run)).collect())
+    }
+
+    /// The entry of one run; `None` if there is none.
+    pub fn entry(&self, run: &str) -> Option<Entry> {
+        let dir = self.dir(run).ok()?;
+        entry::read(self, run, &dir)
+    }
+
+    /// Whether anything is in the folder: one listing, for those who only want to know if there is something to settle.
+    pub fn is_empty(&self) -> Result<bool, LiveError> {
+        Ok(self.fs.names(&self.root).map_err(at(&self.root))?.is_empty())
+    }
+
+    fn is_folder(&self, path: &Path) -> bool {
+        self.fs.lstat(path).is_ok_and(|stat| stat.is_some_and(|stat| stat.is_folder()))
+    }
+}
+
+impl Running {
+    /// Its intent.
+    pub fn intent(&self) -> &Intent {
+        &self.intent
+    }
+
+    /// Its folder, where the streams are spooled.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Writes down the started child, so that it can be ended if this process is killed. A failure is no reason not to
+    /// go on: the child is then only harder to find.
+    pub fn note_child(&self, pid: u32) -> Result<(), LiveError> {
+        let Some(child) = self.live.here.neighbour(pid) else { return Ok(()) };
+        let bytes = crate::codec::encode(&child)
+            .map_err(|source| LiveError::Encode { run: self.intent.run.clone(), source })?;
+        let path = self.dir.join(CHILD);
+        self.live.fs.replace(&path, &frame::seal(CHILD, intent::VERSION, &bytes), false).map_err(at(&path))
+    }
+
+    /// Writes down, durably, a finished run that could not be published. `payload` is the caller's: everything that a
+    /// later command needs to publish it with the op id of the intent. From here on it holds no claims.
+    pub fn finished(&self, payload: &[u8]) -> Result<(), LiveError> {
+        let path = self.dir.join(PENDING);
+        let fs = &self.live.fs;
+        fs.replace(&path, &frame::seal(PENDING, intent::VERSION, payload), true).map_err(at(&path))?;
+        fs.sync_dir(&self.live.root).map_err(at(&self.live.root))
+    }
+
+    /// The run is recorded, or came to nothing: its folder goes, and its claims with it.
+    pub fn end(self) -> Result<(), LiveError> {
+        self.live.end(&self.intent.run)
+    }
+}
+
+#[cfg(test)]
+mod tests;

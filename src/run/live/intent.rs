@@ -1,0 +1,56 @@
+//! What a run is going to do, written down before it does it.
+
+use bstr::BString;
+use serde::{Deserialize, Serialize};
+
+use super::frame::{self, FrameError};
+use crate::clock::Micros;
+use crate::codec::{self, Limits};
+use crate::hash::Id;
+use crate::host::Process;
+
+/// The version of the files in the live folder that is written, and the newest that is read.
+pub(super) const VERSION: u32 = 1;
+
+/// A run that begins: enough to record it as aborted if nothing more is ever heard of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Intent {
+    /// Its run id.
+    pub run: String,
+    /// The project's name.
+    pub project: String,
+    /// The birth name of the scenario that it started in.
+    pub scenario: String,
+    /// Its step.
+    pub step: String,
+    /// Its recipe, if that is known before it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe: Option<Id>,
+    /// The run around it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// When it began.
+    pub started_at: Micros,
+    /// What it executes, word by word.
+    pub argv: Vec<BString>,
+    /// Where, relative to the project.
+    pub cwd: BString,
+    /// Output paths that it wants for itself: relative to the project, or absolute when outside of it; in normal form.
+    pub outputs: Vec<BString>,
+    /// The op id of the transaction that will close it, whoever closes it.
+    pub op: [u8; 16],
+    /// The prov that runs it.
+    pub owner: Process,
+}
+
+impl Intent {
+    pub(super) fn encode(&self) -> Result<Vec<u8>, codec::Error> {
+        Ok(frame::seal(super::INTENT, VERSION, &codec::encode(self)?))
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, FrameError> {
+        let payload = frame::open(super::INTENT, VERSION, bytes)?;
+        codec::decode(payload, &Limits::RECORD).map_err(|source| FrameError::Record { kind: super::INTENT, source })
+    }
+}

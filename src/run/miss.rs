@@ -1,0 +1,588 @@
+//! A miss: clear the way, execute, take what came out, record.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bstr::BString;
+
+use super::code_part::{self, CodePart};
+use super::execute::{self, Command, Stdin};
+use super::exit::Exit;
+use super::observer::Stream;
+use super::perform::{self, OutputAction, Performed, Surroundings};
+use super::prepare::{self, Prepared};
+use super::program::SpawnError;
+use super::publish::{self, Publication};
+use super::request::{CacheMode, Request};
+use super::session::Session;
+use super::{Error, clear, live};
+use crate::code::{Narrowing, git};
+use crate::hash::Id;
+use crate::object::recipe::Recipe;
+use crate::object::run::{Cache, Git, Log, Output, Phase, Reason, Run, RunError, Status};
+use crate::object::{Kind, Record, Sink, Source, id_of};
+use crate::path::{Place, show, shown};
+use crate::recipe::{self, Built, Role};
+use crate::refs::key;
+use crate::repo::entry::{self, StepRun};
+use crate::store::{Direction, Intake, Snapshot};
+use crate::worktree::{self, CaptureOptions, Fence};
+
+/// Distinct earlier recipes of a step that are compared with at most.
+const COMPARED: usize = 8;
+/// Runs of a step that are looked through for them.
+const LOOKED_THROUGH: usize = 64;
+
+/// The earlier recipe that is the least different.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Nearest {
+    /// Its newest run.
+    pub run: String,
+    /// That run's object.
+    pub object: Id,
+    /// The parts that differ.
+    pub reasons: Vec<Reason>,
+}
+
+/// Finds the nearest other recipe of a step and says what differs from it to `id`; `None` when the step never ran otherwise. `built` is the
+/// recipe `id` where the store does not have it yet.
+///
+/// # Errors
+/// When refs can't be read.
+pub fn nearest(
+    snapshot: &Snapshot,
+    project: &str,
+    step: &str,
+    id: &Id,
+    built: Option<&Built>,
+) -> Result<Option<Nearest>, Error> {
+    let read = |kind: &Kind, wanted: &Id| match built {
+        Some(built) if *kind == Kind::CONFIG && built.config.as_ref().is_some_and(|(own, _)| own == wanted) => {
+            built.config.as_ref().map(|(_, bytes)| bytes.clone())
+        }
+        Some(built) if built.id == *wanted => Some(built.bytes.clone()),
+        _ => snapshot.read(wanted).ok().flatten().map(|(_, bytes)| bytes),
+    };
+    let Some(own) = read(&Kind::RECIPE, id).and_then(|bytes| Recipe::decode(&bytes).ok()) else { return Ok(None) };
+    let mut found: Vec<(Recipe, Id, crate::clock::Micros, String, Id)> = Vec::new();
+    let of_step = key::steps_of(project, step);
+    for item in snapshot.scan(&of_step, Direction::Forward).take(LOOKED_THROUGH) {
+        let (raw, value) = item?;
+        let line: StepRun = entry::decode(&value).map_err(|source| Error::Ref { source })?;
+        let (Some(other), Some(run)) = (line.recipe, key::last_text(&raw)) else { continue };
+        if other == *id || found.iter().any(|(_, known, ..)| *known == other) {
+            continue;
+        }
+        let Some(recipe) = read(&Kind::RECIPE, &other).and_then(|bytes| Recipe::decode(&bytes).ok()) else { continue };
+        let at = crate::clock::Micros(i64::try_from(key::rank_after(&of_step, &raw).unwrap_or(0)).unwrap_or(0));
+        found.push((recipe, other, at, run, line.object));
+        if found.len() == COMPARED {
+            break;
+        }
+    }
+    let candidates = found.iter().map(|(recipe, id, at, ..)| recipe::Candidate { recipe, id: *id, at: *at });
+    let Some(at) = recipe::nearest(&own, candidates) else { return Ok(None) };
+    let (before, _, _, run, object) = &found[at];
+    Ok(Some(Nearest { run: run.clone(), object: *object, reasons: recipe::explain(before, &own, &read) }))
+}
+
+/// Executes a request and records what came of it.
+///
+/// # Errors
+/// What kept the command from being started.
+pub(super) fn execute(
+    session: &Session<'_>,
+    snapshot: Snapshot,
+    request: &Request,
+    prepared: Prepared,
+    reasons: Vec<Reason>,
+    nearest: Option<Nearest>,
+    surroundings: Surroundings<'_>,
+) -> Result<Performed, Error> {
+    let repo = session.repo;
+    let Surroundings { environment, observer, interrupts } = surroundings;
+    let mut run = perform::draft(repo, request, &prepared, repo.now());
+    let records = request.cache_mode() != CacheMode::Readonly;
+    run.cache =
+        if request.cache_mode() == CacheMode::Off { Cache::Off } else { Cache::Miss { reasons: reasons.clone() } };
+
+    let op = repo.new_op();
+    let live = super::live_folder(repo);
+    let running = live.begin(intent(repo, request, &prepared, &run, op.to_bytes()))?;
+    let ready = prepare_place(session, &snapshot, request, &prepared, &running, environment);
+    let (intake, stored, command, displaced) = match ready {
+        Ok(ready) => ready,
+        Err(err) => {
+            let _ = running.end();
+            return Err(err);
+        }
+    };
+    // The state of Git is asked for while the command runs: looking at every tracked file takes its time.
+    let root = repo.root().to_owned();
+    let git = std::thread::Builder::new().name("git".to_owned()).spawn(move || git_state(&root)).ok();
+
+    let mut warnings = Vec::new();
+    run.started_at = repo.now();
+    let outcome = match command {
+        Ok(mut command) => {
+            command.set_env.insert("PROV_RUN_ID".into(), run.run.clone().into());
+            let context = execute::Context {
+                fs: repo.fs(),
+                clock: &*repo.world().clock,
+                spool_dir: running.dir(),
+                interrupts,
+                observer,
+                started: &mut |pid| drop(running.note_child(pid)),
+            };
+            execute::execute(context, &command)
+        }
+        Err(err) => Err(err),
+    };
+    run.finished_at = repo.now();
+    run.git = git.and_then(|thread| thread.join().ok()).flatten();
+
+    let mut exit_code = match &outcome {
+        Ok(outcome) => {
+            run.started_at = outcome.started_at;
+            run.finished_at = outcome.finished_at;
+            end_of(&mut run, outcome, request);
+            outcome.exit_code()
+        }
+        Err(err) if err.is_of_command() => {
+            run.status = Status::Failure;
+            run.failed_in = Some(Phase::Run);
+            run.exit_code = Some(i32::from(err.exit_code()));
+            run.error = Some(RunError { kind: "spawn".to_owned(), message: err.to_string(), run: None });
+            err.exit_code()
+        }
+        Err(_) => {
+            let _ = running.end();
+            return Err(outcome.err().map_or_else(|| Error::Usage { what: String::new() }, Error::from));
+        }
+    };
+
+    let mut actions = BTreeMap::new();
+    let mut output_fence = Fence::new();
+    if run.status == Status::Success {
+        match take_outputs(session, request, &prepared, &intake, &mut run, &mut actions, &mut output_fence) {
+            Ok(missing) => judge_missing(request, missing, &mut run, &mut exit_code, &mut warnings),
+            Err(err) => {
+                fail(&mut run, "output", super::chain(&err));
+                exit_code = 1;
+            }
+        }
+    }
+    if let Ok(outcome) = &outcome {
+        keep_logs(repo, outcome, &intake, &mut run, &mut warnings);
+        if outcome.leftovers == execute::Leftovers::Survived {
+            run.unsealed.push("processes that the command left behind could not be ended".to_owned());
+        }
+    }
+    run.inputs = perform::record_inputs(repo, &snapshot, &prepared, &stored)?;
+    run.children = children(&running);
+    seal(session, &snapshot, request, &prepared, environment, &output_fence, &mut run);
+    if run.status == Status::Success && !run.sealed {
+        warnings.push(format!("this run will never be a hit: {}", run.unsealed.join("; ")));
+    }
+
+    let bytes = run.encode().map_err(|source| Error::Record { run: run.run.clone(), source })?;
+    let object = id_of(&Kind::RUN, &bytes);
+    let narrow = narrow_hint(&prepared, request, &reasons, nearest.as_ref());
+    let publication = if records {
+        record(repo, intake, op, &run, object, &bytes, running, &prepared)?
+    } else {
+        let _ = running.end();
+        Publication::Unrecorded
+    };
+    if let Publication::Done = publication
+        && let Some(parent) = &run.parent
+    {
+        note_child_run(repo, parent, &run.run, object);
+    }
+    Ok(Performed {
+        run,
+        object,
+        exit_code,
+        actions,
+        publication,
+        warnings,
+        displaced: displaced.into_iter().map(|d| d.path).collect(),
+        replay: BTreeMap::new(),
+        narrow,
+    })
+}
+
+fn intent(repo: &crate::repo::Repo, request: &Request, prepared: &Prepared, run: &Run, op: [u8; 16]) -> live::Intent {
+    live::Intent {
+        run: run.run.clone(),
+        project: run.project.clone(),
+        scenario: run.scenario.clone(),
+        step: run.step.clone(),
+        recipe: run.recipe,
+        parent: request.parent.clone(),
+        started_at: run.started_at,
+        argv: run.argv.clone(),
+        cwd: run.cwd.clone(),
+        outputs: prepared.outputs().values().map(crate::revspec::recorded_path).collect(),
+        op,
+        owner: super::live_folder(repo).here().clone(),
+    }
+}
+
+type Ready = (Intake, BTreeMap<String, bool>, Result<Command, SpawnError>, Vec<clear::Displaced>);
+
+/// Claims the outputs, stores what goes in, clears the outputs' places, and makes the command.
+fn prepare_place(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    request: &Request,
+    prepared: &Prepared,
+    running: &live::Running,
+    environment: &prepare::Environment,
+) -> Result<Ready, Error> {
+    let repo = session.repo;
+    if !prepared.outputs().is_empty() {
+        let claimed = if request.wait {
+            running.claim_waiting(&mut |_| {
+                std::thread::sleep(Duration::from_millis(50));
+                true
+            })?
+        } else {
+            running.claim()?
+        };
+        if let live::Claimed::Held(held) = claimed {
+            return Err(Error::Claimed { held });
+        }
+    }
+    let intake = repo.store().intake(snapshot);
+    let stored = prepare::store_inputs(session, prepared, request, &intake)?;
+    // The program is looked for before anything is removed: a command that can't be started changes nothing.
+    let command = command(session, request, prepared, running, environment)?;
+    let startable = command.program().map(drop);
+    let places: Vec<&Place> =
+        prepared.outputs().iter().filter(|(key, _)| !request.in_place.contains(*key)).map(|(_, place)| place).collect();
+    let displaced = if startable.is_ok() { clear::clear(session, &places)? } else { Vec::new() };
+    Ok((intake, stored, startable.map(|()| command), displaced))
+}
+
+fn command(
+    session: &Session<'_>,
+    request: &Request,
+    prepared: &Prepared,
+    running: &live::Running,
+    environment: &prepare::Environment,
+) -> Result<Command, Error> {
+    let repo = session.repo;
+    let worktree = session.worktree();
+    let has_config = !matches!(&prepared.config, crate::codec::Value::Map(entries) if entries.is_empty());
+    let config_file = running.dir().join("config.json");
+    if has_config {
+        let text = crate::config::to_json(&prepared.config);
+        repo.fs()
+            .replace(&config_file, text.as_bytes(), false)
+            .map_err(|source| Error::io("write", &config_file, source))?;
+    }
+    let expansion = recipe::Expansion {
+        declared: &prepared.declared,
+        config_file: has_config.then_some(config_file.as_path()),
+        config: &prepared.config,
+    };
+    let argv = recipe::expand(&request.argv, &expansion)?;
+    let mut command = Command::new(argv, prepared.cwd.clone());
+    command.search_path = environment.get(std::ffi::OsStr::new("PATH")).cloned();
+    command.timeout = request.timeout_ms.map(Duration::from_millis);
+    if let Some((place, _)) = &prepared.stdin {
+        command.stdin = Stdin::File(worktree.path(place));
+    }
+    let mut set = |name: String, value: PathBuf| command.set_env.insert(name.into(), value.into_os_string());
+    if has_config {
+        set("PROV_CONFIG".to_owned(), config_file.clone());
+    }
+    let seen = |place: &Place| match place {
+        Place::Inside(path) => crate::path::from_bytes(&recipe::from_here(path, &prepared.declared)),
+        Place::Outside(path) => path.clone(),
+    };
+    for (role, prefix) in [(Role::Input, "PROV_INPUT_"), (Role::Output, "PROV_OUTPUT_")] {
+        for (key, place) in prepared.declared.places(role) {
+            set(format!("{prefix}{}", recipe::variable_name(key)), seen(place));
+        }
+    }
+    for (name, value) in &request.env {
+        match value {
+            Some(value) => drop(command.set_env.insert(name.into(), OsString::from_vec(value.to_vec()))),
+            None => {}
+        }
+    }
+    Ok(command)
+}
+
+/// What the end of the child says about the run.
+fn end_of(run: &mut Run, outcome: &execute::Outcome, request: &Request) {
+    run.resources = Some(outcome.resources.clone());
+    match outcome.exit {
+        Exit::Code(code) => run.exit_code = Some(i32::from(code)),
+        Exit::Signal(signal) => run.signal = Some(signal),
+    }
+    let error = |kind: &str, message: String| Some(RunError { kind: kind.to_owned(), message, run: None });
+    if outcome.is_success() {
+        run.status = Status::Success;
+        return;
+    }
+    run.failed_in = Some(Phase::Run);
+    run.status = if outcome.was_ended() { Status::Aborted } else { Status::Failure };
+    run.error = if outcome.timed_out {
+        error("timeout", format!("ended after {} ms", request.timeout_ms.unwrap_or(0)))
+    } else if let Some(signal) = outcome.interrupted_by {
+        error("interrupted", format!("interrupted by signal {signal}"))
+    } else if outcome.wanted_terminal {
+        error("terminal", "it wanted to read from the terminal, which a recorded run does not have".to_owned())
+    } else {
+        match outcome.exit {
+            Exit::Code(code) => error("exit", format!("ended with code {code}")),
+            Exit::Signal(signal) => error("signal", format!("ended by signal {signal}")),
+        }
+    };
+}
+
+fn fail(run: &mut Run, kind: &str, message: String) {
+    run.status = Status::Failure;
+    run.failed_in = Some(Phase::Validation);
+    run.error = Some(RunError { kind: kind.to_owned(), message, run: None });
+}
+
+/// Captures declared outputs; returns the keys of those that are not there.
+fn take_outputs(
+    session: &Session<'_>,
+    request: &Request,
+    prepared: &Prepared,
+    intake: &Intake,
+    run: &mut Run,
+    actions: &mut BTreeMap<String, OutputAction>,
+    fence: &mut Fence,
+) -> Result<Vec<String>, Error> {
+    let worktree = session.worktree();
+    let mut missing = Vec::new();
+    for (key, place) in prepared.outputs() {
+        let keeps = !request.no_store.contains(key);
+        let sink = keeps.then_some(intake as &dyn Sink);
+        let captured = match worktree::capture(&worktree, place, &CaptureOptions::default(), sink) {
+            Ok(captured) => captured,
+            Err(worktree::Error::Absent { .. }) => {
+                missing.push(key.clone());
+                continue;
+            }
+            Err(err) => return Err(err.into()),
+        };
+        fence.join(captured.fence);
+        actions.insert(key.clone(), if keeps { OutputAction::Stored } else { OutputAction::Hashed });
+        run.outputs.insert(
+            key.clone(),
+            Output {
+                content: captured.content,
+                path: crate::revspec::recorded_path(place),
+                size: captured.size,
+                stored: keeps,
+                exec: captured.exec,
+                format: None,
+                facets: BTreeMap::new(),
+                schema: None,
+                members: BTreeMap::new(),
+                meta: BTreeMap::new(),
+            },
+        );
+    }
+    Ok(missing)
+}
+
+fn judge_missing(
+    request: &Request,
+    missing: Vec<String>,
+    run: &mut Run,
+    exit_code: &mut u8,
+    warnings: &mut Vec<String>,
+) {
+    if missing.is_empty() {
+        return;
+    }
+    let message = format!(
+        "the command succeeded, but did not make its declared output{} {}",
+        if missing.len() == 1 { "" } else { "s" },
+        missing.join(", ")
+    );
+    if perform::missing_is_failure(request) {
+        fail(run, "output_missing", message);
+        *exit_code = 1;
+    } else {
+        if request.on_missing == super::request::OnMissing::Warn {
+            warnings.push(message.clone());
+        }
+        // An outcome without all of its outputs is on record, but nothing to take.
+        run.unsealed.push(message);
+    }
+}
+
+fn keep_logs(
+    repo: &crate::repo::Repo,
+    outcome: &execute::Outcome,
+    intake: &Intake,
+    run: &mut Run,
+    warnings: &mut Vec<String>,
+) {
+    for stream in Stream::ALL {
+        let captured = outcome.captured(stream);
+        if let Some(err) = &captured.spool_error {
+            warnings.push(format!("{stream} is not kept in full: {err}"));
+        }
+        if captured.spooled.is_empty() {
+            continue;
+        }
+        let stored = (|| -> Result<Log, Error> {
+            let io = |source| Error::io("read", std::path::Path::new(stream.name()), source);
+            let (id, size) =
+                crate::hash::blob_from(&mut captured.spooled.reader(repo.fs()).map_err(io)?).map_err(io)?;
+            intake.put_blob(&id, size, &mut captured.spooled.reader(repo.fs()).map_err(io)?)?;
+            Ok(Log { id, size, cut: captured.spooled.is_cut() })
+        })();
+        match stored {
+            Ok(log) => drop(run.logs.insert(stream.name().to_owned(), log)),
+            Err(err) => warnings.push(format!("{stream} is not kept: {}", super::chain(&err))),
+        }
+    }
+}
+
+/// Looks whether inputs, code and outputs held still.
+fn seal(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    request: &Request,
+    prepared: &Prepared,
+    environment: &prepare::Environment,
+    outputs: &Fence,
+    run: &mut Run,
+) {
+    let worktree = session.worktree();
+    let root = session.repo.root();
+    let name = |path: &std::path::Path| show(path.strip_prefix(root).unwrap_or(path));
+    for (what, fence) in [("input", &prepared.fence), ("output", outputs)] {
+        for change in fence.check(&worktree) {
+            run.unsealed.push(format!("{what} {} {} while it ran", name(&change.path), change_word(change.kind)));
+        }
+    }
+    match select_again(session, snapshot, request, prepared, environment) {
+        Ok(after) if after.tree.root == prepared.code.tree.root => {}
+        Ok(after) => {
+            let changed = prepared.code.differences(&after);
+            run.unsealed.push(format!(
+                "code {} changed while it ran",
+                changed.iter().take(3).map(|path| shown(path.as_bytes())).collect::<Vec<_>>().join(", ")
+            ));
+        }
+        Err(err) => run.unsealed.push(format!("the code could not be looked at again: {}", super::chain(&err))),
+    }
+    run.unsealed.truncate(20);
+    run.sealed = run.unsealed.is_empty();
+}
+
+fn change_word(kind: worktree::ChangeKind) -> &'static str {
+    match kind {
+        worktree::ChangeKind::Changed => "changed",
+        worktree::ChangeKind::Removed => "was removed",
+        worktree::ChangeKind::Added => "appeared",
+    }
+}
+
+/// Selects the code once more. What another run made meanwhile and recorded as its output is no code: if something differs, the newest
+/// state of the store is asked.
+fn select_again(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    request: &Request,
+    prepared: &Prepared,
+    environment: &prepare::Environment,
+) -> Result<CodePart, Error> {
+    let files = if prepared.needs_files { session.list_files()? } else { Vec::new() };
+    let after = code_part::select(session, snapshot, request, &prepared.declared, environment, &files)?;
+    if after.tree.root == prepared.code.tree.root {
+        return Ok(after);
+    }
+    let newest = session.repo.store().snapshot()?;
+    code_part::select(session, &newest, request, &prepared.declared, environment, &files)
+}
+
+/// What is checked out around `root`, and whether anything tracked differs from it.
+fn git_state(root: &std::path::Path) -> Option<Git> {
+    let git::Discovery::Found(repository) = git::discover(root) else { return None };
+    let head = repository.head().ok()?;
+    Some(Git { commit: head.commit, branch: head.branch, dirty: repository.is_dirty().ok() })
+}
+
+/// Puts the record into the store in one transaction; if that can't be done now, leaves it in the live folder.
+#[expect(clippy::too_many_arguments, reason = "the last step of one long line")]
+fn record(
+    repo: &crate::repo::Repo,
+    intake: Intake,
+    op: crate::store::OpId,
+    run: &Run,
+    object: Id,
+    bytes: &[u8],
+    running: live::Running,
+    prepared: &Prepared,
+) -> Result<Publication, Error> {
+    let published = (|| {
+        intake.put(&Kind::RECIPE, &prepared.built.id, &prepared.built.bytes)?;
+        if let Some((id, bytes)) = &prepared.built.config {
+            intake.put(&Kind::CONFIG, id, bytes)?;
+        }
+        intake.put(&Kind::RUN, &object, bytes)?;
+        let collected = Arc::new(intake.finish()?);
+        publish::with(repo, op, "run", run, object, &collected)
+    })();
+    match published {
+        Ok(()) => {
+            let _ = running.end();
+            Ok(Publication::Done)
+        }
+        Err(err) => {
+            let mut objects = vec![(Kind::RECIPE, prepared.built.bytes.clone().into())];
+            objects.extend(prepared.built.config.iter().map(|(_, bytes)| (Kind::CONFIG, bytes.clone().into())));
+            objects.extend(prepared.code.tree.objects.iter().map(|(_, bytes)| (Kind::TREE, bytes.clone().into())));
+            let code = prepared.code.tree.files.iter().map(|(path, id, _)| (path.as_bytes().to_owned(), *id)).collect();
+            publish::wait(&publish::Pending { run: bytes.to_vec().into(), objects, code }, &running)?;
+            Ok(Publication::Waiting(err))
+        }
+    }
+}
+
+/// The children that told of themselves in the live folder of this run.
+fn children(running: &live::Running) -> BTreeMap<String, Id> {
+    running.children()
+}
+
+fn note_child_run(repo: &crate::repo::Repo, parent: &str, run: &str, object: Id) {
+    super::live_folder(repo).note_child_run(parent, run, object);
+}
+
+/// The line that would have kept this miss from happening, when only a wide code part caused it.
+fn narrow_hint(
+    prepared: &Prepared,
+    request: &Request,
+    reasons: &[Reason],
+    nearest: Option<&Nearest>,
+) -> Option<Narrowing> {
+    nearest?;
+    prepared.code.narrow(&prepared.step, request, reasons)
+}
+
+/// A command's words for people.
+pub fn command_line(argv: &[BString]) -> String {
+    let quote = |word: &BString| {
+        let text = shown(word);
+        let plain = !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "-_./=:,+@%{}".contains(c));
+        if plain { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+    };
+    argv.iter().map(quote).collect::<Vec<_>>().join(" ")
+}

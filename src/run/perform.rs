@@ -1,0 +1,327 @@
+//! `prov run`: look up; on a hit bring the outputs back, on a miss execute; record; one transaction.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::interrupts::Interrupts;
+use super::lookup::{self, Answer, Hit};
+use super::observer::Observer;
+use super::prepare::{self, Environment, Prepared};
+use super::publish::{self, Publication};
+use super::request::{CacheMode, OnMissing, Request, RestoreMode};
+use super::session::Session;
+use super::{Error, hydrate, miss, name};
+use crate::object::run::{Cache, Reason, ReasonKind, Run, RunKind, Status};
+use crate::object::{AccessError, Source};
+use crate::repo::Repo;
+use crate::store::Snapshot;
+
+/// What a run may hear and must know of its surroundings.
+pub struct Surroundings<'a> {
+    /// The environment of this process, which the command inherits.
+    pub environment: &'a Environment,
+    /// Hears the command's output.
+    pub observer: &'a mut dyn Observer,
+    /// Requests to stop.
+    pub interrupts: Option<&'a Interrupts>,
+}
+
+impl std::fmt::Debug for Surroundings<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Surroundings").finish_non_exhaustive()
+    }
+}
+
+/// What was done about one output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OutputAction {
+    /// Its bytes went to the store.
+    Stored,
+    /// It was brought back.
+    Restored,
+    /// It was there already.
+    Kept,
+    /// Only its id is known.
+    Hashed,
+}
+
+/// A run that was recorded, or that waits to be.
+#[derive(Debug)]
+pub struct Performed {
+    /// The closed record.
+    pub run: Run,
+    /// Its object.
+    pub object: crate::hash::Id,
+    /// Exit code for whoever asked.
+    pub exit_code: u8,
+    /// What was done about each output.
+    pub actions: BTreeMap<String, OutputAction>,
+    /// Whether it is history, or waits in the live folder because of this.
+    pub publication: Publication,
+    /// Things that went not quite as they should, for people.
+    pub warnings: Vec<String>,
+    /// Unknown content that was stored and then replaced.
+    pub displaced: Vec<PathBuf>,
+    /// The log of a hit, by stream: its last bytes.
+    pub replay: BTreeMap<String, Vec<u8>>,
+    /// The lines that would narrow the code part, if only that caused the miss.
+    pub narrow: Option<crate::code::Narrowing>,
+}
+
+/// What `plan` says.
+#[derive(Debug)]
+pub struct Plan {
+    /// The request, looked at.
+    pub prepared: Prepared,
+    /// The outcome that would be taken.
+    pub hit: Option<Box<Hit>>,
+    /// Why it would be executed.
+    pub reasons: Vec<Reason>,
+    /// The recipe that the reasons compare with: its newest run.
+    pub nearest: Option<miss::Nearest>,
+}
+
+/// Bytes of each stream that a hit replays.
+pub const REPLAYED: u64 = 64 * 1024;
+
+/// Says what `perform` would do, without doing it.
+///
+/// # Errors
+/// What [`prepare::prepare`] reports, or reading the store.
+pub fn plan(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    request: &Request,
+    environment: &Environment,
+) -> Result<Plan, Error> {
+    let prepared = prepare::prepare(session, snapshot, request, environment)?;
+    let (hit, reasons, nearest) = ask(session, snapshot, request, &prepared)?;
+    Ok(Plan { prepared, hit, reasons, nearest })
+}
+
+type Asked = (Option<Box<Hit>>, Vec<Reason>, Option<miss::Nearest>);
+
+fn ask(session: &Session<'_>, snapshot: &Snapshot, request: &Request, prepared: &Prepared) -> Result<Asked, Error> {
+    let mut reasons = match request.cache_mode() {
+        CacheMode::Off | CacheMode::Overwrite => {
+            let word = if request.cache.is_some() {
+                "the cache mode says to execute"
+            } else {
+                "no output is declared, so nothing is looked up"
+            };
+            vec![Reason {
+                part: "cache".to_owned(),
+                kind: ReasonKind::Policy,
+                before: None,
+                after: Some(word.to_owned()),
+            }]
+        }
+        CacheMode::Reuse | CacheMode::Readonly => {
+            match lookup::lookup(snapshot, &prepared.recipe(), &mut |key, output| {
+                can_be_had(session, snapshot, prepared, key, output)
+            })? {
+                Answer::Hit(hit) => return Ok((Some(hit), Vec::new(), None)),
+                Answer::Miss(reasons) => reasons,
+            }
+        }
+    };
+    if !reasons.is_empty() {
+        return Ok((None, reasons, None));
+    }
+    let nearest =
+        miss::nearest(snapshot, session.repo.project(), &prepared.step, &prepared.built.id, Some(&prepared.built))?;
+    match &nearest {
+        None => reasons.push(Reason {
+            part: "step".to_owned(),
+            kind: ReasonKind::FirstRun,
+            before: None,
+            after: Some(prepared.step.clone()),
+        }),
+        Some(nearest) => reasons.extend(nearest.reasons.iter().cloned()),
+    }
+    Ok((None, reasons, nearest))
+}
+
+/// Whether an output is in the store, or lies where it should be.
+fn can_be_had(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    prepared: &Prepared,
+    key: &str,
+    output: &crate::object::run::Output,
+) -> Result<bool, AccessError> {
+    if hydrate::is_whole(snapshot, &output.content)? {
+        return Ok(true);
+    }
+    Ok(prepared.output(key).is_some_and(|place| hydrate::lies_there(session, place, output)))
+}
+
+/// Runs a request: a hit or an execution, recorded either way.
+///
+/// # Errors
+/// Only what kept the command from being started, or a hit from being brought back; whatever happens after the command was started is in
+/// the record.
+pub fn perform(session: &Session<'_>, request: &Request, surroundings: Surroundings<'_>) -> Result<Performed, Error> {
+    let repo = session.repo;
+    let snapshot = repo.store().snapshot()?;
+    let prepared = prepare::prepare(session, &snapshot, request, surroundings.environment)?;
+    if prepared.scenario != crate::scenario::MAIN
+        && !crate::scenario::exists(&snapshot, repo.project(), &prepared.scenario)?
+    {
+        return Err(crate::scenario::Error::NotFound {
+            name: prepared.scenario.clone(),
+            known: crate::scenario::names(repo, &snapshot)?,
+        }
+        .into());
+    }
+    let (hit, reasons, nearest) = ask(session, &snapshot, request, &prepared)?;
+    let performed = match hit {
+        Some(hit) => take(session, &snapshot, request, prepared, *hit),
+        None => miss::execute(session, snapshot, request, prepared, reasons, nearest, surroundings),
+    };
+    session.save();
+    performed
+}
+
+/// The record of a run that begins now, with all that is known before it.
+pub(super) fn draft(repo: &Repo, request: &Request, prepared: &Prepared, now: crate::clock::Micros) -> Run {
+    let run = name::run_id(now, &prepared.step, &*repo.world().random);
+    let mut meta = BTreeMap::new();
+    if let Ok(value) = crate::codec::to_value(request) {
+        meta.insert("request".to_owned(), value);
+    }
+    Run {
+        run,
+        name: request.run_name.clone(),
+        project: repo.project().to_owned(),
+        scenario: prepared.scenario.clone(),
+        kind: RunKind::Command,
+        step: prepared.step.clone(),
+        recipe: Some(prepared.recipe()),
+        status: Status::Aborted,
+        failed_in: None,
+        sealed: false,
+        unsealed: Vec::new(),
+        attempt: 1,
+        correlation_id: None,
+        parent: request.parent.clone(),
+        started_at: now,
+        finished_at: now,
+        validation_started_at: None,
+        validation_finished_at: None,
+        argv: request.argv.clone(),
+        cwd: request.cwd.clone(),
+        inputs: BTreeMap::new(),
+        outputs: BTreeMap::new(),
+        children: BTreeMap::new(),
+        cache: Cache::Off,
+        exit_code: None,
+        signal: None,
+        error: None,
+        logs: BTreeMap::new(),
+        resources: None,
+        host: Some(repo.world().host.clone()),
+        author: repo.world().author.clone(),
+        git: None,
+        program: prepared.program.as_ref().map(|path| crate::path::bytes(path)),
+        code_left_out: prepared.code.left_out.iter().map(|(path, _)| path.as_bytes().to_owned()).collect(),
+        description: request.message.clone(),
+        tags: request.tags.clone(),
+        facets: BTreeMap::new(),
+        metrics: BTreeMap::new(),
+        meta,
+    }
+}
+
+/// The inputs of a run as its record has them.
+pub(super) fn record_inputs(
+    repo: &Repo,
+    snapshot: &Snapshot,
+    prepared: &Prepared,
+    stored: &BTreeMap<String, bool>,
+) -> Result<BTreeMap<String, crate::object::run::Input>, Error> {
+    let mut inputs = BTreeMap::new();
+    for (key, input) in &prepared.inputs {
+        let path = crate::revspec::recorded_path(&input.place);
+        let content = input.captured.content.clone();
+        let producer = match &input.declared_by {
+            Some(producer) => Some(producer.clone()),
+            None => {
+                crate::lineage::producer_of(snapshot, repo.project(), &prepared.scenario, path.as_ref(), &content.id())?
+            }
+        };
+        let stored = stored.get(key).copied().unwrap_or(false);
+        inputs.insert(
+            key.clone(),
+            crate::object::run::Input { content, path, size: input.captured.size, stored, producer },
+        );
+    }
+    Ok(inputs)
+}
+
+/// Takes a hit: outputs back, a light record that points to its source.
+fn take(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    request: &Request,
+    prepared: Prepared,
+    hit: Hit,
+) -> Result<Performed, Error> {
+    let repo = session.repo;
+    let started = repo.now();
+    let mut restored = match request.restore {
+        RestoreMode::Outputs => hydrate::outputs(session, snapshot, &prepared, &hit.run)?,
+        RestoreMode::Metadata | RestoreMode::None => hydrate::Hydrated::default(),
+    };
+    let stored: BTreeMap<String, bool> = prepared.inputs.keys().map(|key| (key.clone(), false)).collect();
+    let mut run = draft(repo, request, &prepared, started);
+    run.inputs = record_inputs(repo, snapshot, &prepared, &stored)?;
+    run.meta.clear();
+    run.program = None;
+    run.outputs = hit
+        .run
+        .outputs
+        .iter()
+        .map(|(key, output)| {
+            let mut output = output.clone();
+            if let Some(place) = prepared.output(key) {
+                output.path = crate::revspec::recorded_path(place);
+            }
+            (key.clone(), output)
+        })
+        .collect();
+    run.status = Status::Success;
+    run.sealed = true;
+    run.exit_code = hit.run.exit_code;
+    run.cache =
+        Cache::Hit { source: hit.run.run.clone(), object: hit.object, source_duration_us: hit.run.duration_us() };
+    run.git = session.git_head();
+    run.finished_at = repo.now();
+    let replay = hydrate::replay(snapshot, &hit.run);
+    let (object, publication) = if request.cache_mode() == CacheMode::Readonly {
+        publish::unrecorded(&run)?
+    } else {
+        publish::light(repo, snapshot, &run)?
+    };
+    Ok(Performed {
+        run,
+        object,
+        exit_code: 0,
+        actions: std::mem::take(&mut restored.actions),
+        publication,
+        warnings: restored.warnings,
+        displaced: restored.displaced,
+        replay,
+        narrow: None,
+    })
+}
+
+/// Whether a missing output is a failure.
+pub(super) fn missing_is_failure(request: &Request) -> bool {
+    request.on_missing == OnMissing::Error
+}
+
+/// Everything `Source` gives of a small blob; `None` when it can't be had.
+pub(super) fn small_blob(snapshot: &Snapshot, id: &crate::hash::Id) -> Option<Vec<u8>> {
+    snapshot.read(id).ok().flatten().map(|(_, bytes)| bytes)
+}

@@ -1,0 +1,321 @@
+//! From a request to its recipe: everything declared is looked at, and nothing is changed.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use bstr::{BStr, BString, ByteSlice};
+
+use super::Error;
+use super::code_part::{self, CodePart};
+use super::request::{CodeMode, Request};
+use super::session::Session;
+use crate::codec::Value;
+use crate::config;
+use crate::hash::Id;
+use crate::object::Sink;
+use crate::object::recipe::{Code, Content, Epochs};
+use crate::object::run::{LinkedBy, Producer};
+use crate::path::{Place, RelPath};
+use crate::recipe::{self, Declared, Role};
+use crate::store::Snapshot;
+use crate::worktree::{self, CaptureOptions, Captured, Fence};
+
+/// An input as it lies there.
+#[derive(Debug, Clone)]
+pub struct ReadyInput {
+    /// Where.
+    pub place: Place,
+    /// What it holds.
+    pub captured: Captured,
+    /// The run that the user named as its maker.
+    pub declared_by: Option<Producer>,
+}
+
+/// The environment of a command: what this process was given.
+pub type Environment = BTreeMap<OsString, OsString>;
+
+/// A request with everything that determines its result.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The step's name.
+    pub step: String,
+    /// The scenario it belongs to.
+    pub scenario: String,
+    /// The working folder, absolute.
+    pub cwd: PathBuf,
+    /// Declared inputs and outputs by key.
+    pub declared: Declared,
+    /// Inputs as they lie there.
+    pub inputs: BTreeMap<String, ReadyInput>,
+    /// What standard input is read from.
+    pub stdin: Option<(Place, Captured)>,
+    /// The config, an empty map when there is none.
+    pub config: Value,
+    /// The selected code.
+    pub code: CodePart,
+    /// Whether the list of the project's files was needed for it.
+    pub needs_files: bool,
+    /// The program of the command, when it is no project file.
+    pub program: Option<PathBuf>,
+    /// The recipe.
+    pub built: recipe::Built,
+    /// Notices when an input or something that counts changes.
+    pub fence: Fence,
+}
+
+impl Prepared {
+    /// The cache key.
+    pub fn recipe(&self) -> Id {
+        self.built.id
+    }
+
+    /// Where an output is declared.
+    pub fn output(&self, key: &str) -> Option<&Place> {
+        self.declared.places(Role::Output).get(key)
+    }
+
+    /// All declared outputs.
+    pub fn outputs(&self) -> &BTreeMap<String, Place> {
+        self.declared.places(Role::Output)
+    }
+}
+
+/// Looks at everything that a request declares and makes its recipe.
+///
+/// # Errors
+/// What is missing, unreadable, contradictory or not understood; nothing was changed.
+pub fn prepare(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    request: &Request,
+    environment: &Environment,
+) -> Result<Prepared, Error> {
+    let repo = session.repo;
+    let worktree = session.worktree();
+    let cwd_place = RelPath::new(request.cwd.clone())
+        .ok_or_else(|| Error::Usage { what: "the working folder is not below the project".to_owned() })?;
+    let cwd = cwd_place.below(repo.root());
+    let step = request.step.clone().unwrap_or_else(|| super::name::step_of(&request.argv));
+    let scenario = request.scenario.clone().unwrap_or_else(|| repo.scenario().to_owned());
+    crate::scenario::check_name(&scenario)?;
+
+    let mut declared = Declared::new(repo.root(), &cwd);
+    let mut inputs = BTreeMap::new();
+    let mut fence = Fence::new();
+    for input in &request.inputs {
+        let ready = find_input(session, snapshot, &scenario, &cwd, input.path.as_bstr())?;
+        let path = match &ready.0 {
+            Place::Inside(path) => crate::path::bytes(&path.below(repo.root())),
+            Place::Outside(path) => crate::path::bytes(path),
+        };
+        let key = match (&input.key, &ready.1) {
+            (Some(key), _) => declared.add(Role::Input, Some(key), path.as_bstr())?,
+            (None, Some((_, key))) => declared.add(Role::Input, Some(key), path.as_bstr())?,
+            (None, None) => declared.add(Role::Input, None, path.as_bstr())?,
+        };
+        let captured = worktree::capture(&worktree, &ready.0, &CaptureOptions::default(), None)?;
+        fence.join(captured.fence.clone());
+        inputs.insert(key, ReadyInput { place: ready.0, captured, declared_by: ready.1.map(|(producer, _)| producer) });
+    }
+    for output in &request.outputs {
+        let key = declared.add(Role::Output, output.key.as_deref(), output.path.as_bstr())?;
+        check_output(repo, &key, &declared.places(Role::Output)[&key])?;
+    }
+    for key in request.in_place.iter().chain(&request.no_store) {
+        if !declared.places(Role::Output).contains_key(key)
+            && !(request.no_store.contains(key) && inputs.contains_key(key))
+        {
+            return Err(Error::Usage { what: format!("there is no declared output `{key}`") });
+        }
+    }
+    for key in &request.in_place {
+        // What the command changes in place is an input too: the result depends on what was there.
+        let place = declared.places(Role::Output)[key].clone();
+        if repo
+            .fs()
+            .stat(&worktree.path(&place))
+            .map_err(|source| Error::io("read", &worktree.path(&place), source))?
+            .is_some()
+        {
+            let captured = worktree::capture(&worktree, &place, &CaptureOptions::default(), None)?;
+            let path = crate::path::bytes(&worktree.path(&place));
+            let name = declared.add(Role::Input, Some(&format!("{key}_before")), path.as_bstr())?;
+            inputs.insert(name, ReadyInput { place, captured, declared_by: None });
+        }
+    }
+
+    let stdin = match &request.stdin {
+        None => None,
+        Some(path) => {
+            let place = declared.locate(path);
+            let captured = worktree::capture(&worktree, &place, &CaptureOptions::default(), None)?;
+            if !matches!(captured.content, Content::Blob(_)) {
+                return Err(Error::Usage {
+                    what: format!("standard input is read from a file, and `{}` is none", crate::path::shown(path)),
+                });
+            }
+            fence.join(captured.fence.clone());
+            Some((place, captured))
+        }
+    };
+    let mut identity = BTreeMap::new();
+    for one in &request.identity {
+        let place = declared.locate(&one.path);
+        let captured = worktree::capture(&worktree, &place, &CaptureOptions::default(), None)?;
+        fence.join(captured.fence);
+        let label = one.key.clone().unwrap_or_else(|| {
+            recipe::derive_key(
+                crate::path::bytes(std::path::Path::new(
+                    &crate::path::from_bytes(&one.path).file_name().unwrap_or_default(),
+                ))
+                .as_bstr(),
+            )
+        });
+        if identity.insert(label.clone(), captured.content).is_some() {
+            return Err(Error::Usage {
+                what: format!("two identity files have the label `{label}`; give one another: --identity LABEL=PATH"),
+            });
+        }
+    }
+
+    let files: Vec<PathBuf> = request.config_files.iter().map(|file| cwd.join(crate::path::from_bytes(file))).collect();
+    let overrides = request.sets.iter().map(|set| config::Override::parse(set)).collect::<Result<Vec<_>, _>>()?;
+    let config = config::resolve(repo.fs(), &files, &overrides)?;
+
+    let mut env = BTreeMap::new();
+    for (name, value) in &request.env {
+        let value = value.clone().or_else(|| {
+            environment
+                .get(std::ffi::OsStr::new(name))
+                .map(|v| BString::from(std::os::unix::ffi::OsStrExt::as_bytes(v.as_os_str())))
+        });
+        env.insert(name.clone(), value);
+    }
+
+    let normalised = recipe::normalise(&request.argv, &declared)?;
+    let needs_files = !matches!(request.code, Some(CodeMode::None | CodeMode::Command));
+    let files = if needs_files { session.files()? } else { &[] };
+    let code = code_part::select(session, snapshot, request, &declared, environment, files)?;
+    let (program, outside) = code_part::program(session, &code)?;
+    let part = Code { tree: code.tree.root, program };
+
+    let built = recipe::Parts {
+        step: step.clone(),
+        command: Some(normalised),
+        cwd: cwd_place,
+        stdin: stdin.as_ref().map(|(_, captured)| captured.content.clone()),
+        code: part,
+        config: Some(config.clone()),
+        inputs: inputs.iter().map(|(key, input)| (key.clone(), input.captured.content.clone())).collect(),
+        identity,
+        env,
+        tools: BTreeMap::new(),
+        container: None,
+        dims: request.dims.clone(),
+        version: request.step_version,
+        epochs: Epochs { project: repo.settings().project_epoch(), scenario: 0, step: request.epoch },
+    }
+    .build()?;
+    Ok(Prepared {
+        step,
+        scenario,
+        cwd,
+        declared,
+        inputs,
+        stdin,
+        config,
+        code,
+        needs_files,
+        program: outside,
+        built,
+        fence,
+    })
+}
+
+/// An input is a path that exists, or a revision that names an artifact.
+fn find_input(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    scenario: &str,
+    cwd: &std::path::Path,
+    text: &BStr,
+) -> Result<(Place, Option<(Producer, String)>), Error> {
+    use crate::revspec::{self, Target};
+    let path = cwd.join(crate::path::from_bytes(text));
+    let place = crate::path::locate(session.repo.root(), cwd, &path);
+    if session.repo.fs().stat(&path).map_err(|source| Error::io("read", &path, source))?.is_some() {
+        return Ok((place, None));
+    }
+    let missing = || Error::InputMissing { path: path.clone() };
+    let Ok(text) = text.to_str() else { return Err(missing()) };
+    if !text.contains(':') && !text.starts_with('@') {
+        return Err(missing());
+    }
+    match revspec::resolve(session.repo, snapshot, scenario, cwd, text) {
+        Ok(Target::Artifact(at, key)) => {
+            let run = revspec::read_run(snapshot, &at.run, &at.object)?;
+            let Some(output) = run.outputs.get(&key) else { return Err(missing()) };
+            let place =
+                crate::path::locate(session.repo.root(), session.repo.root(), &crate::path::from_bytes(&output.path));
+            let here = worktree::capture(&session.worktree(), &place, &CaptureOptions::default(), None);
+            if !here.is_ok_and(|captured| captured.content == output.content) {
+                return Err(Error::RevisionNotHere { text: text.to_owned(), path: session.worktree().path(&place) });
+            }
+            let producer = Producer {
+                run: at.run,
+                object: Some(at.object),
+                key: key.clone(),
+                linked_by: LinkedBy::Declared,
+                candidates: Vec::new(),
+            };
+            Ok((place, Some((producer, key))))
+        }
+        Ok(_) => Err(Error::Usage { what: format!("`{text}` is not one artifact: name an output, RUN:KEY") }),
+        Err(revspec::Error::NotFound { .. }) => Err(missing()),
+        Err(err) => Err(err.into()),
+    }
+}
+
+fn check_output(repo: &crate::repo::Repo, key: &str, place: &Place) -> Result<(), Error> {
+    let refuse = |what: &str| Err(Error::Usage { what: format!("output `{key}` {what}") });
+    match place {
+        Place::Inside(path) if path.is_root() => refuse("is the project itself"),
+        Place::Inside(path) if path.components().any(|name| worktree::is_reserved(name)) => {
+            refuse("lies inside `.prov` or `.git`")
+        }
+        Place::Outside(path) if repo.root().starts_with(path) => refuse("is a folder that holds the project"),
+        _ => Ok(()),
+    }
+}
+
+/// Puts what a request was given into `sink`, so that its record can be had back: inputs of the project, config, code.
+///
+/// # Errors
+/// When something changed since it was looked at, or can't be stored.
+pub fn store_inputs(
+    session: &Session<'_>,
+    prepared: &Prepared,
+    request: &Request,
+    sink: &dyn Sink,
+) -> Result<BTreeMap<String, bool>, Error> {
+    let worktree = session.worktree();
+    let mut stored = BTreeMap::new();
+    for (key, input) in &prepared.inputs {
+        let wanted = matches!(input.place, Place::Inside(_)) && !request.no_store.contains(key);
+        if wanted && !sink.has(&input.captured.content.id())? {
+            let now = worktree::capture(&worktree, &input.place, &CaptureOptions::default(), Some(sink))?;
+            if now.content != input.captured.content {
+                return Err(Error::ChangedBefore { path: worktree.path(&input.place) });
+            }
+        }
+        stored.insert(key.clone(), wanted);
+    }
+    if let Some((place, captured)) = &prepared.stdin
+        && !sink.has(&captured.content.id())?
+    {
+        worktree::capture(&worktree, place, &CaptureOptions::default(), Some(sink))?;
+    }
+    code_part::store(session, &prepared.code, sink)?;
+    Ok(stored)
+}

@@ -1,0 +1,111 @@
+//! Making a closed run history: one transaction, or a payload that waits in the live folder for the next command.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Error, record};
+use crate::hash::Id;
+use crate::object::run::Run;
+use crate::object::{Kind, Record, Sink, id_of};
+use crate::repo::Repo;
+use crate::store::{Collected, Draft, OpId, Snapshot};
+
+/// Whether a run is history.
+#[derive(Debug)]
+pub enum Publication {
+    /// It is.
+    Done,
+    /// It waits in the live folder; the next command publishes it.
+    Waiting(Error),
+    /// It was not to be recorded.
+    Unrecorded,
+}
+
+/// A closed run that waits, as the live folder keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pending {
+    /// The run object's bytes.
+    pub run: bstr::BString,
+    /// Small objects beside it: kind and bytes.
+    pub objects: Vec<(Kind, bstr::BString)>,
+    /// The code's files: path and id.
+    pub code: Vec<(bstr::BString, Id)>,
+}
+
+fn encoded(run: &Run) -> Result<(Id, Vec<u8>), Error> {
+    let bytes = run.encode().map_err(|source| Error::Record { run: run.run.clone(), source })?;
+    Ok((id_of(&Kind::RUN, &bytes), bytes))
+}
+
+/// A run that is not to be recorded: its id alone.
+///
+/// # Errors
+/// When the record is above the limits of the format.
+pub fn unrecorded(run: &Run) -> Result<(Id, Publication), Error> {
+    Ok((encoded(run)?.0, Publication::Unrecorded))
+}
+
+/// Publishes a record that needs nothing but itself: a hit. If that can't be done now it is left in the live folder.
+///
+/// # Errors
+/// When the record is above the limits, or can be left nowhere.
+pub fn light(repo: &Repo, snapshot: &Snapshot, run: &Run) -> Result<(Id, Publication), Error> {
+    let op = repo.new_op();
+    let (object, bytes) = encoded(run)?;
+    let published = (|| {
+        let intake = repo.store().intake(snapshot);
+        intake.put(&Kind::RUN, &object, &bytes)?;
+        with(repo, op, "run", run, object, &Arc::new(intake.finish()?))
+    })();
+    match published {
+        Ok(()) => Ok((object, Publication::Done)),
+        Err(err) => {
+            let running = super::live_folder(repo).begin(super::live::Intent {
+                run: run.run.clone(),
+                project: run.project.clone(),
+                scenario: run.scenario.clone(),
+                step: run.step.clone(),
+                recipe: run.recipe,
+                parent: run.parent.clone(),
+                started_at: run.started_at,
+                argv: run.argv.clone(),
+                cwd: run.cwd.clone(),
+                outputs: Vec::new(),
+                op: op.to_bytes(),
+                owner: crate::host::Process::current(),
+            })?;
+            wait(&Pending { run: bytes.into(), objects: Vec::new(), code: Vec::new() }, &running)?;
+            Ok((object, Publication::Waiting(err)))
+        }
+    }
+}
+
+/// Leaves a closed run in the live folder, durable, for the next command.
+///
+/// # Errors
+/// When that can't be written either: then the run is lost, and said to be.
+pub fn wait(pending: &Pending, running: &super::live::Running) -> Result<(), Error> {
+    let payload = crate::codec::encode(pending).map_err(|source| Error::Ref { source })?;
+    Ok(running.finished(&payload)?)
+}
+
+/// Publishes a run together with what was collected for it. The same operation id twice changes nothing, so any number of
+/// processes may try.
+///
+/// # Errors
+/// Whatever the store reports.
+pub fn with(
+    repo: &Repo,
+    op: OpId,
+    command: &str,
+    run: &Run,
+    object: Id,
+    collected: &Arc<Collected>,
+) -> Result<(), Error> {
+    repo.store().publish(op, command, &mut |snapshot| -> Result<Option<Draft>, Error> {
+        Ok(Some(super::draft_of(Arc::clone(collected), record::edits(snapshot, run, object)?)))
+    })?;
+    Ok(())
+}

@@ -1,0 +1,84 @@
+//! From a closed run to the one transaction that makes it history.
+
+use crate::codec;
+use crate::hash::Id;
+use crate::object::run::{Run, RunKind};
+use crate::refs::key;
+use crate::repo::entry::{self, Outcome, RunLine, RunPlace, StepRun, Touch};
+use crate::store::{self, Direction, Expect, RefEdit, Snapshot};
+
+/// The rank of a new outcome of a recipe: its start, but above every rank that is listed, so that a clock that went back hides nothing.
+fn rank(snapshot: &Snapshot, prefix: &[u8], start: u64) -> Result<u64, store::Error> {
+    match snapshot.scan(prefix, Direction::Forward).next().transpose()? {
+        Some((found, _)) => {
+            Ok(key::rank_after(prefix, &found).map_or(start, |highest| start.max(highest.saturating_add(1))))
+        }
+        None => Ok(start),
+    }
+}
+
+/// Why the refs of a run can't be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The store can't be read.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// A value has no encoding.
+    #[error("a ref can't be written")]
+    Encode(#[from] codec::Error),
+}
+
+/// All refs that a closed run is found by: a pure function of its record, but for the rank among outcomes of its recipe.
+///
+/// # Errors
+/// When the ranks can't be read.
+pub fn edits(snapshot: &Snapshot, run: &Run, object: Id) -> Result<Vec<RefEdit>, Error> {
+    let mut edits = Vec::new();
+    let mut add = |key: Vec<u8>, value: Vec<u8>| edits.push(RefEdit { key, expect: Expect::Any, new: Some(value) });
+    let start = u64::try_from(run.started_at.0).unwrap_or(0);
+    let (project, scenario, id) = (run.project.as_str(), run.scenario.as_str(), run.run.as_str());
+    add(key::run(project, scenario, id, &object), entry::encode(&RunLine::of(run, object))?);
+    let place = entry::encode(&RunPlace { object, project: project.to_owned(), scenario: scenario.to_owned() })?;
+    add(key::id(id), place.clone());
+    if let Some(name) = &run.name {
+        add(key::name(name, id), place);
+    }
+    let executed = !run.is_hit() && !matches!(run.kind, RunKind::Manual | RunKind::Import);
+    if let Some(recipe) = &run.recipe
+        && executed
+    {
+        let value = entry::encode(&Outcome { object, status: run.status, sealed: run.sealed })?;
+        if run.is_result() {
+            let at = rank(snapshot, &key::results_of(recipe), start)?;
+            add(key::result(recipe, at, id), value);
+        } else {
+            let at = rank(snapshot, &key::failures_of(recipe), start)?;
+            add(key::failure(recipe, at, id), value);
+        }
+    }
+    let at = rank(snapshot, &key::steps_of(project, &run.step), start)?;
+    let step = StepRun {
+        object,
+        recipe: run.recipe,
+        status: run.status,
+        scenario: scenario.to_owned(),
+        cache: run.cache_word().to_owned(),
+    };
+    add(key::step(project, &run.step, at, id), entry::encode(&step)?);
+    let touch = |path: &bstr::BString| {
+        entry::encode(&Touch { object, project: project.to_owned(), scenario: scenario.to_owned(), path: path.clone() })
+    };
+    for (name, output) in &run.outputs {
+        let value = touch(&output.path)?;
+        add(key::producer(&output.content.id(), start, id, name), value.clone());
+        add(key::artifact(project, scenario, name, start, id), value);
+        if executed {
+            add(key::outpath(project, output.path.as_ref()), entry::encode(&id)?);
+        }
+    }
+    for (name, input) in &run.inputs {
+        add(key::consumer(&input.content.id(), start, id, name), touch(&input.path)?);
+    }
+    Ok(edits)
+}

@@ -1,0 +1,229 @@
+//! What a user asks for: a command with everything declared about it, as plain data.
+//!
+//! A request is kept in the record of its run, so that a later `status` can ask whether the same request would
+//! still be a hit.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bstr::BString;
+use serde::{Deserialize, Serialize};
+
+use crate::codec::Value;
+
+/// What is done about the cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CacheMode {
+    /// Look up; execute on a miss.
+    Reuse,
+    /// Do not look up; the new outcome is found first from now on.
+    Overwrite,
+    /// Look up; execute on a miss, but record nothing.
+    Readonly,
+    /// Do not look up.
+    Off,
+}
+
+/// Which files count as code.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CodeMode {
+    /// Every file of the project that is source or configuration by the documented list.
+    Project,
+    /// The files that the command line names.
+    Command,
+    /// No file.
+    None,
+    /// These paths and globs, relative to the project.
+    Paths(Vec<String>),
+}
+
+/// What is brought back on a hit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RestoreMode {
+    /// All outputs, where they were declared.
+    Outputs,
+    /// Only facts; files are left alone.
+    Metadata,
+    /// As `Metadata`.
+    None,
+}
+
+/// What happens when a declared output is not there after a success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnMissing {
+    /// The run failed.
+    Error,
+    /// The run succeeded, and it is said.
+    Warn,
+    /// The run succeeded.
+    Ignore,
+}
+
+/// One declared path: `[KEY=]PATH`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Declared {
+    /// Its key; `None` to derive it from the file name.
+    pub key: Option<String>,
+    /// The path as typed, relative to the working folder or absolute; for an input also a revision.
+    pub path: BString,
+}
+
+impl Declared {
+    /// A path under the key that its name gives.
+    pub fn path(path: impl Into<BString>) -> Self {
+        Self { key: None, path: path.into() }
+    }
+
+    /// A path under a key of its own.
+    pub fn named(key: impl Into<String>, path: impl Into<BString>) -> Self {
+        Self { key: Some(key.into()), path: path.into() }
+    }
+}
+
+/// A command with everything declared about it. Made by [`Request::command`] and the methods that follow.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// The command's words.
+    pub argv: Vec<BString>,
+    /// The working folder relative to the project, empty for its root.
+    pub cwd: BString,
+    /// The step's name; `None` to derive it from the command.
+    pub step: Option<String>,
+    /// Declared inputs.
+    pub inputs: Vec<Declared>,
+    /// Declared outputs.
+    pub outputs: Vec<Declared>,
+    /// Keys of outputs that the command changes where they lie.
+    pub in_place: BTreeSet<String>,
+    /// Keys whose bytes are not stored.
+    pub no_store: BTreeSet<String>,
+    /// What standard input is read from.
+    pub stdin: Option<BString>,
+    /// Config files, later ones win.
+    pub config_files: Vec<BString>,
+    /// Settings `KEY=VALUE` over the config files.
+    pub sets: Vec<String>,
+    /// Which files count as code; `None` for what the project says.
+    pub code: Option<CodeMode>,
+    /// Environment variables that count; with a value, they are also set.
+    pub env: BTreeMap<String, Option<BString>>,
+    /// Files that count but are not passed.
+    pub identity: Vec<Declared>,
+    /// Year, iteration and other dimensions.
+    pub dims: BTreeMap<String, Value>,
+    /// Labels.
+    pub tags: BTreeSet<String>,
+    /// What it is, in a sentence.
+    pub message: String,
+    /// A name for the run.
+    pub run_name: Option<String>,
+    /// The scenario; `None` for the current one.
+    pub scenario: Option<String>,
+    /// The run around it.
+    pub parent: Option<String>,
+    /// What is done about the cache; `None` for `Reuse` with outputs, `Off` without.
+    pub cache: Option<CacheMode>,
+    /// The step's epoch.
+    pub epoch: u64,
+    /// The step's version.
+    pub step_version: u64,
+    /// What is brought back on a hit.
+    pub restore: RestoreMode,
+    /// Ended after this many milliseconds.
+    pub timeout_ms: Option<u64>,
+    /// Whether to wait for another run that holds an output path.
+    pub wait: bool,
+    /// What happens when a declared output is missing.
+    pub on_missing: OnMissing,
+}
+
+impl Request {
+    /// A request for a command with nothing declared.
+    pub fn command<W: Into<BString>>(argv: impl IntoIterator<Item = W>) -> Self {
+        Self {
+            argv: argv.into_iter().map(Into::into).collect(),
+            cwd: BString::default(),
+            step: None,
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            in_place: BTreeSet::new(),
+            no_store: BTreeSet::new(),
+            stdin: None,
+            config_files: Vec::new(),
+            sets: Vec::new(),
+            code: None,
+            env: BTreeMap::new(),
+            identity: Vec::new(),
+            dims: BTreeMap::new(),
+            tags: BTreeSet::new(),
+            message: String::new(),
+            run_name: None,
+            scenario: None,
+            parent: None,
+            cache: None,
+            epoch: 0,
+            step_version: 0,
+            restore: RestoreMode::Outputs,
+            timeout_ms: None,
+            wait: false,
+            on_missing: OnMissing::Error,
+        }
+    }
+
+    /// Names the step.
+    pub fn step(mut self, name: impl Into<String>) -> Self {
+        self.step = Some(name.into());
+        self
+    }
+
+    /// Declares an input under the key that its name gives.
+    pub fn input(mut self, path: impl Into<BString>) -> Self {
+        self.inputs.push(Declared::path(path));
+        self
+    }
+
+    /// Declares an input under a key.
+    pub fn input_as(mut self, key: impl Into<String>, path: impl Into<BString>) -> Self {
+        self.inputs.push(Declared::named(key, path));
+        self
+    }
+
+    /// Declares an output under the key that its name gives.
+    pub fn output(mut self, path: impl Into<BString>) -> Self {
+        self.outputs.push(Declared::path(path));
+        self
+    }
+
+    /// Declares an output under a key.
+    pub fn output_as(mut self, key: impl Into<String>, path: impl Into<BString>) -> Self {
+        self.outputs.push(Declared::named(key, path));
+        self
+    }
+
+    /// Sets one config value: `threshold=0.7`, YAML 1.2.
+    pub fn set(mut self, assignment: impl Into<String>) -> Self {
+        self.sets.push(assignment.into());
+        self
+    }
+
+    /// Says which files count as code.
+    pub fn code(mut self, mode: CodeMode) -> Self {
+        self.code = Some(mode);
+        self
+    }
+
+    /// Says what is done about the cache.
+    pub fn cache(mut self, mode: CacheMode) -> Self {
+        self.cache = Some(mode);
+        self
+    }
+
+    /// The mode that holds: the given one, else `Reuse` with outputs and `Off` without.
+    pub fn cache_mode(&self) -> CacheMode {
+        self.cache.unwrap_or(if self.outputs.is_empty() { CacheMode::Off } else { CacheMode::Reuse })
+    }
+}

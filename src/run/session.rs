@@ -1,0 +1,128 @@
+//! What one command of prov knows and looks at only once: the stat cache and the list of the project's files.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use crate::code::git;
+use crate::fs::Stat;
+use crate::object::run::Git;
+use crate::path::{Place, RelPath};
+use crate::progress::{Cancel, Progress, Silent};
+use crate::repo::Repo;
+use crate::worktree::stat_cache::Forget;
+use crate::worktree::{self, CaptureOptions, Rules, ScanOptions, StatCache, Worktree};
+
+/// A repo, its stat cache, and where the user stands.
+#[derive(Debug)]
+pub struct Session<'a> {
+    /// The project.
+    pub repo: &'a Repo,
+    /// The folder that relative paths are relative to, absolute.
+    pub cwd: PathBuf,
+    cache: StatCache,
+    progress: &'a dyn Progress,
+    cancel: Cancel,
+    files: OnceLock<Vec<(RelPath, Stat)>>,
+    git: OnceLock<(Option<PathBuf>, Option<Git>)>,
+}
+
+impl<'a> Session<'a> {
+    /// A session of a user who stands in `cwd`.
+    pub fn new(repo: &'a Repo, cwd: PathBuf) -> Self {
+        Self::with_progress(repo, cwd, &Silent)
+    }
+
+    /// A session that tells how far long work is.
+    pub fn with_progress(repo: &'a Repo, cwd: PathBuf, progress: &'a dyn Progress) -> Self {
+        let cache = StatCache::open(&repo.stat_cache());
+        Self { repo, cwd, cache, progress, cancel: Cancel::new(), files: OnceLock::new(), git: OnceLock::new() }
+    }
+
+    /// What work on files needs.
+    pub fn worktree(&self) -> Worktree<'_> {
+        Worktree {
+            fs: self.repo.fs(),
+            root: self.repo.root(),
+            clock: &*self.repo.world().clock,
+            cache: &self.cache,
+            progress: self.progress,
+            cancel: &self.cancel,
+        }
+    }
+
+    /// Where a path that the user typed lies.
+    pub fn locate(&self, path: &[u8]) -> Place {
+        crate::path::locate(self.repo.root(), &self.cwd, &crate::path::from_bytes(path))
+    }
+
+    /// The project's files that no ignore rule leaves out. Listed once.
+    ///
+    /// # Errors
+    /// When a folder can't be read.
+    pub fn files(&self) -> Result<&[(RelPath, Stat)], worktree::Error> {
+        if let Some(files) = self.files.get() {
+            return Ok(files);
+        }
+        let files = self.list_files()?;
+        Ok(self.files.get_or_init(|| files))
+    }
+
+    /// As [`Session::files`], but listed anew.
+    ///
+    /// # Errors
+    /// When a folder can't be read.
+    pub fn list_files(&self) -> Result<Vec<(RelPath, Stat)>, worktree::Error> {
+        let rules = Rules::open(self.repo.fs(), self.repo.root(), self.git_excludes())?;
+        let options = ScanOptions { rules: Some(rules), ..ScanOptions::default() };
+        let scan = worktree::scan(self.repo.fs(), self.repo.root(), &options, &self.cancel)?;
+        Ok(scan.paths())
+    }
+
+    /// What is taken of a path that is recorded by hand: below a folder, what no ignore rule leaves out.
+    ///
+    /// # Errors
+    /// When an ignore file can't be read.
+    pub fn capture_options(&self, place: &Place) -> Result<CaptureOptions, worktree::Error> {
+        let Place::Inside(path) = place else { return Ok(CaptureOptions::default()) };
+        let (fs, root) = (self.repo.fs(), self.repo.root());
+        let rules = Rules::open(fs, root, self.git_excludes())?.enter_path(fs, root, path)?;
+        Ok(CaptureOptions {
+            scan: ScanOptions { rules: Some(rules), ..ScanOptions::default() },
+            ..CaptureOptions::default()
+        })
+    }
+
+    /// Whether the project's ignore rules leave a path out.
+    pub fn is_ignored(&self, path: &RelPath) -> bool {
+        let (fs, root) = (self.repo.fs(), self.repo.root());
+        Rules::open(fs, root, self.git_excludes())
+            .and_then(|rules| rules.ignores(fs, root, path, false))
+            .unwrap_or(false)
+    }
+
+    fn git(&self) -> &(Option<PathBuf>, Option<Git>) {
+        self.git.get_or_init(|| match git::discover(self.repo.root()) {
+            git::Discovery::Found(repository) => {
+                let head =
+                    repository.head().ok().map(|head| Git { commit: head.commit, branch: head.branch, dirty: None });
+                (Some(repository.git_dir().join("info").join("exclude")), head)
+            }
+            git::Discovery::Nothing | git::Discovery::Unreadable(_) => (None, None),
+        })
+    }
+
+    /// Git's own list of what to leave out, in the repository around the project.
+    pub fn git_excludes(&self) -> Option<&Path> {
+        self.git().0.as_deref()
+    }
+
+    /// What is checked out in the repository around the project; whether anything differs from it is not looked at.
+    pub fn git_head(&self) -> Option<Git> {
+        self.git().1.clone()
+    }
+
+    /// Remembers what was hashed. Failing to costs time later, nothing else.
+    pub fn save(&self) {
+        let _ = self.cache.save(self.repo.fs(), Forget::Nothing);
+    }
+}

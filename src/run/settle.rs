@@ -1,0 +1,207 @@
+//! Seeing to what dead processes left: runs that were killed become aborted ones, finished ones are published.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::live::{Entry, Live, State};
+use super::observer::Stream;
+use super::publish::Pending;
+use super::{Error, record};
+use crate::hash::Id;
+use crate::host::Liveness;
+use crate::object::recipe::Content;
+use crate::object::run::{Cache, Log, Run, RunError, RunKind, Status};
+use crate::object::{Kind, Record, Sink, id_of};
+use crate::path::{from_bytes, locate};
+use crate::repo::Repo;
+use crate::run::Session;
+use crate::store::{Draft, OpId};
+use crate::worktree::{self, CaptureOptions};
+
+/// How long what is left of a dead run's child may take to die.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What was done about one entry of the live folder.
+#[derive(Debug)]
+pub enum Settled {
+    /// A killed run is on record as aborted.
+    Aborted {
+        /// Its run id.
+        run: String,
+    },
+    /// A finished run is on record now.
+    Published {
+        /// Its run id.
+        run: String,
+    },
+    /// It could not be seen to.
+    Left {
+        /// Its run id.
+        run: String,
+        /// Why.
+        why: String,
+    },
+}
+
+/// Settles what dead processes left in the live folder. Costs one listing when there is nothing.
+///
+/// # Errors
+/// When the live folder can't be listed. What can't be settled is told of and left.
+pub fn settle(repo: &Repo) -> Result<Vec<Settled>, Error> {
+    let live = super::live_folder(repo);
+    if live.is_empty()? {
+        return Ok(Vec::new());
+    }
+    let _ = live.sweep();
+    let mut settled = Vec::new();
+    for entry in live.list()? {
+        let run = entry.run.clone();
+        let done = match &entry.state {
+            State::Running | State::Unknown { .. } | State::Finished { owner: Liveness::Alive, .. } => continue,
+            State::Dead => abort(repo, &live, &entry).map(|()| Settled::Aborted { run: run.clone() }),
+            State::Finished { payload, .. } => {
+                finish(repo, &live, &entry, payload).map(|()| Settled::Published { run: run.clone() })
+            }
+            State::Damaged { what } => {
+                settled.push(Settled::Left { run, why: what.clone() });
+                continue;
+            }
+        };
+        settled.push(done.unwrap_or_else(|err| Settled::Left { run, why: super::chain(&err) }));
+    }
+    Ok(settled)
+}
+
+fn op(entry: &Entry) -> Option<OpId> {
+    entry.intent.as_ref().map(|intent| OpId::from_bytes(intent.op))
+}
+
+/// Records a killed run as aborted, with what it had printed.
+fn abort(repo: &Repo, live: &Live, entry: &Entry) -> Result<(), Error> {
+    let (Some(intent), Some(op)) = (&entry.intent, op(entry)) else { return Ok(()) };
+    if !entry.end_child(live, PATIENCE) {
+        return Err(Error::Usage { what: "processes that it left behind could not be ended".to_owned() });
+    }
+    let snapshot = repo.store().snapshot()?;
+    let intake = repo.store().intake(&snapshot);
+    let mut logs = BTreeMap::new();
+    for stream in Stream::ALL {
+        let io = |source| Error::io("read", &entry.dir, source);
+        let spooled = entry.spooled(live, stream).map_err(io)?;
+        if spooled.is_empty() {
+            continue;
+        }
+        let (id, size) = crate::hash::blob_from(&mut spooled.reader(repo.fs()).map_err(io)?).map_err(io)?;
+        intake.put_blob(&id, size, &mut spooled.reader(repo.fs()).map_err(io)?)?;
+        logs.insert(stream.name().to_owned(), Log { id, size, cut: spooled.is_cut() });
+    }
+    // A pure function of what lies in the live folder: whoever settles it writes the same record.
+    let run = Run {
+        run: intent.run.clone(),
+        name: None,
+        project: intent.project.clone(),
+        scenario: intent.scenario.clone(),
+        kind: RunKind::Command,
+        step: intent.step.clone(),
+        recipe: None,
+        status: Status::Aborted,
+        failed_in: Some(crate::object::run::Phase::Run),
+        sealed: false,
+        unsealed: Vec::new(),
+        attempt: 1,
+        correlation_id: None,
+        parent: intent.parent.clone(),
+        started_at: intent.started_at,
+        finished_at: intent.started_at,
+        validation_started_at: None,
+        validation_finished_at: None,
+        argv: intent.argv.clone(),
+        cwd: intent.cwd.clone(),
+        inputs: BTreeMap::new(),
+        outputs: BTreeMap::new(),
+        children: BTreeMap::new(),
+        cache: Cache::Off,
+        exit_code: None,
+        signal: None,
+        error: Some(RunError {
+            kind: "killed".to_owned(),
+            message: "prov was killed while the command ran".to_owned(),
+            run: None,
+        }),
+        logs,
+        resources: None,
+        host: Some(intent.owner.host.clone()),
+        author: None,
+        git: None,
+        program: None,
+        code_left_out: Vec::new(),
+        description: String::new(),
+        tags: std::collections::BTreeSet::new(),
+        facets: BTreeMap::new(),
+        metrics: BTreeMap::new(),
+        meta: BTreeMap::new(),
+    };
+    publish(repo, intake, op, run)?;
+    live.end(&entry.run)?;
+    Ok(())
+}
+
+fn publish(repo: &Repo, intake: crate::store::Intake, op: OpId, run: Run) -> Result<Id, Error> {
+    let bytes = run.encode().map_err(|source| Error::Record { run: run.run.clone(), source })?;
+    let object = id_of(&Kind::RUN, &bytes);
+    intake.put(&Kind::RUN, &object, &bytes)?;
+    let collected = Arc::new(intake.finish()?);
+    repo.store().publish(op, "settle", &mut |snapshot| -> Result<Option<Draft>, Error> {
+        Ok(Some(super::draft_of(Arc::clone(&collected), record::edits(snapshot, &run, object)?)))
+    })?;
+    Ok(object)
+}
+
+/// Publishes a finished run that had to wait. Outputs that are no longer what they were are recorded without their bytes.
+fn finish(repo: &Repo, live: &Live, entry: &Entry, payload: &[u8]) -> Result<(), Error> {
+    let Some(op) = op(entry) else { return Ok(()) };
+    let pending: Pending =
+        crate::codec::decode(payload, &crate::codec::Limits::RECORD).map_err(|source| Error::Ref { source })?;
+    let mut run = Run::decode(&pending.run).map_err(|source| Error::Record { run: entry.run.clone(), source })?;
+    let session = Session::new(repo, repo.root().to_owned());
+    let snapshot = repo.store().snapshot()?;
+    let intake = repo.store().intake(&snapshot);
+    for (kind, bytes) in &pending.objects {
+        intake.put(kind, &id_of(kind, bytes), bytes)?;
+    }
+    let have = |path: &[u8], content: &Content| -> bool {
+        let id = content.id();
+        if intake.has(&id).unwrap_or(false) {
+            return true;
+        }
+        let place = locate(repo.root(), repo.root(), &from_bytes(path));
+        let captured = worktree::capture(&session.worktree(), &place, &CaptureOptions::default(), Some(&intake));
+        captured.is_ok_and(|captured| captured.content == *content)
+    };
+    if !run.is_hit() {
+        for input in run.inputs.values_mut() {
+            input.stored = input.stored && have(&input.path, &input.content);
+        }
+        for output in run.outputs.values_mut() {
+            output.stored = output.stored && have(&output.path, &output.content);
+        }
+    }
+    for (path, id) in &pending.code {
+        // Code that changed since is lost; the tree still names it.
+        have(path, &Content::Blob(*id));
+    }
+    let logs = std::mem::take(&mut run.logs);
+    for (stream, log) in logs {
+        let Some(which) = Stream::ALL.into_iter().find(|s| s.name() == stream) else { continue };
+        let kept = entry.spooled(live, which).ok().and_then(|spooled| spooled.reader(repo.fs()).ok());
+        if intake.has(&log.id)?
+            || kept.is_some_and(|mut reader| intake.put_blob(&log.id, log.size, &mut reader).is_ok())
+        {
+            run.logs.insert(stream, log);
+        }
+    }
+    publish(repo, intake, op, run)?;
+    live.end(&entry.run)?;
+    Ok(())
+}

@@ -1,0 +1,375 @@
+//! Takes a file or a folder as objects.
+//!
+//! A folder is listed first, then everything the cache does not know is hashed in parallel, then tree objects are made
+//! from the deepest folders up. With a sink the bytes are stored on the way: small files in the one read that hashes
+//! them, large ones in a second read that is checked against the first. What the sink has is not read.
+
+use std::collections::HashMap;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use bstr::{BString, ByteSlice};
+use rayon::prelude::*;
+
+use super::hash_file::{LARGE, LastLink, hash_file, is_stored, read_file};
+use super::scan::{Folder, Scan, ScanOptions, scan};
+use super::stat_cache::{FolderView, Key, is_settled};
+use super::{Error, Fence, Worktree};
+use crate::fs::{Dir, FileKind, Fs, Stat};
+use crate::hash::{self, Id};
+use crate::object::recipe::Content;
+use crate::object::tree::{self, Entry as TreeEntry, EntryKind, MAX_ENTRIES};
+use crate::object::{Kind, Sink};
+use crate::path::{Place, RelPath};
+use crate::progress::Unit;
+
+/// Hash context of the digests by which the cache knows folder listings.
+const LISTING_CONTEXT: &str = "prov 2026-11 stat cache listing";
+
+/// What is taken of a folder.
+#[derive(Debug, Clone, Default)]
+pub struct CaptureOptions {
+    /// What is left out below the folder. By default nothing but `.prov` and `.git`.
+    pub scan: ScanOptions,
+    /// Leaves out folders with nothing in them; the captured folder itself stays.
+    pub without_empty_folders: bool,
+}
+
+/// A file or folder as captured.
+#[derive(Debug, Clone)]
+pub struct Captured {
+    /// What it is.
+    pub content: Content,
+    /// Its bytes, or those of all files and links below it.
+    pub size: u64,
+    /// Whether it is a file that its owner may execute.
+    pub exec: bool,
+    /// Files and links in it; 1 for a file.
+    pub files: u64,
+    /// Notices later changes.
+    pub fence: Fence,
+}
+
+/// Captures the file or folder at `place`; a link there is followed, links inside a folder are kept as links.
+///
+/// With a sink, everything is stored in it, else only hashed. Nothing is stored of the folder if this fails, apart
+/// from objects that nothing refers to.
+///
+/// # Errors
+/// When something is absent, unreadable, neither file, folder nor link, or keeps changing; the error names it.
+pub fn capture(
+    worktree: &Worktree<'_>,
+    place: &Place,
+    options: &CaptureOptions,
+    sink: Option<&dyn Sink>,
+) -> Result<Captured, Error> {
+    let path = worktree.path(place);
+    let stat = worktree.fs.stat(&path).map_err(Error::io("read", &path))?;
+    let stat = stat.ok_or_else(|| Error::Absent { path: path.clone() })?;
+    if stat.is_folder() {
+        return capture_folder(worktree, place, &path, options, sink);
+    }
+    let hashed = hash_file(worktree, Key::of(place), &path, sink)?;
+    let unsettled = (!hashed.is_settled).then_some(hashed.id);
+    Ok(Captured {
+        content: Content::Blob(hashed.id),
+        size: hashed.stat.size,
+        exec: matches!(hashed.stat.kind, FileKind::File { exec: true }),
+        files: 1,
+        fence: Fence::around_file(path, hashed.stat, unsettled),
+    })
+}
+
+/// What is known of a name in a folder: the id once it is known, and whether its state proves that.
+#[derive(Debug, Clone, Copy, Default)]
+struct Known {
+    id: Option<Id>,
+    unsettled: bool,
+    /// Bytes of a link's target; a file's are in its state.
+    target_len: u64,
+}
+
+/// A name whose id is not known yet.
+struct Todo {
+    folder: usize,
+    entry: usize,
+    stat: Stat,
+}
+
+fn capture_folder(
+    worktree: &Worktree<'_>,
+    place: &Place,
+    path: &Path,
+    options: &CaptureOptions,
+    sink: Option<&dyn Sink>,
+) -> Result<Captured, Error> {
+    let mut scan = scan(worktree.fs, path, &options.scan, worktree.cancel)?;
+    if options.without_empty_folders {
+        drop_empty_folders(&mut scan);
+    }
+    let views: Vec<FolderView<'_>> =
+        scan.folders.iter().map(|folder| worktree.cache.folder(&place_of(place, folder))).collect();
+    let known = look_up(&scan, &views, sink)?;
+    let mut todo = Vec::new();
+    for (f, folder) in scan.folders.iter().enumerate() {
+        for (e, entry) in folder.entries.iter().enumerate() {
+            if known[f][e].id.is_none() && !entry.stat.is_folder() {
+                todo.push(Todo { folder: f, entry: e, stat: entry.stat });
+            }
+        }
+    }
+    let results = hash_all(worktree, &scan, &views, &todo, sink)?;
+    let mut known = known;
+    for (todo, (result, stat)) in todo.iter().zip(results) {
+        known[todo.folder][todo.entry] = result;
+        // The fence watches the state that belongs to the id.
+        scan.folders[todo.folder].entries[todo.entry].stat = stat;
+    }
+    drop(views);
+    let (root, size) = build_trees(worktree, &scan, &known, sink)?;
+    let mut unsettled = Vec::new();
+    let mut files = 0;
+    for (folder, known) in scan.folders.iter().zip(&known) {
+        for (entry, known) in folder.entries.iter().zip(known) {
+            files += u64::from(!entry.stat.is_folder());
+            if let Some(id) = known.id.filter(|_| known.unsettled) {
+                unsettled.push((folder.path_of(&entry.name), id));
+            }
+        }
+    }
+    Ok(Captured {
+        content: Content::Tree(root),
+        size,
+        exec: false,
+        files,
+        fence: Fence::around_folder(scan, options.scan.clone(), unsettled),
+    })
+}
+
+/// Removes folders that hold no file or link at any depth.
+fn drop_empty_folders(scan: &mut Scan) {
+    // Deepest first, so that a folder of empty folders is empty when its turn comes.
+    let mut order: Vec<usize> = (0..scan.folders.len()).collect();
+    order.sort_by_key(|&at| std::cmp::Reverse(scan.folders[at].depth()));
+    let mut empty: std::collections::HashSet<BString> = std::collections::HashSet::new();
+    for at in order {
+        let folder = &mut scan.folders[at];
+        let path = folder.path.clone();
+        let shell = Folder { path: path.clone(), entries: Vec::new() };
+        folder.entries.retain(|e| !e.stat.is_folder() || !empty.contains(&shell.path_of(&e.name)));
+        if folder.entries.is_empty() && !path.is_empty() {
+            empty.insert(path);
+        }
+    }
+    scan.folders.retain(|folder| !empty.contains(&folder.path));
+}
+
+/// Where a folder of a scan lies, as the cache names it.
+fn place_of(top: &Place, folder: &Folder) -> Place {
+    if folder.path.is_empty() {
+        return top.clone();
+    }
+    match top {
+        Place::Inside(rel) => {
+            let mut bytes = rel.as_bytes().to_vec();
+            if !bytes.is_empty() {
+                bytes.push(b'/');
+            }
+            bytes.extend_from_slice(&folder.path);
+            // Listed names are plain names, so this is in normal form.
+            Place::Inside(RelPath::new(bytes).unwrap_or_default())
+        }
+        Place::Outside(path) => Place::Outside(path.join(crate::path::from_bytes(&folder.path))),
+    }
+}
+
+/// Asks the cache about every file; what a sink lacks counts as unknown.
+fn look_up(scan: &Scan, views: &[FolderView<'_>], sink: Option<&dyn Sink>) -> Result<Vec<Vec<Known>>, Error> {
+    (&scan.folders, views)
+        .into_par_iter()
+        .map(|(folder, view)| {
+            folder
+                .entries
+                .iter()
+                .map(|entry| {
+                    let path = || scan.path(&folder.path_of(&entry.name));
+                    let id = match entry.stat.kind {
+                        FileKind::File { .. } => view.get(&entry.name, &entry.stat),
+                        FileKind::Folder | FileKind::Link => None,
+                        FileKind::Other => return Err(Error::Special { path: path() }),
+                    };
+                    match (id, sink) {
+                        (Some(id), Some(_)) if !is_stored(sink, &id, &path())? => Ok(Known::default()),
+                        _ => Ok(Known { id, ..Known::default() }),
+                    }
+                })
+                .collect()
+        })
+        .collect()
+}
+
+/// Hashes what is not known, small and middling files in parallel, then each large one by several threads.
+fn hash_all(
+    worktree: &Worktree<'_>,
+    scan: &Scan,
+    views: &[FolderView<'_>],
+    todo: &[Todo],
+    sink: Option<&dyn Sink>,
+) -> Result<Vec<(Known, Stat)>, Error> {
+    if todo.is_empty() {
+        return Ok(Vec::new());
+    }
+    worktree.progress.begin("hashing", Some(todo.iter().map(|t| t.stat.size).sum()), Unit::Bytes);
+    let errors = Mutex::new(Vec::new());
+    let one = |item: &Todo, threads: usize| {
+        if worktree.cancel.is_raised() {
+            return None;
+        }
+        let folder = &scan.folders[item.folder];
+        let name = &folder.entries[item.entry].name;
+        let path = scan.path(&folder.path_of(name));
+        let done = if item.stat.kind == FileKind::Link {
+            hash_link(worktree, &path, sink)
+        } else {
+            let key = views[item.folder].key(name);
+            read_file(worktree, key, &path, sink, LastLink::Refuse, threads)
+                .map(|h| (Known { id: Some(h.id), unsettled: !h.is_settled, target_len: 0 }, h.stat))
+        };
+        worktree.progress.add(item.stat.size);
+        done.map_err(|err| errors.lock().unwrap_or_else(PoisonError::into_inner).push(err)).ok()
+    };
+    let is_large = |item: &Todo| item.stat.is_file() && item.stat.size >= LARGE;
+    let mut results: Vec<Option<(Known, Stat)>> =
+        todo.par_iter().map(|item| if is_large(item) { None } else { one(item, 1) }).collect();
+    for (item, result) in todo.iter().zip(&mut results).filter(|(item, _)| is_large(item)) {
+        *result = one(item, 2);
+    }
+    worktree.progress.end();
+    worktree.check_cancel()?;
+    let mut errors = errors.into_inner().unwrap_or_else(PoisonError::into_inner);
+    errors.sort_by(|a, b| a.path().cmp(&b.path()));
+    match errors.into_iter().next() {
+        Some(first) => Err(first),
+        // Without an error and without a cancel every item has its result.
+        None => Ok(results.into_iter().flatten().collect()),
+    }
+}
+
+/// The target of a link, as a blob.
+fn hash_link(worktree: &Worktree<'_>, path: &Path, sink: Option<&dyn Sink>) -> Result<(Known, Stat), Error> {
+    let began = worktree.clock.now();
+    let (target, stat) = read_link(worktree.fs, path)?;
+    let id = hash::blob(&target);
+    if let Some(sink) = sink {
+        sink.put(&Kind::BLOB, &id, &target).map_err(Error::access("store", path))?;
+    }
+    let known = Known { id: Some(id), unsettled: !is_settled(&stat, began), target_len: target.len() as u64 };
+    Ok((known, stat))
+}
+
+/// What the link at `path` says, and its state before and after it was read.
+pub(super) fn read_link(fs: &Fs, path: &Path) -> Result<(BString, Stat), Error> {
+    let (parent, name) = (path.parent().unwrap_or(Path::new("/")), path.file_name().unwrap_or_default().as_bytes());
+    let dir = Dir::open(fs, parent).map_err(Error::io("read", path))?;
+    let before = dir.stat(name).map_err(Error::io("read", path))?;
+    let target = dir.read_link(name).map_err(Error::io("read", path))?;
+    let after = dir.stat(name).map_err(Error::io("read", path))?;
+    match (before, after) {
+        (Some(before), Some(after)) if before.same_content(&after) => Ok((target, after)),
+        _ => Err(Error::Changed { path: path.to_owned() }),
+    }
+}
+
+/// Makes the tree objects from the deepest folders up; the id of the top one and the bytes below it.
+fn build_trees(
+    worktree: &Worktree<'_>,
+    scan: &Scan,
+    known: &[Vec<Known>],
+    sink: Option<&dyn Sink>,
+) -> Result<(Id, u64), Error> {
+    let mut by_depth: Vec<Vec<usize>> = Vec::new();
+    for (at, folder) in scan.folders.iter().enumerate() {
+        let depth = folder.depth();
+        if by_depth.len() <= depth {
+            by_depth.resize_with(depth + 1, Vec::new);
+        }
+        by_depth[depth].push(at);
+    }
+    let mut built: HashMap<BString, (Id, u64)> = HashMap::with_capacity(scan.folders.len());
+    for level in by_depth.iter().rev() {
+        worktree.check_cancel()?;
+        let done = level
+            .par_iter()
+            .map(|&at| {
+                let folder = &scan.folders[at];
+                let tree = build_tree(worktree, scan, folder, &known[at], &built, sink)?;
+                Ok((folder.path.clone(), tree))
+            })
+            .collect::<Result<Vec<_>, Error>>()?;
+        built.extend(done);
+    }
+    built.get(b"".as_bstr()).copied().ok_or_else(|| Error::Changed { path: scan.at.clone() })
+}
+
+fn build_tree(
+    worktree: &Worktree<'_>,
+    scan: &Scan,
+    folder: &Folder,
+    known: &[Known],
+    built: &HashMap<BString, (Id, u64)>,
+    sink: Option<&dyn Sink>,
+) -> Result<(Id, u64), Error> {
+    // What makes the tree object, in one row of bytes: its digest stands for the object in the cache.
+    let mut listing = Vec::with_capacity(folder.entries.len() * 64);
+    let mut parts = Vec::with_capacity(folder.entries.len());
+    for (entry, known) in folder.entries.iter().zip(known) {
+        let vanished = || Error::Changed { path: scan.path(&folder.path_of(&entry.name)) };
+        let (kind, id, size) = match entry.stat.kind {
+            FileKind::Folder => {
+                // A folder that vanished between its listing and its turn is absent here.
+                let (id, size) = *built.get(&folder.path_of(&entry.name)).ok_or_else(vanished)?;
+                (EntryKind::Tree, id, size)
+            }
+            FileKind::Link => (EntryKind::Link, known.id.ok_or_else(vanished)?, known.target_len),
+            FileKind::File { exec } => {
+                let kind = if exec { EntryKind::Exec } else { EntryKind::File };
+                (kind, known.id.ok_or_else(vanished)?, entry.stat.size)
+            }
+            FileKind::Other => return Err(Error::Special { path: scan.path(&folder.path_of(&entry.name)) }),
+        };
+        listing.push(kind as u8);
+        listing.extend_from_slice(id.digest());
+        listing.extend_from_slice(&size.to_le_bytes());
+        listing.extend_from_slice(&entry.name);
+        listing.push(0);
+        parts.push((kind, id, size));
+    }
+    let digest = hash::derived(LISTING_CONTEXT, &listing);
+    let path = || scan.path(&folder.path);
+    // A split folder is several objects; whether a sink has them all is not told by its top one.
+    if (parts.len() <= MAX_ENTRIES || sink.is_none())
+        && let Some(found) = worktree.cache.listing(&digest)
+        && is_stored(sink, &found.0, &path())?
+    {
+        return Ok(found);
+    }
+    let entries = folder
+        .entries
+        .iter()
+        .zip(parts)
+        .map(|(entry, (kind, id, size))| TreeEntry { name: entry.name.clone(), kind, id, size })
+        .collect();
+    let built = tree::build(entries).map_err(|source| Error::Object { path: path(), source })?;
+    if let Some(sink) = sink {
+        for (id, bytes) in &built.objects {
+            sink.put(&Kind::TREE, id, bytes).map_err(Error::access("store", &path()))?;
+        }
+    }
+    worktree.cache.put_listing(&digest, built.root, built.size);
+    Ok((built.root, built.size))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,383 @@
+//! Does what a plan says.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use bstr::BString;
+use rayon::prelude::*;
+
+use super::super::names::STAGING_PREFIX;
+use super::super::{Error, Fence, Worktree};
+use super::validate::join;
+use super::{Done, Existing, Here, InTheWay, Node, Outcome, Plan, PlanItem, State, WantedFolder, Work};
+use crate::fs::{Dir, is_absent};
+use crate::hash::Id;
+use crate::object::Source;
+use crate::object::tree::EntryKind;
+use crate::path::RelPath;
+use crate::progress::Unit;
+
+/// Names of one folder that one thread writes at a time.
+const PIECE: usize = 256;
+
+/// Brings back what `plan` found to be needed; `existing` decides about each destination where something else is.
+///
+/// Every destination is done by itself: what happens at one does not stop the others. The order is that of the plan.
+pub fn apply(
+    worktree: &Worktree<'_>,
+    plan: &Plan,
+    source: &dyn Source,
+    existing: &dyn Fn(&PlanItem) -> Existing,
+) -> Vec<Done> {
+    let decisions: Vec<Decision> = plan.items.iter().map(|item| decide(item, existing)).collect();
+    let total = plan.items.iter().zip(&decisions).filter(|(_, d)| matches!(d, Decision::Write(_))).map(|(i, _)| i.size);
+    worktree.progress.begin("restoring", Some(total.sum()), Unit::Bytes);
+    let mut results: Vec<Result<Outcome, Error>> = plan
+        .items
+        .par_iter()
+        .zip(decisions)
+        .map(|(item, decision)| match decision {
+            Decision::Settled(outcome) => Ok(outcome),
+            Decision::Write(fence) => write(worktree, plan, source, item, fence.as_ref()),
+        })
+        .collect();
+    worktree.progress.end();
+    for &(inner, outer) in &plan.covered {
+        let same = matches!(plan.items[inner].state, State::Same);
+        results[inner] = match &results[outer] {
+            Ok(Outcome::Restored) if same => Ok(Outcome::Kept),
+            Ok(outcome) => Ok(*outcome),
+            Err(_) => Ok(Outcome::Refused),
+        };
+    }
+    plan.items.iter().zip(results).map(|(item, result)| Done { to: item.wanted.to.clone(), result }).collect()
+}
+
+enum Decision {
+    Settled(Outcome),
+    /// Write it; what is in the way may be replaced if it is still what the fence saw.
+    Write(Option<Fence>),
+}
+
+fn decide(item: &PlanItem, existing: &dyn Fn(&PlanItem) -> Existing) -> Decision {
+    match &item.state {
+        State::Same => return Decision::Settled(Outcome::Kept),
+        State::Blocked(_) => return Decision::Settled(Outcome::Refused),
+        State::Absent | State::Different(_) => {}
+    }
+    if !item.missing.is_empty() {
+        return Decision::Settled(Outcome::Missing);
+    }
+    if matches!(item.work, Work::Nothing) {
+        // It comes with the destination above it, whose result is told for it in the end.
+        return Decision::Settled(Outcome::Refused);
+    }
+    match item.state {
+        State::Different(_) => match existing(item) {
+            Existing::Refuse => Decision::Settled(Outcome::Refused),
+            Existing::Replace(fence) => Decision::Write(Some(fence)),
+        },
+        _ => Decision::Write(None),
+    }
+}
+
+/// Why a destination was not written.
+enum Stop {
+    Error(Error),
+    /// It is refused or missing after all.
+    Outcome(Outcome),
+}
+
+impl From<Error> for Stop {
+    fn from(err: Error) -> Self {
+        Stop::Error(err)
+    }
+}
+
+/// One destination being written.
+struct Target<'a> {
+    worktree: &'a Worktree<'a>,
+    source: &'a dyn Source,
+    item: &'a PlanItem,
+    /// The folder that it lies in, held open.
+    dir: Dir,
+    name: BString,
+    fence: Option<&'a Fence>,
+}
+
+fn write(
+    worktree: &Worktree<'_>,
+    plan: &Plan,
+    source: &dyn Source,
+    item: &PlanItem,
+    fence: Option<&Fence>,
+) -> Result<Outcome, Error> {
+    worktree.check_cancel()?;
+    let failed = |err: io::Error| Error::Io { doing: "write", path: item.path.clone(), source: err };
+    worktree.fs.make_dirs(&plan.root).map_err(failed)?;
+    let root = Dir::open(worktree.fs, &plan.root).map_err(failed)?;
+    let above = item.wanted.to.parent().unwrap_or_default();
+    let dir = root.make_beneath(&above).map_err(failed)?;
+    let name = item.wanted.to.file_name().map(BString::from).unwrap_or_default();
+    let target = Target { worktree, source, item, dir, name, fence };
+    let done = match &item.work {
+        Work::Nothing => Ok(()),
+        Work::File => target.file(),
+        Work::Folder(folders) => match item.state {
+            State::Different(InTheWay::Folder) => target.existing_folder(folders),
+            _ => target.new_folder(folders),
+        },
+    };
+    match done {
+        Ok(()) => Ok(Outcome::Restored),
+        Err(Stop::Outcome(outcome)) => Ok(outcome),
+        Err(Stop::Error(err)) => Err(err),
+    }
+}
+
+impl Target<'_> {
+    fn failed(&self) -> impl Fn(io::Error) -> Stop + use<'_> {
+        |source| Stop::Error(Error::Io { doing: "write", path: self.item.path.clone(), source })
+    }
+
+    /// A file: written beside under a name of its own, then renamed.
+    fn file(&self) -> Result<(), Stop> {
+        let mode = if self.item.wanted.exec { 0o777 } else { 0o666 };
+        let (beside, out) = fresh_name(|name| self.dir.create_new(name, mode)).map_err(self.failed())?;
+        let done = self.copy(out, &self.item.wanted.content.id(), None, &self.item.path).and_then(|()| {
+            self.check_unchanged()?;
+            match self.item.state {
+                // A folder can't be renamed over: it goes aside first.
+                State::Different(InTheWay::Folder) => self.swap(&beside),
+                State::Absent => self.appear(&beside),
+                _ => self.dir.rename(&beside, &self.dir, &self.name).map_err(self.failed()),
+            }
+        });
+        if done.is_err() {
+            let _ = self.dir.remove_file(&beside);
+        }
+        done
+    }
+
+    /// A folder where none is: made whole beside, then renamed.
+    fn new_folder(&self, folders: &[WantedFolder]) -> Result<(), Stop> {
+        let (beside, ()) = fresh_name(|name| self.dir.make_dir(name)).map_err(self.failed())?;
+        let done = self.fill(&beside, folders).and_then(|()| {
+            self.check_unchanged()?;
+            match self.item.state {
+                State::Different(_) => self.swap(&beside),
+                _ => self.appear(&beside),
+            }
+        });
+        if done.is_err() {
+            let _ = self.dir.remove(&beside);
+        }
+        done
+    }
+
+    fn fill(&self, beside: &[u8], folders: &[WantedFolder]) -> Result<(), Stop> {
+        let top = self.dir.folder(beside).map_err(self.failed())?;
+        for folder in folders {
+            let dir = top.beneath(&relative(&folder.path)).map_err(self.failed())?;
+            for node in folder.nodes.iter().filter(|n| n.entry.kind == EntryKind::Tree) {
+                dir.make_dir(&node.entry.name).map_err(self.failed())?;
+            }
+        }
+        let pieces: Vec<(&WantedFolder, &[Node])> =
+            folders.iter().flat_map(|f| f.nodes.chunks(PIECE).map(move |piece| (f, piece))).collect();
+        pieces.par_iter().try_for_each(|(folder, piece)| {
+            self.worktree.check_cancel()?;
+            let dir = top.beneath(&relative(&folder.path)).map_err(self.failed())?;
+            piece.iter().try_for_each(|node| self.make(&dir, &node.entry.name, folder, node))
+        })?;
+        // Links last: while files are written there is none to be led astray by.
+        for folder in folders.iter().filter(|f| f.nodes.iter().any(|n| n.entry.kind == EntryKind::Link)) {
+            let dir = top.beneath(&relative(&folder.path)).map_err(self.failed())?;
+            for node in &folder.nodes {
+                self.make_link(&dir, &node.entry.name, node)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings a folder that exists to its state.
+    fn existing_folder(&self, folders: &[WantedFolder]) -> Result<(), Stop> {
+        let (beside, ()) = fresh_name(|name| self.dir.make_dir(name)).map_err(self.failed())?;
+        let done = self.reconcile(&beside, folders);
+        let removed = self.dir.remove(&beside);
+        done.and_then(|()| removed.map_err(self.failed()))
+    }
+
+    fn reconcile(&self, beside: &[u8], folders: &[WantedFolder]) -> Result<(), Stop> {
+        let staging = self.dir.folder(beside).map_err(self.failed())?;
+        // All that is to be written, under numbers.
+        let staged: Vec<(&WantedFolder, &Node, BString)> = folders
+            .iter()
+            .flat_map(|folder| folder.nodes.iter().map(move |node| (folder, node)))
+            .filter(|(_, node)| node.here != Here::Right && node.entry.kind != EntryKind::Tree)
+            .enumerate()
+            .map(|(nth, (folder, node))| (folder, node, nth.to_string().into()))
+            .collect();
+        staged.par_iter().try_for_each(|(folder, node, name)| {
+            self.worktree.check_cancel()?;
+            self.make(&staging, name, folder, node)?;
+            self.make_link(&staging, name, node)
+        })?;
+        self.check_unchanged()?;
+
+        // From here on the destination changes; first make sure that it can.
+        let top = self.dir.folder(&self.name).map_err(self.failed())?;
+        let at = |path: &[u8]| self.item.path.join(OsStr::from_bytes(path));
+        let failed = |path: &[u8]| {
+            let path = at(path);
+            move |source| Stop::Error(Error::Io { doing: "write", path, source })
+        };
+        for folder in folders.iter().filter(|f| f.is_changed()) {
+            match top.beneath(&relative(&folder.path)) {
+                Ok(dir) if !dir.is_writable().map_err(failed(&folder.path))? => {
+                    return Err(failed(&folder.path)(io::Error::from(io::ErrorKind::PermissionDenied)));
+                }
+                Ok(_) => {}
+                // It will be made.
+                Err(err) if is_absent(&err) || is_link(&err) => {}
+                Err(err) => return Err(failed(&folder.path)(err)),
+            }
+        }
+        for folder in folders.iter().filter(|f| f.is_changed()) {
+            let dir = top.make_beneath(&relative(&folder.path)).map_err(failed(&folder.path))?;
+            for name in &folder.extra {
+                dir.remove(name).map_err(failed(&join(&folder.path, name)))?;
+            }
+            for node in folder.nodes.iter().filter(|n| n.here != Here::Right) {
+                let name = &node.entry.name;
+                let is_tree = node.entry.kind == EntryKind::Tree;
+                let folder_in_the_way = dir.stat(name).map_err(failed(name))?.is_some_and(|s| s.is_folder());
+                if node.here == Here::Wrong && (is_tree || folder_in_the_way) {
+                    dir.remove(name).map_err(failed(&join(&folder.path, name)))?;
+                }
+                if is_tree {
+                    dir.make_dir(name).map_err(failed(&join(&folder.path, name)))?;
+                }
+            }
+        }
+        for (folder, node, name) in &staged {
+            let dir = top.beneath(&relative(&folder.path)).map_err(failed(&folder.path))?;
+            staging.rename(name, &dir, &node.entry.name).map_err(failed(&join(&folder.path, &node.entry.name)))?;
+        }
+        Ok(())
+    }
+
+    /// Writes the file of a node; links and folders are left to others.
+    fn make(&self, dir: &Dir, name: &[u8], folder: &WantedFolder, node: &Node) -> Result<(), Stop> {
+        let mode = match node.entry.kind {
+            EntryKind::File => 0o666,
+            EntryKind::Exec => 0o777,
+            EntryKind::Link | EntryKind::Tree => return Ok(()),
+        };
+        let path = self.item.path.join(OsStr::from_bytes(&join(&folder.path, &node.entry.name)));
+        let failed = |source| Stop::Error(Error::Io { doing: "write", path: path.clone(), source });
+        let out = dir.create_new(name, mode).map_err(failed)?;
+        self.copy(out, &node.entry.id, Some(node.entry.size), &path)
+    }
+
+    fn make_link(&self, dir: &Dir, name: &[u8], node: &Node) -> Result<(), Stop> {
+        match &node.target {
+            Some(target) if node.entry.kind == EntryKind::Link => dir.symlink(target, name).map_err(self.failed()),
+            _ => Ok(()),
+        }
+    }
+
+    fn copy(&self, mut out: crate::fs::Output, id: &Id, size: Option<u64>, path: &Path) -> Result<(), Stop> {
+        let copied = self.source.copy(id, &mut out).map_err(|source| Error::Access {
+            doing: "restore",
+            path: path.to_owned(),
+            source,
+        })?;
+        match (copied, size) {
+            // It was there when the plan was made.
+            (None, _) => Err(Stop::Outcome(Outcome::Missing)),
+            (Some(len), Some(size)) if len != size => {
+                let rule = "the listing tells a wrong size".to_owned();
+                Err(Stop::Error(Error::Unsafe { path: path.to_owned(), rule }))
+            }
+            (Some(len), _) => {
+                self.worktree.progress.add(len);
+                Ok(())
+            }
+        }
+    }
+
+    /// Refuses if what is at the destination is not what the caller agreed to replace.
+    fn check_unchanged(&self) -> Result<(), Stop> {
+        let now = self.dir.stat(&self.name).map_err(self.failed())?;
+        let same = match (&self.item.seen, &now) {
+            (None, None) => true,
+            // The times of a folder tell nothing about what is in it.
+            (Some(before), Some(now)) if before.is_folder() => now.is_folder() && before.ino == now.ino,
+            (Some(before), Some(now)) => before.same_content(now),
+            _ => false,
+        };
+        let unchanged = same
+            && match self.fence {
+                Some(fence) if !fence.is_empty() => fence.check(self.worktree).is_empty(),
+                _ => self.item.fence.check(self.worktree).is_empty(),
+            };
+        if unchanged { Ok(()) } else { Err(Stop::Outcome(Outcome::Refused)) }
+    }
+
+    /// Takes the place of nothing.
+    fn appear(&self, beside: &[u8]) -> Result<(), Stop> {
+        self.dir.rename_no_replace(beside, &self.dir, &self.name).map_err(|err| match err.kind() {
+            io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty => Stop::Outcome(Outcome::Refused),
+            _ => self.failed()(err),
+        })
+    }
+
+    /// Takes the place of something that can't be renamed over: that goes aside, and back if this fails.
+    fn swap(&self, beside: &[u8]) -> Result<(), Stop> {
+        let (aside, ()) = fresh_name(|name| self.dir.make_dir(name)).map_err(self.failed())?;
+        let inside = self.dir.folder(&aside).map_err(self.failed())?;
+        let moved = self.dir.rename(&self.name, &inside, b"old").map_err(self.failed());
+        let done =
+            moved.and_then(|()| self.dir.rename_no_replace(beside, &self.dir, &self.name).map_err(self.failed()));
+        if done.is_ok() {
+            return self.dir.remove(&aside).map_err(self.failed());
+        }
+        let _ = inside.rename_no_replace(b"old", &self.dir, &self.name);
+        // Only if it is empty: what could not be moved back is not thrown away.
+        let _ = self.dir.remove_dir(&aside);
+        done
+    }
+}
+
+impl WantedFolder {
+    /// Whether names come to this folder, go from it or change in it.
+    fn is_changed(&self) -> bool {
+        !self.extra.is_empty() || self.nodes.iter().any(|n| n.here != Here::Right)
+    }
+}
+
+fn is_link(err: &io::Error) -> bool {
+    err.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+}
+
+/// The path of a folder of a tree; its names were checked when it was listed.
+fn relative(path: &BString) -> RelPath {
+    RelPath::new(path.clone()).unwrap_or_default()
+}
+
+/// Makes something under a name that did not exist.
+fn fresh_name<T>(make: impl Fn(&[u8]) -> io::Result<T>) -> io::Result<(BString, T)> {
+    for nth in 0..1000 {
+        let mut name = BString::from(STAGING_PREFIX);
+        name.extend_from_slice(format!("{}-{nth}", std::process::id()).as_bytes());
+        match make(&name) {
+            Ok(made) => return Ok((name, made)),
+            Err(err) if err.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(err) => return Err(err),
+        }
+    }
+    Err(io::Error::from(io::ErrorKind::AlreadyExists))
+}

@@ -1,0 +1,341 @@
+//! Lists a folder with everything below it.
+//!
+//! Folders are read in parallel, one task each; a name costs one `fstatat` relative to its open folder, and none
+//! if it is ignored. Links are never followed below the top. Tasks do not wait for each other, so neither the depth
+//! nor the number of folders costs stack. What vanishes between listing and stat was never there.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bstr::{BStr, BString, ByteSlice};
+use rayon::prelude::*;
+
+use super::ignore::{GITIGNORE, PROVIGNORE};
+use super::{Error, MAX_DEPTH, Rules, is_reserved};
+use crate::fs::{Dir, Fs, Listed, Stat, is_absent};
+use crate::path::RelPath;
+use crate::progress::Cancel;
+
+/// Names of one folder from which on they are looked at by more than one thread.
+const WIDE: usize = 4096;
+
+/// Chooses among files and links by path relative to the scanned folder and state.
+#[derive(Clone)]
+pub struct Keep(Arc<Choose>);
+
+type Choose = dyn Fn(&BStr, &Stat) -> bool + Send + Sync;
+
+impl Keep {
+    /// Keeps that for which `choose` says so; it is not asked about folders.
+    pub fn new(choose: impl Fn(&BStr, &Stat) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(choose))
+    }
+}
+
+impl fmt::Debug for Keep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keep(..)")
+    }
+}
+
+/// What a scan leaves out. By default only reserved names.
+#[derive(Debug, Clone, Default)]
+pub struct ScanOptions {
+    /// The ignore rules in the scanned folder.
+    pub rules: Option<Rules>,
+    /// One more choice, made after the rules.
+    pub keep: Option<Keep>,
+}
+
+/// One name in a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The name.
+    pub name: BString,
+    /// Its state, of a link that of the link itself.
+    pub stat: Stat,
+}
+
+/// One folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folder {
+    /// Its path relative to the scanned folder, empty for that one.
+    pub path: BString,
+    /// What is in it, sorted by name.
+    pub entries: Vec<Entry>,
+}
+
+impl Folder {
+    /// The path of a name in this folder, relative to the scanned one.
+    pub fn path_of(&self, name: &[u8]) -> BString {
+        let mut path = Vec::with_capacity(self.path.len() + 1 + name.len());
+        if !self.path.is_empty() {
+            path.extend_from_slice(&self.path);
+            path.push(b'/');
+        }
+        path.extend_from_slice(name);
+        path.into()
+    }
+
+    /// Folders above it inside the scanned one, itself included unless it is that one.
+    pub(super) fn depth(&self) -> usize {
+        self.path.split_str("/").filter(|name| !name.is_empty()).count()
+    }
+}
+
+/// A folder with everything below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scan {
+    /// Where it lies.
+    pub at: PathBuf,
+    /// All folders that were entered, sorted by path; the first is the scanned one.
+    pub folders: Vec<Folder>,
+    /// Paths with a reserved name that were passed over, sorted.
+    pub reserved: Vec<BString>,
+}
+
+impl Scan {
+    /// Every path below the scanned folder with its state, folders included, sorted by the bytes of the path.
+    pub fn paths(&self) -> Vec<(RelPath, Stat)> {
+        let mut all: Vec<(RelPath, Stat)> = self
+            .folders
+            .iter()
+            .flat_map(|folder| folder.entries.iter().map(move |entry| (folder, entry)))
+            .filter_map(|(folder, entry)| Some((RelPath::new(folder.path_of(&entry.name))?, entry.stat)))
+            .collect();
+        all.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        all
+    }
+
+    /// The absolute path of something in it.
+    pub fn path(&self, relative: &[u8]) -> PathBuf {
+        if relative.is_empty() { self.at.clone() } else { self.at.join(OsStr::from_bytes(relative)) }
+    }
+
+    /// The folder at `path`.
+    pub fn folder(&self, path: &[u8]) -> Option<&Folder> {
+        self.folders.binary_search_by(|f| f.path.as_slice().cmp(path)).ok().map(|at| &self.folders[at])
+    }
+}
+
+struct Shared<'a> {
+    fs: &'a Fs,
+    at: &'a Path,
+    keep: Option<&'a Keep>,
+    cancel: &'a Cancel,
+    folders: Mutex<Vec<Folder>>,
+    reserved: Mutex<Vec<BString>>,
+    errors: Mutex<Vec<Error>>,
+}
+
+/// Lists the folder at `at`, which may itself be a link to one.
+///
+/// # Errors
+/// When it is not a folder, or something in it can't be read; the error names it.
+pub fn scan(fs: &Fs, at: &Path, options: &ScanOptions, cancel: &Cancel) -> Result<Scan, Error> {
+    let shared = Shared {
+        fs,
+        at,
+        keep: options.keep.as_ref(),
+        cancel,
+        folders: Mutex::new(Vec::new()),
+        reserved: Mutex::new(Vec::new()),
+        errors: Mutex::new(Vec::new()),
+    };
+    rayon::scope(|scope| visit(scope, &shared, &BString::default(), 0, Above::Top(options.rules.clone())));
+    let mut errors = shared.errors.into_inner().unwrap_or_else(PoisonError::into_inner);
+    // The same error at every try, however the threads ran.
+    errors.sort_by(|a, b| a.path().cmp(&b.path()));
+    if let Some(first) = errors.into_iter().next() {
+        return Err(first);
+    }
+    if cancel.is_raised() {
+        return Err(Error::Cancelled);
+    }
+    let mut folders = shared.folders.into_inner().unwrap_or_else(PoisonError::into_inner);
+    folders.par_sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    let mut reserved = shared.reserved.into_inner().unwrap_or_else(PoisonError::into_inner);
+    reserved.sort_unstable();
+    Ok(Scan { at: at.to_owned(), folders, reserved })
+}
+
+/// Where the rules of a folder come from.
+enum Above {
+    /// It is the scanned folder and these are its rules.
+    Top(Option<Rules>),
+    /// It is the folder of that name in one with those rules.
+    Inside(Option<Rules>, BString),
+}
+
+fn visit<'s>(scope: &rayon::Scope<'s>, shared: &'s Shared<'_>, path: &BString, depth: usize, above: Above) {
+    if shared.cancel.is_raised() {
+        return;
+    }
+    match read(shared, path, depth, above) {
+        Ok(Some((folder, rules))) => {
+            for entry in folder.entries.iter().filter(|e| e.stat.is_folder()) {
+                let (inner, name, rules) = (folder.path_of(&entry.name), entry.name.clone(), rules.clone());
+                scope.spawn(move |scope| visit(scope, shared, &inner, depth + 1, Above::Inside(rules, name)));
+            }
+            shared.folders.lock().unwrap_or_else(PoisonError::into_inner).push(folder);
+        }
+        Ok(None) => {}
+        Err(err) => shared.errors.lock().unwrap_or_else(PoisonError::into_inner).push(err),
+    }
+}
+
+/// One folder and the rules in it; `None` if it vanished.
+fn read(
+    shared: &Shared<'_>,
+    path: &BString,
+    depth: usize,
+    above: Above,
+) -> Result<Option<(Folder, Option<Rules>)>, Error> {
+    let absolute = if path.is_empty() { shared.at.to_owned() } else { shared.at.join(OsStr::from_bytes(path)) };
+    if depth > MAX_DEPTH {
+        return Err(Error::TooDeep { path: absolute });
+    }
+    let opened = if depth == 0 { Dir::open(shared.fs, &absolute) } else { Dir::open_no_follow(shared.fs, &absolute) };
+    let dir = match opened {
+        Ok(dir) => dir,
+        Err(err) if depth > 0 && is_absent(&err) => return Ok(None),
+        Err(err) => return Err(Error::io("read", &absolute)(err)),
+    };
+    let mut names = dir.list().map_err(Error::io("read", &absolute))?;
+    let rules = match above {
+        Above::Top(rules) => rules,
+        Above::Inside(None, _) => None,
+        Above::Inside(Some(rules), name) => {
+            let has = |file: &[u8]| names.iter().any(|n| n.name == file);
+            Some(rules.enter(shared.fs, &name, &absolute, has(PROVIGNORE), has(GITIGNORE))?)
+        }
+    };
+    // A name whose kind the listing does not tell is asked about after its stat.
+    let mut matcher = rules.as_ref().map(Rules::matcher);
+    let mut folder = Folder { path: path.clone(), entries: Vec::new() };
+    names.retain(|n| {
+        if is_reserved(&n.name) {
+            shared.reserved.lock().unwrap_or_else(PoisonError::into_inner).push(folder.path_of(&n.name));
+            return false;
+        }
+        match (&mut matcher, n.is_folder) {
+            (Some(matcher), Some(is_folder)) => !matcher.is_ignored(&n.name, is_folder),
+            _ => true,
+        }
+    });
+    names.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    let stat = |listed: Listed| -> Option<Result<Entry, Error>> {
+        match dir.stat(&listed.name) {
+            Ok(None) => None,
+            Ok(Some(stat)) => {
+                if listed.is_folder.is_none()
+                    && rules.as_ref().is_some_and(|rules| rules.is_ignored(&listed.name, stat.is_folder()))
+                {
+                    return None;
+                }
+                Some(Ok(Entry { name: listed.name, stat }))
+            }
+            Err(err) => Some(Err(Error::io("read", &absolute.join(OsStr::from_bytes(&listed.name)))(err))),
+        }
+    };
+    folder.entries = if names.len() < WIDE {
+        names.into_iter().filter_map(stat).collect::<Result<Vec<_>, _>>()?
+    } else {
+        names.into_par_iter().with_min_len(WIDE / 8).filter_map(stat).collect::<Result<Vec<_>, _>>()?
+    };
+    if let Some(keep) = shared.keep {
+        let entries = std::mem::take(&mut folder.entries);
+        folder.entries = entries
+            .into_iter()
+            .filter(|e| e.stat.is_folder() || (keep.0)(folder.path_of(&e.name).as_bstr(), &e.stat))
+            .collect();
+    }
+    Ok(Some((folder, rules)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Tree;
+    use super::*;
+    use crate::fs::FileKind;
+
+    fn listed(tree: &Tree, options: &ScanOptions) -> Vec<String> {
+        let scan = scan(&Fs::real(), tree.root(), options, &Cancel::new()).unwrap();
+        scan.paths().into_iter().map(|(path, _)| path.to_string()).collect()
+    }
+
+    #[test]
+    fn everything_is_listed_in_order_links_not_followed() {
+        let tree = Tree::new();
+        tree.file("b/x", "1");
+        tree.file("b.txt", "2");
+        tree.file("a", "3");
+        tree.folder("empty");
+        tree.link("l", "b");
+        tree.file(".git/config", "no");
+        tree.file("b/.prov/HEAD", "no");
+        assert_eq!(listed(&tree, &ScanOptions::default()), ["a", "b", "b.txt", "b/x", "empty", "l"]);
+        let scan = scan(&Fs::real(), tree.root(), &ScanOptions::default(), &Cancel::new()).unwrap();
+        assert_eq!(scan.folders.len(), 3);
+        let link = scan.folder(b"").unwrap().entries.iter().find(|e| e.name == "l").unwrap();
+        assert_eq!(link.stat.kind, FileKind::Link);
+    }
+
+    #[test]
+    fn rules_and_choices_hold_at_every_depth() {
+        let tree = Tree::new();
+        tree.file(".provignore", "*.o\nskip/\n");
+        tree.file("d/.gitignore", "!b.o\nc\n");
+        for path in ["a.o", "d/a.o", "d/b.o", "d/c", "skip/x", "d/skip/x", "d/e/c", "e/c"] {
+            tree.file(path, "");
+        }
+        let rules = Rules::open(&Fs::real(), tree.root(), None).unwrap();
+        let mut options = ScanOptions { rules: Some(rules), keep: None };
+        assert_eq!(listed(&tree, &options), [".provignore", "d", "d/.gitignore", "d/b.o", "d/e", "e", "e/c"]);
+        options.keep = Some(Keep::new(|path, stat| stat.size == 0 && path.ends_with(b"c")));
+        assert_eq!(listed(&tree, &options), ["d", "d/e", "e", "e/c"]);
+    }
+
+    #[test]
+    fn a_wide_folder_and_odd_names_are_listed_whole() {
+        let tree = Tree::new();
+        for i in 0..WIDE + 10 {
+            tree.file(format!("f{i}"), "");
+        }
+        tree.file(b"new\nline\xff".as_slice(), "");
+        tree.file("-x", "");
+        tree.file("n".repeat(255), "");
+        assert_eq!(listed(&tree, &ScanOptions::default()).len(), WIDE + 13);
+    }
+
+    #[test]
+    fn what_is_no_folder_or_not_there_is_named() {
+        let tree = Tree::new();
+        let file = tree.file("f", "");
+        for (path, word) in [(file, "f"), (tree.root().join("none"), "none")] {
+            let err = scan(&Fs::real(), &path, &ScanOptions::default(), &Cancel::new()).unwrap_err();
+            assert!(err.to_string().contains(word), "{err}");
+        }
+    }
+
+    #[test]
+    fn depth_is_limited_with_an_error() {
+        let tree = Tree::new();
+        let deep = vec!["d"; MAX_DEPTH + 2].join("/");
+        tree.folder(&deep);
+        let err = scan(&Fs::real(), tree.root(), &ScanOptions::default(), &Cancel::new()).unwrap_err();
+        assert!(matches!(err, Error::TooDeep { .. }), "{err}");
+    }
+
+    #[test]
+    fn a_raised_cancel_stops_it() {
+        let tree = Tree::new();
+        let cancel = Cancel::new();
+        cancel.raise();
+        let got = scan(&Fs::real(), tree.root(), &ScanOptions::default(), &cancel);
+        assert!(matches!(got, Err(Error::Cancelled)));
+    }
+}
