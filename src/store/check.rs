@@ -314,7 +314,13 @@ impl Check<'_> {
     }
 
     /// Reads a sorted file from end to end.
-    fn file(&mut self, folder: Folder, magic: &[u8; 8], file: &SortedFile, sound: &dyn Fn(&[u8], &[u8]) -> bool) {
+    fn file(
+        &mut self,
+        folder: Folder,
+        magic: &[u8; 8],
+        file: &SortedFile,
+        sound: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) {
         let (mut wrong, mut malformed) = (Vec::new(), 0u64);
         verify(file, magic, &mut |key, value| malformed += u64::from(!sound(key, value)), &mut |what| wrong.push(what));
         if malformed > 0 {
@@ -338,7 +344,7 @@ impl Check<'_> {
                 break;
             }
             if let Some(file) = self.open(Folder::Tables, &row.name(), row.file_len(), row.3) {
-                self.file(Folder::Tables, fold::TABLE_MAGIC, &file, &|_, value| scan::decode_value(value).is_ok());
+                self.file(Folder::Tables, fold::TABLE_MAGIC, &file, &mut |_, value| scan::decode_value(value).is_ok());
             }
             self.progress.add(1);
         }
@@ -352,7 +358,7 @@ impl Check<'_> {
                 break;
             }
             if let Some(file) = self.open(Folder::History, &row.name(), row.file_len(), row.3) {
-                self.file(Folder::History, history::MAGIC, &file, &is_history);
+                self.file(Folder::History, history::MAGIC, &file, &mut is_history);
             }
             self.progress.add(1);
         }
@@ -371,17 +377,17 @@ impl Check<'_> {
             }
             let Some(file) = self.open(Folder::Packs, &row.name(), row.file_len(), row.count()) else { continue };
             self.report.checked.packs += 1;
-            self.file(Folder::Packs, pack::MAGIC, &file, &|key, value| {
-                Id::from_bytes(key).is_some() && PackRecord::parse(value, &file).is_ok()
-            });
-            // What can't be read of the index was told of; the rest is known.
             let mut records: Vec<(Id, PackRecord)> = Vec::new();
-            let mut each = |key: &[u8], value: &[u8]| {
-                if let (Some(id), Ok(record)) = (Id::from_bytes(key), PackRecord::parse(value, &file)) {
+            self.file(Folder::Packs, pack::MAGIC, &file, &mut |key, value| match (
+                Id::from_bytes(key),
+                PackRecord::parse(value, &file),
+            ) {
+                (Some(id), Ok(record)) => {
                     records.push((id, record));
+                    true
                 }
-            };
-            verify(&file, pack::MAGIC, &mut each, &mut |_| {});
+                _ => false,
+            });
             for (id, record) in &records {
                 self.present.entry(*id).or_insert_with(|| record.kind.clone());
             }

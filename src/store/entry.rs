@@ -462,8 +462,8 @@ mod tests {
     #[test]
     fn golden_bytes_hold_the_format() {
         let (bytes, digest) = Entry { refs: vec![], rely: vec![], packs: vec![], ..entry() }.encode().unwrap();
-        assert_eq!(bytes.len(), 149);
-        assert_eq!(digest.short(), "");
+        assert_eq!(bytes.len(), 163);
+        assert_eq!(digest.short(), "41d3bbf0aa9e");
     }
 
     #[test]
