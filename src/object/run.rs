@@ -405,7 +405,8 @@ pub fn tail(run_id: &str) -> &str {
 
 /// Whether `text` could be a prefix, of at least `least` characters, of the random part of a run id: Crockford's base32 in lower case.
 pub fn is_tail_prefix(text: &str, least: usize) -> bool {
-    (least..=16).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit() || (b.is_ascii_lowercase() && !b"ilou".contains(&b)))
+    (least..=16).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_digit() || (b.is_ascii_lowercase() && !b"ilou".contains(&b)))
 }
 
 impl Record for Run {
