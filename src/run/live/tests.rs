@@ -1,3 +1,5 @@
+//! Tests of this module.
+
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};

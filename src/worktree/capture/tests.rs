@@ -1,3 +1,5 @@
+//! Tests of this module.
+
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 
