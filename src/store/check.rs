@@ -383,7 +383,7 @@ impl Check<'_> {
                 _ => false,
             });
             self.present.extend(known);
-            packs.push((file, snapshot.state().condemned.contains_key(&row.name())));
+            packs.push(row.name());
         }
         for loaded in &snapshot.inner.log.entries {
             for object in &loaded.entry.objects {
@@ -391,8 +391,11 @@ impl Check<'_> {
                 self.links(&id, &object.0, &object.1, &log_file(loaded.number));
             }
         }
-        for (file, is_condemned) in packs {
-            let path = format!("{}/{}", Folder::Packs, Folder::Packs.file(&file.name()));
+        for name in packs {
+            // Opened anew: a store may have more packs than a process may have files. Gone: folded meanwhile.
+            let Ok(file) = self.store.files().fresh(Folder::Packs, &name) else { continue };
+            let is_condemned = snapshot.state().condemned.contains_key(&name);
+            let path = format!("{}/{}", Folder::Packs, Folder::Packs.file(&name));
             // What can't be read of the index was told of; the rest is gone through in the order of the file.
             let mut records: Vec<(Id, PackRecord)> = Vec::new();
             let mut each = |key: &[u8], value: &[u8]| {
