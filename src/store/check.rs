@@ -314,13 +314,7 @@ impl Check<'_> {
     }
 
     /// Reads a sorted file from end to end.
-    fn file(
-        &mut self,
-        folder: Folder,
-        magic: &[u8; 8],
-        file: &SortedFile,
-        sound: &mut dyn FnMut(&[u8], &[u8]) -> bool,
-    ) {
+    fn file(&mut self, folder: Folder, magic: [u8; 8], file: &SortedFile, sound: &mut dyn FnMut(&[u8], &[u8]) -> bool) {
         let (mut wrong, mut malformed) = (Vec::new(), 0u64);
         verify(file, magic, &mut |key, value| malformed += u64::from(!sound(key, value)), &mut |what| wrong.push(what));
         if malformed > 0 {
@@ -377,23 +371,19 @@ impl Check<'_> {
             }
             let Some(file) = self.open(Folder::Packs, &row.name(), row.file_len(), row.count()) else { continue };
             self.report.checked.packs += 1;
-            let mut records: Vec<(Id, PackRecord)> = Vec::new();
+            let mut known: Vec<(Id, Kind)> = Vec::new();
             self.file(Folder::Packs, pack::MAGIC, &file, &mut |key, value| match (
                 Id::from_bytes(key),
                 PackRecord::parse(value, &file),
             ) {
                 (Some(id), Ok(record)) => {
-                    records.push((id, record));
+                    known.push((id, record.kind));
                     true
                 }
                 _ => false,
             });
-            for (id, record) in &records {
-                self.present.entry(*id).or_insert_with(|| record.kind.clone());
-            }
-            records.sort_unstable_by_key(|(_, record)| record.offset);
-            let is_condemned = snapshot.state().condemned.contains_key(&row.name());
-            packs.push((file, records, is_condemned));
+            self.present.extend(known);
+            packs.push(row.name());
         }
         for loaded in &snapshot.inner.log.entries {
             for object in &loaded.entry.objects {
@@ -401,8 +391,20 @@ impl Check<'_> {
                 self.links(&id, &object.0, &object.1, &log_file(loaded.number));
             }
         }
-        for (file, records, is_condemned) in packs {
-            let path = format!("{}/{}", Folder::Packs, Folder::Packs.file(&file.name()));
+        for name in packs {
+            // Opened anew: a store may have more packs than a process may have files. Gone: folded meanwhile.
+            let Ok(file) = self.store.files().fresh(Folder::Packs, &name) else { continue };
+            let is_condemned = snapshot.state().condemned.contains_key(&name);
+            let path = format!("{}/{}", Folder::Packs, Folder::Packs.file(&name));
+            // What can't be read of the index was told of; the rest is gone through in the order of the file.
+            let mut records: Vec<(Id, PackRecord)> = Vec::new();
+            let mut each = |key: &[u8], value: &[u8]| {
+                if let (Some(id), Ok(record)) = (Id::from_bytes(key), PackRecord::parse(value, &file)) {
+                    records.push((id, record));
+                }
+            };
+            verify(&file, pack::MAGIC, &mut each, &mut |_| {});
+            records.sort_unstable_by_key(|(_, record)| record.offset);
             for (id, record) in records {
                 if self.is_cancelled() {
                     return;

@@ -31,7 +31,11 @@ impl Snapshot {
         key.push(BLAKE3);
         key.extend(lowest);
         for row in &self.state().packs {
-            let File::Here(file) = self.file(Folder::Packs, &row.name())? else { continue };
+            let file = match self.file(Folder::Packs, &row.name())? {
+                File::Here(file) => file,
+                File::Lost => continue,
+                File::Moved(newer) => return newer.find_ids(digits, limit),
+            };
             let Ok(mut cursor) = Cursor::forward(&file, &key) else { continue };
             let mut here = 0;
             while let Some((raw, value)) = cursor.record() {

@@ -25,7 +25,7 @@ use crate::object::AccessError;
 pub(super) const FOLD_EVERY: u64 = 32;
 
 /// Magic of ref tables.
-pub(super) const TABLE_MAGIC: &[u8; 8] = b"provtab1";
+pub(super) const TABLE_MAGIC: [u8; 8] = *b"provtab1";
 
 /// Objects of a pack that is merged in passing: its index is in memory meanwhile.
 const MERGED_OBJECTS: u64 = 1 << 15;
@@ -215,7 +215,6 @@ impl Made<'_> {
     }
 
     /// Copies every object of `sources`, verified on the way; names the first source that is damaged.
-    #[expect(clippy::type_complexity, reason = "a damaged source is an answer, not an error")]
     fn copy_packs(
         &self,
         writer: &mut PackWriter,
@@ -332,11 +331,10 @@ impl Made<'_> {
     }
 
     /// Writes a table or history file of `new` and `sources`; or says which source is damaged, and how.
-    #[expect(clippy::type_complexity, reason = "a damaged source is an answer, not an error")]
     fn merged(
         &mut self,
         folder: Folder,
-        magic: &[u8; 8],
+        magic: [u8; 8],
         new: &BTreeMap<Vec<u8>, Vec<u8>>,
         sources: &[Id],
         wanted: &dyn Fn(&[u8], &[u8]) -> bool,

@@ -10,7 +10,7 @@ use super::sorted::{Broken, Cursor};
 use crate::codec::{self, Limits};
 use crate::hash::Id;
 
-pub(super) const MAGIC: &[u8; 8] = b"provhis1";
+pub(super) const MAGIC: [u8; 8] = *b"provhis1";
 
 const CHECKPOINT: u8 = b'c';
 const OP: u8 = b'o';

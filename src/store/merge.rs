@@ -72,12 +72,15 @@ pub(super) enum MergeError {
     Out(io::Error),
 }
 
+/// Takes a key and its value.
+pub(super) type Each<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> io::Result<()>;
+
 /// Hands the records of `new` and `files` to `each` in the order of keys; of equal keys the first source's, `new`
 /// before all files. Holds one block of each file at a time.
 pub(super) fn merge(
     new: &BTreeMap<Vec<u8>, Vec<u8>>,
     files: &[Arc<SortedFile>],
-    each: &mut dyn FnMut(&[u8], &[u8]) -> io::Result<()>,
+    each: Each<'_>,
 ) -> Result<(), MergeError> {
     let mut fresh: btree_map::Iter<'_, Vec<u8>, Vec<u8>> = new.iter();
     let mut first = fresh.next();

@@ -193,7 +193,6 @@ impl Store {
     }
 
     /// Begins to collect objects for a transaction; what `snapshot` has is not stored again.
-    #[expect(clippy::unused_self, reason = "reads as what it is: the store's way in")]
     pub fn intake(&self, snapshot: &Snapshot) -> Intake {
         Intake::new(snapshot)
     }

@@ -9,7 +9,7 @@ use super::sorted::{Broken, Finished, SortedFile, Writer, varint};
 use crate::hash::{BlobHasher, Id};
 use crate::object::{Kind, verify};
 
-pub(super) const MAGIC: &[u8; 8] = b"provpck1";
+pub(super) const MAGIC: [u8; 8] = *b"provpck1";
 
 /// Bytes of objects after which a pack is closed and another begun.
 pub(super) const PACK_BYTES: u64 = 64 << 20;

@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 //! Tests of this module.
+=======
+//! The store as a whole: what the tests of its parts share.
+>>>>>>> store
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -48,6 +52,11 @@ fn memory() -> (MemoryBackend, Store) {
 
 fn again(place: &MemoryBackend) -> Store {
     Store::open(Arc::new(place.clone()), &world()).unwrap()
+}
+
+/// Bytes that look like content.
+fn pattern(seed: u8, len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i % 251).to_le_bytes()[0].wrapping_mul(seed | 1) ^ seed).collect()
 }
 
 fn blob(text: &str) -> Id {

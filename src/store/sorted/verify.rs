@@ -11,7 +11,7 @@ use crate::store::sorted::Block;
 /// A block that can't be read is told of and passed over.
 pub(in crate::store) fn verify(
     file: &SortedFile,
-    magic: &[u8; 8],
+    magic: [u8; 8],
     record: &mut dyn FnMut(&[u8], &[u8]),
     wrong: &mut dyn FnMut(Broken),
 ) {

@@ -39,8 +39,8 @@ pub(in crate::store) struct Finished {
 
 impl Writer {
     /// Begins a file with `magic`.
-    pub(in crate::store) fn new(mut out: Box<dyn Staged>, magic: &[u8; 8]) -> io::Result<Self> {
-        out.write_all(magic)?;
+    pub(in crate::store) fn new(mut out: Box<dyn Staged>, magic: [u8; 8]) -> io::Result<Self> {
+        out.write_all(&magic)?;
         Ok(Self { out, levels: vec![Level::default()], count: 0, data_len: 0, last: None })
     }
 

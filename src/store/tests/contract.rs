@@ -49,7 +49,7 @@ fn staged_files_are_seen_only_once_they_are_published() {
     each(|place| {
         place.prepare().unwrap();
         let mut staged = place.stage().unwrap();
-        staged.write_all(&[1; 300_000]).unwrap();
+        staged.write_all(&vec![1; 300_000]).unwrap();
         assert_eq!(staged.position(), 300_000);
         drop(staged);
         assert_eq!(place.list(Folder::Tmp).unwrap(), vec![]);

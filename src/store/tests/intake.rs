@@ -4,10 +4,6 @@ use std::io::Read;
 
 use super::*;
 
-fn big(seed: u8, len: usize) -> Vec<u8> {
-    (0..len).map(|i| ((i * 31) as u8).wrapping_mul(seed).wrapping_add((i >> 8) as u8)).collect()
-}
-
 fn publish(store: &Store, collected: Collected) -> Published {
     let collected = Arc::new(collected);
     store
@@ -29,13 +25,13 @@ fn put_all(store: &Store, all: &[Vec<u8>]) -> Collected {
 #[test]
 fn little_goes_into_the_entry_and_much_into_packs() {
     let (place, store) = memory();
-    let small: Vec<_> = (1..10).map(|i| big(i, 1000)).collect();
+    let small: Vec<_> = (1..10).map(|i| pattern(i, 1000)).collect();
     let collected = put_all(&store, &small);
     assert_eq!((collected.inline.len(), collected.packs.len()), (9, 0));
     publish(&store, collected);
     assert_eq!(place.names(Folder::Packs).unwrap().len(), 0);
 
-    let large: Vec<_> = (10..20).map(|i| big(i, 100_000)).collect();
+    let large: Vec<_> = (10..20).map(|i| pattern(i, 100_000)).collect();
     let collected = put_all(&store, &large);
     assert_eq!((collected.inline.len(), collected.packs.len()), (0, 1));
     publish(&store, collected);
@@ -61,7 +57,7 @@ fn records_stay_in_the_entry_when_content_does_not_fit() {
     let record = Config(crate::codec::Value::Int(7)).encode().unwrap();
     intake.put(&Kind::CONFIG, &id_of(&Kind::CONFIG, &record), &record).unwrap();
     for i in 0..4 {
-        let bytes = big(i + 1, 100_000);
+        let bytes = pattern(i + 1, 100_000);
         intake.put(&Kind::BLOB, &id_of(&Kind::BLOB, &bytes), &bytes).unwrap();
     }
     let collected = intake.finish().unwrap();
@@ -75,7 +71,7 @@ fn records_stay_in_the_entry_when_content_does_not_fit() {
 #[test]
 fn what_the_store_has_is_relied_on_and_not_stored_again() {
     let (place, store) = memory();
-    let data: Vec<_> = (1..5).map(|i| big(i, 100_000)).collect();
+    let data: Vec<_> = (1..5).map(|i| pattern(i, 100_000)).collect();
     publish(&store, put_all(&store, &data));
     let packs = place.names(Folder::Packs).unwrap();
     let collected = put_all(&store, &data);
@@ -92,7 +88,7 @@ fn a_streamed_blob_that_is_not_what_was_announced_leaves_nothing() {
     for len in [1_000usize, 400_000] {
         let snapshot = store.snapshot().unwrap();
         let intake = store.intake(&snapshot);
-        let (good, other) = (big(3, len), big(5, len));
+        let (good, other) = (pattern(3, len), pattern(5, len));
         let id = id_of(&Kind::BLOB, &good);
         let announced = len as u64;
         for (what, bytes) in
@@ -136,12 +132,12 @@ fn many_threads_put_into_one_intake() {
         for thread in 0..4u8 {
             let intake = &intake;
             scope.spawn(move || {
-                for i in 0..50usize {
+                for i in 0..50u8 {
                     // Half of them are the same in all threads.
                     let bytes = if i % 2 == 0 {
-                        big(i as u8, 3_000 + i)
+                        pattern(i, 3_000 + usize::from(i))
                     } else {
-                        big(i as u8, 3_000 + i * 7 + thread as usize)
+                        pattern(i, 4_000 + usize::from(i) * 7 + usize::from(thread))
                     };
                     let id = id_of(&Kind::BLOB, &bytes);
                     if i % 3 == 0 {
@@ -169,7 +165,7 @@ fn an_intake_that_is_dropped_removes_its_packs() {
     let snapshot = store.snapshot().unwrap();
     let intake = store.intake(&snapshot);
     for i in 0..3 {
-        let bytes = big(i + 1, 40 << 20);
+        let bytes = pattern(i + 1, 40 << 20);
         intake.put_blob(&id_of(&Kind::BLOB, &bytes), bytes.len() as u64, &mut &*bytes).unwrap();
     }
     assert_eq!(place.names(Folder::Packs).unwrap().len(), 2, "packs are closed as they get full");

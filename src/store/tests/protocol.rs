@@ -239,7 +239,7 @@ fn many_threads_lose_nothing() {
 // Reliance -----------------------------------------------------------------------------------------------------------
 
 fn large(seed: u8) -> Vec<u8> {
-    (0..300_000usize).map(|i| (i % 251) as u8 ^ seed).collect()
+    pattern(seed, 300_000)
 }
 
 fn put(store: &Store, all: &[Vec<u8>], streamed: bool) -> Arc<Collected> {
