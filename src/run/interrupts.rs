@@ -148,11 +148,7 @@ mod tests {
         interrupts.interrupter().unwrap().raise(SIGTERM);
         assert_eq!(interrupts.ending(), Some(SIGTERM));
         assert_eq!(interrupts.take(), [SIGTERM]);
-<<<<<<< HEAD
-        assert_eq!(interrupts.take(), Vec::<i32>::new());
-=======
         assert!(interrupts.take().is_empty());
->>>>>>> store
         assert!(!interrupts.is_raised());
     }
 }

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-//! Tests of this module.
-=======
 //! The store as a whole: what the tests of its parts share.
->>>>>>> store
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-//! Tests of this module.
-=======
 //! Sorted files: round trips, walks, damage.
->>>>>>> store
 
 use std::collections::BTreeMap;
 use std::io;
