@@ -49,8 +49,8 @@ pub struct Nearest {
     pub reasons: Vec<Reason>,
 }
 
-/// Finds the nearest other recipe of a step and says what differs from it to `id`; `None` when the step never ran otherwise. `built` is the
-/// recipe `id` where the store does not have it yet.
+/// Finds the nearest other recipe of a step and says what differs from it to `id`; `None` when the step never ran otherwise. `fresh` is the
+/// recipe `id` with its code, where the store may not have them yet.
 ///
 /// # Errors
 /// When refs can't be read.
@@ -59,9 +59,16 @@ pub fn nearest(
     project: &str,
     step: &str,
     id: &Id,
-    built: Option<&Built>,
+    fresh: Option<(&Built, &CodePart)>,
 ) -> Result<Option<Nearest>, Error> {
-    let read = |kind: &Kind, wanted: &Id| match built {
+    let own_tree = |wanted: &Id| {
+        let (_, code) = fresh?;
+        code.tree.objects.iter().find(|(id, _)| id == wanted).map(|(_, bytes)| bytes.clone())
+    };
+    let read = |kind: &Kind, wanted: &Id| match fresh.map(|(built, _)| built) {
+        _ if *kind == Kind::TREE => {
+            own_tree(wanted).or_else(|| snapshot.read(wanted).ok().flatten().map(|(_, bytes)| bytes))
+        }
         Some(built) if *kind == Kind::CONFIG && built.config.as_ref().is_some_and(|(own, _)| own == wanted) => {
             built.config.as_ref().map(|(_, bytes)| bytes.clone())
         }

@@ -129,8 +129,8 @@ fn ask(session: &Session<'_>, snapshot: &Snapshot, request: &Request, prepared: 
     if !reasons.is_empty() {
         return Ok((None, reasons, None));
     }
-    let nearest =
-        miss::nearest(snapshot, session.repo.project(), &prepared.step, &prepared.built.id, Some(&prepared.built))?;
+    let fresh = Some((&prepared.built, &prepared.code));
+    let nearest = miss::nearest(snapshot, session.repo.project(), &prepared.step, &prepared.built.id, fresh)?;
     match &nearest {
         None => reasons.push(Reason {
             part: "step".to_owned(),
