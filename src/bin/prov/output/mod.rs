@@ -5,6 +5,7 @@ pub(crate) mod json;
 mod pager;
 mod paint;
 mod progress;
+pub(crate) mod record;
 pub(crate) mod table;
 mod ui;
 
