@@ -138,7 +138,15 @@ pub fn read(fs: &Fs, file: &Path) -> Result<Value, Error> {
 /// # Errors
 /// As [`read`] and [`Override::apply`].
 pub fn resolve(fs: &Fs, files: &[PathBuf], overrides: &[Override]) -> Result<Value, Error> {
-    let mut config = Value::Map(Vec::new());
+    resolve_over(fs, Value::Map(Vec::new()), files, overrides)
+}
+
+/// As [`resolve`], laid over `base`.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_over(fs: &Fs, base: Value, files: &[PathBuf], overrides: &[Override]) -> Result<Value, Error> {
+    let mut config = base;
     for file in files {
         config = merge(config, read(fs, file)?);
     }

@@ -10,7 +10,7 @@ use crate::object::Sink;
 use crate::path::{Place, locate};
 use crate::refs::key;
 use crate::repo::entry::{self, Staged};
-use crate::store::{Draft, RefEdit};
+use crate::store::{Draft, RefEdit, Snapshot};
 use crate::worktree::{self, CaptureOptions, Captured, Fence};
 
 /// Something that lay where an output goes; the store has it.
@@ -24,6 +24,43 @@ pub struct Displaced {
     pub fence: Fence,
 }
 
+/// What the store does not have: where, and as it lay there.
+type Unknown = (PathBuf, Place, Captured);
+
+/// Tells what the store has of what lies at each of `paths` from what it has not.
+fn sort_out(session: &Session<'_>, snapshot: &Snapshot, paths: &[PathBuf]) -> Result<(Vec<Displaced>, Vec<Unknown>), Error> {
+    let repo = session.repo;
+    let worktree = session.worktree();
+    let (mut known, mut unknown) = (Vec::new(), Vec::new());
+    for path in paths {
+        let Some(stat) = repo.fs().lstat(path).map_err(|source| Error::io("read", path, source))? else { continue };
+        if stat.kind == FileKind::Link {
+            // A link holds nothing but its target, and what it leads to stays.
+            known.push(Displaced { path: path.clone(), was_unknown: false, fence: Fence::new() });
+            continue;
+        }
+        let place = locate(repo.root(), repo.root(), path);
+        let captured = worktree::capture(&worktree, &place, &CaptureOptions::default(), None)?;
+        if super::hydrate::is_whole(snapshot, &captured.content)? {
+            known.push(Displaced { path: path.clone(), was_unknown: false, fence: captured.fence });
+        } else {
+            unknown.push((path.clone(), place, captured));
+        }
+    }
+    Ok((known, unknown))
+}
+
+/// Those of `paths` whose content the store has: they may be replaced without losing anything. Links are none of them: nothing knows where
+/// they lead.
+///
+/// # Errors
+/// When one of them can't be read.
+pub(super) fn known(session: &Session<'_>, snapshot: &Snapshot, paths: &[PathBuf]) -> Result<Vec<Displaced>, Error> {
+    let mut known = sort_out(session, snapshot, paths)?.0;
+    known.retain(|displaced| !displaced.fence.is_empty());
+    Ok(known)
+}
+
 /// Makes sure that the store has what lies at each of `paths`: what it does not have yet is stored, durably, under a ref of this
 /// workspace, so that it can be brought back. Nothing is removed.
 ///
@@ -33,24 +70,8 @@ pub fn keep_safe(session: &Session<'_>, paths: &[PathBuf]) -> Result<Vec<Displac
     let repo = session.repo;
     let worktree = session.worktree();
     let options = CaptureOptions::default();
-    let mut kept = Vec::new();
-    let mut unknown: Vec<(PathBuf, Place, Captured)> = Vec::new();
     let snapshot = repo.store().snapshot()?;
-    for path in paths {
-        let Some(stat) = repo.fs().lstat(path).map_err(|source| Error::io("read", path, source))? else { continue };
-        if stat.kind == FileKind::Link {
-            // A link holds nothing but its target, and what it leads to stays.
-            kept.push(Displaced { path: path.clone(), was_unknown: false, fence: Fence::new() });
-            continue;
-        }
-        let place = locate(repo.root(), repo.root(), path);
-        let captured = worktree::capture(&worktree, &place, &options, None)?;
-        if super::hydrate::is_whole(&snapshot, &captured.content)? {
-            kept.push(Displaced { path: path.clone(), was_unknown: false, fence: captured.fence });
-        } else {
-            unknown.push((path.clone(), place, captured));
-        }
-    }
+    let (mut kept, unknown) = sort_out(session, &snapshot, paths)?;
     if unknown.is_empty() {
         return Ok(kept);
     }

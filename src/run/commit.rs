@@ -172,7 +172,15 @@ pub fn commit(session: &Session<'_>, paths: &[BString], options: &CommitOptions)
     let mut items = Vec::new();
     let mut unstage = Vec::new();
     let mut record_one = |path: &BStr, content: Content, size: u64, exec: bool| -> Result<(), Error> {
-        let key = declared.add(Role::Output, None, path)?;
+        let key = match declared.add(Role::Output, None, path) {
+            // Nobody types keys here, so two files of one name are told apart by number.
+            Err(crate::recipe::Error::Collision { key, .. }) => {
+                let taken = declared.places(Role::Output);
+                let free = (2..taken.len() + 3).map(|n| format!("{key}_{n}")).find(|key| !taken.contains_key(key));
+                declared.add(Role::Output, free.as_deref(), path)?
+            }
+            added => added?,
+        };
         let output = Output {
             content,
             path: path.to_owned(),

@@ -52,6 +52,14 @@ pub enum Error {
         /// Its path.
         path: PathBuf,
     },
+    /// A record names a place that nothing is written to on its word alone.
+    #[error("nothing is brought back to `{}`: {why}", show(.path))]
+    Elsewhere {
+        /// The place.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
     /// The bytes of an output are gone.
     #[error("the content of output `{key}` is no longer in the store")]
     OutputLost {
@@ -59,6 +67,16 @@ pub enum Error {
         key: String,
         /// Where it should go.
         path: PathBuf,
+    },
+    /// An artifact is in the store, but can't be brought back from there.
+    #[error("`{key}` can't be brought back")]
+    NotBack {
+        /// Its key.
+        key: String,
+        /// Where it should go.
+        path: PathBuf,
+        /// Why not.
+        source: worktree::Error,
     },
     /// A file can't be read, written or removed.
     #[error("can't {doing} `{}`", show(.path))]

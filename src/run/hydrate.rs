@@ -15,7 +15,7 @@ use crate::object::tree::{self, EntryKind};
 use crate::object::{AccessError, Source};
 use crate::path::{Place, RelPath};
 use crate::store::Snapshot;
-use crate::worktree::restore::{self, Existing, Outcome, RestoreOptions, State, Wanted};
+use crate::worktree::restore::{self, Existing, InTheWay, Outcome, RestoreOptions, State, Wanted};
 use crate::worktree::{self, CaptureOptions};
 
 /// What came back.
@@ -76,7 +76,7 @@ pub fn lies_there(session: &Session<'_>, place: &Place, output: &Output) -> bool
 }
 
 /// The folder below which a place is restored, and the path there.
-fn split(session: &Session<'_>, place: &Place) -> Result<(PathBuf, RelPath), Error> {
+pub(super) fn split(session: &Session<'_>, place: &Place) -> Result<(PathBuf, RelPath), Error> {
     match place {
         Place::Inside(path) => Ok((session.repo.root().to_owned(), path.clone())),
         Place::Outside(path) => {
@@ -89,6 +89,20 @@ fn split(session: &Session<'_>, place: &Place) -> Result<(PathBuf, RelPath), Err
     }
 }
 
+/// As [`split`], for a place that a record names and that no user declared now: it must be inside of the project, and not among the files of
+/// prov or Git.
+pub(super) fn recorded_destination(session: &Session<'_>, place: &Place) -> Result<(PathBuf, RelPath), Error> {
+    let refuse = |path: &Path, why: &str| Error::Elsewhere { path: path.to_owned(), why: why.to_owned() };
+    match place {
+        Place::Outside(path) => Err(refuse(path, "it lies outside of the project")),
+        Place::Inside(path) if path.is_root() => Err(refuse(session.repo.root(), "it is the project itself")),
+        Place::Inside(path) if path.components().any(|name| worktree::is_reserved(name)) => {
+            Err(refuse(&path.below(session.repo.root()), "it lies inside `.prov` or `.git`"))
+        }
+        Place::Inside(_) => split(session, place),
+    }
+}
+
 /// One thing to bring back under a key.
 #[derive(Debug, Clone)]
 pub struct Item {
@@ -98,8 +112,10 @@ pub struct Item {
     pub content: Content,
     /// Whether it is a file that may be executed.
     pub exec: bool,
-    /// Where to.
-    pub to: Place,
+    /// The folder that it must stay below, absolute.
+    pub root: PathBuf,
+    /// Where to, below that.
+    pub to: RelPath,
 }
 
 /// What became of an item.
@@ -113,8 +129,46 @@ pub struct Restored {
     pub outcome: Outcome,
 }
 
-/// Brings items back. What is in the way and unknown to the store is stored first, then replaced, if `replace`; else it is left and the
-/// item refused. Everything is checked before anything is written.
+/// What of that which is in the way may be replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replace {
+    /// Nothing.
+    Nothing,
+    /// What the store knows.
+    Known,
+    /// Everything; what the store does not know is stored first.
+    All,
+}
+
+type Plans = Vec<(Vec<usize>, restore::Plan)>;
+
+fn plans(session: &Session<'_>, snapshot: &Snapshot, items: &[Item]) -> Result<Plans, Error> {
+    let worktree = session.worktree();
+    let mut groups: BTreeMap<PathBuf, Vec<(usize, Wanted)>> = BTreeMap::new();
+    for (at, item) in items.iter().enumerate() {
+        let wanted = Wanted { content: item.content.clone(), exec: item.exec, to: item.to.clone() };
+        groups.entry(item.root.clone()).or_default().push((at, wanted));
+    }
+    let mut plans = Vec::new();
+    for (root, wanted) in groups {
+        let (at, wanted): (Vec<usize>, Vec<Wanted>) = wanted.into_iter().unzip();
+        let plan = restore::plan(&worktree, &root, snapshot, &wanted, &RestoreOptions::default());
+        plans.push((at, plan.map_err(|err| not_back(items, err))?));
+    }
+    Ok(plans)
+}
+
+/// What is in the way of a plan and could be replaced, one after the other.
+fn in_the_way(plans: &Plans) -> Vec<PathBuf> {
+    let items = plans.iter().flat_map(|(_, plan)| plan.items());
+    items
+        .filter(|item| item.missing.is_empty() && matches!(item.state, State::Different(way) if way != InTheWay::Other))
+        .map(|item| item.path.clone())
+        .collect()
+}
+
+/// Brings items back. What is in the way is replaced as far as `replace` says; else it is left and the item refused. Everything is checked
+/// before anything is written.
 ///
 /// # Errors
 /// When something can't be checked, stored or written; nothing under a final name is half written.
@@ -122,27 +176,15 @@ pub fn bring_back(
     session: &Session<'_>,
     snapshot: &Snapshot,
     items: &[Item],
-    replace: bool,
+    replace: Replace,
 ) -> Result<(Vec<Restored>, Vec<Displaced>), Error> {
     let worktree = session.worktree();
-    let mut groups: BTreeMap<PathBuf, Vec<(usize, Wanted)>> = BTreeMap::new();
-    for (at, item) in items.iter().enumerate() {
-        let (root, to) = split(session, &item.to)?;
-        groups.entry(root).or_default().push((at, Wanted { content: item.content.clone(), exec: item.exec, to }));
-    }
-    let mut plans = Vec::new();
-    for (root, wanted) in groups {
-        let (at, wanted): (Vec<usize>, Vec<Wanted>) = wanted.into_iter().unzip();
-        let options = RestoreOptions::default();
-        plans.push((at, restore::plan(&worktree, &root, snapshot, &wanted, &options)?));
-    }
-    let mut in_the_way = Vec::new();
-    for item in plans.iter().flat_map(|(_, plan)| plan.items()) {
-        if replace && item.missing.is_empty() && matches!(item.state, State::Different(_)) {
-            in_the_way.push(item.path.clone());
-        }
-    }
-    let displaced = clear::keep_safe(session, &in_the_way)?;
+    let plans = plans(session, snapshot, items)?;
+    let displaced = match replace {
+        Replace::Nothing => Vec::new(),
+        Replace::Known => clear::known(session, snapshot, &in_the_way(&plans))?,
+        Replace::All => clear::keep_safe(session, &in_the_way(&plans))?,
+    };
     let mut results: Vec<Option<Restored>> = items.iter().map(|_| None).collect();
     for (at, plan) in &plans {
         let done =
@@ -151,11 +193,61 @@ pub fn bring_back(
                 None => Existing::Refuse,
             });
         for ((at, done), item) in at.iter().zip(done).zip(plan.items()) {
-            results[*at] =
-                Some(Restored { key: items[*at].key.clone(), path: item.path.clone(), outcome: done.result? });
+            let outcome = done.result.map_err(|err| not_back(items, err))?;
+            results[*at] = Some(Restored { key: items[*at].key.clone(), path: item.path.clone(), outcome });
         }
     }
     Ok((results.into_iter().flatten().collect(), displaced.into_iter().filter(|d| d.was_unknown).collect()))
+}
+
+/// What [`bring_back`] would do; nothing is changed.
+///
+/// # Errors
+/// When something can't be checked.
+pub fn would_bring_back(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    items: &[Item],
+    replace: Replace,
+) -> Result<Vec<Restored>, Error> {
+    let plans = plans(session, snapshot, items)?;
+    let in_the_way = in_the_way(&plans);
+    let known: Vec<PathBuf> =
+        clear::known(session, snapshot, &in_the_way)?.into_iter().map(|displaced| displaced.path).collect();
+    let may_go = |path: &PathBuf| match replace {
+        Replace::Nothing => false,
+        Replace::Known => known.contains(path),
+        Replace::All => in_the_way.contains(path),
+    };
+    let mut results: Vec<Option<Restored>> = items.iter().map(|_| None).collect();
+    for (at, plan) in &plans {
+        for (at, item) in at.iter().zip(plan.items()) {
+            let outcome = match &item.state {
+                State::Same => Outcome::Kept,
+                State::Blocked(_) => Outcome::Refused,
+                _ if !item.missing.is_empty() => Outcome::Missing,
+                State::Different(_) if !may_go(&item.path) => Outcome::Refused,
+                State::Absent | State::Different(_) => Outcome::Restored,
+            };
+            results[*at] = Some(Restored { key: items[*at].key.clone(), path: item.path.clone(), outcome });
+        }
+    }
+    Ok(results.into_iter().flatten().collect())
+}
+
+/// Says of which item content is damaged or can't exist where it should; other errors are not of an item.
+fn not_back(items: &[Item], err: worktree::Error) -> Error {
+    let is_of_content = matches!(
+        err,
+        worktree::Error::Unsafe { .. } | worktree::Error::Access { .. } | worktree::Error::Object { .. }
+    );
+    let found = err.path().filter(|_| is_of_content).and_then(|path| {
+        items.iter().map(|item| (item, item.to.below(&item.root))).find(|(_, at)| path.starts_with(at))
+    });
+    match found {
+        Some((item, path)) => Error::NotBack { key: item.key.clone(), path, source: err },
+        None => Error::Worktree(err),
+    }
 }
 
 /// Brings the outputs of a hit to where they are declared now.
@@ -169,29 +261,21 @@ pub fn outputs(
     source: &Run,
 ) -> Result<Hydrated, Error> {
     let mut items = Vec::new();
-    for (key, output) in &source.outputs {
-        if let Some(place) = prepared.output(key) {
-            items.push(Item {
-                key: key.clone(),
-                content: output.content.clone(),
-                exec: output.exec,
-                to: place.clone(),
-            });
-        }
-    }
-    // What is right already needs no plan: a state is compared, nothing else.
     let mut hydrated = Hydrated::default();
-    items.retain(|item| {
-        let is_right = source.outputs.get(&item.key).is_some_and(|output| lies_there(session, &item.to, output));
-        if is_right {
-            hydrated.actions.insert(item.key.clone(), OutputAction::Kept);
+    for (key, output) in &source.outputs {
+        let Some(place) = prepared.output(key) else { continue };
+        // What is right already needs no plan: a state is compared, nothing else.
+        if lies_there(session, place, output) {
+            hydrated.actions.insert(key.clone(), OutputAction::Kept);
+            continue;
         }
-        !is_right
-    });
+        let (root, to) = split(session, place)?;
+        items.push(Item { key: key.clone(), content: output.content.clone(), exec: output.exec, root, to });
+    }
     if items.is_empty() {
         return Ok(hydrated);
     }
-    let (restored, displaced) = bring_back(session, snapshot, &items, true)?;
+    let (restored, displaced) = bring_back(session, snapshot, &items, Replace::All)?;
     for done in restored {
         let action = match done.outcome {
             Outcome::Restored => OutputAction::Restored,

@@ -12,6 +12,7 @@ use bstr::BString;
 use super::code_part::{self, CodePart};
 use super::execute::{self, Command, Stdin};
 use super::exit::Exit;
+use super::interrupts::Interrupts;
 use super::observer::Stream;
 use super::perform::{self, OutputAction, Performed, Surroundings};
 use super::prepare::{self, Prepared};
@@ -48,8 +49,8 @@ pub struct Nearest {
     pub reasons: Vec<Reason>,
 }
 
-/// Finds the nearest other recipe of a step and says what differs from it to `id`; `None` when the step never ran otherwise. `built` is the
-/// recipe `id` where the store does not have it yet.
+/// Finds the nearest other recipe of a step and says what differs from it to `id`; `None` when the step never ran otherwise. `fresh` is the
+/// recipe `id` with its code, where the store may not have them yet.
 ///
 /// # Errors
 /// When refs can't be read.
@@ -58,9 +59,16 @@ pub fn nearest(
     project: &str,
     step: &str,
     id: &Id,
-    built: Option<&Built>,
+    fresh: Option<(&Built, &CodePart)>,
 ) -> Result<Option<Nearest>, Error> {
-    let read = |kind: &Kind, wanted: &Id| match built {
+    let own_tree = |wanted: &Id| {
+        let (_, code) = fresh?;
+        code.tree.objects.iter().find(|(id, _)| id == wanted).map(|(_, bytes)| bytes.clone())
+    };
+    let read = |kind: &Kind, wanted: &Id| match fresh.map(|(built, _)| built) {
+        _ if *kind == Kind::TREE => {
+            own_tree(wanted).or_else(|| snapshot.read(wanted).ok().flatten().map(|(_, bytes)| bytes))
+        }
         Some(built) if *kind == Kind::CONFIG && built.config.as_ref().is_some_and(|(own, _)| own == wanted) => {
             built.config.as_ref().map(|(_, bytes)| bytes.clone())
         }
@@ -98,13 +106,12 @@ pub(super) fn execute(
     session: &Session<'_>,
     snapshot: Snapshot,
     request: &Request,
-    prepared: Prepared,
+    mut prepared: Prepared,
     reasons: Vec<Reason>,
     nearest: Option<Nearest>,
     surroundings: Surroundings<'_>,
 ) -> Result<Performed, Error> {
     let repo = session.repo;
-    let worktree = session.worktree();
     let Surroundings { environment, observer, interrupts } = surroundings;
     let mut run = perform::draft(repo, request, &prepared, repo.now());
     let records = request.cache_mode() != CacheMode::Readonly;
@@ -114,7 +121,7 @@ pub(super) fn execute(
     let op = repo.new_op();
     let live = super::live_folder(repo);
     let running = live.begin(intent(repo, request, &prepared, &run, op.to_bytes()))?;
-    let ready = prepare_place(session, &snapshot, request, &prepared, &running, environment);
+    let ready = prepare_place(session, &snapshot, request, &mut prepared, &running, environment, interrupts);
     let (intake, stored, command, displaced) = match ready {
         Ok(ready) => ready,
         Err(err) => {
@@ -160,17 +167,35 @@ pub(super) fn execute(
             run.error = Some(RunError { kind: "spawn".to_owned(), message: err.to_string(), run: None });
             err.exit_code()
         }
-        Err(_) => {
+        Err(_) => 0,
+    };
+    let outcome = match outcome {
+        Err(err) if !err.is_of_command() => {
             let _ = running.end();
-            return Err(outcome.err().map_or_else(|| Error::Usage { what: String::new() }, Error::from));
+            return Err(err.into());
         }
+        outcome => outcome,
     };
 
     let mut actions = BTreeMap::new();
     let mut output_fence = Fence::new();
     if run.status == Status::Success {
-        match take_outputs(session, request, &prepared, &intake, &mut run, &mut actions, &mut output_fence) {
+        match take_outputs(
+            session,
+            request,
+            &prepared,
+            &intake,
+            &mut run,
+            &mut actions,
+            &mut output_fence,
+            &mut warnings,
+        ) {
             Ok(missing) => judge_missing(request, missing, &mut run, &mut exit_code, &mut warnings),
+            Err(Error::Worktree(worktree::Error::Cancelled)) => {
+                fail(&mut run, "interrupted", "interrupted while its outputs were recorded".to_owned());
+                run.status = Status::Aborted;
+                exit_code = interrupts.and_then(Interrupts::ending).map_or(1, super::exit::signalled);
+            }
             Err(err) => {
                 fail(&mut run, "output", super::chain(&err));
                 exit_code = 1;
@@ -194,7 +219,7 @@ pub(super) fn execute(
     let object = id_of(&Kind::RUN, &bytes);
     let narrow = narrow_hint(&prepared, request, &reasons, nearest.as_ref());
     let publication = if records {
-        record(repo, intake, op, &run, object, &bytes, running, &prepared)?
+        record(repo, intake, op, &run, object, &bytes, running, &prepared)
     } else {
         let _ = running.end();
         Publication::Unrecorded
@@ -241,25 +266,30 @@ fn prepare_place(
     session: &Session<'_>,
     snapshot: &Snapshot,
     request: &Request,
-    prepared: &Prepared,
+    prepared: &mut Prepared,
     running: &live::Running,
     environment: &prepare::Environment,
+    interrupts: Option<&Interrupts>,
 ) -> Result<Ready, Error> {
     let repo = session.repo;
     if !prepared.outputs().is_empty() {
         let claimed = if request.wait {
             running.claim_waiting(&mut |_| {
                 std::thread::sleep(Duration::from_millis(50));
-                true
+                !interrupts.is_some_and(Interrupts::is_raised)
             })?
         } else {
             running.claim()?
         };
         if let live::Claimed::Held(held) = claimed {
+            if let Some(signal) = interrupts.and_then(Interrupts::ending) {
+                return Err(Error::Interrupted { signal });
+            }
             return Err(Error::Claimed { held });
         }
     }
     let intake = repo.store().intake(snapshot);
+    prepare::fetch_inputs(session, snapshot, prepared)?;
     let stored = prepare::store_inputs(session, prepared, request, &intake)?;
     // The program is looked for before anything is removed: a command that can't be started changes nothing.
     let command = command(session, request, prepared, running, environment)?;
@@ -356,6 +386,7 @@ fn fail(run: &mut Run, kind: &str, message: String) {
 }
 
 /// Captures declared outputs; returns the keys of those that are not there.
+#[expect(clippy::too_many_arguments, reason = "everything that an output leaves a trace in")]
 fn take_outputs(
     session: &Session<'_>,
     request: &Request,
@@ -364,13 +395,24 @@ fn take_outputs(
     run: &mut Run,
     actions: &mut BTreeMap<String, OutputAction>,
     fence: &mut Fence,
+    warnings: &mut Vec<String>,
 ) -> Result<Vec<String>, Error> {
     let worktree = session.worktree();
     let mut missing = Vec::new();
     for (key, place) in prepared.outputs() {
         let keeps = !request.no_store.contains(key);
         let sink = keeps.then_some(intake as &dyn Sink);
+        let mut stored = keeps;
         let captured = match worktree::capture(&worktree, place, &CaptureOptions::default(), sink) {
+            // The store can't take the bytes, e.g. on a full disk: that is no fault of the command.
+            Err(worktree::Error::Access { source, .. }) if keeps => {
+                stored = false;
+                warnings.push(format!("output `{key}` is recorded by its hash only: {}", super::chain(&source)));
+                worktree::capture(&worktree, place, &CaptureOptions::default(), None)
+            }
+            captured => captured,
+        };
+        let captured = match captured {
             Ok(captured) => captured,
             Err(worktree::Error::Absent { .. }) => {
                 missing.push(key.clone());
@@ -379,14 +421,14 @@ fn take_outputs(
             Err(err) => return Err(err.into()),
         };
         fence.join(captured.fence);
-        actions.insert(key.clone(), if keeps { OutputAction::Stored } else { OutputAction::Hashed });
+        actions.insert(key.clone(), if stored { OutputAction::Stored } else { OutputAction::Hashed });
         run.outputs.insert(
             key.clone(),
             Output {
                 content: captured.content,
                 path: crate::revspec::recorded_path(place),
                 size: captured.size,
-                stored: keeps,
+                stored,
                 exec: captured.exec,
                 format: None,
                 facets: BTreeMap::new(),
@@ -532,7 +574,7 @@ fn record(
     bytes: &[u8],
     running: live::Running,
     prepared: &Prepared,
-) -> Result<Publication, Error> {
+) -> Publication {
     let published = (|| {
         intake.put(&Kind::RECIPE, &prepared.built.id, &prepared.built.bytes)?;
         if let Some((id, bytes)) = &prepared.built.config {
@@ -545,15 +587,14 @@ fn record(
     match published {
         Ok(()) => {
             let _ = running.end();
-            Ok(Publication::Done)
+            Publication::Done
         }
         Err(err) => {
             let mut objects = vec![(Kind::RECIPE, prepared.built.bytes.clone().into())];
             objects.extend(prepared.built.config.iter().map(|(_, bytes)| (Kind::CONFIG, bytes.clone().into())));
             objects.extend(prepared.code.tree.objects.iter().map(|(_, bytes)| (Kind::TREE, bytes.clone().into())));
             let code = prepared.code.tree.files.iter().map(|(path, id, _)| (path.as_bytes().to_owned(), *id)).collect();
-            publish::wait(&publish::Pending { run: bytes.to_vec().into(), objects, code }, &running)?;
-            Ok(Publication::Waiting(err))
+            publish::leave(&publish::Pending { run: bytes.to_vec().into(), objects, code }, running, err)
         }
     }
 }

@@ -27,6 +27,7 @@ mod pump;
 mod reap;
 pub mod record;
 pub mod request;
+mod restore;
 mod session;
 mod settle;
 pub mod spool;
@@ -41,6 +42,7 @@ pub use miss::{Nearest, command_line, nearest};
 pub use perform::{OutputAction, Performed, Plan, REPLAYED, Surroundings, perform, plan};
 pub use publish::Publication;
 pub use request::{CacheMode, CodeMode, Declared, OnMissing, Request, RestoreMode};
+pub use restore::{Restoration, RestoreOptions, RestoredItem, restore};
 pub use session::Session;
 pub use settle::{Settled, settle};
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::execute;
 use super::interrupts::Interrupts;
 use super::lookup::{self, Answer, Hit};
 use super::observer::Observer;
@@ -129,8 +128,8 @@ fn ask(session: &Session<'_>, snapshot: &Snapshot, request: &Request, prepared: 
     if !reasons.is_empty() {
         return Ok((None, reasons, None));
     }
-    let nearest =
-        miss::nearest(snapshot, session.repo.project(), &prepared.step, &prepared.built.id, Some(&prepared.built))?;
+    let fresh = Some((&prepared.built, &prepared.code));
+    let nearest = miss::nearest(snapshot, session.repo.project(), &prepared.step, &prepared.built.id, fresh)?;
     match &nearest {
         None => reasons.push(Reason {
             part: "step".to_owned(),
@@ -175,13 +174,37 @@ pub fn perform(session: &Session<'_>, request: &Request, surroundings: Surroundi
         }
         .into());
     }
-    let (hit, reasons, nearest) = ask(session, &snapshot, request, &prepared)?;
-    let performed = match hit {
-        Some(hit) => take(session, &snapshot, request, prepared, *hit),
+    let (hit, mut reasons, nearest) = ask(session, &snapshot, request, &prepared)?;
+    let mut taken = None;
+    if let Some(hit) = hit {
+        let started = repo.now();
+        let restored = match request.restore {
+            RestoreMode::Outputs => hydrate::outputs(session, &snapshot, &prepared, &hit.run),
+            RestoreMode::Metadata | RestoreMode::None => Ok(hydrate::Hydrated::default()),
+        };
+        match restored {
+            Ok(restored) => taken = Some((hit, restored, started)),
+            // What can't be had back after all is made again.
+            Err(err) => reasons.push(lost(err)?),
+        }
+    }
+    let performed = match taken {
+        Some((hit, restored, started)) => take(session, &snapshot, request, &prepared, *hit, restored, started),
         None => miss::execute(session, snapshot, request, prepared, reasons, nearest, surroundings),
     };
     session.save();
     performed
+}
+
+/// The reason for a miss that an error of bringing outputs back is; other errors stay errors.
+fn lost(err: Error) -> Result<Reason, Error> {
+    let (Error::OutputLost { key, path } | Error::NotBack { key, path, .. }) = &err else { return Err(err) };
+    Ok(Reason {
+        part: format!("outputs.{key}"),
+        kind: ReasonKind::OutputsLost,
+        before: Some(crate::path::show(path)),
+        after: Some(super::chain(&err)),
+    })
 }
 
 /// The record of a run that begins now, with all that is known before it.
@@ -265,18 +288,15 @@ fn take(
     session: &Session<'_>,
     snapshot: &Snapshot,
     request: &Request,
-    prepared: Prepared,
+    prepared: &Prepared,
     hit: Hit,
+    restored: hydrate::Hydrated,
+    started: crate::clock::Micros,
 ) -> Result<Performed, Error> {
     let repo = session.repo;
-    let started = repo.now();
-    let mut restored = match request.restore {
-        RestoreMode::Outputs => hydrate::outputs(session, snapshot, &prepared, &hit.run)?,
-        RestoreMode::Metadata | RestoreMode::None => hydrate::Hydrated::default(),
-    };
     let stored: BTreeMap<String, bool> = prepared.inputs.keys().map(|key| (key.clone(), false)).collect();
-    let mut run = draft(repo, request, &prepared, started);
-    run.inputs = record_inputs(repo, snapshot, &prepared, &stored)?;
+    let mut run = draft(repo, request, prepared, started);
+    run.inputs = record_inputs(repo, snapshot, prepared, &stored)?;
     run.meta.clear();
     run.program = None;
     run.outputs = hit
@@ -308,7 +328,7 @@ fn take(
         run,
         object,
         exit_code: 0,
-        actions: std::mem::take(&mut restored.actions),
+        actions: restored.actions,
         publication,
         warnings: restored.warnings,
         displaced: restored.displaced,

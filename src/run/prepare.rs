@@ -30,6 +30,8 @@ pub struct ReadyInput {
     pub captured: Captured,
     /// The run that the user named as its maker.
     pub declared_by: Option<Producer>,
+    /// Whether it is only in the store yet: named by a revision, and nothing lies at its path.
+    pub is_to_be_fetched: bool,
 }
 
 /// The environment of a command: what this process was given.
@@ -104,19 +106,22 @@ pub fn prepare(
     let mut inputs = BTreeMap::new();
     let mut fence = Fence::new();
     for input in &request.inputs {
-        let ready = find_input(session, snapshot, &scenario, &cwd, input.path.as_bstr())?;
-        let path = match &ready.0 {
-            Place::Inside(path) => crate::path::bytes(&path.below(repo.root())),
-            Place::Outside(path) => crate::path::bytes(path),
+        let found = find_input(session, snapshot, &scenario, &cwd, input.path.as_bstr())?;
+        let path = crate::path::bytes(&worktree.path(&found.place));
+        let named = found.made.as_ref().map(|(_, _, key)| key.as_str());
+        let key = declared.add(Role::Input, input.key.as_deref().or(named), path.as_bstr())?;
+        let (captured, is_to_be_fetched) = match found.captured {
+            Some(captured) => (captured, true),
+            None => (worktree::capture(&worktree, &found.place, &CaptureOptions::default(), None)?, false),
         };
-        let key = match (&input.key, &ready.1) {
-            (Some(key), _) => declared.add(Role::Input, Some(key), path.as_bstr())?,
-            (None, Some((_, key))) => declared.add(Role::Input, Some(key), path.as_bstr())?,
-            (None, None) => declared.add(Role::Input, None, path.as_bstr())?,
-        };
-        let captured = worktree::capture(&worktree, &ready.0, &CaptureOptions::default(), None)?;
+        if let Some((text, content, _)) = &found.made
+            && captured.content != *content
+        {
+            return Err(Error::RevisionNotHere { text: text.clone(), path: worktree.path(&found.place) });
+        }
         fence.join(captured.fence.clone());
-        inputs.insert(key, ReadyInput { place: ready.0, captured, declared_by: ready.1.map(|(producer, _)| producer) });
+        let declared_by = found.producer;
+        inputs.insert(key, ReadyInput { place: found.place, captured, declared_by, is_to_be_fetched });
     }
     for output in &request.outputs {
         let key = declared.add(Role::Output, output.key.as_deref(), output.path.as_bstr())?;
@@ -141,7 +146,7 @@ pub fn prepare(
             let captured = worktree::capture(&worktree, &place, &CaptureOptions::default(), None)?;
             let path = crate::path::bytes(&worktree.path(&place));
             let name = declared.add(Role::Input, Some(&format!("{key}_before")), path.as_bstr())?;
-            inputs.insert(name, ReadyInput { place, captured, declared_by: None });
+            inputs.insert(name, ReadyInput { place, captured, declared_by: None, is_to_be_fetched: false });
         }
     }
 
@@ -181,7 +186,8 @@ pub fn prepare(
 
     let files: Vec<PathBuf> = request.config_files.iter().map(|file| cwd.join(crate::path::from_bytes(file))).collect();
     let overrides = request.sets.iter().map(|set| config::Override::parse(set)).collect::<Result<Vec<_>, _>>()?;
-    let config = config::resolve(repo.fs(), &files, &overrides)?;
+    let base = crate::scenario::config(snapshot, repo.project(), &scenario)?;
+    let config = config::resolve_over(repo.fs(), base, &files, &overrides)?;
 
     let mut env = BTreeMap::new();
     for (name, value) in &request.env {
@@ -233,6 +239,16 @@ pub fn prepare(
     })
 }
 
+/// Where an input lies and what is known of it.
+struct FoundInput {
+    place: Place,
+    /// What it is to hold, when that is in the store and nothing lies there.
+    captured: Option<Captured>,
+    /// The revision that names it: its text, its content, its key.
+    made: Option<(String, Content, String)>,
+    producer: Option<Producer>,
+}
+
 /// An input is a path that exists, or a revision that names an artifact.
 fn find_input(
     session: &Session<'_>,
@@ -240,12 +256,13 @@ fn find_input(
     scenario: &str,
     cwd: &std::path::Path,
     text: &BStr,
-) -> Result<(Place, Option<(Producer, String)>), Error> {
+) -> Result<FoundInput, Error> {
     use crate::revspec::{self, Target};
+    let fs = session.repo.fs();
     let path = cwd.join(crate::path::from_bytes(text));
     let place = crate::path::locate(session.repo.root(), cwd, &path);
-    if session.repo.fs().stat(&path).map_err(|source| Error::io("read", &path, source))?.is_some() {
-        return Ok((place, None));
+    if fs.stat(&path).map_err(|source| Error::io("read", &path, source))?.is_some() {
+        return Ok(FoundInput { place, captured: None, made: None, producer: None });
     }
     let missing = || Error::InputMissing { path: path.clone() };
     let Ok(text) = text.to_str() else { return Err(missing()) };
@@ -255,13 +272,11 @@ fn find_input(
     match revspec::resolve(session.repo, snapshot, scenario, cwd, text) {
         Ok(Target::Artifact(at, key)) => {
             let run = revspec::read_run(snapshot, &at.run, &at.object)?;
-            let Some(output) = run.outputs.get(&key) else { return Err(missing()) };
+            let Some(output) = run.outputs.get(&key) else {
+                return Err(Error::Usage { what: format!("`{text}` is an input of that run, and an output is meant") });
+            };
             let place =
                 crate::path::locate(session.repo.root(), session.repo.root(), &crate::path::from_bytes(&output.path));
-            let here = worktree::capture(&session.worktree(), &place, &CaptureOptions::default(), None);
-            if !here.is_ok_and(|captured| captured.content == output.content) {
-                return Err(Error::RevisionNotHere { text: text.to_owned(), path: session.worktree().path(&place) });
-            }
             let producer = Producer {
                 run: at.run,
                 object: Some(at.object),
@@ -269,12 +284,59 @@ fn find_input(
                 linked_by: LinkedBy::Declared,
                 candidates: Vec::new(),
             };
-            Ok((place, Some((producer, key))))
+            let absolute = session.worktree().path(&place);
+            let is_absent = fs.lstat(&absolute).map_err(|source| Error::io("read", &absolute, source))?.is_none();
+            let captured = is_absent.then(|| Captured {
+                content: output.content.clone(),
+                size: output.size,
+                exec: output.exec,
+                files: 1,
+                fence: Fence::new(),
+            });
+            let made = Some((text.to_owned(), output.content.clone(), key));
+            Ok(FoundInput { place, captured, made, producer: Some(producer) })
         }
         Ok(_) => Err(Error::Usage { what: format!("`{text}` is not one artifact: name an output, RUN:KEY") }),
         Err(revspec::Error::NotFound { .. }) => Err(missing()),
         Err(err) => Err(err.into()),
     }
+}
+
+/// Puts inputs that were named by revisions, and that nothing lies at the paths of, to where they were recorded.
+///
+/// # Errors
+/// When one of them can't be brought there.
+pub fn fetch_inputs(session: &Session<'_>, snapshot: &Snapshot, prepared: &mut Prepared) -> Result<(), Error> {
+    use super::hydrate::{self, Item};
+    use crate::worktree::restore::Outcome;
+    let mut items = Vec::new();
+    for (key, input) in prepared.inputs.iter().filter(|(_, input)| input.is_to_be_fetched) {
+        let (root, to) = hydrate::recorded_destination(session, &input.place)?;
+        let (content, exec) = (input.captured.content.clone(), input.captured.exec);
+        items.push(Item { key: key.clone(), content, exec, root, to });
+    }
+    if items.is_empty() {
+        return Ok(());
+    }
+    let (restored, _) = hydrate::bring_back(session, snapshot, &items, hydrate::Replace::Nothing)?;
+    for done in restored {
+        match done.outcome {
+            Outcome::Restored | Outcome::Kept => {}
+            Outcome::Refused => return Err(Error::InTheWay { path: done.path }),
+            Outcome::Missing => return Err(Error::OutputLost { key: done.key, path: done.path }),
+        }
+    }
+    for input in prepared.inputs.values_mut().filter(|input| input.is_to_be_fetched) {
+        let worktree = session.worktree();
+        let captured = worktree::capture(&worktree, &input.place, &CaptureOptions::default(), None)?;
+        if captured.content != input.captured.content {
+            return Err(Error::ChangedBefore { path: worktree.path(&input.place) });
+        }
+        prepared.fence.join(captured.fence.clone());
+        input.captured = captured;
+        input.is_to_be_fetched = false;
+    }
+    Ok(())
 }
 
 fn check_output(repo: &crate::repo::Repo, key: &str, place: &Place) -> Result<(), Error> {

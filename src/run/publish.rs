@@ -18,6 +18,8 @@ pub enum Publication {
     Done,
     /// It waits in the live folder; the next command publishes it.
     Waiting(Error),
+    /// It could not be recorded, and not be left in the live folder either: the place is full or read-only.
+    Lost(Error),
     /// It was not to be recorded.
     Unrecorded,
 }
@@ -50,7 +52,7 @@ pub fn unrecorded(run: &Run) -> Result<(Id, Publication), Error> {
 /// Publishes a record that needs nothing but itself: a hit. If that can't be done now it is left in the live folder.
 ///
 /// # Errors
-/// When the record is above the limits, or can be left nowhere.
+/// When the record is above the limits.
 pub fn light(repo: &Repo, snapshot: &Snapshot, run: &Run) -> Result<(Id, Publication), Error> {
     let op = repo.new_op();
     let (object, bytes) = encoded(run)?;
@@ -62,7 +64,7 @@ pub fn light(repo: &Repo, snapshot: &Snapshot, run: &Run) -> Result<(Id, Publica
     match published {
         Ok(()) => Ok((object, Publication::Done)),
         Err(err) => {
-            let running = super::live_folder(repo).begin(super::live::Intent {
+            let running = match super::live_folder(repo).begin(super::live::Intent {
                 run: run.run.clone(),
                 project: run.project.clone(),
                 scenario: run.scenario.clone(),
@@ -75,20 +77,29 @@ pub fn light(repo: &Repo, snapshot: &Snapshot, run: &Run) -> Result<(Id, Publica
                 outputs: Vec::new(),
                 op: op.to_bytes(),
                 owner: crate::host::Process::current(),
-            })?;
-            wait(&Pending { run: bytes.into(), objects: Vec::new(), code: Vec::new() }, &running)?;
-            Ok((object, Publication::Waiting(err)))
+            }) {
+                Ok(running) => running,
+                // A hit on a store that can't be written works all the same, unrecorded.
+                Err(_) => return Ok((object, Publication::Lost(err))),
+            };
+            Ok((object, leave(&Pending { run: bytes.into(), objects: Vec::new(), code: Vec::new() }, running, err)))
         }
     }
 }
 
-/// Leaves a closed run in the live folder, durable, for the next command.
-///
-/// # Errors
-/// When that can't be written either: then the run is lost, and said to be.
-pub fn wait(pending: &Pending, running: &super::live::Running) -> Result<(), Error> {
-    let payload = crate::codec::encode(pending).map_err(|source| Error::Ref { source })?;
-    Ok(running.finished(&payload)?)
+/// Leaves a closed run that could not be published because of `why` in the live folder, durable, for the next command. If that can't be
+/// written either, the run is lost, and said to be.
+pub fn leave(pending: &Pending, running: super::live::Running, why: Error) -> Publication {
+    let left = crate::codec::encode(pending)
+        .map_err(|source| Error::Ref { source })
+        .and_then(|payload| Ok(running.finished(&payload)?));
+    match left {
+        Ok(()) => Publication::Waiting(why),
+        Err(_) => {
+            let _ = running.end();
+            Publication::Lost(why)
+        }
+    }
 }
 
 /// Publishes a run together with what was collected for it. The same operation id twice changes nothing, so any number of

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::clock::Micros;
-use crate::codec;
+use crate::codec::{self, Value};
 use crate::hash::Id;
+use crate::object::config::Config;
 use crate::object::scenario::Scenario;
 use crate::object::{AccessError, Kind, Record, Sink, Source, id_of};
 use crate::refs::key;
@@ -122,6 +123,22 @@ pub fn settings(snapshot: &Snapshot, project: &str, name: &str) -> Result<Option
     Scenario::decode(&bytes).map(Some).map_err(|source| Error::Record { name: name.to_owned(), source })
 }
 
+/// The settings that every run of a scenario is given: a map, empty when there are none.
+///
+/// # Errors
+/// When they can't be read.
+pub fn config(snapshot: &Snapshot, project: &str, name: &str) -> Result<Value, Error> {
+    let Some(id) = settings(snapshot, project, name)?.and_then(|scenario| scenario.config) else {
+        return Ok(Value::Map(Vec::new()));
+    };
+    let Some((_, bytes)) = snapshot.read(&id)? else {
+        let what = format!("the settings of scenario `{name}` are missing");
+        return Err(AccessError::Damaged { id, place: "the store".to_owned(), what }.into());
+    };
+    let config = Config::decode(&bytes).map_err(|source| Error::Record { name: name.to_owned(), source })?;
+    Ok(config.0)
+}
+
 /// Whether a scenario exists: it is `main`, was made, or has runs.
 ///
 /// # Errors
@@ -141,6 +158,8 @@ pub struct NewOptions {
     pub tags: BTreeSet<String>,
     /// The scenario it comes from.
     pub base: Option<String>,
+    /// Settings that every run in it is given, under those of its own.
+    pub config: Option<Value>,
 }
 
 /// Makes a scenario. Does not switch to it.
@@ -149,15 +168,22 @@ pub struct NewOptions {
 /// When the name is bad or taken, or the store can't be written.
 pub fn new(repo: &Repo, name: &str, options: &NewOptions) -> Result<Scenario, Error> {
     check_name(name)?;
+    let record = |source| Error::Record { name: name.to_owned(), source };
+    let config = match &options.config {
+        None => None,
+        Some(value) => {
+            let bytes = Config(value.clone()).encode().map_err(record)?;
+            Some((id_of(&Kind::CONFIG, &bytes), bytes))
+        }
+    };
     let made = Scenario {
         name: name.to_owned(),
         created_at: repo.now(),
         description: options.description.clone(),
-        config: None,
+        config: config.as_ref().map(|(id, _)| *id),
         tags: options.tags.clone(),
         base: options.base.clone(),
     };
-    let record = |source| Error::Record { name: name.to_owned(), source };
     let bytes = made.encode().map_err(record)?;
     let id = id_of(&Kind::SCENARIO, &bytes);
     let value = entry::encode(&id)?;
@@ -168,6 +194,9 @@ pub fn new(repo: &Repo, name: &str, options: &NewOptions) -> Result<Scenario, Er
                 return Err(taken());
             }
             let intake = repo.store().intake(snapshot);
+            if let Some((id, bytes)) = &config {
+                intake.put(&Kind::CONFIG, id, bytes)?;
+            }
             intake.put(&Kind::SCENARIO, &id, &bytes)?;
             let edit =
                 RefEdit { key: key::scenario(repo.project(), name), expect: Expect::Absent, new: Some(value.clone()) };

@@ -256,8 +256,15 @@ impl Classify for run::Error {
             run::Error::InTheWay { .. } => {
                 Failure::of(Class::Refused, "in_the_way", self).hint("move it away and try again")
             }
+            run::Error::Elsewhere { .. } => {
+                Failure::of(Class::Refused, "elsewhere", self).hint("name a folder for it: prov restore REV --to DIR")
+            }
             run::Error::OutputLost { .. } => Failure::of(Class::Damaged, "output_lost", self)
                 .hint("execute again with `prov run -f`"),
+            run::Error::NotBack { source, .. } => {
+                let inner = source.failure();
+                Failure::of(inner.class, inner.code, self).hint_of(inner.hint)
+            }
             run::Error::NothingToCommit => Failure::of(Class::Usage, "nothing_to_commit", self)
                 .hint("name the files: prov commit PATH... -m MSG"),
             run::Error::Interrupted { .. } => Failure::of(Class::Interrupted, "interrupted", self),

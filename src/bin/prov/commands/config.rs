@@ -41,7 +41,7 @@ pub(crate) fn run(cx: &Context, args: &ConfigArgs) -> Result<Exit, Failure> {
 /// The user's file, those of the project if there is one, then the environment. The store need not be there.
 fn settings(cx: &Context) -> Result<Settings, Failure> {
     let files = match open::find(cx) {
-        Ok(found) => prov::repo::settings_files(&found, &open::places(cx)),
+        Ok(found) => prov::repo::settings_files(&found.root, &found.layout, &open::places(cx)),
         Err(prov::repo::Error::NotFound { .. }) => cx.settings.user_config.iter().cloned().collect(),
         Err(err) => return Err(err.into()),
     };

@@ -63,7 +63,7 @@ pub(crate) fn run(cx: &Context, _args: &FsckArgs) -> Result<Exit, Failure> {
 }
 
 fn report(cx: &Context) -> Result<Report, Failure> {
-    match open::untouched_repo(cx) {
+    match open::untouched(cx) {
         Ok(repo) => {
             let bar = cx.ui.bar();
             Ok(prov::maintain::fsck(&repo, &bar, &Cancel::new()))

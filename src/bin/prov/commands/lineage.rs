@@ -96,10 +96,12 @@ fn start(cx: &Context, seen: &Seen, args: &LineageArgs) -> Result<Start, Failure
             Ok(Start::Artifact { content: captured.content, path, size: captured.size, made_by: None })
         }
         Target::Object(id, kind) => {
-            let content = match kind {
-                Kind::BLOB => Content::Blob(id),
-                Kind::TREE => Content::Tree(id),
-                _ => return Err(no_lineage(args)),
+            let content = if kind == Kind::BLOB {
+                Content::Blob(id)
+            } else if kind == Kind::TREE {
+                Content::Tree(id)
+            } else {
+                return Err(no_lineage(args));
             };
             let size = super::describe::size_of(seen, &id)?;
             let found = makers(&seen.snapshot, &id)?.into_iter().next();

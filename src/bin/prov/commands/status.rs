@@ -19,8 +19,7 @@ pub(crate) fn run(cx: &Context, args: &StatusArgs) -> Result<Exit, Failure> {
     let seen = Seen::open(cx)?;
     let bar = cx.ui.bar();
     let session = Session::with_progress(&seen.repo, cx.cwd.clone(), &bar);
-    let environment = cx.environment.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-    let status = prov::query::status(&session, &seen.snapshot, &environment)?;
+    let status = prov::query::status(&session, &seen.snapshot, cx.environment.all())?;
     drop(session);
     drop(bar);
     if cx.ui.is_json() {

@@ -28,8 +28,8 @@ impl Environment {
     }
 
     /// All variables, by name.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&OsString, &OsString)> {
-        self.0.iter()
+    pub(crate) fn all(&self) -> &BTreeMap<OsString, OsString> {
+        &self.0
     }
 
     /// The value of a variable as it is.

@@ -14,7 +14,7 @@ use prov::run::request::CacheMode;
 
 pub(crate) use environment::Environment;
 pub(crate) use request::{Seen, request};
-pub(crate) use step::{Step, step};
+pub(crate) use step::{Step, step_of};
 
 use crate::args::{ColorWhen, Globals};
 use crate::error::Failure;
@@ -153,12 +153,19 @@ fn in_colour(environment: &Environment, when: ColorWhen, is_terminal: bool) -> b
 }
 
 fn cache_mode(word: &str) -> Result<CacheMode, Failure> {
+    cache_mode_word(word).ok_or_else(|| {
+        Failure::usage(format!("PROV_CACHE is `{word}`")).hint("set it to reuse, overwrite, readonly or off")
+    })
+}
+
+/// The cache mode of that name.
+pub(crate) fn cache_mode_word(word: &str) -> Option<CacheMode> {
     match word {
-        "reuse" => Ok(CacheMode::Reuse),
-        "overwrite" => Ok(CacheMode::Overwrite),
-        "readonly" => Ok(CacheMode::Readonly),
-        "off" => Ok(CacheMode::Off),
-        _ => Err(Failure::usage(format!("PROV_CACHE is `{word}`")).hint("set it to reuse, overwrite, readonly or off")),
+        "reuse" => Some(CacheMode::Reuse),
+        "overwrite" => Some(CacheMode::Overwrite),
+        "readonly" => Some(CacheMode::Readonly),
+        "off" => Some(CacheMode::Off),
+        _ => None,
     }
 }
 

@@ -28,8 +28,8 @@ pub(crate) struct Seen<'a> {
 /// Makes the request. What the command line says wins over the environment, that over the step of `prov.toml`; lists are
 /// joined, and a declared path takes the place of the step's one with the same key.
 ///
-/// A step of `prov.toml` runs in the project's root and its paths are seen from there; paths on the command line are
-/// seen from where the user is.
+/// A step of `prov.toml` runs in the project's root, or in the folder `cwd` that it names, and its paths are seen from there; paths on the
+/// command line are seen from where the user is.
 ///
 /// # Errors
 /// Words that make no sense together.
@@ -59,10 +59,18 @@ pub(crate) fn request(
     } else {
         args.command.iter().map(|word| values::bytes(word)).collect()
     };
-    let rebase = Rebase { seen, is_needed: step.is_some() && seen.cwd != seen.root };
+    let home = step.map(|step| seen.root.join(path::from_bytes(&step.cwd)));
+    let rebase = Rebase {
+        seen,
+        is_needed: home.as_ref().is_some_and(|home| home != seen.cwd),
+        is_root: home.as_ref().is_some_and(|home| home == seen.root),
+    };
 
     let mut request = Request::command(argv);
-    request.cwd = if step.is_some() { BString::default() } else { relative(seen)? };
+    request.cwd = match step {
+        Some(step) => step.cwd.clone(),
+        None => relative(seen)?,
+    };
     request.step = given.step.clone().or_else(|| file.step.clone()).or_else(|| args.name.clone());
     request.inputs = joined(&file.input, &given.input, |declared| rebase.input(declared));
     request.outputs = joined(&file.output, &given.output, |declared| rebase.output(declared));
@@ -126,10 +134,12 @@ fn joined(file: &[OsString], given: &[OsString], seen: impl Fn(Declared) -> Decl
     all
 }
 
-/// Turns paths seen from the user's folder into paths seen from the root.
+/// Turns paths seen from the user's folder into paths seen from the step's.
 struct Rebase<'a> {
     seen: Seen<'a>,
     is_needed: bool,
+    /// Whether they are to be seen from the root; from elsewhere they are made absolute.
+    is_root: bool,
 }
 
 impl Rebase<'_> {
@@ -153,6 +163,7 @@ impl Rebase<'_> {
             return typed.into();
         }
         match path::locate(self.seen.root, self.seen.cwd, &typed_path) {
+            Place::Inside(inside) if !self.is_root => path::bytes(&inside.below(self.seen.root)),
             Place::Inside(inside) if inside == RelPath::root() => ".".into(),
             Place::Inside(inside) => inside.as_bytes().to_owned(),
             Place::Outside(outside) => path::bytes(&outside),
@@ -249,7 +260,8 @@ mod tests {
 
     use super::*;
     use crate::args::{Cli, Command};
-    use crate::settings::{Environment, step};
+    use crate::settings::Environment;
+    use crate::settings::step::step;
 
     fn made(words: &[&str], table: Option<&Value>, environment: &Environment, cwd: &str) -> Result<Request, Failure> {
         let cli = Cli::try_parse_from(["prov", "run"].iter().chain(words)).unwrap();

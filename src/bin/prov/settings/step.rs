@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use bstr::BString;
 use clap::{CommandFactory, Parser};
 use prov::codec::Value;
+use prov::config::StepSettings;
 
 use crate::args::planned;
 use crate::args::{RunOptions, StepParser};
@@ -20,6 +21,63 @@ pub(crate) struct Step {
     pub(crate) options: RunOptions,
     /// Its command.
     pub(crate) command: Vec<BString>,
+    /// The folder it runs in and its paths are seen from, relative to the project.
+    pub(crate) cwd: BString,
+}
+
+/// The step that the settings describe, as options of `prov run`.
+///
+/// # Errors
+/// A value that the option does not take.
+pub(crate) fn step_of(name: &str, settings: &StepSettings) -> Result<Step, Failure> {
+    let text = |text: &String| Value::Text(text.clone());
+    let count = |count: &u64| Value::Int(i128::from(*count));
+    let mut entries: Vec<(String, Value)> = Vec::new();
+    let mut put = |key: &str, value: Option<Value>| entries.extend(value.map(|value| (key.to_owned(), value)));
+    for (key, texts) in [
+        ("command", &settings.command),
+        ("input", &settings.input),
+        ("output", &settings.output),
+        ("in-place", &settings.in_place),
+        ("config", &settings.config),
+        ("code", &settings.code),
+        ("identity", &settings.identity),
+        ("env", &settings.env),
+        ("tag", &settings.tag),
+        ("no-store", &settings.no_store),
+    ] {
+        put(key, (!texts.is_empty()).then(|| Value::List(texts.iter().map(text).collect())));
+    }
+    for (key, value) in [
+        ("stdin", &settings.stdin),
+        ("message", &settings.message),
+        ("run-name", &settings.run_name),
+        ("scenario", &settings.scenario),
+        ("cache", &settings.cache),
+        ("restore", &settings.restore),
+        ("on-missing", &settings.on_missing),
+        ("timeout", &settings.timeout),
+    ] {
+        put(key, value.as_ref().map(text));
+    }
+    for (key, value) in [
+        ("year", &settings.year),
+        ("iteration", &settings.iteration),
+        ("epoch", &settings.epoch),
+        ("step-version", &settings.step_version),
+    ] {
+        put(key, value.as_ref().map(count));
+    }
+    put("wait", settings.wait.clone());
+    put("dim", (!settings.dim.is_empty()).then(|| Value::Map(settings.dim.clone())));
+    put("set", Some(settings.set.clone()));
+    let cwd = settings.cwd.clone().unwrap_or_default();
+    let normal = prov::path::normal(&std::path::Path::new("/").join(&cwd));
+    if cwd.starts_with('/') || cwd.split('/').any(|part| part == "..") {
+        return Err(Failure::usage(format!("`[steps.{name}]` of prov.toml: `cwd`: a folder of the project is meant")));
+    }
+    let cwd = prov::path::bytes(normal.strip_prefix("/").unwrap_or(&normal));
+    Ok(Step { cwd, ..step(name, &Value::Map(entries))? })
 }
 
 /// Reads the table `[steps.<name>]`.
@@ -47,7 +105,7 @@ pub(crate) fn step(name: &str, table: &Value) -> Result<Step, Failure> {
         option_words(&option, is_flag, value, &mut words).map_err(|why| wrong(format!("`{key}`: {why}")))?;
     }
     let parsed = StepParser::try_parse_from(words).map_err(|err| wrong(planned::usage(None, &err).message))?;
-    Ok(Step { options: parsed.options, command })
+    Ok(Step { options: parsed.options, command, cwd: BString::default() })
 }
 
 /// Options are written with `-` or `_`, lists also in the plural.

@@ -1,0 +1,117 @@
+//! `prov plan`, and `prov run --dry-run`.
+
+use std::ffi::OsString;
+
+use clap::Parser;
+use prov::object::run::ReasonKind;
+use prov::repo::Repo;
+use prov::run::interrupts::Interrupts;
+use prov::run::request::Request;
+use prov::run::{Plan, Session};
+use prov::store::Snapshot;
+use serde_json::json;
+
+use super::{Context, run};
+use crate::args::{Cli, Command, PlanArgs, RunArgs, planned};
+use crate::error::Failure;
+use crate::exit::Exit;
+use crate::open;
+use crate::output::record::{milliseconds, reason_line, reasons, shown};
+use crate::output::{human, json};
+
+/// Says what the words after `--` would do.
+pub(crate) fn run(cx: &Context, args: &PlanArgs) -> Result<Exit, Failure> {
+    let args = run_words("plan", &args.words)?;
+    let repo = open::untouched(cx)?;
+    let request = run::request(cx, &repo, &args)?;
+    show(cx, &repo, &request, None)
+}
+
+/// The arguments of `run` that stand after `plan --` or `why --`.
+pub(crate) fn run_words(of: &str, words: &[OsString]) -> Result<Box<RunArgs>, Failure> {
+    let parsed = Cli::try_parse_from(std::iter::once(OsString::from("prov")).chain(words.iter().cloned()));
+    match parsed {
+        Ok(Cli { command: Command::Run(args), .. }) => Ok(args),
+        Ok(_) => Err(not_run(of)),
+        Err(err) if err.use_stderr() && words.first().is_some_and(|word| word == "run") => {
+            Err(planned::usage(Some("run"), &err))
+        }
+        Err(_) => Err(not_run(of)),
+    }
+}
+
+fn not_run(of: &str) -> Failure {
+    Failure::usage(format!("`prov {of} --` is followed by `run` and its options"))
+        .hint(format!("for example: prov {of} -- run -i raw.csv -o clean.csv -- python clean.py"))
+}
+
+/// Looks at a request and says what would come of it.
+pub(crate) fn show(
+    cx: &Context,
+    repo: &Repo,
+    request: &Request,
+    interrupts: Option<&Interrupts>,
+) -> Result<Exit, Failure> {
+    let bar = cx.ui.bar();
+    let session = Session::with_progress(repo, cx.cwd.clone(), &bar);
+    let session = match interrupts {
+        Some(interrupts) => session.cancelled_by(interrupts.cancel()),
+        None => session,
+    };
+    let snapshot = repo.store().snapshot()?;
+    let plan = prov::run::plan(&session, &snapshot, request, cx.environment.all())?;
+    drop(bar);
+    let estimate = estimate_ms(&snapshot, &plan);
+    if cx.ui.is_json() {
+        let mut document = json::document("plan");
+        document.insert("recipe".to_owned(), json!(plan.prepared.recipe().to_string()));
+        document.insert("step".to_owned(), json!(plan.prepared.step));
+        document.insert("scenario".to_owned(), json!(plan.prepared.scenario));
+        document.insert("outcome".to_owned(), json!(outcome(&plan)));
+        document.insert("source".to_owned(), json!(plan.hit.as_ref().map(|hit| &hit.run.run)));
+        document.insert("nearest".to_owned(), json!(plan.nearest.as_ref().map(|nearest| &nearest.run)));
+        document.insert("reasons".to_owned(), reasons(&plan.reasons));
+        document.insert("estimate_ms".to_owned(), json!(estimate));
+        cx.ui.document(document)?;
+    } else {
+        let step = shown(&plan.prepared.step);
+        match &plan.hit {
+            Some(hit) => cx.ui.line(format_args!(
+                "{} {step}: the results of {} would be taken",
+                cx.ui.painter().good("hit"),
+                human::short(hit.run.tail(), 8)
+            ))?,
+            None => {
+                let about = estimate.map_or_else(String::new, |ms| format!(", about {}", human::duration(ms)));
+                cx.ui.line(format_args!("{} {step}: it would be executed{about}", cx.ui.painter().strong("miss")))?;
+            }
+        }
+        for reason in &plan.reasons {
+            cx.ui.line(format_args!("  {}", reason_line(reason)))?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// `hit`, `miss`, or `off` when nothing is looked up.
+pub(crate) fn outcome(plan: &Plan) -> &'static str {
+    match &plan.hit {
+        Some(_) => "hit",
+        None if plan.reasons.iter().any(|reason| reason.kind == ReasonKind::Policy) => "off",
+        None => "miss",
+    }
+}
+
+/// What it took the last time; nothing for a hit.
+fn estimate_ms(snapshot: &Snapshot, plan: &Plan) -> Option<u64> {
+    if plan.hit.is_some() {
+        return Some(0);
+    }
+    let nearest = plan.nearest.as_ref()?;
+    let run = prov::revspec::read_run(snapshot, &nearest.run, &nearest.object).ok()?;
+    let took = match &run.cache {
+        prov::object::run::Cache::Hit { source_duration_us, .. } => *source_duration_us,
+        _ => run.duration_us(),
+    };
+    Some(milliseconds(took))
+}

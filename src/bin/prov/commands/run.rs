@@ -1,0 +1,99 @@
+//! `prov run`.
+
+use std::io::Write as _;
+use std::os::fd::AsFd;
+
+use prov::repo::Repo;
+use prov::run::interrupts::Interrupts;
+use prov::run::observer::PassThrough;
+use prov::run::request::Request;
+use prov::run::{Performed, Session, Surroundings};
+
+use super::{Context, plan, run_summary};
+use crate::args::RunArgs;
+use crate::error::{Class, Failure};
+use crate::exit::Exit;
+use crate::open;
+use crate::settings::{self, Seen};
+
+/// Looks up, else executes and records.
+pub(crate) fn run(cx: &Context, args: &RunArgs) -> Result<Exit, Failure> {
+    // Before anything else, so that no signal is lost between a look and a start.
+    let interrupts = Interrupts::from_signals().map_err(|err| {
+        Failure::new(Class::Failed, "no_signals", "can not listen to signals").because_of(Some(&err))
+    })?;
+    let done = heard(cx, args, &interrupts);
+    match (done, interrupts.ending()) {
+        (Err(failure), Some(signal)) if failure.class == Class::Interrupted => {
+            cx.ui.fail(&failure);
+            Ok(Exit::Child(u8::try_from(signal).map_or(u8::MAX, |signal| 128u8.saturating_add(signal))))
+        }
+        (done, _) => done,
+    }
+}
+
+fn heard(cx: &Context, args: &RunArgs, interrupts: &Interrupts) -> Result<Exit, Failure> {
+    if args.dry_run {
+        let repo = open::untouched(cx)?;
+        let request = request(cx, &repo, args)?;
+        return plan::show(cx, &repo, &request, Some(interrupts));
+    }
+    let repo = open::repo(cx)?;
+    let request = request(cx, &repo, args)?;
+    let bar = cx.ui.bar();
+    let session = Session::with_progress(&repo, cx.cwd.clone(), &bar).cancelled_by(interrupts.cancel());
+    cx.ui.flush()?;
+    let mut observer = observer(cx)?;
+    let surroundings =
+        Surroundings { environment: cx.environment.all(), observer: &mut observer, interrupts: Some(interrupts) };
+    let performed = prov::run::perform(&session, &request, surroundings)?;
+    drop(bar);
+    replay(cx, &performed);
+    run_summary::tell(cx, &performed)?;
+    Ok(match performed.exit_code {
+        0 => Exit::Done,
+        124 if performed.run.error.as_ref().is_some_and(|error| error.kind == "timeout") => Exit::Timeout,
+        code => Exit::Child(code),
+    })
+}
+
+/// The request that the words, the environment and the step's settings make.
+pub(crate) fn request(cx: &Context, repo: &Repo, args: &RunArgs) -> Result<Request, Failure> {
+    let step = match &args.name {
+        Some(name) => repo.settings().step(name).map(|found| settings::step_of(name, &found)).transpose()?,
+        None => None,
+    };
+    let exists = |path: &std::path::Path| cx.fs.stat(path).is_ok_and(|found| found.is_some());
+    let seen = Seen { root: repo.root(), cwd: &cx.cwd, exists: &exists };
+    let mut request = settings::request(args, step.as_ref(), &cx.settings, seen)?;
+    if request.cache.is_none() {
+        request.cache = repo.settings().cache_mode().and_then(settings::cache_mode_word);
+    }
+    Ok(request)
+}
+
+/// Where the command's output goes while it comes: to prov's own streams; under `--json` standard output is for the document.
+fn observer(cx: &Context) -> Result<PassThrough, Failure> {
+    let cannot = |err: std::io::Error| {
+        Failure::new(Class::Failed, "no_streams", "can not use prov's own output streams").because_of(Some(&err))
+    };
+    let stderr = std::io::stderr().as_fd().try_clone_to_owned().map_err(cannot)?;
+    let stdout = if cx.ui.is_json() {
+        stderr.try_clone().map_err(cannot)?
+    } else {
+        std::io::stdout().as_fd().try_clone_to_owned().map_err(cannot)?
+    };
+    Ok(PassThrough::new(Some(stdout), Some(stderr)))
+}
+
+/// Prints what the source of a hit had printed. Nobody reading it is no reason to fail: the run is recorded.
+fn replay(cx: &Context, performed: &Performed) {
+    for (stream, bytes) in &performed.replay {
+        let _ = if stream == "stdout" && !cx.ui.is_json() {
+            std::io::stdout().lock().write_all(bytes)
+        } else {
+            std::io::stderr().lock().write_all(bytes)
+        };
+    }
+    let _ = std::io::stdout().lock().flush();
+}

@@ -1,0 +1,135 @@
+//! What `prov run` says when it is done: a few lines on standard error, or the `run` document.
+
+use std::fmt::Write as _;
+
+use prov::object::run::{Cache, Reason, Run, Status};
+use prov::run::{OutputAction, Performed, Publication};
+use serde_json::{Value, json};
+
+use super::Context;
+use crate::error::Failure;
+use crate::output::record::{milliseconds, reason_line, shown};
+use crate::output::{human, json, record};
+
+/// Reasons that are listed; `prov why` has them all.
+const LISTED: usize = 5;
+
+/// Says how it went.
+pub(crate) fn tell(cx: &Context, performed: &Performed) -> Result<(), Failure> {
+    let run = &performed.run;
+    cx.ui.say(head(cx, performed));
+    if let Some(error) = &run.error {
+        cx.ui.say(format_args!("  {}", shown(&error.message)));
+    }
+    if let Cache::Miss { reasons } = &run.cache {
+        for line in why(reasons, run.tail()) {
+            cx.ui.say(format_args!("  {line}"));
+        }
+    }
+    for (key, output) in &run.outputs {
+        let action = performed.actions.get(key).map_or("", |action| word(*action));
+        cx.ui.say(format_args!("  {key}: {} {action}, {}", shown(&output.path), human::size(output.size)));
+    }
+    for path in &performed.displaced {
+        cx.ui.say(format_args!("  what was at `{}` was not known; it is kept in the store", prov::path::show(path)));
+    }
+    for text in &performed.warnings {
+        cx.ui.warn(shown(text));
+    }
+    if !run.code_left_out.is_empty() {
+        let names: Vec<String> = run.code_left_out.iter().take(3).map(shown).collect();
+        cx.ui.warn(format_args!("left out of the code for their size: {}; name one with --code to count it", names.join(", ")));
+    }
+    if let Some(narrow) = &performed.narrow {
+        cx.ui.hint(format_args!("only code that the command does not name changed; to count less, put into prov.toml:"));
+        for line in narrow.lines.lines() {
+            cx.ui.say(format_args!("  {line}"));
+        }
+        cx.ui.say(format_args!("or add to the command line: {}", narrow.flags));
+    }
+    match &performed.publication {
+        Publication::Done | Publication::Unrecorded => {}
+        Publication::Waiting(err) => cx.ui.warn(format_args!(
+            "recorded locally, will be published by the next command: {}",
+            shown(prov::run::chain(err))
+        )),
+        Publication::Lost(err) => {
+            cx.ui.warn(format_args!("this run is not on record: {}", shown(prov::run::chain(err))));
+        }
+    }
+    if cx.ui.is_json() { cx.ui.document(document(performed)) } else { Ok(()) }
+}
+
+fn head(cx: &Context, performed: &Performed) -> String {
+    let run = &performed.run;
+    let paint = cx.ui.talk_painter();
+    let id = match performed.publication {
+        Publication::Done | Publication::Waiting(_) => format!(" {}", paint.id(human::short(run.tail(), 8))),
+        Publication::Lost(_) | Publication::Unrecorded => " (not recorded)".to_owned(),
+    };
+    let took = human::duration(milliseconds(run.duration_us()));
+    let step = shown(&run.step);
+    match (&run.cache, run.status) {
+        (Cache::Hit { source, source_duration_us, .. }, _) => {
+            let source = prov::object::run::tail(source);
+            let before = human::duration(milliseconds(*source_duration_us));
+            format!("{} {step}{id}: nothing executed, {before} in {}", paint.good("hit"), human::short(source, 8))
+        }
+        (_, Status::Success) => format!("{} {step}{id} in {took}", paint.strong("executed")),
+        (_, status) => format!("{} {step}{id} in {took}{}", paint.bad(record::word(&status)), ended(run)),
+    }
+}
+
+fn ended(run: &Run) -> String {
+    let mut text = String::new();
+    if let Some(signal) = run.signal {
+        let name = prov::run::exit::signal_name(signal).map_or_else(|| signal.to_string(), ToOwned::to_owned);
+        let _ = write!(text, ", {name}");
+    } else if let Some(code) = run.exit_code {
+        let _ = write!(text, ", exit code {code}");
+    }
+    text
+}
+
+fn why(reasons: &[Reason], tail: &str) -> Vec<String> {
+    let mut lines: Vec<String> = reasons.iter().take(LISTED).map(reason_line).collect();
+    if reasons.len() > LISTED {
+        lines.push(format!("and {} more: prov why {}", reasons.len() - LISTED, human::short(tail, 8)));
+    }
+    lines
+}
+
+fn word(action: OutputAction) -> &'static str {
+    match action {
+        OutputAction::Stored => "stored",
+        OutputAction::Restored => "restored",
+        OutputAction::Kept => "kept",
+        OutputAction::Hashed => "hashed",
+    }
+}
+
+fn document(performed: &Performed) -> serde_json::Map<String, Value> {
+    let run = &performed.run;
+    let is_recorded = matches!(performed.publication, Publication::Done | Publication::Waiting(_));
+    let mut document = json::document("run");
+    document.extend(record::run(run, is_recorded.then_some(&performed.object)));
+    if let Some(Value::Object(outputs)) = document.get_mut("outputs") {
+        for (key, output) in outputs.iter_mut() {
+            if let (Value::Object(output), Some(action)) = (output, performed.actions.get(key)) {
+                output.insert("action".to_owned(), json!(word(*action)));
+            }
+        }
+    }
+    let published = match &performed.publication {
+        Publication::Done => "done",
+        Publication::Waiting(_) => "waiting",
+        Publication::Lost(_) => "lost",
+        Publication::Unrecorded => "unrecorded",
+    };
+    document.insert("published".to_owned(), json!(published));
+    document.insert("warnings".to_owned(), json!(performed.warnings));
+    let displaced: Vec<String> = performed.displaced.iter().map(|path| prov::path::show(path)).collect();
+    document.insert("displaced".to_owned(), json!(displaced));
+    document.insert("narrow".to_owned(), json!(performed.narrow.as_ref().map(|narrow| &narrow.lines)));
+    document
+}

@@ -1,0 +1,109 @@
+//! `prov why`.
+
+use prov::object::run::{Cache, Reason};
+use prov::revspec::{self, Target};
+use prov::run::Session;
+use serde_json::json;
+
+use super::{Context, plan, run};
+use crate::args::WhyArgs;
+use crate::error::{Class, Failure};
+use crate::exit::Exit;
+use crate::open;
+use crate::output::record::{reason_line, reasons, shown};
+use crate::output::{human, json};
+
+/// Explains a run that was made, or one that was not made yet.
+pub(crate) fn run(cx: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
+    if args.words.is_empty() { recorded(cx, args) } else { not_made(cx, args) }
+}
+
+fn recorded(cx: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
+    let repo = open::repo(cx)?;
+    let snapshot = repo.store().snapshot()?;
+    let rev = match &args.run {
+        None => "@last".to_owned(),
+        Some(rev) => rev.to_str().map(ToOwned::to_owned).ok_or_else(|| no_run(&prov::path::shown(rev.as_encoded_bytes())))?,
+    };
+    let at = match revspec::resolve(&repo, &snapshot, repo.scenario(), &cx.cwd, &rev)? {
+        Target::Run(at)
+        | Target::Artifact(at, _)
+        | Target::Outputs(at)
+        | Target::Config(at, _)
+        | Target::Code(at, _) => at,
+        Target::Object(..) | Target::Path(_) => return Err(no_run(&rev)),
+    };
+    let why = prov::query::why(&snapshot, &at)?;
+    let nearest = why.nearest.as_ref();
+    if cx.ui.is_json() {
+        let mut document = json::document("why");
+        document.insert("run".to_owned(), json!(at.run));
+        document.insert("outcome".to_owned(), json!(why.run.cache_word()));
+        document.insert("nearest".to_owned(), json!(nearest.map(|nearest| &nearest.run)));
+        document.insert("reasons".to_owned(), reasons(&why.reasons));
+        cx.ui.document(document)?;
+        return Ok(Exit::Done);
+    }
+    let step = shown(&why.run.step);
+    let id = human::short(why.run.tail(), 8).to_owned();
+    match &why.run.cache {
+        Cache::Hit { source, .. } => {
+            let source = human::short(prov::object::run::tail(source), 8).to_owned();
+            cx.ui.line(format_args!("{step} {id} was a hit: it took the results of {source}"))?;
+        }
+        Cache::Off => cx.ui.line(format_args!("{step} {id} was executed without looking anything up"))?,
+        Cache::Miss { .. } => {
+            cx.ui.line(format_args!("{step} {id} was executed because"))?;
+            lines(cx, &why.reasons)?;
+        }
+    }
+    if let Some(nearest) = nearest.filter(|_| !why.run.is_hit()) {
+        cx.ui.say(format_args!("nearest other run: {}", human::short(prov::object::run::tail(&nearest.run), 8)));
+    }
+    Ok(Exit::Done)
+}
+
+fn not_made(cx: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
+    let words = plan::run_words("why", &args.words)?;
+    let repo = open::untouched(cx)?;
+    let request = run::request(cx, &repo, &words)?;
+    let bar = cx.ui.bar();
+    let session = Session::with_progress(&repo, cx.cwd.clone(), &bar);
+    let snapshot = repo.store().snapshot()?;
+    let plan = prov::run::plan(&session, &snapshot, &request, cx.environment.all())?;
+    drop(bar);
+    if cx.ui.is_json() {
+        let mut document = json::document("why");
+        document.insert("run".to_owned(), serde_json::Value::Null);
+        document.insert("outcome".to_owned(), json!(plan::outcome(&plan)));
+        document.insert("nearest".to_owned(), json!(plan.nearest.as_ref().map(|nearest| &nearest.run)));
+        document.insert("reasons".to_owned(), reasons(&plan.reasons));
+        cx.ui.document(document)?;
+        return Ok(Exit::Done);
+    }
+    let step = shown(&plan.prepared.step);
+    match &plan.hit {
+        Some(hit) => {
+            cx.ui.line(format_args!("{step} would be a hit of {}", human::short(hit.run.tail(), 8)))?;
+        }
+        None => {
+            cx.ui.line(format_args!("{step} would be executed because"))?;
+            lines(cx, &plan.reasons)?;
+        }
+    }
+    if let Some(nearest) = &plan.nearest {
+        cx.ui.say(format_args!("nearest run: {}", human::short(prov::object::run::tail(&nearest.run), 8)));
+    }
+    Ok(Exit::Done)
+}
+
+fn lines(cx: &Context, reasons: &[Reason]) -> Result<(), Failure> {
+    for reason in reasons {
+        cx.ui.line(format_args!("  {}", reason_line(reason)))?;
+    }
+    Ok(())
+}
+
+fn no_run(rev: &str) -> Failure {
+    Failure::new(Class::NotFound, "not_found", format!("`{rev}` is no run")).hint("`prov log` lists the runs")
+}

@@ -1,0 +1,247 @@
+//! Bringing back what runs recorded.
+
+use std::path::{Path, PathBuf};
+
+use super::hydrate::{self, Item};
+use super::session::Session;
+use super::{Error, clear};
+use crate::hash::Id;
+use crate::object::recipe::Content;
+use crate::object::run::{Input, Output};
+use crate::object::{Kind, Source};
+use crate::path::{Place, RelPath};
+use crate::revspec::{self, RunRef, Target};
+use crate::store::Snapshot;
+use crate::worktree::restore::Outcome;
+
+/// Where to, and what may be replaced.
+#[derive(Debug, Clone, Default)]
+pub struct RestoreOptions {
+    /// The folder to restore into, absolute; `None` for the recorded places.
+    pub to: Option<PathBuf>,
+    /// Replaces what the store does not know, after storing it.
+    pub force: bool,
+    /// Nothing is changed.
+    pub dry_run: bool,
+}
+
+/// What became of one thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestoredItem {
+    /// Its key; `None` for what has none: a config, code, an object.
+    pub key: Option<String>,
+    /// Where it was to go, absolute.
+    pub path: PathBuf,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Why it was refused, where that is known.
+    pub why: Option<String>,
+}
+
+/// What a restore did.
+#[derive(Debug, Default)]
+pub struct Restoration {
+    /// Everything that was meant, in order.
+    pub items: Vec<RestoredItem>,
+    /// Unknown content that was stored and then replaced.
+    pub displaced: Vec<PathBuf>,
+}
+
+/// What is to be written: content from the store, or the text of a config.
+enum Piece {
+    Stored(Item),
+    Text { path: PathBuf, text: String },
+    Refused { key: String, path: PathBuf, why: String },
+    /// It is what lies there already.
+    There(PathBuf),
+}
+
+/// Brings back what a revision means: the outputs of a run, one artifact, a config, code, or an object.
+///
+/// What lies in the way is replaced if the store knows its content; else it is left, and the item refused, unless `force` says to store it
+/// first. Nothing is written outside of the project or of the folder that was named.
+///
+/// # Errors
+/// When the revision names nothing that can be a file, or something can't be read or written.
+pub fn restore(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    target: &Target,
+    options: &RestoreOptions,
+) -> Result<Restoration, Error> {
+    let mut restoration = Restoration::default();
+    let mut wanted = Vec::new();
+    for piece in pieces(session, snapshot, target, options)? {
+        match piece {
+            Piece::Stored(item) => wanted.push(item),
+            Piece::Text { path, text } => restoration.items.push(write_text(session, path, &text, options)?),
+            Piece::Refused { key, path, why } => restoration.items.push(RestoredItem {
+                key: Some(key),
+                path,
+                outcome: Outcome::Refused,
+                why: Some(why),
+            }),
+            Piece::There(path) => {
+                restoration.items.push(RestoredItem { key: None, path, outcome: Outcome::Kept, why: None });
+            }
+        }
+    }
+    if wanted.is_empty() {
+        return Ok(restoration);
+    }
+    let replace = if options.force { hydrate::Replace::All } else { hydrate::Replace::Known };
+    let (restored, displaced) = if options.dry_run {
+        (hydrate::would_bring_back(session, snapshot, &wanted, replace)?, Vec::new())
+    } else {
+        hydrate::bring_back(session, snapshot, &wanted, replace)?
+    };
+    restoration.displaced = displaced.into_iter().map(|displaced| displaced.path).collect();
+    restoration.items.extend(restored.into_iter().map(|done| RestoredItem {
+        key: (!done.key.is_empty()).then_some(done.key),
+        path: done.path,
+        outcome: done.outcome,
+        why: None,
+    }));
+    session.save();
+    Ok(restoration)
+}
+
+fn pieces(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    target: &Target,
+    options: &RestoreOptions,
+) -> Result<Vec<Piece>, Error> {
+    let read = |at: &RunRef| revspec::read_run(snapshot, &at.run, &at.object);
+    let folder = |what: &str| {
+        options
+            .to
+            .clone()
+            .ok_or_else(|| Error::Usage { what: format!("{what} has no place of its own: name a folder with --to DIR") })
+    };
+    let below = |root: PathBuf, name: &str, content: Content| -> Result<Vec<Piece>, Error> {
+        let to = RelPath::new(name).ok_or_else(|| Error::Usage { what: format!("`{name}` is no file name") })?;
+        Ok(vec![Piece::Stored(Item { key: String::new(), content, exec: false, root, to })])
+    };
+    match target {
+        Target::Run(at) | Target::Outputs(at) => {
+            let run = read(at)?;
+            run.outputs.iter().map(|(key, output)| artifact(session, key, output, options)).collect()
+        }
+        Target::Artifact(at, key) => {
+            let run = read(at)?;
+            let output = run.outputs.get(key).cloned().or_else(|| run.inputs.get(key).map(as_output));
+            output.iter().map(|output| artifact(session, key, output, options)).collect()
+        }
+        Target::Code(_, id) => below(folder("code")?, "code", Content::Tree(*id)),
+        Target::Config(_, id) => {
+            let path = folder("a config")?.join("config.json");
+            Ok(vec![Piece::Text { path, text: config_text(snapshot, id)? }])
+        }
+        Target::Object(id, kind) if *kind == Kind::BLOB || *kind == Kind::TREE => {
+            let content = if *kind == Kind::BLOB { Content::Blob(*id) } else { Content::Tree(*id) };
+            below(folder("an object")?, &id.to_string(), content)
+        }
+        Target::Object(id, kind) => {
+            Err(Error::Usage { what: format!("{} is a {kind}, which is no file or folder", id.short()) })
+        }
+        Target::Path(place) => Ok(vec![Piece::There(session.worktree().path(place))]),
+    }
+}
+
+/// An input is restored like an output; whether it could be executed is not on record.
+fn as_output(input: &Input) -> Output {
+    Output {
+        content: input.content.clone(),
+        path: input.path.clone(),
+        size: input.size,
+        stored: input.stored,
+        exec: false,
+        format: None,
+        facets: std::collections::BTreeMap::new(),
+        schema: None,
+        members: std::collections::BTreeMap::new(),
+        meta: std::collections::BTreeMap::new(),
+    }
+}
+
+fn artifact(session: &Session<'_>, key: &str, output: &Output, options: &RestoreOptions) -> Result<Piece, Error> {
+    let place = crate::path::locate(session.repo.root(), session.repo.root(), &crate::path::from_bytes(&output.path));
+    let destination = match &options.to {
+        None => hydrate::recorded_destination(session, &place),
+        Some(root) => {
+            // What lay outside of the project keeps its whole path below the folder.
+            let recorded = match &place {
+                Place::Inside(path) => Some(path.clone()),
+                Place::Outside(path) => RelPath::new(crate::path::bytes(path).trim_start_slashes()),
+            };
+            match recorded.filter(|path| !path.is_root()) {
+                Some(path) if path.components().any(|name| crate::worktree::is_reserved(name)) => Err(Error::Elsewhere {
+                    path: path.below(root),
+                    why: "its name is one of prov's or Git's own".to_owned(),
+                }),
+                Some(path) => Ok((root.clone(), path)),
+                None => Err(Error::Elsewhere { path: root.clone(), why: "its recorded path is no path".to_owned() }),
+            }
+        }
+    };
+    let key = key.to_owned();
+    match destination {
+        Ok((root, to)) => Ok(match output.content.kind() {
+            Some(_) => Piece::Stored(Item { key, content: output.content.clone(), exec: output.exec, root, to }),
+            None => Piece::Refused { key, path: to.below(&root), why: "its content is kept elsewhere".to_owned() },
+        }),
+        Err(Error::Elsewhere { path, why }) => Ok(Piece::Refused { key, path, why }),
+        Err(err) => Err(err),
+    }
+}
+
+trait TrimSlashes {
+    fn trim_start_slashes(&self) -> &[u8];
+}
+
+impl TrimSlashes for [u8] {
+    fn trim_start_slashes(&self) -> &[u8] {
+        let from = self.iter().position(|&byte| byte != b'/').unwrap_or(self.len());
+        &self[from..]
+    }
+}
+
+/// A recorded config as JSON in lines.
+fn config_text(snapshot: &Snapshot, id: &Id) -> Result<String, Error> {
+    let Some((_, bytes)) = snapshot.read(id)? else {
+        return Err(Error::OutputLost { key: "@config".to_owned(), path: PathBuf::from("config.json") });
+    };
+    let config = <crate::object::config::Config as crate::object::Record>::decode(&bytes)
+        .map_err(|source| Error::Record { run: id.short(), source })?;
+    Ok(format!("{}\n", crate::config::to_json(&config.0)))
+}
+
+fn write_text(
+    session: &Session<'_>,
+    path: PathBuf,
+    text: &str,
+    options: &RestoreOptions,
+) -> Result<RestoredItem, Error> {
+    let fs = session.repo.fs();
+    let outcome = |outcome, path| Ok(RestoredItem { key: None, path, outcome, why: None });
+    let found = fs.lstat(&path).map_err(|source| Error::io("read", &path, source))?;
+    if let Some(found) = found {
+        let is_same = found.is_file() && fs.read(&path).ok().flatten().is_some_and(|bytes| bytes == text.as_bytes());
+        if is_same {
+            return outcome(Outcome::Kept, path);
+        }
+        if !found.is_file() || !options.force {
+            return outcome(Outcome::Refused, path);
+        }
+        if !options.dry_run {
+            clear::keep_safe(session, std::slice::from_ref(&path))?;
+        }
+    }
+    if !options.dry_run {
+        let parent = path.parent().unwrap_or(Path::new("/"));
+        fs.make_dirs(parent).map_err(|source| Error::io("create", parent, source))?;
+        fs.replace(&path, text.as_bytes(), false).map_err(|source| Error::io("write", &path, source))?;
+    }
+    outcome(Outcome::Restored, path)
+}
