@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use prov::clock::SystemClock;
-use prov::repo::{Places, Repo, World};
+use prov::repo::{self, Found, Places, Repo, World};
 use prov::run::Settled;
 use prov::store::Snapshot;
 
@@ -48,9 +48,20 @@ pub(crate) fn places(cx: &Context) -> Places {
     }
 }
 
+/// Where the project around the current folder is.
+///
+/// # Errors
+/// When there is none.
+pub(crate) fn find(cx: &Context) -> Result<Found, repo::Error> {
+    repo::find(&cx.cwd, &places(cx))
+}
+
 /// Opens the project around the current folder and touches nothing in it.
-pub(crate) fn untouched(cx: &Context) -> Result<Repo, Failure> {
-    Ok(Repo::discover(&cx.cwd, &places(cx), world(cx))?)
+///
+/// # Errors
+/// As the library has them, for who makes something of them.
+pub(crate) fn untouched(cx: &Context) -> Result<Repo, repo::Error> {
+    Repo::discover(&cx.cwd, &places(cx), world(cx))
 }
 
 /// Opens the project around the current folder and sees to what dead processes left there.
