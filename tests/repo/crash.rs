@@ -54,7 +54,7 @@ fn record(project: &Project, repo: &Repo, n: u64) -> bool {
 fn runs(repo: &Repo) -> Vec<String> {
     let snapshot = repo.store().snapshot().unwrap();
     let options = prov::query::LogOptions { hits: true, ..Default::default() };
-    prov::query::log(repo, &snapshot, &options).unwrap().runs.into_iter().map(|logged| logged.run).collect()
+    super::listed(repo, &snapshot, &options)
 }
 
 /// The world of a process that is going to die: another than this one, and gone by the time anybody looks.

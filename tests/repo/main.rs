@@ -60,6 +60,17 @@ pub(crate) fn run_in(repo: &Repo, cwd: &Path, request: &Request) -> Result<Perfo
     perform(&session, request, Surroundings { environment: &environment, observer: &mut Unheard, interrupts: None })
 }
 
+/// The run ids that a log shows, newest first.
+pub(crate) fn listed(repo: &Repo, snapshot: &prov::store::Snapshot, options: &prov::query::LogOptions) -> Vec<String> {
+    let mut runs = Vec::new();
+    let mut take = |logged: prov::query::Logged| {
+        runs.push(logged.run);
+        std::ops::ControlFlow::Continue(())
+    };
+    prov::query::log(repo, snapshot, options, &mut take).unwrap();
+    runs
+}
+
 /// Everything on record, checked.
 pub(crate) fn assert_sound(repo: &Repo) {
     let report = prov::maintain::fsck(repo, &prov::progress::Silent, &prov::progress::Cancel::new());

@@ -27,8 +27,7 @@ fn runs_of_many_threads_are_all_recorded() {
     });
     let repo = project.open();
     let snapshot = repo.store().snapshot().unwrap();
-    let log = prov::query::log(&repo, &snapshot, &prov::query::LogOptions::default()).unwrap();
-    let mut ids: Vec<_> = log.runs.iter().map(|run| run.run.clone()).collect();
+    let mut ids = super::listed(&repo, &snapshot, &prov::query::LogOptions::default());
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), THREADS * EACH);

@@ -110,7 +110,10 @@ impl Text {
         }
         let indent = if self.oneline { "          " } else { "" };
         let gap = if self.oneline { "" } else { "\n" };
-        cx.ui.print(format_args!("{indent}{}\n{gap}", self.painter.dim(format!("({} folded)", human::count(hits, "hit")))))
+        cx.ui.print(format_args!(
+            "{indent}{}\n{gap}",
+            self.painter.dim(format!("({} folded)", human::count(hits, "hit")))
+        ))
     }
 
     fn of(&self, logged: &Logged) -> String {
