@@ -295,9 +295,9 @@ mod tests {
     #[test]
     fn segments_hash_like_the_whole() {
         for len in [0usize, 1, 1 << 20, (1 << 20) + 1, (2 << 20) + 5, (3 << 20) - 1, 5 << 20, (7 << 20) + 1025] {
-            let data: Vec<u8> = (0..len).map(|i| (i * 31 % 251) as u8).collect();
+            let data: Vec<u8> = (0..len).map(|i| u8::try_from(i * 31 % 251).unwrap()).collect();
             let read = |at: u64, buffer: &mut [u8]| {
-                let at = at as usize;
+                let at = usize::try_from(at).unwrap();
                 buffer.copy_from_slice(&data[at..at + buffer.len()]);
                 Ok(())
             };

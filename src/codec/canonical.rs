@@ -40,6 +40,11 @@ impl<'a> Reader<'a> {
         Ok(slice)
     }
 
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
+        let at = self.at;
+        self.take(N)?.try_into().map_err(|_| Error::CutOff { at })
+    }
+
     fn uint(&mut self, n: usize) -> Result<u64, Error> {
         Ok(self.take(n)?.iter().fold(0, |sum, &byte| (sum << 8) | u64::from(byte)))
     }
@@ -102,11 +107,11 @@ impl<'a> Reader<'a> {
                 if v < -32 { Head::Plain } else { return Err(wrong(SHORT)) }
             }
             0xd1 => {
-                let v = i64::from((self.uint(2)? as u16).cast_signed());
+                let v = i64::from(i16::from_be_bytes(self.array()?));
                 if v < i64::from(i8::MIN) { Head::Plain } else { return Err(wrong(SHORT)) }
             }
             0xd2 => {
-                let v = i64::from((self.uint(4)? as u32).cast_signed());
+                let v = i64::from(i32::from_be_bytes(self.array()?));
                 if v < i64::from(i16::MIN) { Head::Plain } else { return Err(wrong(SHORT)) }
             }
             0xd3 => {

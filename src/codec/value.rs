@@ -60,9 +60,15 @@ impl Value {
     /// Sorts every map by key as encoding does (by encoded bytes: shorter keys below 32 bytes come first).
     pub fn sort(&mut self) {
         match self {
-            Value::List(items) => items.iter_mut().for_each(Value::sort),
+            Value::List(items) => {
+                for item in items {
+                    item.sort();
+                }
+            }
             Value::Map(entries) => {
-                entries.iter_mut().for_each(|(_, value)| value.sort());
+                for (_, value) in entries.iter_mut() {
+                    value.sort();
+                }
                 entries.sort_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
             }
             _ => {}

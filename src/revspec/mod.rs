@@ -3,4 +3,4 @@
 pub mod parse;
 mod resolve;
 
-pub use resolve::{Error, RunRef, Target, moment, read_run, recorded_path, resolve};
+pub use resolve::{Error, RunRef, Target, read_run, recorded_path, resolve};

@@ -106,6 +106,7 @@ pub fn parse(text: &str) -> Option<Spec<'_>> {
 mod tests {
     use super::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "what `parse` gives")]
     fn spec<'a>(base: Base<'a>, back: u64, part: Option<Part<'a>>) -> Option<Spec<'a>> {
         Some(Spec { base, back, part })
     }

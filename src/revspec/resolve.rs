@@ -3,7 +3,6 @@
 use bstr::{BString, ByteSlice};
 
 use super::parse::{self, Base, Moment, Part, Spec};
-use crate::clock::Micros;
 use crate::hash::Id;
 use crate::object::run::{Run, Status};
 use crate::object::{Kind, Record, Source};
@@ -349,11 +348,6 @@ impl Seen<'_> {
             }
         }
     }
-}
-
-/// The newest moment a run may have begun to count as being before `text`, for filters such as `--since`.
-pub fn moment(text: &str) -> Option<Micros> {
-    Micros::parse(text)
 }
 
 /// The bytes of a path as records hold it: relative to the project, or absolute.

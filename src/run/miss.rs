@@ -342,7 +342,7 @@ fn command(
 fn end_of(run: &mut Run, outcome: &execute::Outcome, request: &Request) {
     run.resources = Some(outcome.resources.clone());
     match outcome.exit {
-        Exit::Code(code) => run.exit_code = Some(i32::from(code)),
+        Exit::Code(code) => run.exit_code = Some(code),
         Exit::Signal(signal) => run.signal = Some(signal),
     }
     let error = |kind: &str, message: String| Some(RunError { kind: kind.to_owned(), message, run: None });

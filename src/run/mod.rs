@@ -107,7 +107,7 @@ fn claim_outputs(
             Some(signal) => Err(Error::Interrupted { signal }),
             None => Err(Error::Claimed { held }),
         },
-        _ => Ok(()),
+        live::Claimed::Won => Ok(()),
     }
 }
 

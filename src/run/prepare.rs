@@ -128,9 +128,8 @@ pub fn prepare(
         check_output(repo, &key, &declared.places(Role::Output)[&key])?;
     }
     for key in request.in_place.iter().chain(&request.no_store) {
-        if !declared.places(Role::Output).contains_key(key)
-            && !(request.no_store.contains(key) && inputs.contains_key(key))
-        {
+        let is_input = request.no_store.contains(key) && inputs.contains_key(key);
+        if !declared.places(Role::Output).contains_key(key) && !is_input {
             return Err(Error::Usage { what: format!("there is no declared output `{key}`") });
         }
     }

@@ -246,7 +246,10 @@ pub fn list(repo: &Repo, snapshot: &Snapshot) -> Result<Vec<Listed>, Error> {
     let mut out: Vec<Listed> = names(repo, snapshot)?.into_iter().map(listed).collect();
     for one in &mut out {
         one.settings = settings(snapshot, project, &one.name)?;
-        for item in snapshot.scan(&key::runs_of(project, &one.name), Direction::Backward).take(COUNTED as usize) {
+        for item in snapshot
+            .scan(&key::runs_of(project, &one.name), Direction::Backward)
+            .take(usize::try_from(COUNTED).unwrap_or(usize::MAX))
+        {
             let (_, value) = item?;
             if one.newest.is_none() {
                 let line: RunLine = entry::decode(&value)?;

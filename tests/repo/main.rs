@@ -1,5 +1,11 @@
 //! The library as its users have it: projects in temporary folders, real commands, real stores.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests stop at the first surprise, and make the files they work on"
+)]
+
 mod crash;
 mod many;
 mod workflow;
