@@ -185,12 +185,12 @@ fn a_project_of_three_steps_whose_outputs_nobody_ignores_hits_fully_on_the_secon
                 return;
             }
         }
-        sandbox.file("a.sh", "echo 1 > one.csv\n").file("b.sh", "cat one.csv one.csv > two.csv\necho 'x=1' > two.py\n");
-        sandbox.file("c.sh", "mkdir -p res; cp two.csv res/three.json; cp two.csv res/three.sh\n");
+        sandbox.file("a.sh", "echo 1 > one.csv\n").file("b.sh", "cat one.csv one.csv > two.csv\necho '[]' > two.json\n");
+        sandbox.file("c.sh", "mkdir -p res; cp two.csv res/three.json; cp two.csv res/three.toml\n");
         let pass = || {
             [
                 run(&sandbox, ["-o", "one.csv", "--", "sh", "a.sh"]),
-                run(&sandbox, ["-i", "one.csv", "-o", "two.csv", "-o", "py=two.py", "--", "sh", "b.sh"]),
+                run(&sandbox, ["-i", "one.csv", "-o", "two.csv", "-o", "js=two.json", "--", "sh", "b.sh"]),
                 run(&sandbox, ["-i", "two.csv", "-o", "res", "--", "sh", "c.sh"]),
             ]
         };
