@@ -64,7 +64,9 @@ pub(crate) fn repo(cx: &Context) -> Result<Repo, Failure> {
 fn settle(cx: &Context, repo: &Repo) {
     let settled = match prov::run::settle(repo) {
         Ok(settled) => settled,
-        Err(err) => return cx.ui.detail(format_args!("what dead runs left was not looked at: {}", prov::run::chain(&err))),
+        Err(err) => {
+            return cx.ui.detail(format_args!("what dead runs left was not looked at: {}", prov::run::chain(&err)));
+        }
     };
     for one in settled {
         match one {
@@ -87,7 +89,8 @@ pub(crate) fn complete(snapshot: &Snapshot) -> Result<(), Failure> {
     if damage.is_empty() {
         return Ok(());
     }
-    let mut failure = Failure::new(Class::Damaged, "damaged", "parts of the store are damaged; the answer may be incomplete");
+    let mut failure =
+        Failure::new(Class::Damaged, "damaged", "parts of the store are damaged; the answer may be incomplete");
     failure.causes =
         damage.iter().map(|one| prov::path::shown(format!("{}: {}", one.file, one.what).as_bytes())).collect();
     Err(failure.hint("`prov fsck` names all that is damaged; what is whole can still be read"))
