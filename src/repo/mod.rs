@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use layout::{DOT, Layout};
-pub use open::{Error, InitOptions, Places, author};
+pub use open::{Error, Identity, InitOptions, Places};
 
 use crate::clock::{Clock, Micros, Random};
 use crate::config::Settings;
