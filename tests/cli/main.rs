@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
+mod bad_input;
 mod doctor;
 mod errors;
 mod help;
+mod hits;
+mod project;
 mod redact;
 mod sandbox;
 mod schema;
