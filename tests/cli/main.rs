@@ -3,11 +3,16 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 mod bad_input;
+mod chain;
+mod config;
+mod damage;
 mod doctor;
 mod errors;
 mod help;
 mod hits;
+mod look;
 mod project;
 mod redact;
+mod revisions;
 mod sandbox;
 mod schema;
