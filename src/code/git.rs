@@ -87,6 +87,13 @@ impl Repository {
         Ok(Head { commit, branch })
     }
 
+    /// The id of the commit that a revision of Git's names, in hexadecimal; `None` if it names none.
+    pub fn commit(&self, revision: &str) -> Option<String> {
+        let repo = self.inner.to_thread_local();
+        let object = repo.rev_parse_single(revision).ok()?.object().ok()?;
+        object.peel_to_commit().ok().map(|commit| commit.id.to_string())
+    }
+
     /// Whether tracked files differ from the index, or the index from the commit. Looks at every tracked file.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! Listing runs, newest first.
 
+use std::ops::{Bound, ControlFlow};
+
 use bstr::ByteSlice;
 
 use super::Error;
@@ -9,14 +11,14 @@ use crate::object::run::Status;
 use crate::refs::key;
 use crate::repo::Repo;
 use crate::repo::entry::{self, RunLine};
-use crate::store::{Direction, Snapshot};
+use crate::store::{Direction, Scan, Snapshot};
 
 /// Which runs are listed.
 #[derive(Debug, Clone, Default)]
 pub struct LogOptions {
-    /// Of which scenario; `None` for the current one.
+    /// Of which scenario; `None` for the current one, or with `all` for every one of the project.
     pub scenario: Option<String>,
-    /// Of all scenarios of the project, hits too.
+    /// Whether all scenarios are meant when none is named.
     pub all: bool,
     /// Whether hits are listed as well.
     pub hits: bool,
@@ -26,14 +28,30 @@ pub struct LogOptions {
     pub since: Option<Micros>,
     /// Begun at or before.
     pub until: Option<Micros>,
-    /// Of this step.
-    pub step: Option<String>,
-    /// That ended so.
-    pub status: Option<Status>,
-    /// With this label.
-    pub tag: Option<String>,
+    /// Of one of these steps; of any if there are none.
+    pub steps: Vec<String>,
+    /// That ended in one of these ways.
+    pub statuses: Vec<Status>,
+    /// With one of these labels.
+    pub tags: Vec<String>,
     /// While this commit was checked out (a prefix of its id).
     pub commit: Option<String>,
+    /// From this run id on: itself, if it is listed, and older ones.
+    pub from: Option<String>,
+}
+
+impl LogOptions {
+    fn wants(&self, line: &RunLine) -> bool {
+        let one_of = |wanted: &[String], has: &dyn Fn(&String) -> bool| wanted.is_empty() || wanted.iter().any(has);
+        self.until.is_none_or(|until| line.at <= until)
+            && one_of(&self.steps, &|step| line.step == *step)
+            && (self.statuses.is_empty() || self.statuses.contains(&line.status))
+            && one_of(&self.tags, &|tag| line.tags.contains(tag))
+            && self
+                .commit
+                .as_ref()
+                .is_none_or(|commit| line.commit.as_ref().is_some_and(|c| c.as_bytes().starts_with_str(commit)))
+    }
 }
 
 /// One listed run.
@@ -45,90 +63,101 @@ pub struct Logged {
     pub scenario: String,
     /// What its ref says.
     pub line: RunLine,
+    /// Hits that were left out since the run that was listed before.
+    pub folded: u64,
 }
 
-/// What was listed.
+/// How a listing ended.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Log {
-    /// The runs, newest first.
-    pub runs: Vec<Logged>,
-    /// Hits that were left out between them.
+pub struct LogEnd {
+    /// Hits that were left out after the last listed run.
     pub folded: u64,
     /// The run id to go on from when there are more.
     pub next: Option<String>,
 }
 
-/// Lists runs. Reads refs alone, from the newest on, and stops as soon as it has enough.
+/// The runs of one scenario that are still to come.
+struct Head {
+    scenario: String,
+    runs: std::iter::Peekable<Scan>,
+}
+
+/// Lists runs, newest first, one after the other to `each` until that breaks. Reads refs alone, from the newest on, and no more of them
+/// than needed.
 ///
 /// # Errors
 /// When refs can't be read.
-pub fn log(repo: &Repo, snapshot: &Snapshot, options: &LogOptions) -> Result<Log, Error> {
+pub fn log(
+    repo: &Repo,
+    snapshot: &Snapshot,
+    options: &LogOptions,
+    each: &mut dyn FnMut(Logged) -> ControlFlow<()>,
+) -> Result<LogEnd, Error> {
     let project = repo.project();
-    let names: Vec<String> = if options.all {
-        crate::scenario::names(repo, snapshot)?
-    } else {
-        vec![options.scenario.clone().unwrap_or_else(|| repo.scenario().to_owned())]
+    let names: Vec<String> = match &options.scenario {
+        Some(name) => vec![name.clone()],
+        None if options.all => crate::scenario::names(repo, snapshot)?,
+        None => vec![repo.scenario().to_owned()],
     };
-    let mut heads: Vec<(String, std::iter::Peekable<_>)> = names
+    let mut heads: Vec<Head> = names
         .into_iter()
-        .map(|name| {
-            let scan = snapshot.scan(&key::runs_of(project, &name), Direction::Backward);
-            (name, scan.peekable())
+        .map(|scenario| {
+            let prefix = key::runs_of(project, &scenario);
+            let upper = options.from.as_ref().map(|run| key::after(&key::run_of(project, &scenario, run)));
+            let start = upper.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+            let runs = snapshot.scan_from(&prefix, start, Direction::Backward).peekable();
+            Head { scenario, runs }
         })
         .collect();
-    let mut log = Log::default();
-    loop {
-        // The scenario whose next run is the newest: run ids begin with their time.
-        let mut newest: Option<(usize, String)> = None;
-        for (at, (_, scan)) in heads.iter_mut().enumerate() {
-            match scan.peek() {
-                None => {}
-                Some(Err(_)) => {
-                    newest = Some((at, String::new()));
-                    break;
-                }
-                Some(Ok((key, _))) => {
-                    let run = key::run_and_object(key).map(|(run, _)| run).unwrap_or_default();
-                    if newest.as_ref().is_none_or(|(_, best)| run > *best) {
-                        newest = Some((at, run));
-                    }
-                }
-            }
-        }
-        let Some((at, _)) = newest else { return Ok(log) };
-        let (scenario, scan) = &mut heads[at];
-        let Some(item) = scan.next() else { continue };
+    let mut end = LogEnd::default();
+    let mut listed = 0;
+    while let Some(at) = newest(&mut heads) {
+        let Some(item) = heads[at].runs.next() else { continue };
         let (key, value) = item?;
         let Some((run, _)) = key::run_and_object(&key) else { continue };
         let line: RunLine = entry::decode(&value)?;
         if options.since.is_some_and(|since| line.at < since) {
-            if options.all {
-                drop(heads.remove(at));
-                continue;
-            }
-            return Ok(log);
+            heads.remove(at);
+            continue;
         }
-        let wanted = options.until.is_none_or(|until| line.at <= until)
-            && options.step.as_ref().is_none_or(|step| line.step == *step)
-            && options.status.is_none_or(|status| line.status == status)
-            && options.tag.as_ref().is_none_or(|tag| line.tags.contains(tag))
-            && options
-                .commit
-                .as_ref()
-                .is_none_or(|commit| line.commit.as_ref().is_some_and(|c| c.as_bytes().starts_with_str(commit)));
-        if !wanted {
+        // Whether a wanted one follows is not looked for: it could be far away.
+        if options.limit.is_some_and(|limit| listed >= limit) {
+            end.next = Some(run);
+            break;
+        }
+        if !options.wants(&line) {
             continue;
         }
         if line.cache == "hit" && !options.hits {
-            log.folded += 1;
+            end.folded += 1;
             continue;
         }
-        if options.limit.is_some_and(|limit| log.runs.len() >= limit) {
-            log.next = Some(run);
-            return Ok(log);
+        listed += 1;
+        let scenario = heads[at].scenario.clone();
+        let folded = std::mem::take(&mut end.folded);
+        if each(Logged { run, scenario, line, folded }).is_break() {
+            break;
         }
-        log.runs.push(Logged { run, scenario: scenario.clone(), line });
     }
+    Ok(end)
+}
+
+/// The scenario whose next run is the newest: run ids begin with their time. One that can't be read comes first.
+fn newest(heads: &mut [Head]) -> Option<usize> {
+    let mut newest: Option<(usize, String)> = None;
+    for (at, head) in heads.iter_mut().enumerate() {
+        match head.runs.peek() {
+            None => {}
+            Some(Err(_)) => return Some(at),
+            Some(Ok((key, _))) => {
+                let run = key::run_and_object(key).map(|(run, _)| run).unwrap_or_default();
+                if newest.as_ref().is_none_or(|(_, best)| run > *best) {
+                    newest = Some((at, run));
+                }
+            }
+        }
+    }
+    newest.map(|(at, _)| at)
 }
 
 /// Where some content was seen.

@@ -6,7 +6,7 @@ mod status;
 mod why;
 
 pub use diff::{Difference, OutputDifference, diff};
-pub use log::{Log, LogOptions, Logged, Match, id_matches, log};
+pub use log::{LogEnd, LogOptions, Logged, Match, id_matches, log};
 pub use status::{PathState, PathStatus, StepState, StepStatus, WorkStatus, status};
 pub use why::{Why, why};
 

@@ -111,6 +111,11 @@ pub fn run(project: &str, scenario: &str, run: &str, object: &Id) -> Vec<u8> {
     Key::of("runs").text(project).text(scenario).text(run).id(object).done()
 }
 
+/// One run, whatever its object.
+pub fn run_of(project: &str, scenario: &str, run: &str) -> Vec<u8> {
+    Key::of("runs").text(project).text(scenario).text(run).done()
+}
+
 /// The run id and object of a `runs` key.
 pub fn run_and_object(key: &[u8]) -> Option<(String, Id)> {
     let mut all = components(key)?;

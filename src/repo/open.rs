@@ -101,6 +101,43 @@ fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error
     move |source| Error::Io { doing, path, source }
 }
 
+/// Where a project was found. Nothing of it is read yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its folder, absolute, links resolved.
+    pub root: PathBuf,
+    /// Where things lie in `.prov`.
+    pub layout: Layout,
+}
+
+/// Finds the project around `start`.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is none.
+pub fn find(start: &Path, places: &Places) -> Result<Found, Error> {
+    let start = start.canonicalize().map_err(io_error("resolve", start))?;
+    if let Some(dot) = &places.dot {
+        let root = dot.parent().map_or_else(|| start.clone(), Path::to_path_buf);
+        let root = root.canonicalize().map_err(io_error("resolve", &root))?;
+        if !dot.is_dir() {
+            return Err(Error::NotFound { start: dot.clone() });
+        }
+        return Ok(Found { root, layout: Layout::new(dot.clone()) });
+    }
+    let is_project = |dir: &&Path| dir.join(DOT).join("HEAD").is_file() || dir.join(DOT).join("store").is_dir();
+    match start.ancestors().find(is_project) {
+        Some(root) => Ok(Found { root: root.to_owned(), layout: Layout::new(root.join(DOT)) }),
+        None => Err(Error::NotFound { start }),
+    }
+}
+
+/// The settings files of a project, later ones winning; not all of them need to be there.
+pub fn settings_files(root: &Path, layout: &Layout, places: &Places) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = places.user_config.iter().cloned().collect();
+    files.extend([root.join("prov.toml"), layout.config()]);
+    files
+}
+
 impl Repo {
     /// Makes a project in `root` and opens it. Where there is one already, nothing changes; it is opened.
     /// Returns whether it was made.
@@ -160,19 +197,8 @@ impl Repo {
     /// # Errors
     /// [`Error::NotFound`] when there is none.
     pub fn discover(start: &Path, places: &Places, world: World) -> Result<Repo, Error> {
-        let start = start.canonicalize().map_err(io_error("resolve", start))?;
-        if places.dot.is_some() {
-            let dot = places.dot.clone().unwrap_or_default();
-            let root = dot.parent().map_or_else(|| start.clone(), Path::to_path_buf);
-            let root = root.canonicalize().map_err(io_error("resolve", &root))?;
-            return Self::open(&root, places, world);
-        }
-        let root =
-            start.ancestors().find(|dir| dir.join(DOT).join("HEAD").is_file() || dir.join(DOT).join("store").is_dir());
-        match root {
-            Some(root) => Self::open(&root.to_path_buf(), places, world),
-            None => Err(Error::NotFound { start }),
-        }
+        let found = find(start, places)?;
+        Self::open(&found.root, places, world)
     }
 
     /// Opens the project in `root`, which must be absolute with links resolved.
@@ -198,9 +224,7 @@ impl Repo {
         };
         let workspace =
             text(&layout.workspace())?.filter(|id| !id.is_empty()).ok_or_else(|| not("it has no workspace id"))?;
-        let mut files: Vec<PathBuf> = places.user_config.iter().cloned().collect();
-        files.extend([root.join("prov.toml"), layout.config()]);
-        let settings = Settings::read(&world.fs, &files)?;
+        let settings = Settings::read(&world.fs, &settings_files(root, &layout, places))?;
         let mut world = world;
         if world.author.is_none() {
             let (name, email) = settings.author();

@@ -17,6 +17,12 @@ pub(crate) struct CatObjectArgs {
     /// Print the bytes as they are stored
     #[arg(long, conflicts_with = "json")]
     pub(crate) raw: bool,
+    /// Print its kind only
+    #[arg(short = 't', long = "type", conflicts_with_all = ["raw", "json"])]
+    pub(crate) kind: bool,
+    /// Print its size in bytes only
+    #[arg(short, long, conflicts_with_all = ["raw", "json", "kind"])]
+    pub(crate) size: bool,
 }
 
 /// Arguments of `prov ls-tree`.

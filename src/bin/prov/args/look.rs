@@ -25,7 +25,8 @@ Examples:
   prov log -n 20
   prov log --oneline --step clean --status failure
   prov log policy-a --since 2026-03-01
-  prov log --all                   show hits as well, which are folded otherwise")]
+  prov log --git HEAD              what ran while this commit was checked out
+  prov log --all                   all scenarios, and hits as well, which are folded otherwise")]
 pub(crate) struct LogArgs {
     /// List the runs of this scenario; without it, of the current one
     #[arg(value_name = "SCENARIO")]
@@ -33,7 +34,7 @@ pub(crate) struct LogArgs {
     /// Print one line a run
     #[arg(long)]
     pub(crate) oneline: bool,
-    /// Show hits one by one
+    /// Show all scenarios if none is named, and hits one by one
     #[arg(long)]
     pub(crate) all: bool,
     /// Show at most this many
@@ -42,6 +43,12 @@ pub(crate) struct LogArgs {
     /// Show runs that started at this time or later: a date, an RFC 3339 time, or a time ago such as 2d
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<String>,
+    /// Show runs that started at this time or earlier
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+    /// Go on from this run, which `next` of the JSON form names
+    #[arg(long, value_name = "RUN")]
+    pub(crate) from: Option<String>,
     /// Show runs of this step; may be repeated
     #[arg(long, value_name = "STEP")]
     pub(crate) step: Vec<String>,
@@ -51,6 +58,9 @@ pub(crate) struct LogArgs {
     /// Show runs that have this tag; may be repeated
     #[arg(long, value_name = "TAG")]
     pub(crate) tag: Vec<String>,
+    /// Show runs that started while this Git commit was checked out
+    #[arg(long, value_name = "REV")]
+    pub(crate) git: Option<String>,
 }
 
 /// How a run ended, by name.
@@ -188,11 +198,12 @@ pub(crate) enum LineageFormat {
 #[command(after_help = "\
 Examples:
   prov id mystery.csv
+  prov id downloads/*
   prov --json id mystery.csv")]
 pub(crate) struct IdArgs {
-    /// Tell what this file or folder is
-    #[arg(value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
-    pub(crate) path: OsString,
+    /// Tell what each of these files or folders is
+    #[arg(required = true, value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
+    pub(crate) paths: Vec<OsString>,
 }
 
 impl LogArgs {
@@ -202,5 +213,13 @@ impl LogArgs {
     /// The text that is no time.
     pub(crate) fn since(&self, now: prov::clock::Micros) -> Result<Option<prov::clock::Micros>, String> {
         self.since.as_deref().map(|text| values::moment(text, now)).transpose()
+    }
+
+    /// The moment that `--until` names, as [`LogArgs::since`].
+    ///
+    /// # Errors
+    /// The text that is no time.
+    pub(crate) fn until(&self, now: prov::clock::Micros) -> Result<Option<prov::clock::Micros>, String> {
+        self.until.as_deref().map(|text| values::moment(text, now)).transpose()
     }
 }

@@ -87,7 +87,7 @@ const OPTIONS: &[(&str, &[&str])] = &[
             "--json-lines",
         ],
     ),
-    ("log", &["--graph", "--facet", "--git", "--json-lines"]),
+    ("log", &["--graph", "--facet", "--json-lines"]),
     ("fsck", &["--repair", "--sample"]),
     ("restore", &["--git"]),
 ];

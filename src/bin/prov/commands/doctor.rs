@@ -4,12 +4,15 @@ use std::io;
 use std::path::PathBuf;
 
 use prov::fs::{self, Probe, Space};
+use prov::repo;
 use serde_json::{Map, Value, json};
 
 use super::Context;
 use crate::args::DoctorArgs;
 use crate::error::Failure;
 use crate::exit::Exit;
+use crate::open;
+use crate::output::record::shown;
 use crate::output::{human, in_path, json, table};
 
 /// Less free space than this is worth a word.
@@ -59,6 +62,7 @@ pub(crate) fn run(cx: &Context, _args: &DoctorArgs) -> Result<Exit, Failure> {
     }
     probe_items(fs::probe(&cx.fs, &folder), cx.clock.now().0, &mut items);
     items.push(git(cx));
+    items.extend(project(cx));
 
     let is_well = items.iter().all(|item| item.is_ok);
     if cx.ui.is_json() {
@@ -72,13 +76,37 @@ pub(crate) fn run(cx: &Context, _args: &DoctorArgs) -> Result<Exit, Failure> {
     Ok(if is_well { Exit::Done } else { Exit::No })
 }
 
-/// The folder named by `PROV_DIR`, else `.prov` here or above, else this folder.
+/// The project's `.prov`, else this folder, where it would be.
 fn folder(cx: &Context) -> PathBuf {
-    let named = cx.settings.prov_dir.as_ref().map(|dir| cx.cwd.join(dir));
-    named
-        .filter(|dir| dir.is_dir())
-        .or_else(|| cx.cwd.ancestors().map(|dir| dir.join(".prov")).find(|dir| dir.is_dir()))
-        .unwrap_or_else(|| cx.cwd.clone())
+    open::find(cx).map_or_else(|_| cx.cwd.clone(), |found| found.layout.dot().to_owned())
+}
+
+/// The project around this folder and its store, as far as they can be opened.
+fn project(cx: &Context) -> Vec<Item> {
+    let failed = |name, err: &dyn std::error::Error| Item::checked(name, Value::Null, false, &prov::run::chain(err));
+    match open::untouched(cx) {
+        Ok(repo) => {
+            let mut items = vec![
+                Item::good("project", shown(repo.project())),
+                Item::good("store", shown(repo.store().backend().place())),
+            ];
+            match repo.store().snapshot() {
+                Ok(snapshot) if snapshot.damage().is_empty() => items.push(Item::good("store_entries", snapshot.tip())),
+                Ok(snapshot) => {
+                    let note = "parts of it are damaged; `prov fsck` names them";
+                    items.push(Item::checked("store_entries", snapshot.tip(), false, note));
+                }
+                Err(err) => items.push(failed("store_entries", &err)),
+            }
+            items
+        }
+        Err(repo::Error::NotFound { .. }) => {
+            let mut item = Item::good("project", Value::Null);
+            item.note = Some("there is none here; `prov init` makes one".to_owned());
+            vec![item]
+        }
+        Err(err) => vec![failed("project", &err)],
+    }
 }
 
 fn space_items(space: &Space, items: &mut Vec<Item>) {

@@ -1,14 +1,28 @@
 //! One file a command: settings in, one call of the library, one summary out.
 
 mod add;
+mod cat;
+mod cat_object;
 mod completions;
+mod config;
+mod describe;
+mod diff;
 mod doctor;
+mod fsck;
+mod id;
 mod init;
+mod lineage;
+mod log;
+mod ls_tree;
 mod plan;
 mod restore;
+mod rev_parse;
+mod revision;
 mod run;
 mod run_summary;
 mod scenario;
+mod show;
+mod status;
 mod why;
 
 use std::path::PathBuf;
@@ -17,7 +31,7 @@ use prov::clock::Clock;
 use prov::fs::Fs;
 
 use crate::args::Command;
-use crate::error::{Class, Failure};
+use crate::error::Failure;
 use crate::exit::Exit;
 use crate::output::Ui;
 use crate::settings::{Environment, Settings};
@@ -46,12 +60,23 @@ pub(crate) fn dispatch(cx: &Context, command: &Command) -> Result<Exit, Failure>
         Command::Add(args) => add::add(cx, args),
         Command::Commit(args) => add::commit(cx, args),
         Command::Run(args) => run::run(cx, args),
+        Command::Status(args) => status::run(cx, args),
+        Command::Log(args) => log::run(cx, args),
+        Command::Show(args) => show::run(cx, args),
+        Command::Diff(args) => diff::run(cx, args),
         Command::Why(args) => why::run(cx, args),
         Command::Plan(args) => plan::run(cx, args),
+        Command::Lineage(args) => lineage::run(cx, args),
+        Command::Id(args) => id::run(cx, args),
         Command::Restore(args) => restore::run(cx, args),
+        Command::Cat(args) => cat::run(cx, args),
         Command::Scenario(args) => scenario::run(cx, args),
+        Command::Fsck(args) => fsck::run(cx, args),
+        Command::Config(args) => config::run(cx, args),
         Command::Doctor(args) => doctor::run(cx, args),
         Command::Completions(args) => completions::run(cx, args),
-        _ => Err(Failure::new(Class::Failed, "not_built", "this command is not wired yet")),
+        Command::CatObject(args) => cat_object::run(cx, args),
+        Command::LsTree(args) => ls_tree::run(cx, args),
+        Command::RevParse(args) => rev_parse::run(cx, args),
     }
 }

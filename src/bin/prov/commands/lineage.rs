@@ -1,0 +1,172 @@
+//! `prov lineage`.
+
+use std::os::unix::ffi::OsStrExt;
+
+use prov::lineage::graph::{Edge, Graph, Node, NodeKind};
+use prov::lineage::{Start, TraceOptions, makers, render, takers, trace};
+use prov::object::Kind;
+use prov::object::recipe::Content;
+use prov::revspec::Target;
+use prov::run::Session;
+use serde_json::{Map, Value, json};
+
+use super::Context;
+use super::describe::linked_by;
+use super::revision::Seen;
+use crate::args::{Direction, LineageArgs, LineageFormat};
+use crate::error::{Class, Failure};
+use crate::exit::Exit;
+use crate::open;
+use crate::output::json;
+use crate::output::record::shown;
+
+/// Walks from a thing to what made it, or to what was made of it.
+pub(crate) fn run(cx: &Context, args: &LineageArgs) -> Result<Exit, Failure> {
+    let seen = Seen::open(cx)?;
+    let start = start(cx, &seen, args)?;
+    let is_down = args.direction() == Direction::Down;
+    let depth = args.depth.map(|depth| u32::try_from(depth).unwrap_or(u32::MAX));
+    let options = TraceOptions { up: !is_down, down: is_down, depth };
+    let graph = trace(&seen.snapshot, seen.repo.project(), seen.repo.scenario(), &start, options)?;
+    if cx.ui.is_json() || args.format == LineageFormat::Json {
+        cx.ui.document(document(&graph))?;
+    } else {
+        match args.format {
+            LineageFormat::Tree | LineageFormat::Json => {
+                cx.ui.page(&cx.environment);
+                cx.ui.print(render::tree(&graph))?;
+            }
+            LineageFormat::Dot => cx.ui.print(render::dot(&graph))?,
+            LineageFormat::Mermaid => cx.ui.print(render::mermaid(&graph))?,
+        }
+        if graph.cut {
+            cx.ui.say("there is more behind this; give a larger --depth");
+        }
+        if graph.edges.is_empty() {
+            let way = if is_down { "no run on record took it" } else { "no run on record made it" };
+            cx.ui.say(way);
+        }
+    }
+    open::complete(&seen.snapshot)?;
+    let lost: Vec<String> = graph.nodes.iter().filter_map(lost).collect();
+    if lost.is_empty() {
+        return Ok(Exit::Done);
+    }
+    let mut failure = Failure::new(Class::Damaged, "damaged", "records are missing; the lineage may be incomplete");
+    failure.causes = lost;
+    Err(failure.hint("`prov fsck` names all that is damaged; what is whole can still be read"))
+}
+
+fn lost(node: &Node) -> Option<String> {
+    match &node.kind {
+        NodeKind::Lost { what } => Some(format!("{} can't be read", shown(what))),
+        NodeKind::Run { .. } | NodeKind::Artifact { .. } => None,
+    }
+}
+
+fn start(cx: &Context, seen: &Seen, args: &LineageArgs) -> Result<Start, Failure> {
+    match seen.target(cx, &args.rev)? {
+        Target::Run(at) | Target::Outputs(at) => Ok(Start::Run { run: at.run, object: at.object }),
+        Target::Artifact(at, key) => {
+            let run = seen.read_run(&at)?;
+            let Some(artifact) = Seen::artifact(&run, &key) else {
+                return Ok(Start::Run { run: at.run, object: at.object });
+            };
+            let made_by = if artifact.is_output {
+                Some((at.run, at.object, key))
+            } else {
+                artifact.producer.and_then(|made| made.object.map(|object| (made.run, object, made.key)))
+            };
+            Ok(Start::Artifact { content: artifact.content, path: artifact.path, size: artifact.size, made_by })
+        }
+        Target::Path(place) => {
+            let bar = cx.ui.bar();
+            let session = Session::with_progress(&seen.repo, cx.cwd.clone(), &bar);
+            let mut captured = Seen::capture(&session, &place)?;
+            let path = prov::revspec::recorded_path(&place);
+            if matches!(captured.content, Content::Tree(_)) && !is_known(seen, &captured.content)? {
+                // A folder that was committed by hand lacks what the ignore rules leave out.
+                let options = session.capture_options(&place)?;
+                let by_rules = prov::worktree::capture(&session.worktree(), &place, &options, None)?;
+                if is_known(seen, &by_rules.content)? {
+                    captured = by_rules;
+                }
+            }
+            session.save();
+            Ok(Start::Artifact { content: captured.content, path, size: captured.size, made_by: None })
+        }
+        Target::Object(id, kind) => {
+            let content = if kind == Kind::BLOB {
+                Content::Blob(id)
+            } else if kind == Kind::TREE {
+                Content::Tree(id)
+            } else {
+                return Err(no_lineage(args));
+            };
+            let size = super::describe::size_of(seen, &id)?;
+            let found = makers(&seen.snapshot, &id)?.into_iter().next();
+            let found = match found {
+                Some(found) => Some((found.touch.path.clone(), Some((found.run, found.touch.object, found.key)))),
+                None => takers(&seen.snapshot, &id)?.into_iter().next().map(|found| (found.touch.path, None)),
+            };
+            let Some((path, made_by)) = found else { return Err(no_lineage(args)) };
+            Ok(Start::Artifact { content, path, size, made_by })
+        }
+        Target::Config(..) | Target::Code(..) => Err(no_lineage(args)),
+    }
+}
+
+fn is_known(seen: &Seen, content: &Content) -> Result<bool, Failure> {
+    Ok(!makers(&seen.snapshot, &content.id())?.is_empty() || !takers(&seen.snapshot, &content.id())?.is_empty())
+}
+
+fn no_lineage(args: &LineageArgs) -> Failure {
+    Failure::usage(format!("`{}` is neither a run nor an input or output of one", shown(args.rev.as_bytes())))
+        .hint("name a run, an artifact (RUN:KEY) or a file")
+}
+
+fn document(graph: &Graph) -> Map<String, Value> {
+    let mut document = json::document("lineage");
+    document.insert("root".to_owned(), json!(graph.root));
+    document.insert("cut".to_owned(), json!(graph.cut));
+    document.insert("nodes".to_owned(), graph.nodes.iter().map(node).collect());
+    document.insert("edges".to_owned(), graph.edges.iter().map(edge).collect());
+    document
+}
+
+fn node(node: &Node) -> Value {
+    match &node.kind {
+        NodeKind::Run { run, object, step, scenario, status, cache, started_at, .. } => json!({
+            "id": node.id,
+            "type": "run",
+            "depth": node.depth,
+            "run": run,
+            "object": object.map(|id| id.to_string()),
+            "step": step,
+            "scenario": scenario,
+            "status": status,
+            "cache": cache,
+            "started_at": json::time(*started_at),
+        }),
+        NodeKind::Artifact { content, path, size, .. } => {
+            let mut map = Map::new();
+            map.insert("id".to_owned(), json!(node.id));
+            map.insert("type".to_owned(), json!("artifact"));
+            map.insert("depth".to_owned(), json!(node.depth));
+            map.insert("content".to_owned(), json!(content.to_string()));
+            json::put_bytes(&mut map, "path", path);
+            map.insert("size".to_owned(), json!(size));
+            Value::Object(map)
+        }
+        NodeKind::Lost { what } => json!({
+            "id": node.id,
+            "type": "run",
+            "depth": node.depth,
+            "lost": what,
+        }),
+    }
+}
+
+fn edge(edge: &Edge) -> Value {
+    json!({"from": edge.from, "to": edge.to, "key": edge.key, "linked_by": linked_by(edge.linked_by)})
+}
