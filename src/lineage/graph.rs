@@ -1,5 +1,7 @@
 //! A lineage as data: runs, artifacts, and what led to what.
 
+use bstr::BString;
+
 use crate::hash::Id;
 use crate::object::run::LinkedBy;
 
@@ -38,8 +40,8 @@ pub enum NodeKind {
     Artifact {
         /// The content.
         content: Id,
-        /// Where it lived, shown.
-        path: String,
+        /// Where it lived, as records have it.
+        path: BString,
         /// The content's id, shortened for people.
         short: String,
         /// Its bytes.

@@ -4,17 +4,18 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 
 use super::graph::{Direction, Edge, Graph, Node, NodeKind};
+use crate::path::shown;
 
-/// How far the text of a node goes.
+/// The text of a node, without control characters.
 fn label(node: &Node) -> String {
     match &node.kind {
         NodeKind::Run { step, status, tail, cache, .. } => {
             let how = if cache == "hit" { " (hit)" } else { "" };
             let ended = if status == "success" { String::new() } else { format!(" {status}") };
-            format!("{step} [{tail}]{how}{ended}")
+            format!("{} [{}]{how}{ended}", shown(step.as_bytes()), shown(tail.as_bytes()))
         }
-        NodeKind::Artifact { path, short, .. } => format!("{path} {short}"),
-        NodeKind::Lost { what } => format!("{what} (its record can't be read)"),
+        NodeKind::Artifact { path, short, .. } => format!("{} {short}", shown(path)),
+        NodeKind::Lost { what } => format!("{} (its record can't be read)", shown(what.as_bytes())),
     }
 }
 
@@ -27,10 +28,12 @@ pub fn tree(graph: &Graph) -> String {
             let from = if direction == Direction::Up { &edge.to } else { &edge.from };
             next.entry(from).or_default().push(edge);
         }
-        if next.is_empty() && direction == Direction::Down {
+        let is_other = graph.edges.iter().any(|e| e.direction != direction);
+        if next.is_empty() && (is_other || direction == Direction::Down) {
             continue;
         }
-        if direction == Direction::Down {
+        // A walk both ways is shown in two parts.
+        if is_other {
             let _ = writeln!(out, "{title}:");
         }
         let nodes: HashMap<&str, &Node> = graph.nodes.iter().map(|n| (n.id.as_str(), n)).collect();
@@ -85,7 +88,7 @@ pub fn dot(graph: &Graph) -> String {
             "  \"{}\" -> \"{}\" [label=\"{}\"];",
             quoted(&edge.from),
             quoted(&edge.to),
-            quoted(&edge.key)
+            quoted(&shown(edge.key.as_bytes()))
         );
     }
     out.push_str("}\n");
@@ -111,7 +114,7 @@ pub fn mermaid(graph: &Graph) -> String {
     }
     for edge in &graph.edges {
         if let (Some(from), Some(to)) = (names.get(edge.from.as_str()), names.get(edge.to.as_str())) {
-            let _ = writeln!(out, "  {from} -->|\"{}\"| {to}", text(&edge.key));
+            let _ = writeln!(out, "  {from} -->|\"{}\"| {to}", text(&shown(edge.key.as_bytes())));
         }
     }
     out

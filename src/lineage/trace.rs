@@ -125,7 +125,7 @@ impl Walk<'_> {
     fn artifact_node(&mut self, content: &Id, path: &BString, size: u64, depth: u32) -> String {
         let id = format!("{content}:{}", shown(path));
         if self.nodes.insert(id.clone()) {
-            let kind = NodeKind::Artifact { content: *content, path: shown(path), short: content.short(), size };
+            let kind = NodeKind::Artifact { content: *content, path: path.clone(), short: content.short(), size };
             self.graph.nodes.push(Node { id: id.clone(), depth, kind });
         }
         id

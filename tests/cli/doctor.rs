@@ -22,7 +22,8 @@ fn doctor_tells_facts_as_text_and_as_json() {
 #[test]
 fn doctor_looks_where_the_store_is() {
     let sandbox = Sandbox::new();
-    sandbox.file(".prov/config.toml", "").file("deep/down/x", "");
+    sandbox.prov(["init"]).ok();
+    sandbox.file("deep/down/x", "");
     let document = sandbox.prov(["-C", "deep/down", "--json", "doctor"]).json();
     let folder = sandbox.path(".prov").canonicalize().unwrap();
     assert_eq!(document["items"][1]["value"], folder.to_str().unwrap());

@@ -2,9 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
+mod bad_input;
+mod chain;
+mod config;
+mod damage;
 mod doctor;
 mod errors;
 mod help;
+mod hits;
+mod live;
+mod look;
+mod project;
+mod records;
 mod redact;
+mod revisions;
 mod sandbox;
 mod schema;

@@ -49,8 +49,8 @@ pub(crate) fn run(cx: &Context, args: &IdArgs) -> Result<Exit, Failure> {
             cx.ui.print(describe::matches_text(painter, &one.matches))?;
             if one.matches.is_empty() {
                 let what = human::size(one.captured.size);
-                let why = if seen.is_some() { "on no record" } else { "there is no store here to look it up in" };
-                cx.ui.say(format_args!("    {} of {what}: {why}", one.captured.content.type_name()));
+                let why = if seen.is_some() { "on no record" } else { "no store here to look it up in" };
+                cx.ui.line(painter.dim(format!("    {} of {what}, {why}", one.captured.content.type_name())))?;
             }
         }
     }

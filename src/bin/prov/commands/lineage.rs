@@ -148,14 +148,16 @@ fn node(node: &Node) -> Value {
             "cache": cache,
             "started_at": json::time(*started_at),
         }),
-        NodeKind::Artifact { content, path, size, .. } => json!({
-            "id": node.id,
-            "type": "artifact",
-            "depth": node.depth,
-            "content": content.to_string(),
-            "path": path,
-            "size": size,
-        }),
+        NodeKind::Artifact { content, path, size, .. } => {
+            let mut map = Map::new();
+            map.insert("id".to_owned(), json!(node.id));
+            map.insert("type".to_owned(), json!("artifact"));
+            map.insert("depth".to_owned(), json!(node.depth));
+            map.insert("content".to_owned(), json!(content.to_string()));
+            json::put_bytes(&mut map, "path", path);
+            map.insert("size".to_owned(), json!(size));
+            Value::Object(map)
+        }
         NodeKind::Lost { what } => json!({
             "id": node.id,
             "type": "run",

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use prov::object::run::Status;
+use prov::object::run::{RunKind, Status};
 use prov::query::{self, LogOptions, Logged};
 use prov::repo::Repo;
 use prov::store::Snapshot;
@@ -32,7 +32,12 @@ pub(crate) fn run(cx: &Context, args: &LogArgs) -> Result<Exit, Failure> {
         cx.ui.document(document)?;
     } else {
         cx.ui.page(&cx.environment);
-        let text = Text { painter: cx.ui.painter(), oneline: args.oneline, now: cx.clock.now(), many: options.all };
+        let text = Text {
+            painter: cx.ui.painter(),
+            oneline: args.oneline,
+            now: cx.clock.now(),
+            here: repo.scenario().to_owned(),
+        };
         let (mut listed, mut printed) = (0, Ok(()));
         let end = query::log(&repo, &snapshot, &options, &mut |logged| {
             listed += 1;
@@ -99,8 +104,8 @@ struct Text {
     painter: Painter,
     oneline: bool,
     now: prov::clock::Micros,
-    /// Whether runs of more than one scenario are listed.
-    many: bool,
+    /// The scenario that goes without saying.
+    here: String,
 }
 
 impl Text {
@@ -130,18 +135,21 @@ impl Text {
             let tags: Vec<String> = line.tags.iter().map(shown).collect();
             labels.push(format!("tags {}", tags.join(", ")));
         }
-        if self.many {
+        if logged.scenario != self.here {
             labels.insert(0, format!("scenario {}", shown(&logged.scenario)));
         }
-        let took = human::duration(milliseconds(line.us));
+        let took = match line.kind {
+            RunKind::Manual => String::new(),
+            _ => format!(", took {}", human::duration(milliseconds(line.us))),
+        };
         let how = if line.cache == "off" { String::new() } else { format!(" {}", shown(&line.cache)) };
         let step = self.painter.strong(shown(&line.step));
         if self.oneline {
             let labels = if labels.is_empty() { String::new() } else { format!("  ({})", labels.join("; ")) };
-            return format!("{id}  {}  {step}  {status}{how}  {took}{labels}\n", human::time(line.at));
+            return format!("{id}  {}  {step}  {status}{how}{took}{labels}\n", human::time(line.at));
         }
         let mut text = format!("run {id}  {step}  {status}{how}\n");
-        text.push_str(&format!("    {} ({}), took {took}\n", human::time(line.at), human::ago(line.at, self.now)));
+        text.push_str(&format!("    {} ({}){took}\n", human::time(line.at), human::ago(line.at, self.now)));
         if let Some(commit) = &line.commit {
             labels.push(format!("Git {}", shown(commit.get(..12).unwrap_or(commit))));
         }
