@@ -279,9 +279,22 @@ pub fn outputs(
     }
     // Writing there needs the same claim as executing does: a live run must not take these bytes for its own.
     let places: Vec<&Place> = items.iter().filter_map(|item| prepared.output(&item.key)).collect();
-    let claim = super::claim(session.repo, &prepared.step, request, &prepared.scenario, &places, interrupts)?;
+    let claim = match super::claim(session.repo, &prepared.step, request, &prepared.scenario, &places, interrupts) {
+        Ok(claim) => Some(claim),
+        // Where nothing can be written no claim is needed, as long as nobody runs who could before.
+        Err(err @ Error::Live(_)) => {
+            let entries = super::live_folder(session.repo).list()?;
+            if entries.iter().any(|entry| entry.state == super::live::State::Running) {
+                return Err(err);
+            }
+            None
+        }
+        Err(err) => return Err(err),
+    };
     let brought = bring_back(session, snapshot, &items, Replace::All);
-    let _ = claim.end();
+    if let Some(claim) = claim {
+        let _ = claim.end();
+    }
     let (restored, displaced) = brought?;
     for done in restored {
         let action = match done.outcome {
