@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use layout::{DOT, Layout};
-pub use open::{Error, Found, InitOptions, Places, author, find, settings_files};
+pub use open::{Error, Found, Identity, InitOptions, Places, find, settings_files};
 
 use crate::clock::{Clock, Micros, Random};
 use crate::config::Settings;

@@ -64,6 +64,36 @@ pub struct Places {
     pub user_config: Option<PathBuf>,
     /// The scenario to work in, instead of the current one (`PROV_SCENARIO`).
     pub scenario: Option<String>,
+    /// Who works here, as far as it was said for this call (`PROV_AUTHOR_NAME`, `PROV_AUTHOR_EMAIL`): stronger than the settings.
+    pub said: Identity,
+    /// Who works here where neither that nor the settings say so.
+    pub otherwise: Identity,
+}
+
+/// A name and an address, as far as they are known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// The name.
+    pub name: Option<String>,
+    /// The address.
+    pub email: Option<String>,
+}
+
+impl Identity {
+    /// What is missing here taken from `other`.
+    pub fn or(self, other: Identity) -> Identity {
+        Identity { name: self.name.or(other.name), email: self.email.or(other.email) }
+    }
+
+    /// `Name <mail>` of what is known.
+    pub fn line(&self) -> Option<String> {
+        match (&self.name, &self.email) {
+            (Some(name), Some(email)) => Some(format!("{name} <{email}>")),
+            (Some(name), None) => Some(name.clone()),
+            (None, Some(email)) => Some(format!("<{email}>")),
+            (None, None) => None,
+        }
+    }
 }
 
 fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
@@ -197,7 +227,9 @@ impl Repo {
         let settings = Settings::read(&world.fs, &settings_files(root, &layout, places))?;
         let mut world = world;
         if world.author.is_none() {
-            world.author = author(settings.author());
+            let (name, email) = settings.author();
+            let set = Identity { name: name.map(str::to_owned), email: email.map(str::to_owned) };
+            world.author = places.said.clone().or(set).or(places.otherwise.clone()).line();
         }
         let store_at = match (&places.store, settings.store_path()) {
             (Some(path), _) => root.join(path),
@@ -210,16 +242,6 @@ impl Repo {
             str::to_owned,
         );
         Ok(Repo { root: root.to_owned(), layout, world, store, settings, project, workspace, scenario })
-    }
-}
-
-/// `Name <mail>` of what is known of the two.
-pub fn author((name, email): (Option<&str>, Option<&str>)) -> Option<String> {
-    match (name, email) {
-        (Some(name), Some(email)) => Some(format!("{name} <{email}>")),
-        (Some(name), None) => Some(name.to_owned()),
-        (None, Some(email)) => Some(format!("<{email}>")),
-        (None, None) => None,
     }
 }
 

@@ -28,7 +28,11 @@ pub struct Displaced {
 type Unknown = (PathBuf, Place, Captured);
 
 /// Tells what the store has of what lies at each of `paths` from what it has not.
-fn sort_out(session: &Session<'_>, snapshot: &Snapshot, paths: &[PathBuf]) -> Result<(Vec<Displaced>, Vec<Unknown>), Error> {
+fn sort_out(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    paths: &[PathBuf],
+) -> Result<(Vec<Displaced>, Vec<Unknown>), Error> {
     let repo = session.repo;
     let worktree = session.worktree();
     let (mut known, mut unknown) = (Vec::new(), Vec::new());

@@ -237,10 +237,8 @@ pub fn would_bring_back(
 
 /// Says of which item content is damaged or can't exist where it should; other errors are not of an item.
 fn not_back(items: &[Item], err: worktree::Error) -> Error {
-    let is_of_content = matches!(
-        err,
-        worktree::Error::Unsafe { .. } | worktree::Error::Access { .. } | worktree::Error::Object { .. }
-    );
+    let is_of_content =
+        matches!(err, worktree::Error::Unsafe { .. } | worktree::Error::Access { .. } | worktree::Error::Object { .. });
     let found = err.path().filter(|_| is_of_content).and_then(|path| {
         items.iter().map(|item| (item, item.to.below(&item.root))).find(|(_, at)| path.starts_with(at))
     });

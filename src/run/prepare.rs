@@ -107,7 +107,11 @@ pub fn prepare(
     let mut fence = Fence::new();
     for input in &request.inputs {
         let found = find_input(session, snapshot, &scenario, &cwd, input.path.as_bstr())?;
-        let path = crate::path::bytes(&worktree.path(&found.place));
+        // As it was typed, so that an error about it can be typed as well.
+        let path = match &found.made {
+            None => input.path.clone(),
+            Some(_) => crate::path::bytes(&worktree.path(&found.place)),
+        };
         let named = found.made.as_ref().map(|(_, _, key)| key.as_str());
         let key = declared.add(Role::Input, input.key.as_deref().or(named), path.as_bstr())?;
         let (captured, is_to_be_fetched) = match found.captured {

@@ -50,8 +50,15 @@ pub struct Restoration {
 /// What is to be written: content from the store, or the text of a config.
 enum Piece {
     Stored(Item),
-    Text { path: PathBuf, text: String },
-    Refused { key: String, path: PathBuf, why: String },
+    Text {
+        path: PathBuf,
+        text: String,
+    },
+    Refused {
+        key: String,
+        path: PathBuf,
+        why: String,
+    },
     /// It is what lies there already.
     There(PathBuf),
 }
@@ -75,12 +82,9 @@ pub fn restore(
         match piece {
             Piece::Stored(item) => wanted.push(item),
             Piece::Text { path, text } => restoration.items.push(write_text(session, path, &text, options)?),
-            Piece::Refused { key, path, why } => restoration.items.push(RestoredItem {
-                key: Some(key),
-                path,
-                outcome: Outcome::Refused,
-                why: Some(why),
-            }),
+            Piece::Refused { key, path, why } => {
+                restoration.items.push(RestoredItem { key: Some(key), path, outcome: Outcome::Refused, why: Some(why) })
+            }
             Piece::There(path) => {
                 restoration.items.push(RestoredItem { key: None, path, outcome: Outcome::Kept, why: None });
             }
@@ -114,10 +118,9 @@ fn pieces(
 ) -> Result<Vec<Piece>, Error> {
     let read = |at: &RunRef| revspec::read_run(snapshot, &at.run, &at.object);
     let folder = |what: &str| {
-        options
-            .to
-            .clone()
-            .ok_or_else(|| Error::Usage { what: format!("{what} has no place of its own: name a folder with --to DIR") })
+        options.to.clone().ok_or_else(|| Error::Usage {
+            what: format!("{what} has no place of its own: name a folder with --to DIR"),
+        })
     };
     let below = |root: PathBuf, name: &str, content: Content| -> Result<Vec<Piece>, Error> {
         let to = RelPath::new(name).ok_or_else(|| Error::Usage { what: format!("`{name}` is no file name") })?;
@@ -176,10 +179,12 @@ fn artifact(session: &Session<'_>, key: &str, output: &Output, options: &Restore
                 Place::Outside(path) => RelPath::new(crate::path::bytes(path).trim_start_slashes()),
             };
             match recorded.filter(|path| !path.is_root()) {
-                Some(path) if path.components().any(|name| crate::worktree::is_reserved(name)) => Err(Error::Elsewhere {
-                    path: path.below(root),
-                    why: "its name is one of prov's or Git's own".to_owned(),
-                }),
+                Some(path) if path.components().any(|name| crate::worktree::is_reserved(name)) => {
+                    Err(Error::Elsewhere {
+                        path: path.below(root),
+                        why: "its name is one of prov's or Git's own".to_owned(),
+                    })
+                }
                 Some(path) => Ok((root.clone(), path)),
                 None => Err(Error::Elsewhere { path: root.clone(), why: "its recorded path is no path".to_owned() }),
             }

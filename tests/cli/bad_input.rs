@@ -29,10 +29,18 @@ fn odd_names_are_names() {
     let sandbox = project();
     sandbox.file("copy.sh", COPY);
     let long = [b"l".repeat(251), b".txt".to_vec()].concat();
-    for (n, name) in
-        [&b"with space"[..], b"new\nline", b"quote'\"\\s", b"not utf-8 \xff\xfe", b"-dash", b"{input.a}", b"$x;rm *", &long]
-            .into_iter()
-            .enumerate()
+    for (n, name) in [
+        &b"with space"[..],
+        b"new\nline",
+        b"quote'\"\\s",
+        b"not utf-8 \xff\xfe",
+        b"-dash",
+        b"{input.a}",
+        b"$x;rm *",
+        &long,
+    ]
+    .into_iter()
+    .enumerate()
     {
         sandbox.file(word(name), format!("{n}\n"));
         let declared = [b"in=./", name].concat();
@@ -128,7 +136,10 @@ fn commands_that_can_not_be_started_end_as_in_a_shell_and_are_on_record() {
     sandbox.file("plain.txt", "no program\n").file("out.txt", "there\n");
     std::fs::set_permissions(sandbox.path("plain.txt"), std::fs::Permissions::from_mode(0o644)).unwrap();
     let missing = run(&sandbox, ["-o", "out.txt", "--", "no-such-command"]);
-    assert_eq!((missing.outcome.code, missing.status(), missing.json["error"]["type"].as_str()), (127, "failure", Some("spawn")));
+    assert_eq!(
+        (missing.outcome.code, missing.status(), missing.json["error"]["type"].as_str()),
+        (127, "failure", Some("spawn"))
+    );
     let plain = run(&sandbox, ["-o", "out.txt", "--", "./plain.txt"]);
     assert_eq!(plain.outcome.code, 126);
     assert_eq!(read(&sandbox, "out.txt"), "there\n", "a command that can't be started changes nothing");
@@ -202,7 +213,8 @@ fn a_newer_store_is_refused_and_left_alone() {
 #[test]
 fn on_missing_says_what_a_missing_output_means() {
     let sandbox = project();
-    let with = |what: &str| run(&sandbox, ["--name", what, "--on-missing", what, "-o", "a", "-o", "b", "--", "touch", "a"]);
+    let with =
+        |what: &str| run(&sandbox, ["--name", what, "--on-missing", what, "-o", "a", "-o", "b", "--", "touch", "a"]);
     assert_eq!((with("error").outcome.code, with("error").status()), (1, "failure"));
     let warned = with("warn");
     assert_eq!((warned.outcome.code, warned.status()), (0, "success"));
@@ -214,7 +226,9 @@ fn on_missing_says_what_a_missing_output_means() {
 #[test]
 fn an_input_named_by_a_revision_is_fetched_or_named() {
     let sandbox = with_copy();
-    sandbox.prov(["run", "--name", "first", "-i", "in.txt", "-o", "out.txt", "--", "sh", "copy.sh", "in.txt", "out.txt"]).ok();
+    sandbox
+        .prov(["run", "--name", "first", "-i", "in.txt", "-o", "out.txt", "--", "sh", "copy.sh", "in.txt", "out.txt"])
+        .ok();
     project::remove(&sandbox, "out.txt");
     let words = ["-i", "first:out", "-o", "end.txt", "--", "cp", "{input.out}", "end.txt"];
     let ran = run(&sandbox, words).is_miss();

@@ -35,7 +35,21 @@ fn swapped_inputs_miss() {
     let sandbox = project();
     sandbox.file("a", "1\n").file("b", "2\n");
     let cat = |a: &str, b: &str| {
-        run(&sandbox, ["-i", &format!("x={a}"), "-i", &format!("y={b}"), "-o", "out", "--", "sh", "-c", "cat $PROV_INPUT_X $PROV_INPUT_Y > out"])
+        run(
+            &sandbox,
+            [
+                "-i",
+                &format!("x={a}"),
+                "-i",
+                &format!("y={b}"),
+                "-o",
+                "out",
+                "--",
+                "sh",
+                "-c",
+                "cat $PROV_INPUT_X $PROV_INPUT_Y > out",
+            ],
+        )
     };
     cat("a", "b").is_miss();
     let swapped = cat("b", "a").is_miss();
@@ -82,7 +96,8 @@ fn another_folder_another_stdin_another_variable_miss() {
     let elsewhere = project::Ran::of(sandbox.outcome(command)).is_miss();
     assert!(elsewhere.parts().contains(&"cwd"), "{:?}", elsewhere.parts());
 
-    let stdin = |from: &str| run(&sandbox, ["--stdin", from, "-o", "o2", "--code", "none", "--", "sh", "-c", "cat > o2"]);
+    let stdin =
+        |from: &str| run(&sandbox, ["--stdin", from, "-o", "o2", "--code", "none", "--", "sh", "-c", "cat > o2"]);
     stdin("one").is_miss();
     assert_eq!(stdin("two").is_miss().parts(), ["stdin"]);
     assert_eq!(read(&sandbox, "o2"), "2\n");
@@ -185,12 +200,14 @@ fn a_project_of_three_steps_whose_outputs_nobody_ignores_hits_fully_on_the_secon
                 return;
             }
         }
-        sandbox.file("a.sh", "echo 1 > one.csv\n").file("b.sh", "cat one.csv one.csv > two.csv\necho 'x=1' > two.py\n");
-        sandbox.file("c.sh", "mkdir -p res; cp two.csv res/three.json; cp two.csv res/three.sh\n");
+        sandbox
+            .file("a.sh", "echo 1 > one.csv\n")
+            .file("b.sh", "cat one.csv one.csv > two.csv\necho '[]' > two.json\n");
+        sandbox.file("c.sh", "mkdir -p res; cp two.csv res/three.json; cp two.csv res/three.toml\n");
         let pass = || {
             [
                 run(&sandbox, ["-o", "one.csv", "--", "sh", "a.sh"]),
-                run(&sandbox, ["-i", "one.csv", "-o", "two.csv", "-o", "py=two.py", "--", "sh", "b.sh"]),
+                run(&sandbox, ["-i", "one.csv", "-o", "two.csv", "-o", "js=two.json", "--", "sh", "b.sh"]),
                 run(&sandbox, ["-i", "two.csv", "-o", "res", "--", "sh", "c.sh"]),
             ]
         };
@@ -261,7 +278,11 @@ fn epoch_version_and_dimensions_count_and_tags_and_messages_do_not() {
         (&["--dim", "region=north"], "dims.region"),
     ] {
         let ran = with(more).is_miss();
-        assert!(ran.parts().iter().any(|found| found.starts_with(part.split('.').next().unwrap())), "{part}: {:?}", ran.parts());
+        assert!(
+            ran.parts().iter().any(|found| found.starts_with(part.split('.').next().unwrap())),
+            "{part}: {:?}",
+            ran.parts()
+        );
         with(more).is_hit();
     }
 }

@@ -195,7 +195,7 @@ fn cat_prints_bytes_as_they_are() {
 #[test]
 fn what_was_only_hashed_says_so() {
     let sandbox = chain();
-    sandbox.prov(["run", "--name", "big", "-o", "big", "--no-store", "big", "--", "sh", "-c", "echo 1 > big"]).ok();
+    sandbox.prov(["run", "--name", "big", "-o", "big", "--no-store", "big", "--", "sh", "-c", "echo only here > big"]).ok();
     let outcome = sandbox.prov(["cat", "big:big"]).ends(5);
     assert!(outcome.err().contains("only its hash was recorded"), "{outcome}");
 }
@@ -206,7 +206,7 @@ fn names_with_control_characters_are_escaped() {
     sandbox.prov(["init"]).ok();
     let name = "evil\u{1b}[2J\n.csv";
     sandbox.file(name, "x\n");
-    sandbox.prov(["commit", name]).ok();
+    sandbox.prov(["commit", name, "-m", "m"]).ok();
     sandbox.prov(["run", "--name", "st\u{1b}ep", "-i", &format!("in={name}"), "-o", "o", "--", "sh", "-c", "echo 1 > o"]).ok();
     sandbox.file(name, "y\n");
     for words in [

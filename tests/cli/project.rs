@@ -100,7 +100,8 @@ pub(crate) fn exists(sandbox: &Sandbox, path: impl AsRef<Path>) -> bool {
 }
 
 pub(crate) fn remove(sandbox: &Sandbox, path: impl AsRef<Path>) {
-    prov::fs::Fs::real().remove_tree(&sandbox.path(path)).unwrap();
+    let (fs, path) = (prov::fs::Fs::real(), sandbox.path(path));
+    if path.is_dir() { fs.remove_tree(&path) } else { fs.remove_file(&path) }.unwrap();
 }
 
 pub(crate) fn rename(sandbox: &Sandbox, from: impl AsRef<Path>, to: impl AsRef<Path>) {

@@ -93,8 +93,14 @@ impl Sandbox {
 
     /// Runs a prepared process and waits for its end.
     pub(crate) fn outcome(&self, mut command: Command) -> Outcome {
+        let child = command.spawn().unwrap();
+        self.finished(child)
+    }
+
+    /// Waits for the end of a started process.
+    pub(crate) fn finished(&self, child: std::process::Child) -> Outcome {
         use std::os::unix::process::ExitStatusExt;
-        let output = command.output().unwrap();
+        let output = child.wait_with_output().unwrap();
         let code = output.status.code().or_else(|| output.status.signal().map(|signal| 128 + signal)).unwrap();
         Outcome { code, stdout: output.stdout, stderr: output.stderr, root: self.root.path().to_owned() }
     }

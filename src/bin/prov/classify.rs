@@ -140,16 +140,16 @@ impl Classify for recipe::Error {
 impl Classify for worktree::Error {
     fn failure(&self) -> Failure {
         match self {
-            worktree::Error::Absent { .. } => {
-                Failure::of(Class::NotFound, "not_found", self).hint("check the path; it is seen from the current folder")
-            }
+            worktree::Error::Absent { .. } => Failure::of(Class::NotFound, "not_found", self)
+                .hint("check the path; it is seen from the current folder"),
             worktree::Error::Special { .. } => Failure::of(Class::Usage, "special_file", self)
                 .hint("name a regular file or a folder; to record a stream, write it to a file first"),
             worktree::Error::Changed { .. } => {
                 Failure::of(Class::Failed, "changed", self).hint("wait until nothing writes to it, then try again")
             }
-            worktree::Error::TooDeep { .. } => Failure::of(Class::Usage, "too_deep", self)
-                .hint("leave it out with a line in .provignore"),
+            worktree::Error::TooDeep { .. } => {
+                Failure::of(Class::Usage, "too_deep", self).hint("leave it out with a line in .provignore")
+            }
             worktree::Error::Unsafe { .. } => Failure::of(Class::Refused, "unsafe", self)
                 .hint("nothing was written; `prov cat` and `prov ls-tree` show what is recorded"),
             worktree::Error::Access { source, .. } => {
@@ -170,7 +170,11 @@ impl Classify for revspec::Error {
                 .hint("`prov log` lists the runs, `prov scenario list` the scenarios"),
             revspec::Error::NoPart { keys, .. } => {
                 let failure = Failure::of(Class::NotFound, "not_found", self).candidates(keys.iter().cloned());
-                if keys.is_empty() { failure.hint("`prov show` tells what a run has") } else { failure.hint("it has the keys above") }
+                if keys.is_empty() {
+                    failure.hint("`prov show` tells what a run has")
+                } else {
+                    failure.hint("it has the keys above")
+                }
             }
             revspec::Error::Ambiguous { candidates, .. } => Failure::of(Class::NotFound, "ambiguous", self)
                 .candidates(candidates.iter().cloned())
@@ -246,8 +250,9 @@ impl Classify for run::Error {
                 .hint("check the path, or name what made it: -i RUN:KEY"),
             run::Error::RevisionNotHere { path, .. } => Failure::of(Class::Refused, "revision_not_here", self)
                 .hint(format!("move `{}` away, and the recorded content is put there", prov::path::show(path))),
-            run::Error::ChangedBefore { .. } => Failure::of(Class::Failed, "changed", self)
-                .hint("wait until nothing writes to it, then try again"),
+            run::Error::ChangedBefore { .. } => {
+                Failure::of(Class::Failed, "changed", self).hint("wait until nothing writes to it, then try again")
+            }
             run::Error::Claimed { held } => Failure::of(Class::Refused, "claimed", self).hint(if held.by.is_empty() {
                 "wait for it with --wait".to_owned()
             } else {
@@ -259,14 +264,16 @@ impl Classify for run::Error {
             run::Error::Elsewhere { .. } => {
                 Failure::of(Class::Refused, "elsewhere", self).hint("name a folder for it: prov restore REV --to DIR")
             }
-            run::Error::OutputLost { .. } => Failure::of(Class::Damaged, "output_lost", self)
-                .hint("execute again with `prov run -f`"),
+            run::Error::OutputLost { .. } => {
+                Failure::of(Class::Damaged, "output_lost", self).hint("execute again with `prov run -f`")
+            }
             run::Error::NotBack { source, .. } => {
                 let inner = source.failure();
                 Failure::of(inner.class, inner.code, self).hint_of(inner.hint)
             }
-            run::Error::NothingToCommit => Failure::of(Class::Usage, "nothing_to_commit", self)
-                .hint("name the files: prov commit PATH... -m MSG"),
+            run::Error::NothingToCommit => {
+                Failure::of(Class::Usage, "nothing_to_commit", self).hint("name the files: prov commit PATH... -m MSG")
+            }
             run::Error::Interrupted { .. } => Failure::of(Class::Interrupted, "interrupted", self),
             run::Error::Pattern(_) => Failure::of(Class::Usage, "usage", self).hint("patterns are those of .gitignore"),
             run::Error::Config(err) => err.failure(),

@@ -3,38 +3,75 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use prov::clock::SystemClock;
-use prov::repo::{self, Found, Places, Repo, World};
+use prov::clock::{Micros, SystemClock};
+use prov::repo::{self, Found, Identity, Layout, Places, Repo, World};
 use prov::run::Settled;
 use prov::store::Snapshot;
 
 use crate::commands::Context;
 use crate::error::{Class, Failure};
-use crate::settings::Author;
 
-/// What the library is told of the machine and the user. Who records is as the environment says, else as Git's settings say.
+/// What the library is told of the machine.
 pub(crate) fn world(cx: &Context) -> World {
-    let mut world = World::real(author(&cx.settings.author, &cx.cwd));
+    let mut world = World::real(None);
     world.fs = cx.fs.clone();
     world.clock = Arc::new(SystemClock);
     world
 }
 
-fn author(said: &Author, cwd: &Path) -> Option<String> {
+/// How long what Git says of the author is believed without asking it again, microseconds.
+const BELIEVED_US: u64 = 10 * 60 * 1_000_000;
+
+/// The author by Git's settings. Asking Git takes longer than a whole hit, so the answer is kept beside the other caches as long as the
+/// files that it comes from look the same.
+fn git_identity(cx: &Context) -> Identity {
     use prov::code::git::{Discovery, discover};
-    let (mut name, mut email) = (said.name.clone(), said.email.clone());
-    if (name.is_none() || email.is_none())
-        && let Discovery::Found(git) = discover(cwd)
+    let dot = cx.settings.prov_dir.as_ref().map(|dir| cx.cwd.join(dir)).or_else(|| {
+        let mut dots = cx.cwd.ancestors().map(|dir| dir.join(prov::repo::DOT));
+        dots.find(|dot| cx.fs.stat(&dot.join("HEAD")).is_ok_and(|found| found.is_some()))
+    });
+    let kept = dot.as_ref().map(|dot| Layout::new(dot.clone()).cache().join("author"));
+    let look = fingerprint(cx, dot.as_deref());
+    let now = cx.clock.now();
+    if let Some(Ok(Some(bytes))) = kept.as_ref().map(|path| cx.fs.read(path))
+        && let Ok(text) = String::from_utf8(bytes)
+        && let [at, seen, name, email] = text.lines().collect::<Vec<_>>()[..]
+        && seen == look
+        && at.parse().is_ok_and(|at: i64| at <= now.0 && now.since(Micros(at)) < BELIEVED_US)
     {
-        let (its_name, its_email) = git.author();
-        name = name.or(its_name);
-        email = email.or(its_email);
+        let part = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        return Identity { name: part(name), email: part(email) };
     }
-    match (name, email) {
-        (Some(name), Some(email)) => Some(format!("{name} <{email}>")),
-        (Some(one), None) | (None, Some(one)) => Some(one),
-        (None, None) => None,
+    let (name, email) = match discover(&cx.cwd) {
+        Discovery::Found(git) => git.author(),
+        Discovery::Nothing | Discovery::Unreadable(_) => (None, None),
+    };
+    if let Some(path) = kept {
+        let line = |text: &Option<String>| text.as_deref().unwrap_or_default().replace(['\n', '\r'], " ");
+        let text = format!("{}\n{look}\n{}\n{}\n", now.0, line(&name), line(&email));
+        // A cache that can't be written costs time, nothing else.
+        let _ = cx.fs.replace(&path, text.as_bytes(), false);
     }
+    Identity { name, email }
+}
+
+/// How the files look that Git's settings come from in most cases.
+fn fingerprint(cx: &Context, dot: Option<&Path>) -> String {
+    let home = cx.environment.path("HOME");
+    let config = cx.environment.path("XDG_CONFIG_HOME").or_else(|| home.as_ref().map(|home| home.join(".config")));
+    let files = [
+        home.map(|home| home.join(".gitconfig")),
+        config.map(|config| config.join("git/config")),
+        dot.and_then(Path::parent).map(|root| root.join(".git/config")),
+    ];
+    let looks = files.iter().map(|file| {
+        let stat = file.as_ref().and_then(|file| cx.fs.stat(file).ok().flatten());
+        stat.map_or_else(|| "-".to_owned(), |stat| format!("{stat:?}").replace(char::is_whitespace, ""))
+    });
+    let says = ["GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "EMAIL", "GIT_CONFIG_GLOBAL", "GIT_DIR"]
+        .map(|name| cx.environment.text(name).map_or(Vec::new(), |text| text.as_encoded_bytes().to_vec()));
+    let text = format!("{} {} {says:?}", prov::path::show(&cx.cwd), looks.collect::<Vec<_>>().join(" "));
+    prov::hash::derived("prov 2026-11 where the author comes from", text.as_bytes()).to_string()
 }
 
 /// Where to look for the project. What the environment names is seen from where the user is.
@@ -45,6 +82,8 @@ pub(crate) fn places(cx: &Context) -> Places {
         store: cx.settings.store.as_ref().map(|text| here(&PathBuf::from(text))),
         user_config: cx.settings.user_config.clone(),
         scenario: cx.settings.scenario.clone(),
+        said: Identity { name: cx.settings.author.name.clone(), email: cx.settings.author.email.clone() },
+        otherwise: Identity::default(),
     }
 }
 
@@ -54,6 +93,15 @@ pub(crate) fn places(cx: &Context) -> Places {
 /// When there is none.
 pub(crate) fn find(cx: &Context) -> Result<Found, repo::Error> {
     repo::find(&cx.cwd, &places(cx))
+}
+
+/// As [`places`], with what Git says of the author, for commands that record something.
+pub(crate) fn places_of_author(cx: &Context) -> Places {
+    let mut places = places(cx);
+    if places.said.name.is_none() || places.said.email.is_none() {
+        places.otherwise = git_identity(cx);
+    }
+    places
 }
 
 /// Opens the project around the current folder and touches nothing in it.
@@ -66,6 +114,13 @@ pub(crate) fn untouched(cx: &Context) -> Result<Repo, repo::Error> {
 
 /// Opens the project around the current folder and sees to what dead processes left there.
 pub(crate) fn repo(cx: &Context) -> Result<Repo, Failure> {
+    let repo = Repo::discover(&cx.cwd, &places_of_author(cx), world(cx))?;
+    settle(cx, &repo);
+    Ok(repo)
+}
+
+/// As [`repo`], for commands that only look: who the user is makes no difference to them.
+pub(crate) fn to_look(cx: &Context) -> Result<Repo, Failure> {
     let repo = untouched(cx)?;
     settle(cx, &repo);
     Ok(repo)
@@ -75,7 +130,9 @@ pub(crate) fn repo(cx: &Context) -> Result<Repo, Failure> {
 fn settle(cx: &Context, repo: &Repo) {
     let settled = match prov::run::settle(repo) {
         Ok(settled) => settled,
-        Err(err) => return cx.ui.detail(format_args!("what dead runs left was not looked at: {}", prov::run::chain(&err))),
+        Err(err) => {
+            return cx.ui.detail(format_args!("what dead runs left was not looked at: {}", prov::run::chain(&err)));
+        }
     };
     for one in settled {
         match one {
@@ -98,7 +155,8 @@ pub(crate) fn complete(snapshot: &Snapshot) -> Result<(), Failure> {
     if damage.is_empty() {
         return Ok(());
     }
-    let mut failure = Failure::new(Class::Damaged, "damaged", "parts of the store are damaged; the answer may be incomplete");
+    let mut failure =
+        Failure::new(Class::Damaged, "damaged", "parts of the store are damaged; the answer may be incomplete");
     failure.causes =
         damage.iter().map(|one| prov::path::shown(format!("{}: {}", one.file, one.what).as_bytes())).collect();
     Err(failure.hint("`prov fsck` names all that is damaged; what is whole can still be read"))

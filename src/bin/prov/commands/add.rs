@@ -36,8 +36,7 @@ pub(crate) fn commit(cx: &Context, args: &CommitArgs) -> Result<Exit, Failure> {
     let repo = open::repo(cx)?;
     let bar = cx.ui.bar();
     let session = Session::with_progress(&repo, cx.cwd.clone(), &bar);
-    let options =
-        CommitOptions { message: args.message.clone(), dry_run: args.dry_run, ..CommitOptions::default() };
+    let options = CommitOptions { message: args.message.clone(), dry_run: args.dry_run, ..CommitOptions::default() };
     let committed = prov::run::commit(&session, &paths(&args.paths), &options)?;
     drop(bar);
     if cx.ui.is_json() {

@@ -19,7 +19,7 @@ pub(crate) fn run(cx: &Context, args: &InitArgs) -> Result<Exit, Failure> {
         return Err(Failure::new(Class::Usage, "not_there_yet", "stores at a URL are not there yet")
             .hint("give the path of a folder that all who share it can reach"));
     }
-    let places = open::places(cx);
+    let places = open::places_of_author(cx);
     let layout = Layout::new(places.dot.clone().unwrap_or_else(|| cx.cwd.join(prov::repo::DOT)));
     let store = args.store.as_ref().map(|path| prov::path::normal(&cx.cwd.join(path)));
     let (dot, store_at, is_new) = if args.dry_run {

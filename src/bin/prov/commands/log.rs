@@ -17,7 +17,7 @@ use crate::output::{Painter, human, json};
 
 /// Lists runs.
 pub(crate) fn run(cx: &Context, args: &LogArgs) -> Result<Exit, Failure> {
-    let repo = open::repo(cx)?;
+    let repo = open::to_look(cx)?;
     let snapshot = repo.store().snapshot()?;
     let options = options(cx, args, &repo, &snapshot)?;
     if cx.ui.is_json() {

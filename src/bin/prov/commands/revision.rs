@@ -52,7 +52,7 @@ pub(crate) struct Artifact {
 impl Seen {
     /// Opens the project around the current folder.
     pub(crate) fn open(cx: &Context) -> Result<Self, Failure> {
-        let repo = open::repo(cx)?;
+        let repo = open::to_look(cx)?;
         let snapshot = repo.store().snapshot()?;
         Ok(Self { repo, snapshot })
     }

@@ -19,9 +19,8 @@ use crate::settings::{self, Seen};
 /// Looks up, else executes and records.
 pub(crate) fn run(cx: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     // Before anything else, so that no signal is lost between a look and a start.
-    let interrupts = Interrupts::from_signals().map_err(|err| {
-        Failure::new(Class::Failed, "no_signals", "can not listen to signals").because_of(Some(&err))
-    })?;
+    let interrupts = Interrupts::from_signals()
+        .map_err(|err| Failure::new(Class::Failed, "no_signals", "can not listen to signals").because_of(Some(&err)))?;
     let done = heard(cx, args, &interrupts);
     match (done, interrupts.ending()) {
         (Err(failure), Some(signal)) if failure.class == Class::Interrupted => {

@@ -38,10 +38,14 @@ pub(crate) fn tell(cx: &Context, performed: &Performed) -> Result<(), Failure> {
     }
     if !run.code_left_out.is_empty() {
         let names: Vec<String> = run.code_left_out.iter().take(3).map(shown).collect();
-        cx.ui.warn(format_args!("left out of the code for their size: {}; name one with --code to count it", names.join(", ")));
+        cx.ui.warn(format_args!(
+            "left out of the code for their size: {}; name one with --code to count it",
+            names.join(", ")
+        ));
     }
     if let Some(narrow) = &performed.narrow {
-        cx.ui.hint(format_args!("only code that the command does not name changed; to count less, put into prov.toml:"));
+        cx.ui
+            .hint(format_args!("only code that the command does not name changed; to count less, put into prov.toml:"));
         for line in narrow.lines.lines() {
             cx.ui.say(format_args!("  {line}"));
         }

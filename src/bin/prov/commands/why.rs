@@ -23,7 +23,9 @@ fn recorded(cx: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
     let snapshot = repo.store().snapshot()?;
     let rev = match &args.run {
         None => "@last".to_owned(),
-        Some(rev) => rev.to_str().map(ToOwned::to_owned).ok_or_else(|| no_run(&prov::path::shown(rev.as_encoded_bytes())))?,
+        Some(rev) => {
+            rev.to_str().map(ToOwned::to_owned).ok_or_else(|| no_run(&prov::path::shown(rev.as_encoded_bytes())))?
+        }
     };
     let at = match revspec::resolve(&repo, &snapshot, repo.scenario(), &cx.cwd, &rev)? {
         Target::Run(at)

@@ -44,10 +44,9 @@ pub(crate) fn run(run: &Run, object: Option<&Id>) -> Map<String, Value> {
     put("signal", json!(run.signal));
     put(
         "error",
-        run.error.as_ref().map_or(
-            Value::Null,
-            |error| json!({"type": error.kind, "message": error.message, "run": error.run}),
-        ),
+        run.error
+            .as_ref()
+            .map_or(Value::Null, |error| json!({"type": error.kind, "message": error.message, "run": error.run})),
     );
     put("attempt", json!(run.attempt));
     put("correlation_id", json!(run.correlation_id));
