@@ -28,7 +28,8 @@ fn files(sandbox: &Sandbox, folder: &str) -> Vec<PathBuf> {
 }
 
 fn copied(from: &Path, to: &Path) {
-    let status = Command::new("sh").args(["-c", "rm -rf \"$2\" && cp -a \"$1\" \"$2\"", "-"]).arg(from).arg(to).status();
+    let status =
+        Command::new("sh").args(["-c", "rm -rf \"$2\" && cp -a \"$1\" \"$2\"", "-"]).arg(from).arg(to).status();
     assert!(status.unwrap().success());
 }
 
@@ -98,7 +99,8 @@ fn damage_is_named_the_rest_is_readable_and_runs_go_on() {
 
 #[test]
 fn warnings_of_fsck_do_not_fail() {
-    let sandbox = folded();
+    let sandbox = Sandbox::new();
+    sandbox.prov(["init"]).ok();
     sandbox.file(".prov/store/packs/stranger.txt", "x");
     let outcome = sandbox.prov(["--json", "fsck"]).ok();
     assert!(!outcome.json()["findings"].as_array().unwrap().is_empty(), "{outcome}");

@@ -1,5 +1,6 @@
 //! `prov log`.
 
+use std::fmt::Write as _;
 use std::ops::ControlFlow;
 
 use prov::object::run::{RunKind, Status};
@@ -32,7 +33,12 @@ pub(crate) fn run(cx: &Context, args: &LogArgs) -> Result<Exit, Failure> {
         cx.ui.document(document)?;
     } else {
         cx.ui.page(&cx.environment);
-        let text = Text { painter: cx.ui.painter(), oneline: args.oneline, now: cx.clock.now(), here: repo.scenario().to_owned() };
+        let text = Text {
+            painter: cx.ui.painter(),
+            oneline: args.oneline,
+            now: cx.clock.now(),
+            here: repo.scenario().to_owned(),
+        };
         let (mut listed, mut printed) = (0, Ok(()));
         let end = query::log(&repo, &snapshot, &options, &mut |logged| {
             listed += 1;
@@ -110,7 +116,10 @@ impl Text {
         }
         let indent = if self.oneline { "          " } else { "" };
         let gap = if self.oneline { "" } else { "\n" };
-        cx.ui.print(format_args!("{indent}{}\n{gap}", self.painter.dim(format!("({} folded)", human::count(hits, "hit")))))
+        cx.ui.print(format_args!(
+            "{indent}{}\n{gap}",
+            self.painter.dim(format!("({} folded)", human::count(hits, "hit")))
+        ))
     }
 
     fn of(&self, logged: &Logged) -> String {
@@ -141,7 +150,7 @@ impl Text {
             return format!("{id}  {}  {step}  {status}{how}{took}{labels}\n", human::time(line.at));
         }
         let mut text = format!("run {id}  {step}  {status}{how}\n");
-        text.push_str(&format!("    {} ({}){took}\n", human::time(line.at), human::ago(line.at, self.now)));
+        let _ = writeln!(text, "    {} ({}){took}", human::time(line.at), human::ago(line.at, self.now));
         if let Some(commit) = &line.commit {
             labels.push(format!("Git {}", shown(commit.get(..12).unwrap_or(commit))));
         }
@@ -149,7 +158,7 @@ impl Text {
             labels.push("not sealed".to_owned());
         }
         if !labels.is_empty() {
-            text.push_str(&format!("    {}\n", labels.join("; ")));
+            let _ = writeln!(text, "    {}", labels.join("; "));
         }
         text.push('\n');
         text

@@ -72,10 +72,10 @@ impl Seen {
             Err(err @ revspec::Error::NotFound { .. }) => {
                 let near = self.names_near(text);
                 let failure = Failure::from(err);
-                Err(match near.is_empty() {
-                    true => failure,
-                    false => failure.candidates(near).hint("did you mean one of these?"),
-                })
+                if near.is_empty() {
+                    return Err(failure);
+                }
+                Err(failure.candidates(near).hint("did you mean one of these?"))
             }
             Err(err) => Err(err.into()),
         }
@@ -134,13 +134,11 @@ impl Seen {
                 None => Err(Failure::new(Class::NotFound, "no_output", format!("run {} has no output", run.run))),
             },
             (None, _) => Err(Failure::new(Class::NotFound, "no_output", format!("run {} has no output", run.run))),
-            (Some(_), Some(_)) => Err(Failure::new(
-                Class::NotFound,
-                "ambiguous",
-                format!("run {} has more than one output", run.run),
-            )
-            .candidates(run.outputs.keys().map(|key| format!("{}:{}", run.tail(), shown(key))))
-            .hint("name one of them")),
+            (Some(_), Some(_)) => {
+                Err(Failure::new(Class::NotFound, "ambiguous", format!("run {} has more than one output", run.run))
+                    .candidates(run.outputs.keys().map(|key| format!("{}:{}", run.tail(), shown(key))))
+                    .hint("name one of them"))
+            }
         }
     }
 
@@ -279,7 +277,9 @@ mod tests {
 
     #[test]
     fn mistyped_names_are_near_and_others_are_not() {
-        for (typed, name) in [("claen", "clean"), ("clen", "clean"), ("Clean", "clean"), ("cle", "clean_up"), ("ft", "fit")] {
+        for (typed, name) in
+            [("claen", "clean"), ("clen", "clean"), ("Clean", "clean"), ("cle", "clean_up"), ("ft", "fit")]
+        {
             assert!(is_near(typed, name), "{typed} {name}");
         }
         for (typed, name) in [("x", "clean"), ("model", "clean"), ("fit", "train"), ("", "clean")] {
