@@ -12,7 +12,9 @@ pub(crate) fn chain() -> Sandbox {
     sandbox.file("raw.csv", "c\na\nb\n");
     sandbox.prov(["commit", "raw.csv", "-m", "survey"]).ok();
     clean(&sandbox, "0.5");
-    sandbox.prov(["run", "--name", "fit", "-i", "clean.csv", "-o", "models/", "--code", "none", "--", "sh", "-c", FIT]).ok();
+    sandbox
+        .prov(["run", "--name", "fit", "-i", "clean.csv", "-o", "models/", "--code", "none", "--", "sh", "-c", FIT])
+        .ok();
     sandbox.prov(["run", "--name", "bad", "-o", "x.txt", "--code", "none", "--", "sh", "-c", "exit 3"]).ends(3);
     sandbox
 }

@@ -12,9 +12,8 @@ fn settings_are_listed_with_their_origins() {
     sandbox.file("prov.toml", "[code]\ninclude = [\"a.py\"]\n");
     let document = sandbox.prov(["--json", "config", "list"]).ok().json();
     schema::assert_valid("config", &document);
-    let item = |key: &str| {
-        document["items"].as_array().unwrap().iter().find(|item| item["key"] == key).cloned().unwrap()
-    };
+    let item =
+        |key: &str| document["items"].as_array().unwrap().iter().find(|item| item["key"] == key).cloned().unwrap();
     assert_eq!(item("cache.mode")["origin"], "$PROV_CACHE");
     assert_eq!(item("code.include")["value"], json!(["a.py"]));
     let text = sandbox.prov(["config", "list", "--show-origin"]).ok().out();

@@ -28,7 +28,8 @@ fn files(sandbox: &Sandbox, folder: &str) -> Vec<PathBuf> {
 }
 
 fn copied(from: &Path, to: &Path) {
-    let status = Command::new("sh").args(["-c", "rm -rf \"$2\" && cp -a \"$1\" \"$2\"", "-"]).arg(from).arg(to).status();
+    let status =
+        Command::new("sh").args(["-c", "rm -rf \"$2\" && cp -a \"$1\" \"$2\"", "-"]).arg(from).arg(to).status();
     assert!(status.unwrap().success());
 }
 

@@ -106,10 +106,13 @@ fn status_tells_what_is_out_of_date() {
     assert_eq!(document["steps"][0]["state"], "stale");
     assert_eq!(document["steps"][0]["reasons"][0]["part"], "inputs.raw");
     assert_eq!(document["steps"][1]["state"], "missing");
-    assert_eq!(document["paths"], json!([
-        {"path": "models", "state": "missing", "run": document["steps"][1]["run"]},
-        {"path": "raw.csv", "state": "modified", "run": document["paths"][1]["run"]},
-    ]));
+    assert_eq!(
+        document["paths"],
+        json!([
+            {"path": "models", "state": "missing", "run": document["steps"][1]["run"]},
+            {"path": "raw.csv", "state": "modified", "run": document["paths"][1]["run"]},
+        ])
+    );
 }
 
 #[test]
@@ -207,7 +210,9 @@ fn names_with_control_characters_are_escaped() {
     let name = "evil\u{1b}[2J\n.csv";
     sandbox.file(name, "x\n");
     sandbox.prov(["commit", name]).ok();
-    sandbox.prov(["run", "--name", "st\u{1b}ep", "-i", &format!("in={name}"), "-o", "o", "--", "sh", "-c", "echo 1 > o"]).ok();
+    sandbox
+        .prov(["run", "--name", "st\u{1b}ep", "-i", &format!("in={name}"), "-o", "o", "--", "sh", "-c", "echo 1 > o"])
+        .ok();
     sandbox.file(name, "y\n");
     for words in [
         &["log"][..],

@@ -36,7 +36,8 @@ fn every_form_of_a_revision_has_a_meaning() {
     let document = document(&sandbox, "rev-parse", ["rev-parse", "@last", "clean:raw", "clean:@config", "raw.csv"]);
     let types: Vec<&str> = document["items"].as_array().unwrap().iter().map(|i| i["type"].as_str().unwrap()).collect();
     assert_eq!(types, ["run", "artifact", "config", "blob"]);
-    for rev in ["nothing", "clean:nothing", "clean~9", "main@{99}", "@nowhere:x", "zzzz", "@last:@code", "main@{soon}"] {
+    for rev in ["nothing", "clean:nothing", "clean~9", "main@{99}", "@nowhere:x", "zzzz", "@last:@code", "main@{soon}"]
+    {
         sandbox.prov(["rev-parse", rev]).ends(4);
     }
 }

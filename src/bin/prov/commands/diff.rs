@@ -25,7 +25,8 @@ pub(crate) fn run(cx: &Context, args: &DiffArgs) -> Result<Exit, Failure> {
         document.insert("equal".to_owned(), json!(is_equal));
         document.insert("status".to_owned(), json!({"before": found.before.status, "after": found.after.status}));
         document.insert("parts".to_owned(), record::reasons(&found.parts));
-        let id = |side: &Option<(prov::hash::Id, u64, bstr::BString)>| json!(side.as_ref().map(|(id, ..)| id.to_string()));
+        let id =
+            |side: &Option<(prov::hash::Id, u64, bstr::BString)>| json!(side.as_ref().map(|(id, ..)| id.to_string()));
         let size = |side: &Option<(prov::hash::Id, u64, bstr::BString)>| json!(side.as_ref().map(|(_, size, _)| *size));
         let outputs: Vec<Value> = found
             .outputs

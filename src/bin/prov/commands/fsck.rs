@@ -58,8 +58,12 @@ pub(crate) fn run(cx: &Context, _args: &FsckArgs) -> Result<Exit, Failure> {
     if errors == 0 {
         return Ok(Exit::Done);
     }
-    Err(Failure::new(Class::Damaged, "damaged", format!("the store is damaged: {}", human::count(errors as u64, "error")))
-        .hint("keep a copy of it as it is; what is whole can still be read and added to"))
+    Err(Failure::new(
+        Class::Damaged,
+        "damaged",
+        format!("the store is damaged: {}", human::count(errors as u64, "error")),
+    )
+    .hint("keep a copy of it as it is; what is whole can still be read and added to"))
 }
 
 fn report(cx: &Context) -> Result<Report, Failure> {

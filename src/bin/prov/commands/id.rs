@@ -90,8 +90,7 @@ fn within(
 
 fn without(cx: &Context, paths: &[impl AsRef<OsStr>], progress: &dyn Progress) -> Result<Vec<Known>, Failure> {
     let (cache, cancel) = (StatCache::empty(), Cancel::new());
-    let worktree =
-        Worktree { fs: &cx.fs, root: &cx.cwd, clock: &*cx.clock, cache: &cache, progress, cancel: &cancel };
+    let worktree = Worktree { fs: &cx.fs, root: &cx.cwd, clock: &*cx.clock, cache: &cache, progress, cancel: &cancel };
     let known = paths.iter().map(|path| {
         let path = path.as_ref().as_bytes();
         let place: Place = prov::path::locate(&cx.cwd, &cx.cwd, &prov::path::from_bytes(path));

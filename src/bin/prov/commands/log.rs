@@ -32,7 +32,12 @@ pub(crate) fn run(cx: &Context, args: &LogArgs) -> Result<Exit, Failure> {
         cx.ui.document(document)?;
     } else {
         cx.ui.page(&cx.environment);
-        let text = Text { painter: cx.ui.painter(), oneline: args.oneline, now: cx.clock.now(), here: repo.scenario().to_owned() };
+        let text = Text {
+            painter: cx.ui.painter(),
+            oneline: args.oneline,
+            now: cx.clock.now(),
+            here: repo.scenario().to_owned(),
+        };
         let (mut listed, mut printed) = (0, Ok(()));
         let end = query::log(&repo, &snapshot, &options, &mut |logged| {
             listed += 1;
@@ -110,7 +115,10 @@ impl Text {
         }
         let indent = if self.oneline { "          " } else { "" };
         let gap = if self.oneline { "" } else { "\n" };
-        cx.ui.print(format_args!("{indent}{}\n{gap}", self.painter.dim(format!("({} folded)", human::count(hits, "hit")))))
+        cx.ui.print(format_args!(
+            "{indent}{}\n{gap}",
+            self.painter.dim(format!("({} folded)", human::count(hits, "hit")))
+        ))
     }
 
     fn of(&self, logged: &Logged) -> String {

@@ -134,13 +134,11 @@ impl Seen {
                 None => Err(Failure::new(Class::NotFound, "no_output", format!("run {} has no output", run.run))),
             },
             (None, _) => Err(Failure::new(Class::NotFound, "no_output", format!("run {} has no output", run.run))),
-            (Some(_), Some(_)) => Err(Failure::new(
-                Class::NotFound,
-                "ambiguous",
-                format!("run {} has more than one output", run.run),
-            )
-            .candidates(run.outputs.keys().map(|key| format!("{}:{}", run.tail(), shown(key))))
-            .hint("name one of them")),
+            (Some(_), Some(_)) => {
+                Err(Failure::new(Class::NotFound, "ambiguous", format!("run {} has more than one output", run.run))
+                    .candidates(run.outputs.keys().map(|key| format!("{}:{}", run.tail(), shown(key))))
+                    .hint("name one of them"))
+            }
         }
     }
 
@@ -279,7 +277,9 @@ mod tests {
 
     #[test]
     fn mistyped_names_are_near_and_others_are_not() {
-        for (typed, name) in [("claen", "clean"), ("clen", "clean"), ("Clean", "clean"), ("cle", "clean_up"), ("ft", "fit")] {
+        for (typed, name) in
+            [("claen", "clean"), ("clen", "clean"), ("Clean", "clean"), ("cle", "clean_up"), ("ft", "fit")]
+        {
             assert!(is_near(typed, name), "{typed} {name}");
         }
         for (typed, name) in [("x", "clean"), ("model", "clean"), ("fit", "train"), ("", "clean")] {

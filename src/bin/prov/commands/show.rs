@@ -5,8 +5,8 @@ use prov::hash::Id;
 use prov::object::recipe::Recipe;
 use prov::object::run::{Cache, Run};
 use prov::object::{Kind, Record};
-use prov::run::Session;
 use prov::revspec::Target;
+use prov::run::Session;
 use serde_json::{Map, Value, json};
 
 use super::revision::{Artifact, Seen};
@@ -52,7 +52,12 @@ pub(crate) fn run(cx: &Context, args: &ShowArgs) -> Result<Exit, Failure> {
                 document(cx, "path", "object", Value::Object(object))?;
             } else {
                 let kind = captured.content.type_name();
-                cx.ui.line(format_args!("{} {}  {}", cx.ui.painter().strong(kind), captured.content.id(), shown(&path)))?;
+                cx.ui.line(format_args!(
+                    "{} {}  {}",
+                    cx.ui.painter().strong(kind),
+                    captured.content.id(),
+                    shown(&path)
+                ))?;
                 cx.ui.line(format_args!("    {}", human::size(captured.size)))?;
                 cx.ui.print(describe::matches_text(cx.ui.painter(), &matches))?;
             }
