@@ -83,7 +83,7 @@ fn rules(session: &Session<'_>, request: &Request, cwd: &RelPath) -> Result<Rule
 ///
 /// # Errors
 /// When the project can't be listed, a file can't be read, or a pattern has no meaning.
-pub fn select(
+pub(super) fn select(
     session: &Session<'_>,
     snapshot: &Snapshot,
     request: &Request,
@@ -166,7 +166,7 @@ fn is_outpath(snapshot: &Snapshot, project: &str, path: &RelPath) -> bool {
 ///
 /// # Errors
 /// When a file changed since it was selected, or can't be stored.
-pub fn store(session: &Session<'_>, part: &CodePart, sink: &dyn Sink) -> Result<(), Error> {
+pub(super) fn store(session: &Session<'_>, part: &CodePart, sink: &dyn Sink) -> Result<(), Error> {
     let Some(root) = part.tree.root else { return Ok(()) };
     // A tree is stored together with everything below it.
     if sink.has(&root)? {
@@ -190,7 +190,10 @@ pub fn store(session: &Session<'_>, part: &CodePart, sink: &dyn Sink) -> Result<
 }
 
 /// The program's path and content when it is a project file; its path when it is not.
-pub fn program(session: &Session<'_>, part: &CodePart) -> Result<(Option<(BString, Id)>, Option<PathBuf>), Error> {
+pub(super) fn program(
+    session: &Session<'_>,
+    part: &CodePart,
+) -> Result<(Option<(BString, Id)>, Option<PathBuf>), Error> {
     match &part.program {
         Program::Project { path, .. } => {
             let worktree = session.worktree();

@@ -285,7 +285,7 @@ fn prepare_place(
             if let Some(signal) = interrupts.and_then(Interrupts::ending) {
                 return Err(Error::Interrupted { signal });
             }
-            return Err(Error::Claimed { held });
+            return Err(Error::Claimed { held: Box::new(held) });
         }
     }
     let intake = repo.store().intake(snapshot);

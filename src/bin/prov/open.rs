@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use prov::clock::{Micros, SystemClock};
-use prov::repo::{self, Found, Identity, Layout, Places, Repo, World};
+use prov::repo::{self, Found, Identity, Places, Repo, World};
 use prov::run::Settled;
 use prov::store::Snapshot;
 
@@ -26,12 +26,9 @@ const BELIEVED_US: u64 = 10 * 60 * 1_000_000;
 /// files that it comes from look the same.
 fn git_identity(cx: &Context) -> Identity {
     use prov::code::git::{Discovery, discover};
-    let dot = cx.settings.prov_dir.as_ref().map(|dir| cx.cwd.join(dir)).or_else(|| {
-        let mut dots = cx.cwd.ancestors().map(|dir| dir.join(prov::repo::DOT));
-        dots.find(|dot| cx.fs.stat(&dot.join("HEAD")).is_ok_and(|found| found.is_some()))
-    });
-    let kept = dot.as_ref().map(|dot| Layout::new(dot.clone()).cache().join("author"));
-    let look = fingerprint(cx, dot.as_deref());
+    let found = find(cx).ok();
+    let kept = found.as_ref().map(|found| found.layout.cache().join("author"));
+    let look = fingerprint(cx, found.as_ref().map(|found| found.root.as_path()));
     let now = cx.clock.now();
     if let Some(Ok(Some(bytes))) = kept.as_ref().map(|path| cx.fs.read(path))
         && let Ok(text) = String::from_utf8(bytes)
@@ -56,13 +53,13 @@ fn git_identity(cx: &Context) -> Identity {
 }
 
 /// How the files look that Git's settings come from in most cases.
-fn fingerprint(cx: &Context, dot: Option<&Path>) -> String {
+fn fingerprint(cx: &Context, root: Option<&Path>) -> String {
     let home = cx.environment.path("HOME");
     let config = cx.environment.path("XDG_CONFIG_HOME").or_else(|| home.as_ref().map(|home| home.join(".config")));
     let files = [
         home.map(|home| home.join(".gitconfig")),
         config.map(|config| config.join("git/config")),
-        dot.and_then(Path::parent).map(|root| root.join(".git/config")),
+        root.map(|root| root.join(".git/config")),
     ];
     let looks = files.iter().map(|file| {
         let stat = file.as_ref().and_then(|file| cx.fs.stat(file).ok().flatten());
@@ -87,14 +84,6 @@ pub(crate) fn places(cx: &Context) -> Places {
     }
 }
 
-/// Where the project around the current folder is.
-///
-/// # Errors
-/// When there is none.
-pub(crate) fn find(cx: &Context) -> Result<Found, repo::Error> {
-    repo::find(&cx.cwd, &places(cx))
-}
-
 /// As [`places`], with what Git says of the author, for commands that record something.
 pub(crate) fn places_of_author(cx: &Context) -> Places {
     let mut places = places(cx);
@@ -102,6 +91,14 @@ pub(crate) fn places_of_author(cx: &Context) -> Places {
         places.otherwise = git_identity(cx);
     }
     places
+}
+
+/// Where the project around the current folder is.
+///
+/// # Errors
+/// When there is none.
+pub(crate) fn find(cx: &Context) -> Result<Found, repo::Error> {
+    repo::find(&cx.cwd, &places(cx))
 }
 
 /// Opens the project around the current folder and touches nothing in it.

@@ -1,3 +1,5 @@
+//! Explaining misses: every part that can differ is named, and nothing else.
+
 use std::collections::HashMap;
 
 use proptest::prelude::*;
