@@ -1,3 +1,5 @@
+//! The live folder: claims, intents, and what a dead process leaves.
+
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};

@@ -1,3 +1,5 @@
+//! Capturing files and folders, still ones and ones that change.
+
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 

@@ -1,3 +1,5 @@
+//! Restoring: everything is checked first, and nothing unknown is lost.
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! The stat cache believes only what it may believe.
+
 use std::io::Write;
 use std::sync::Arc;
 
