@@ -245,7 +245,7 @@ fn not_back(items: &[Item], err: worktree::Error) -> Error {
         items.iter().map(|item| (item, item.to.below(&item.root))).find(|(_, at)| path.starts_with(at))
     });
     match found {
-        Some((item, path)) => Error::NotBack { key: item.key.clone(), path, source: err },
+        Some((item, path)) => Error::NotBack { key: item.key.clone(), path, source: Box::new(err) },
         None => Error::Worktree(err),
     }
 }

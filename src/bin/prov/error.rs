@@ -111,18 +111,19 @@ impl Failure {
         self
     }
 
-    /// The failure in lines of text.
+    /// The failure in lines of text. What people typed and files are named may stand in it: no control character goes out.
     pub(crate) fn to_text(&self, painter: Painter) -> String {
+        let shown = |text: &String| prov::path::shown(text.as_bytes());
         let mut text = String::new();
-        let _ = writeln!(text, "{} {}", painter.bad("error:"), self.message);
+        let _ = writeln!(text, "{} {}", painter.bad("error:"), shown(&self.message));
         for cause in &self.causes {
-            let _ = writeln!(text, "{} {cause}", painter.dim("caused by:"));
+            let _ = writeln!(text, "{} {}", painter.dim("caused by:"), shown(cause));
         }
         for candidate in &self.candidates {
-            let _ = writeln!(text, "  {candidate}");
+            let _ = writeln!(text, "  {}", shown(candidate));
         }
         if let Some(hint) = &self.hint {
-            let _ = writeln!(text, "{} {hint}", painter.note("hint:"));
+            let _ = writeln!(text, "{} {}", painter.note("hint:"), shown(hint));
         }
         text
     }
