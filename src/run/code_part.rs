@@ -133,8 +133,7 @@ pub(super) fn select(
         let place = Place::Inside(path.clone());
         match hash_file(&worktree, Key::of(&place), &worktree.path(&place), None) {
             Ok(hashed) => Ok(Some((hashed.id, hashed.stat))),
-            Err(worktree::Error::Absent { .. }) => Ok(None),
-            Err(worktree::Error::Special { .. }) => Ok(None),
+            Err(worktree::Error::Absent { .. } | worktree::Error::Special { .. }) => Ok(None),
             Err(err) => Err(err),
         }
     })
@@ -190,7 +189,10 @@ pub(super) fn store(session: &Session<'_>, part: &CodePart, sink: &dyn Sink) -> 
 }
 
 /// The program's path and content when it is a project file; its path when it is not.
-pub(super) fn program(session: &Session<'_>, part: &CodePart) -> Result<(Option<(BString, Id)>, Option<PathBuf>), Error> {
+pub(super) fn program(
+    session: &Session<'_>,
+    part: &CodePart,
+) -> Result<(Option<(BString, Id)>, Option<PathBuf>), Error> {
     match &part.program {
         Program::Project { path, .. } => {
             let worktree = session.worktree();

@@ -83,7 +83,12 @@ pub fn restore(
             Piece::Stored(item) => wanted.push(item),
             Piece::Text { path, text } => restoration.items.push(write_text(session, path, &text, options)?),
             Piece::Refused { key, path, why } => {
-                restoration.items.push(RestoredItem { key: Some(key), path, outcome: Outcome::Refused, why: Some(why) })
+                restoration.items.push(RestoredItem {
+                    key: Some(key),
+                    path,
+                    outcome: Outcome::Refused,
+                    why: Some(why),
+                });
             }
             Piece::There(path) => {
                 restoration.items.push(RestoredItem { key: None, path, outcome: Outcome::Kept, why: None });
