@@ -212,7 +212,7 @@ impl Seen<'_> {
     fn run_named(&self, word: &str) -> Result<Option<RunRef>, Error> {
         let tail = crate::object::run::tail(word);
         let mut found: Vec<RunRef> = Vec::new();
-        if tail != word || crate::run::name::is_tail_prefix(word, 4) {
+        if tail != word || crate::object::run::is_tail_prefix(word, 4) {
             let prefix = if tail == word { key::ids_prefix(word) } else { key::ids_of_tail(tail) };
             for item in self.snapshot.scan(&prefix, Direction::Forward) {
                 let (key, value) = item?;

@@ -3,9 +3,7 @@
 use bstr::{BStr, ByteSlice};
 
 use crate::clock::{Micros, Random};
-
-/// Crockford's base32, lower case: no `i`, `l`, `o`, `u`.
-const BASE32: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+use crate::object::run::BASE32;
 
 /// A new run id: `<UTC time>-<slug>-<16 base32 characters>`, the last part 80 random bits.
 pub fn run_id(at: Micros, step: &str, random: &dyn Random) -> String {
@@ -35,11 +33,6 @@ pub fn slug(step: &str) -> String {
         }
     }
     if slug.is_empty() { "_".to_owned() } else { slug }
-}
-
-/// Whether `text` could be (a prefix of at least `least` characters of) the random part of a run id.
-pub fn is_tail_prefix(text: &str, least: usize) -> bool {
-    (least..=16).contains(&text.len()) && text.bytes().all(|b| BASE32.contains(&b))
 }
 
 /// Words in front of a script that do not name a step.
@@ -106,7 +99,7 @@ mod tests {
         let b = run_id(Micros(1_795_342_830_123_457), "a", &random);
         assert!(a.starts_with("20261122T102030.123456Z-clean_data_-"), "{a}");
         assert_eq!(crate::object::run::tail(&a).len(), 16);
-        assert!(is_tail_prefix(crate::object::run::tail(&a), 16));
+        assert!(crate::object::run::is_tail_prefix(crate::object::run::tail(&a), 16));
         assert!(a < b);
     }
 }

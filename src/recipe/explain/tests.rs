@@ -1,3 +1,5 @@
+//! What is said of two recipes that differ.
+
 use std::collections::HashMap;
 
 use proptest::prelude::*;
