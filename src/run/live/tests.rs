@@ -1,3 +1,5 @@
+//! The live folder under death, damage and many hands.
+
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};

@@ -1,3 +1,5 @@
+//! What is taken of files and folders.
+
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 

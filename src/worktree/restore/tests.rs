@@ -1,3 +1,5 @@
+//! What is brought back, and what is refused.
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;

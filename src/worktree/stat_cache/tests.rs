@@ -1,3 +1,5 @@
+//! What the stat cache believes and what it does not.
+
 use std::io::Write;
 use std::sync::Arc;
 
