@@ -47,9 +47,10 @@ pub fn is_whole(snapshot: &Snapshot, content: &Content) -> Result<bool, AccessEr
             continue;
         }
         let mut is_missing = false;
-        let listed = tree::list(id, &mut |id| match snapshot.read(id)? {
-            Some((_, bytes)) => Ok(bytes),
-            None => {
+        let listed = tree::list(id, &mut |id| {
+            if let Some((_, bytes)) = snapshot.read(id)? {
+                Ok(bytes)
+            } else {
                 is_missing = true;
                 Err(AccessError::Changed)
             }

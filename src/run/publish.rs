@@ -93,12 +93,11 @@ pub fn leave(pending: &Pending, running: super::live::Running, why: Error) -> Pu
     let left = crate::codec::encode(pending)
         .map_err(|source| Error::Ref { source })
         .and_then(|payload| Ok(running.finished(&payload)?));
-    match left {
-        Ok(()) => Publication::Waiting(why),
-        Err(_) => {
-            let _ = running.end();
-            Publication::Lost(why)
-        }
+    if let Ok(()) = left {
+        Publication::Waiting(why)
+    } else {
+        let _ = running.end();
+        Publication::Lost(why)
     }
 }
 
