@@ -21,8 +21,6 @@ pub(crate) enum Class {
     NotFound,
     /// Data is damaged or missing.
     Damaged,
-    /// A remote failed.
-    Remote,
     /// It would destroy something, or the format is newer.
     Refused,
     /// The user stopped it.
@@ -40,7 +38,6 @@ impl Class {
             Class::NoStore => Exit::NoStore,
             Class::NotFound => Exit::NotFound,
             Class::Damaged => Exit::Damaged,
-            Class::Remote => Exit::Remote,
             Class::Refused => Exit::Refused,
             Class::Interrupted => Exit::Interrupted,
             Class::BrokenPipe => Exit::BrokenPipe,
@@ -193,7 +190,7 @@ mod tests {
             .candidates(["7xk clean".to_owned(), "7xm fit".to_owned()])
             .hint("type more of it");
         assert_eq!(
-            failure.to_text(Painter::plain()),
+            failure.to_text(Painter::new(false)),
             "error: `7x` could be more than one run\ncaused by: deeper\n  7xk clean\n  7xm fit\nhint: type more of it\n"
         );
         assert_eq!(failure.to_json()["error"]["code"], "ambiguous");
