@@ -76,7 +76,6 @@ pub(crate) struct Globals {
     #[arg(long, global = true)]
     pub(crate) no_pager: bool,
     /// Answer yes to every question
-    #[expect(dead_code, reason = "nothing asks yet, and scripts that say it must not break when something does")]
     #[arg(short, long, global = true)]
     pub(crate) yes: bool,
 }

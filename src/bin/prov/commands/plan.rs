@@ -79,7 +79,7 @@ pub(crate) fn show(
                 "{} {step}: the results of {} would be taken",
                 cx.ui.painter().good("hit"),
                 human::short(hit.run.tail(), 8)
-            ))?
+            ))?;
         } else {
             let about = estimate.map_or_else(String::new, |ms| format!(", about {}", human::duration(ms)));
             cx.ui.line(format_args!("{} {step}: it would be executed{about}", cx.ui.painter().strong("miss")))?;
