@@ -8,7 +8,9 @@
 
 mod crash;
 mod many;
+mod unfinished;
 mod workflow;
+mod wrong_hits;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
