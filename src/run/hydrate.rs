@@ -272,12 +272,25 @@ pub fn outputs(
             hydrated.actions.insert(key.clone(), OutputAction::Kept);
             continue;
         }
-        let (root, to) = split(session, place)?;
+        // The user's own links lead to where the command would write as well.
+        let path = session.worktree().path(place);
+        let real = crate::path::real(&path);
+        let to = if real == path {
+            place.clone()
+        } else {
+            crate::path::locate(session.repo.root(), session.repo.root(), &real)
+        };
+        let (root, to) = split(session, &to)?;
         items.push(Item { key: key.clone(), content: output.content.clone(), exec: output.exec, root, to });
     }
     if items.is_empty() {
         return Ok(hydrated);
     }
+    let is_written =
+        |key: &String| items.iter().any(|item| item.key == *key) && !request.in_place.iter().any(|other| other == key);
+    let restored: Vec<&Place> =
+        prepared.outputs().iter().filter(|(key, _)| is_written(key)).map(|(_, place)| place).collect();
+    super::prepare::check_real_overlaps(session, prepared, &restored)?;
     // Writing there needs the same claim as executing does: a live run must not take these bytes for its own.
     let places: Vec<&Place> = items.iter().filter_map(|item| prepared.output(&item.key)).collect();
     let claim = match super::claim(session.repo, &prepared.step, request, &prepared.scenario, &places, interrupts) {

@@ -143,6 +143,18 @@ fn ask(session: &Session<'_>, snapshot: &Snapshot, request: &Request, prepared: 
     Ok((None, reasons, nearest))
 }
 
+/// Whether the store as it is now has an outcome of this recipe that a run may take.
+pub(super) fn is_hit_by_now(session: &Session<'_>, request: &Request, prepared: &Prepared) -> Result<bool, Error> {
+    if !matches!(request.cache_mode(), CacheMode::Reuse | CacheMode::Readonly) {
+        return Ok(false);
+    }
+    let newest = session.repo.store().snapshot()?;
+    let answer = lookup::lookup(&newest, &prepared.recipe(), &mut |key, output| {
+        can_be_had(session, &newest, prepared, key, output)
+    })?;
+    Ok(matches!(answer, Answer::Hit(_)))
+}
+
 /// Whether an output is in the store, or lies where it should be.
 fn can_be_had(
     session: &Session<'_>,
@@ -165,6 +177,19 @@ fn can_be_had(
 /// Only what kept the command from being started, or a hit from being brought back; whatever happens after the command was started is in
 /// the record.
 pub fn perform(session: &Session<'_>, request: &Request, surroundings: Surroundings<'_>) -> Result<Performed, Error> {
+    let Surroundings { environment, observer, interrupts } = surroundings;
+    let mut attempt = |session: &Session<'_>| {
+        perform_once(session, request, Surroundings { environment, observer: &mut *observer, interrupts })
+    };
+    let mut performed = attempt(session);
+    // The run that was waited for may have made just this result, or changed what this one reads.
+    while let Err(Error::Waited) = performed {
+        performed = attempt(&session.afresh());
+    }
+    performed
+}
+
+fn perform_once(session: &Session<'_>, request: &Request, surroundings: Surroundings<'_>) -> Result<Performed, Error> {
     let repo = session.repo;
     let snapshot = repo.store().snapshot()?;
     let prepared = prepare::prepare(session, &snapshot, request, surroundings.environment)?;
