@@ -44,7 +44,7 @@ pub enum Error {
     #[error("output `{}` belongs to the live run {}", crate::path::shown(&.held.held), .held.by)]
     Claimed {
         /// Whose it is.
-        held: Held,
+        held: Box<Held>,
     },
     /// Something lies where an output has to go, and may not be replaced.
     #[error("`{}` is in the way and can't be replaced", show(.path))]
@@ -76,7 +76,7 @@ pub enum Error {
         /// Where it should go.
         path: PathBuf,
         /// Why not.
-        source: worktree::Error,
+        source: Box<worktree::Error>,
     },
     /// A file can't be read, written or removed.
     #[error("can't {doing} `{}`", show(.path))]

@@ -198,7 +198,11 @@ pub fn perform(session: &Session<'_>, request: &Request, surroundings: Surroundi
         None => miss::execute(session, snapshot, request, prepared, reasons, nearest, surroundings),
     };
     session.save();
-    performed
+    let performed = performed?;
+    if let (Publication::Done, Some(parent)) = (&performed.publication, &performed.run.parent) {
+        super::live_folder(repo).note_child_run(parent, &performed.run.run, performed.object);
+    }
+    Ok(performed)
 }
 
 /// The reason for a miss that an error of bringing outputs back is; other errors stay errors.

@@ -112,6 +112,13 @@ pub(crate) fn repo(cx: &Context) -> Result<Repo, Failure> {
     Ok(repo)
 }
 
+/// As [`repo`], for commands that only look: who the user is makes no difference to them.
+pub(crate) fn to_look(cx: &Context) -> Result<Repo, Failure> {
+    let repo = untouched(cx)?;
+    settle(cx, &repo);
+    Ok(repo)
+}
+
 /// Sees to what dead processes left. What can't be seen to stays, and keeps no other command from its work.
 fn settle(cx: &Context, repo: &Repo) {
     let settled = match prov::run::settle(repo) {
