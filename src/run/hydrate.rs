@@ -36,40 +36,48 @@ pub struct Hydrated {
 /// # Errors
 /// When the store can't be read.
 pub fn is_whole(snapshot: &Snapshot, content: &Content) -> Result<bool, AccessError> {
-    let mut todo: Vec<Id> = match content {
+    let mut level: Vec<Id> = match content {
         Content::Blob(id) => return Ok(snapshot.header(id)?.is_some()),
         Content::Tree(id) => vec![*id],
         Content::External(..) => return Ok(false),
     };
-    let mut seen = std::collections::HashSet::new();
-    while let Some(id) = todo.pop() {
-        if !seen.insert(id) {
-            continue;
-        }
-        let mut is_missing = false;
-        let listed = tree::list(id, &mut |id| {
-            if let Some((_, bytes)) = snapshot.read(id)? {
-                Ok(bytes)
-            } else {
-                is_missing = true;
-                Err(AccessError::Changed)
+    let mut seen: std::collections::HashSet<Id> = level.iter().copied().collect();
+    let mut blobs = Vec::new();
+    while !level.is_empty() {
+        let mut below = Vec::new();
+        // In the order in which packs have them.
+        level.sort_unstable();
+        for id in level {
+            let mut is_missing = false;
+            let listed = tree::list(id, &mut |id| {
+                if let Some((_, bytes)) = snapshot.read(id)? {
+                    Ok(bytes)
+                } else {
+                    is_missing = true;
+                    Err(AccessError::Changed)
+                }
+            });
+            let entries = match listed {
+                Ok(entries) => entries,
+                Err(_) if is_missing => return Ok(false),
+                Err(tree::ListError::Read(AccessError::Damaged { .. }) | tree::ListError::Object(_)) => {
+                    return Ok(false);
+                }
+                Err(tree::ListError::Read(err)) => return Err(err),
+            };
+            for entry in entries {
+                if entry.kind != EntryKind::Tree {
+                    blobs.push(entry.id);
+                } else if seen.insert(entry.id) {
+                    below.push(entry.id);
+                }
             }
-        });
-        let entries = match listed {
-            Ok(entries) => entries,
-            Err(_) if is_missing => return Ok(false),
-            Err(tree::ListError::Read(AccessError::Damaged { .. }) | tree::ListError::Object(_)) => return Ok(false),
-            Err(tree::ListError::Read(err)) => return Err(err),
-        };
-        for entry in entries {
-            if entry.kind == EntryKind::Tree {
-                todo.push(entry.id);
-            } else if seen.insert(entry.id) && snapshot.header(&entry.id)?.is_none() {
-                return Ok(false);
-            }
         }
+        level = below;
     }
-    Ok(true)
+    blobs.sort_unstable();
+    blobs.dedup();
+    snapshot.has_all(&blobs)
 }
 
 /// Whether the output lies at `place` already.

@@ -130,8 +130,8 @@ pub(super) fn execute(
         }
     };
     // The state of Git is asked for while the command runs: looking at every tracked file takes its time.
-    let root = repo.root().to_owned();
-    let git = std::thread::Builder::new().name("git".to_owned()).spawn(move || git_state(&root)).ok();
+    let (fs, root) = (repo.fs().clone(), repo.root().to_owned());
+    let git = std::thread::Builder::new().name("git".to_owned()).spawn(move || git_state(&fs, &root)).ok();
 
     let mut warnings = Vec::new();
     run.started_at = repo.now();
@@ -566,10 +566,9 @@ fn select_again(
 }
 
 /// What is checked out around `root`, and whether anything tracked differs from it.
-fn git_state(root: &std::path::Path) -> Option<Git> {
-    let git::Discovery::Found(repository) = git::discover(root) else { return None };
-    let head = repository.head().ok()?;
-    Some(Git { commit: head.commit, branch: head.branch, dirty: repository.is_dirty().ok() })
+fn git_state(fs: &crate::fs::Fs, root: &std::path::Path) -> Option<Git> {
+    let head = git::head(fs, root)?;
+    Some(Git { commit: head.commit, branch: head.branch, dirty: git::is_dirty(root).ok() })
 }
 
 /// Puts the record into the store in one transaction; if that can't be done now, leaves it in the live folder.
