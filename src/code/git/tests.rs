@@ -118,7 +118,6 @@ fn states_alone_prove_that_a_settled_repository_is_clean_and_nothing_else() {
     let Some(s) = Sandbox::new() else { return };
     s.commit();
     let plainly_clean = || is_plainly_clean(&with_user_config(s.path("p/.git")).unwrap()).is_some();
-    assert!(!plainly_clean(), "written in the second in which the index was: only a look at the bytes can tell");
     let earlier = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
     for file in ["p/a.py", "p/sub/b.py"] {
         std::fs::File::options().write(true).open(s.path(file)).unwrap().set_modified(earlier).unwrap();
