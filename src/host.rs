@@ -8,6 +8,7 @@
 //! and is taken to be alive as long as any process has its pid.
 
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 
 use rustix::process::{Pid, test_kill_process};
@@ -153,7 +154,7 @@ impl ProcessStatus {
 
 /// The process table's line of `pid`; `None` if there is no such process or no such table.
 pub fn status_of(pid: u32) -> Option<ProcessStatus> {
-    ProcessStatus::parse(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+    ProcessStatus::parse(&read_proc(&format!("/proc/{pid}/stat"))?)
 }
 
 /// All processes that can be seen; `None` where there is no process table to read.
@@ -169,10 +170,17 @@ pub fn was_started_with(pid: u32, word: &[u8]) -> bool {
     fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| environ.split(|&b| b == 0).any(|entry| entry == word))
 }
 
+/// All of a file that the kernel makes as it is read and tells no size of; one read for most.
+fn read_proc(path: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(4096);
+    fs::File::open(path).ok()?.read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
 /// The signals that this process was told to ignore (as `nohup` does), as a bit set with signal 1 in bit 0; 0 where that can't be had.
 pub fn ignored_signals() -> u64 {
     let read = || {
-        let text = fs::read_to_string("/proc/self/status").ok()?;
+        let text = String::from_utf8(read_proc("/proc/self/status")?).ok()?;
         let line = text.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
         u64::from_str_radix(line.trim(), 16).ok()
     };

@@ -403,10 +403,12 @@ pub fn tail(run_id: &str) -> &str {
     run_id.rsplit('-').next().unwrap_or(run_id)
 }
 
-/// Whether `text` could be a prefix, of at least `least` characters, of the random part of a run id: Crockford's base32 in lower case.
+/// Crockford's base32, lower case: no `i`, `l`, `o`, `u`. The letters of the random part of a run id.
+pub const BASE32: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+/// Whether `text` could be (a prefix of at least `least` characters of) the random part of a run id.
 pub fn is_tail_prefix(text: &str, least: usize) -> bool {
-    (least..=16).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_digit() || (b.is_ascii_lowercase() && !b"ilou".contains(&b)))
+    (least..=16).contains(&text.len()) && text.bytes().all(|b| BASE32.contains(&b))
 }
 
 impl Record for Run {

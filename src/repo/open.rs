@@ -1,5 +1,6 @@
 //! Making, finding and opening a project.
 
+use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -169,7 +170,7 @@ impl Repo {
             let store_at = match store {
                 Some(path) => {
                     let path = crate::path::normal(&root.join(path));
-                    text.push_str(&format!("\n[store]\npath = {}\n", quoted(&path.to_string_lossy())));
+                    let _ = writeln!(text, "\n[store]\npath = {}", quoted(&path.to_string_lossy()));
                     path
                 }
                 None => layout.store(),
@@ -256,7 +257,9 @@ fn quoted(text: &str) -> String {
         match c {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
-            c if c.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c if c.is_control() => {
+                let _ = write!(out, "\\u{:04X}", u32::from(c));
+            }
             c => out.push(c),
         }
     }

@@ -140,8 +140,7 @@ pub(super) fn select(
         let place = Place::Inside(path.clone());
         match hash_file(&worktree, Key::of(&place), &worktree.path(&place), None) {
             Ok(hashed) => Ok(Some((hashed.id, hashed.stat))),
-            Err(worktree::Error::Absent { .. }) => Ok(None),
-            Err(worktree::Error::Special { .. }) => Ok(None),
+            Err(worktree::Error::Absent { .. } | worktree::Error::Special { .. }) => Ok(None),
             Err(err) => Err(err),
         }
     })

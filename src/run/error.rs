@@ -44,7 +44,7 @@ pub enum Error {
     #[error("output `{}` belongs to the live run {}", crate::path::shown(&.held.held), .held.by)]
     Claimed {
         /// Whose it is.
-        held: Held,
+        held: Box<Held>,
     },
     /// Another run was writing there, and has ended: what was looked at before may be different now.
     #[error("another run was writing to the same outputs meanwhile")]
@@ -79,7 +79,7 @@ pub enum Error {
         /// Where it should go.
         path: PathBuf,
         /// Why not.
-        source: worktree::Error,
+        source: Box<worktree::Error>,
     },
     /// A file can't be read, written or removed.
     #[error("can't {doing} `{}`", show(.path))]

@@ -47,9 +47,10 @@ pub fn is_whole(snapshot: &Snapshot, content: &Content) -> Result<bool, AccessEr
             continue;
         }
         let mut is_missing = false;
-        let listed = tree::list(id, &mut |id| match snapshot.read(id)? {
-            Some((_, bytes)) => Ok(bytes),
-            None => {
+        let listed = tree::list(id, &mut |id| {
+            if let Some((_, bytes)) = snapshot.read(id)? {
+                Ok(bytes)
+            } else {
                 is_missing = true;
                 Err(AccessError::Changed)
             }
@@ -245,7 +246,7 @@ fn not_back(items: &[Item], err: worktree::Error) -> Error {
         items.iter().map(|item| (item, item.to.below(&item.root))).find(|(_, at)| path.starts_with(at))
     });
     match found {
-        Some((item, path)) => Error::NotBack { key: item.key.clone(), path, source: err },
+        Some((item, path)) => Error::NotBack { key: item.key.clone(), path, source: Box::new(err) },
         None => Error::Worktree(err),
     }
 }
@@ -292,9 +293,22 @@ pub fn outputs(
     super::prepare::check_real_overlaps(session, prepared, &restored)?;
     // Writing there needs the same claim as executing does: a live run must not take these bytes for its own.
     let places: Vec<&Place> = items.iter().filter_map(|item| prepared.output(&item.key)).collect();
-    let claim = super::claim(session.repo, &prepared.step, request, &prepared.scenario, &places, interrupts)?;
+    let claim = match super::claim(session.repo, &prepared.step, request, &prepared.scenario, &places, interrupts) {
+        Ok(claim) => Some(claim),
+        // Where nothing can be written no claim is needed, as long as nobody runs who could before.
+        Err(err @ Error::Live(_)) => {
+            let entries = super::live_folder(session.repo).list()?;
+            if entries.iter().any(|entry| entry.state == super::live::State::Running) {
+                return Err(err);
+            }
+            None
+        }
+        Err(err) => return Err(err),
+    };
     let brought = bring_back(session, snapshot, &items, Replace::All);
-    let _ = claim.end();
+    if let Some(claim) = claim {
+        let _ = claim.end();
+    }
     let (restored, displaced) = brought?;
     for done in restored {
         let action = match done.outcome {

@@ -229,11 +229,6 @@ pub(super) fn execute(
         let _ = running.end();
         Publication::Unrecorded
     };
-    if let Publication::Done = publication
-        && let Some(parent) = &run.parent
-    {
-        note_child_run(repo, parent, &run.run, object);
-    }
     Ok(Performed {
         run,
         object,
@@ -343,9 +338,8 @@ fn command(
         }
     }
     for (name, value) in &request.env {
-        match value {
-            Some(value) => drop(command.set_env.insert(name.into(), OsString::from_vec(value.to_vec()))),
-            None => {}
+        if let Some(value) = value {
+            command.set_env.insert(name.into(), OsString::from_vec(value.to_vec()));
         }
     }
     Ok(command)
@@ -617,10 +611,6 @@ fn record(
 /// The children that told of themselves in the live folder of this run.
 fn children(running: &live::Running) -> BTreeMap<String, Id> {
     running.children()
-}
-
-fn note_child_run(repo: &crate::repo::Repo, parent: &str, run: &str, object: Id) {
-    super::live_folder(repo).note_child_run(parent, run, object);
 }
 
 /// The line that would have kept this miss from happening, when only a wide code part caused it.

@@ -108,7 +108,7 @@ fn claim_outputs(
     match claimed {
         live::Claimed::Held(held) => match interrupts.and_then(interrupts::Interrupts::ending) {
             Some(signal) => Err(Error::Interrupted { signal }),
-            None => Err(Error::Claimed { held }),
+            None => Err(Error::Claimed { held: Box::new(held) }),
         },
         live::Claimed::Won => Ok(()),
     }

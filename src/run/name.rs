@@ -3,9 +3,7 @@
 use bstr::{BStr, ByteSlice};
 
 use crate::clock::{Micros, Random};
-
-/// Crockford's base32, lower case: no `i`, `l`, `o`, `u`.
-const BASE32: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+use crate::object::run::BASE32;
 
 /// A new run id: `<UTC time>-<slug>-<16 base32 characters>`, the last part 80 random bits.
 pub fn run_id(at: Micros, step: &str, random: &dyn Random) -> String {

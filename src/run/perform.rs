@@ -223,7 +223,11 @@ fn perform_once(session: &Session<'_>, request: &Request, surroundings: Surround
         None => miss::execute(session, snapshot, request, prepared, reasons, nearest, surroundings),
     };
     session.save();
-    performed
+    let performed = performed?;
+    if let (Publication::Done, Some(parent)) = (&performed.publication, &performed.run.parent) {
+        super::live_folder(repo).note_child_run(parent, &performed.run.run, performed.object);
+    }
+    Ok(performed)
 }
 
 /// The reason for a miss that an error of bringing outputs back is; other errors stay errors.

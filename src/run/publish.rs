@@ -64,7 +64,7 @@ pub fn light(repo: &Repo, snapshot: &Snapshot, run: &Run) -> Result<(Id, Publica
     match published {
         Ok(()) => Ok((object, Publication::Done)),
         Err(err) => {
-            let running = match super::live_folder(repo).begin(super::live::Intent {
+            let Ok(running) = super::live_folder(repo).begin(super::live::Intent {
                 run: run.run.clone(),
                 project: run.project.clone(),
                 scenario: run.scenario.clone(),
@@ -77,10 +77,9 @@ pub fn light(repo: &Repo, snapshot: &Snapshot, run: &Run) -> Result<(Id, Publica
                 outputs: Vec::new(),
                 op: op.to_bytes(),
                 owner: repo.world().process.clone(),
-            }) {
-                Ok(running) => running,
+            }) else {
                 // A hit on a store that can't be written works all the same, unrecorded.
-                Err(_) => return Ok((object, Publication::Lost(err))),
+                return Ok((object, Publication::Lost(err)));
             };
             Ok((object, leave(&Pending { run: bytes.into(), objects: Vec::new(), code: Vec::new() }, running, err)))
         }
@@ -93,12 +92,11 @@ pub fn leave(pending: &Pending, running: super::live::Running, why: Error) -> Pu
     let left = crate::codec::encode(pending)
         .map_err(|source| Error::Ref { source })
         .and_then(|payload| Ok(running.finished(&payload)?));
-    match left {
-        Ok(()) => Publication::Waiting(why),
-        Err(_) => {
-            let _ = running.end();
-            Publication::Lost(why)
-        }
+    if let Ok(()) = left {
+        Publication::Waiting(why)
+    } else {
+        let _ = running.end();
+        Publication::Lost(why)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What one command of prov knows and looks at only once: the stat cache and the list of the project's files.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use crate::code::git;
@@ -23,7 +23,7 @@ pub struct Session<'a> {
     progress: &'a dyn Progress,
     cancel: Arc<Cancel>,
     files: OnceLock<Vec<(RelPath, Stat)>>,
-    git: OnceLock<(Option<PathBuf>, Option<Git>)>,
+    git: OnceLock<Option<Git>>,
 }
 
 impl<'a> Session<'a> {
@@ -84,7 +84,7 @@ impl<'a> Session<'a> {
     /// # Errors
     /// When a folder can't be read.
     pub fn list_files(&self) -> Result<Vec<(RelPath, Stat)>, worktree::Error> {
-        let rules = Rules::open(self.repo.fs(), self.repo.root(), self.git_excludes())?;
+        let rules = Rules::open(self.repo.fs(), self.repo.root(), None)?;
         let options = ScanOptions { rules: Some(rules), ..ScanOptions::default() };
         let scan = worktree::scan(self.repo.fs(), self.repo.root(), &options, &self.cancel)?;
         Ok(scan.paths())
@@ -97,7 +97,7 @@ impl<'a> Session<'a> {
     pub fn capture_options(&self, place: &Place) -> Result<CaptureOptions, worktree::Error> {
         let Place::Inside(path) = place else { return Ok(CaptureOptions::default()) };
         let (fs, root) = (self.repo.fs(), self.repo.root());
-        let rules = Rules::open(fs, root, self.git_excludes())?.enter_path(fs, root, path)?;
+        let rules = Rules::open(fs, root, None)?.enter_path(fs, root, path)?;
         Ok(CaptureOptions {
             scan: ScanOptions { rules: Some(rules), ..ScanOptions::default() },
             ..CaptureOptions::default()
@@ -107,30 +107,16 @@ impl<'a> Session<'a> {
     /// Whether the project's ignore rules leave a path out.
     pub fn is_ignored(&self, path: &RelPath) -> bool {
         let (fs, root) = (self.repo.fs(), self.repo.root());
-        Rules::open(fs, root, self.git_excludes())
-            .and_then(|rules| rules.ignores(fs, root, path, false))
-            .unwrap_or(false)
-    }
-
-    fn git(&self) -> &(Option<PathBuf>, Option<Git>) {
-        self.git.get_or_init(|| match git::discover(self.repo.root()) {
-            git::Discovery::Found(repository) => {
-                let head =
-                    repository.head().ok().map(|head| Git { commit: head.commit, branch: head.branch, dirty: None });
-                (Some(repository.git_dir().join("info").join("exclude")), head)
-            }
-            git::Discovery::Nothing | git::Discovery::Unreadable(_) => (None, None),
-        })
-    }
-
-    /// Git's own list of what to leave out, in the repository around the project.
-    pub fn git_excludes(&self) -> Option<&Path> {
-        self.git().0.as_deref()
+        Rules::open(fs, root, None).and_then(|rules| rules.ignores(fs, root, path, false)).unwrap_or(false)
     }
 
     /// What is checked out in the repository around the project; whether anything differs from it is not looked at.
     pub fn git_head(&self) -> Option<Git> {
-        self.git().1.clone()
+        let look = || {
+            let head = git::head(self.repo.fs(), self.repo.root())?;
+            Some(Git { commit: head.commit, branch: head.branch, dirty: None })
+        };
+        self.git.get_or_init(look).clone()
     }
 
     /// Remembers what was hashed. Failing to costs time later, nothing else.

@@ -11,10 +11,10 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 
 use bstr::{BString, ByteSlice};
-use rayon::prelude::*;
 
 use super::hash_file::{LARGE, LastLink, hash_file, is_stored, read_file};
 use super::scan::{Folder, Scan, ScanOptions, scan};
+use super::spread::{self, FEW_NAMES};
 use super::stat_cache::{FolderView, Key, is_settled};
 use super::{Error, Fence, Worktree};
 use crate::fs::{Dir, FileKind, Fs, Stat};
@@ -187,27 +187,25 @@ fn place_of(top: &Place, folder: &Folder) -> Place {
 
 /// Asks the cache about every file; what a sink lacks counts as unknown.
 fn look_up(scan: &Scan, views: &[FolderView<'_>], sink: Option<&dyn Sink>) -> Result<Vec<Vec<Known>>, Error> {
-    (&scan.folders, views)
-        .into_par_iter()
-        .map(|(folder, view)| {
-            folder
-                .entries
-                .iter()
-                .map(|entry| {
-                    let path = || scan.path(&folder.path_of(&entry.name));
-                    let id = match entry.stat.kind {
-                        FileKind::File { .. } => view.get(&entry.name, &entry.stat),
-                        FileKind::Folder | FileKind::Link => None,
-                        FileKind::Other => return Err(Error::Special { path: path() }),
-                    };
-                    match (id, sink) {
-                        (Some(id), Some(_)) if !is_stored(sink, &id, &path())? => Ok(Known::default()),
-                        _ => Ok(Known { id, ..Known::default() }),
-                    }
-                })
-                .collect()
-        })
-        .collect()
+    let pairs: Vec<_> = scan.folders.iter().zip(views).collect();
+    spread::try_map(&pairs, scan.len() > FEW_NAMES, |(folder, view)| {
+        folder
+            .entries
+            .iter()
+            .map(|entry| {
+                let path = || scan.path(&folder.path_of(&entry.name));
+                let id = match entry.stat.kind {
+                    FileKind::File { .. } => view.get(&entry.name, &entry.stat),
+                    FileKind::Folder | FileKind::Link => None,
+                    FileKind::Other => return Err(Error::Special { path: path() }),
+                };
+                match (id, sink) {
+                    (Some(id), Some(_)) if !is_stored(sink, &id, &path())? => Ok(Known::default()),
+                    _ => Ok(Known { id, ..Known::default() }),
+                }
+            })
+            .collect()
+    })
 }
 
 /// Hashes what is not known, small and middling files in parallel, then each large one by several threads.
@@ -221,7 +219,8 @@ fn hash_all(
     if todo.is_empty() {
         return Ok(Vec::new());
     }
-    worktree.progress.begin("hashing", Some(todo.iter().map(|t| t.stat.size).sum()), Unit::Bytes);
+    let bytes = todo.iter().map(|t| t.stat.size).sum();
+    worktree.progress.begin("hashing", Some(bytes), Unit::Bytes);
     let errors = Mutex::new(Vec::new());
     let one = |item: &Todo, threads: usize| {
         if worktree.cancel.is_raised() {
@@ -242,7 +241,7 @@ fn hash_all(
     };
     let is_large = |item: &Todo| item.stat.is_file() && item.stat.size >= LARGE;
     let mut results: Vec<Option<(Known, Stat)>> =
-        todo.par_iter().map(|item| if is_large(item) { None } else { one(item, 1) }).collect();
+        spread::map(todo, spread::is_much(todo.len(), bytes), |item| if is_large(item) { None } else { one(item, 1) });
     for (item, result) in todo.iter().zip(&mut results).filter(|(item, _)| is_large(item)) {
         *result = one(item, 2);
     }
@@ -300,14 +299,11 @@ fn build_trees(
     let mut built: HashMap<BString, (Id, u64)> = HashMap::with_capacity(scan.folders.len());
     for level in by_depth.iter().rev() {
         worktree.check_cancel()?;
-        let done = level
-            .par_iter()
-            .map(|&at| {
-                let folder = &scan.folders[at];
-                let tree = build_tree(worktree, scan, folder, &known[at], &built, sink)?;
-                Ok((folder.path.clone(), tree))
-            })
-            .collect::<Result<Vec<_>, Error>>()?;
+        let done = spread::try_map(level, level.len() > 1 && scan.len() > FEW_NAMES, |&at| {
+            let folder = &scan.folders[at];
+            let tree = build_tree(worktree, scan, folder, &known[at], &built, sink)?;
+            Ok::<_, Error>((folder.path.clone(), tree))
+        })?;
         built.extend(done);
     }
     built.get(b"".as_bstr()).copied().ok_or_else(|| Error::Changed { path: scan.at.clone() })

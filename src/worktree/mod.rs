@@ -20,6 +20,7 @@ mod ignore;
 mod names;
 pub mod restore;
 mod scan;
+mod spread;
 pub mod stat_cache;
 
 #[cfg(test)]

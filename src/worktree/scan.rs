@@ -1,8 +1,9 @@
 //! Lists a folder with everything below it.
 //!
-//! Folders are read in parallel, one task each; a name costs one `fstatat` relative to its open folder, and none
-//! if it is ignored. Links are never followed below the top. Tasks do not wait for each other, so neither the depth
-//! nor the number of folders costs stack. What vanishes between listing and stat was never there.
+//! One thread begins; if there is much to look at, the folders that are left are read in parallel, one task each. A name
+//! costs one `fstatat` relative to its open folder, and none if it is ignored. Links are never followed below the top. Tasks
+//! do not wait for each other, so neither the depth nor the number of folders costs stack. What vanishes between listing
+//! and stat was never there.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -14,6 +15,7 @@ use bstr::{BStr, BString, ByteSlice};
 use rayon::prelude::*;
 
 use super::ignore::{GITIGNORE, PROVIGNORE};
+use super::spread::FEW_NAMES;
 use super::{Error, MAX_DEPTH, Rules, is_reserved};
 use crate::fs::{Dir, Fs, Listed, Stat, is_absent};
 use crate::path::RelPath;
@@ -98,6 +100,22 @@ pub struct Scan {
 }
 
 impl Scan {
+    /// How many names there are below the scanned folder.
+    pub fn len(&self) -> usize {
+        self.folders.iter().map(|folder| folder.entries.len()).sum()
+    }
+
+    /// The bytes of all files below it.
+    pub fn size(&self) -> u64 {
+        let entries = self.folders.iter().flat_map(|folder| &folder.entries);
+        entries.filter(|entry| entry.stat.is_file()).map(|entry| entry.stat.size).sum()
+    }
+
+    /// Whether there is nothing below it.
+    pub fn is_empty(&self) -> bool {
+        self.folders.iter().all(|folder| folder.entries.is_empty())
+    }
+
     /// Every path below the scanned folder with its state, folders included, sorted by the bytes of the path.
     pub fn paths(&self) -> Vec<(RelPath, Stat)> {
         let mut all: Vec<(RelPath, Stat)> = self
@@ -145,7 +163,16 @@ pub fn scan(fs: &Fs, at: &Path, options: &ScanOptions, cancel: &Cancel) -> Resul
         reserved: Mutex::new(Vec::new()),
         errors: Mutex::new(Vec::new()),
     };
-    rayon::scope(|scope| visit(scope, &shared, &BString::default(), 0, Above::Top(options.rules.clone())));
+    let mut todo = vec![Todo { path: BString::default(), depth: 0, above: Above::Top(options.rules.clone()) }];
+    let mut looked_at = 0;
+    while looked_at < FEW_NAMES
+        && let Some(next) = todo.pop()
+    {
+        looked_at += 1 + visit(&shared, next, &mut |inner| todo.push(inner));
+    }
+    if !todo.is_empty() {
+        rayon::scope(|scope| todo.into_iter().for_each(|next| spawn(scope, &shared, next)));
+    }
     let mut errors = shared.errors.into_inner().unwrap_or_else(PoisonError::into_inner);
     // The same error at every try, however the threads ran.
     errors.sort_by(|a, b| a.path().cmp(&b.path()));
@@ -156,7 +183,7 @@ pub fn scan(fs: &Fs, at: &Path, options: &ScanOptions, cancel: &Cancel) -> Resul
         return Err(Error::Cancelled);
     }
     let mut folders = shared.folders.into_inner().unwrap_or_else(PoisonError::into_inner);
-    folders.par_sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    folders.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     let mut reserved = shared.reserved.into_inner().unwrap_or_else(PoisonError::into_inner);
     reserved.sort_unstable();
     Ok(Scan { at: at.to_owned(), folders, reserved })
@@ -170,20 +197,40 @@ enum Above {
     Inside(Option<Rules>, BString),
 }
 
-fn visit<'s>(scope: &rayon::Scope<'s>, shared: &'s Shared<'_>, path: &BString, depth: usize, above: Above) {
+/// A folder that was not read yet.
+struct Todo {
+    path: BString,
+    depth: usize,
+    above: Above,
+}
+
+fn spawn<'s>(scope: &rayon::Scope<'s>, shared: &'s Shared<'_>, next: Todo) {
+    scope.spawn(move |scope| {
+        visit(shared, next, &mut |inner| spawn(scope, shared, inner));
+    });
+}
+
+/// Reads one folder and hands on those inside of it; returns how many names it has.
+fn visit(shared: &Shared<'_>, next: Todo, hand_on: &mut dyn FnMut(Todo)) -> usize {
     if shared.cancel.is_raised() {
-        return;
+        return 0;
     }
-    match read(shared, path, depth, above) {
+    let depth = next.depth + 1;
+    match read(shared, &next.path, next.depth, next.above) {
         Ok(Some((folder, rules))) => {
             for entry in folder.entries.iter().filter(|e| e.stat.is_folder()) {
-                let (inner, name, rules) = (folder.path_of(&entry.name), entry.name.clone(), rules.clone());
-                scope.spawn(move |scope| visit(scope, shared, &inner, depth + 1, Above::Inside(rules, name)));
+                let above = Above::Inside(rules.clone(), entry.name.clone());
+                hand_on(Todo { path: folder.path_of(&entry.name), depth, above });
             }
+            let names = folder.entries.len();
             shared.folders.lock().unwrap_or_else(PoisonError::into_inner).push(folder);
+            names
         }
-        Ok(None) => {}
-        Err(err) => shared.errors.lock().unwrap_or_else(PoisonError::into_inner).push(err),
+        Ok(None) => 0,
+        Err(err) => {
+            shared.errors.lock().unwrap_or_else(PoisonError::into_inner).push(err);
+            0
+        }
     }
 }
 

@@ -56,12 +56,12 @@ fn odd_names_are_names() {
             // Braces that name nothing declared are a mistake in a command, not in a path.
             continue;
         }
-        let ran = run(&sandbox, words()).is_miss();
+        let ran = run(&sandbox, words()).misses();
         assert_eq!(std::fs::read(sandbox.path(word(&output))).unwrap(), format!("{n}\n").as_bytes(), "{shown}");
         let b64 = ran.json["inputs"]["in"].get("path_b64");
         assert_eq!(b64.is_some(), std::str::from_utf8(name).is_err(), "{shown}");
         project::remove(&sandbox, word(&output));
-        run(&sandbox, words()).is_hit();
+        run(&sandbox, words()).hits();
         assert!(exists(&sandbox, word(&output)), "{shown}");
     }
     let outcome = sandbox.prov([word(b"add"), word(b"--"), word(b"-dash"), word(b"new\nline")]).ok();
@@ -96,11 +96,11 @@ fn empty_files_and_folders_are_content_too() {
     sandbox.file("empty", "");
     prov::fs::Fs::real().make_dir(&sandbox.path("hollow")).unwrap();
     let words = ["-i", "empty", "-i", "hollow", "-o", "e2", "-o", "h2", "--", "sh", "-c", ": > e2; mkdir h2"];
-    let ran = run(&sandbox, words).is_miss();
+    let ran = run(&sandbox, words).misses();
     assert_eq!((&ran.json["inputs"]["empty"]["size"], &ran.json["outputs"]["e2"]["size"]), (&0.into(), &0.into()));
     project::remove(&sandbox, "e2");
     project::remove(&sandbox, "h2");
-    run(&sandbox, words).is_hit();
+    run(&sandbox, words).hits();
     assert!(sandbox.path("h2").is_dir() && sandbox.path("e2").is_file());
 }
 
@@ -159,11 +159,11 @@ fn what_lies_outside_of_the_project_is_allowed() {
             .into_iter()
             .chain([outside.join("in").into_os_string(), out.clone().into_os_string()])
     };
-    let ran = run(&sandbox, words()).is_miss();
+    let ran = run(&sandbox, words()).misses();
     assert_eq!(ran.json["outputs"]["out"]["path"], out.to_str().unwrap());
     assert_eq!(ran.json["inputs"]["in"]["stored"], false, "what is not the project's is known by its hash");
     prov::fs::Fs::real().remove_file(&out).unwrap();
-    run(&sandbox, words()).is_hit();
+    run(&sandbox, words()).hits();
     assert_eq!(std::fs::read(&out).unwrap(), b"far\n");
     // On the word of a record alone nothing is written out there.
     prov::fs::Fs::real().remove_file(&out).unwrap();
@@ -231,11 +231,11 @@ fn an_input_named_by_a_revision_is_fetched_or_named() {
         .ok();
     project::remove(&sandbox, "out.txt");
     let words = ["-i", "first:out", "-o", "end.txt", "--", "cp", "{input.out}", "end.txt"];
-    let ran = run(&sandbox, words).is_miss();
+    let ran = run(&sandbox, words).misses();
     assert_eq!(ran.json["inputs"]["out"]["linked_by"], "declared");
     assert_eq!((read(&sandbox, "out.txt").as_str(), read(&sandbox, "end.txt").as_str()), ("hello\n", "hello\n"));
     project::remove(&sandbox, "out.txt");
-    run(&sandbox, ["-i", "@main:out", "-o", "end.txt", "--", "cp", "{input.out}", "end.txt"]).is_hit();
+    run(&sandbox, ["-i", "@main:out", "-o", "end.txt", "--", "cp", "{input.out}", "end.txt"]).hits();
     assert!(!exists(&sandbox, "out.txt"), "a hit needs no inputs");
     sandbox.file("out.txt", "other\n");
     let outcome = sandbox.prov([&["--json", "run"][..], &words].concat()).ends(125);
@@ -249,13 +249,13 @@ fn in_place_outputs_stay_and_count_as_inputs() {
     let sandbox = project();
     sandbox.file("log", "1\n");
     let words = ["-o", "log", "--in-place", "log", "--", "sh", "-c", "echo 2 >> log"];
-    let ran = run(&sandbox, words).is_miss();
+    let ran = run(&sandbox, words).misses();
     assert_eq!(read(&sandbox, "log"), "1\n2\n");
     assert!(ran.json["inputs"]["log_before"].is_object(), "{:#}", ran.json["inputs"]);
-    run(&sandbox, words).is_miss();
+    run(&sandbox, words).misses();
     assert_eq!(read(&sandbox, "log"), "1\n2\n2\n");
     sandbox.file("log", "1\n");
-    run(&sandbox, words).is_hit();
+    run(&sandbox, words).hits();
     assert_eq!(read(&sandbox, "log"), "1\n2\n");
 }
 
@@ -263,11 +263,11 @@ fn in_place_outputs_stay_and_count_as_inputs() {
 fn no_store_keeps_the_hash_and_not_the_bytes() {
     let sandbox = project();
     let words = ["-o", "out", "--no-store", "out", "--", "sh", "-c", "echo bytes > out"];
-    let ran = run(&sandbox, words).is_miss();
+    let ran = run(&sandbox, words).misses();
     assert_eq!((ran.action("out"), ran.json["outputs"]["out"]["stored"].as_bool()), ("hashed", Some(false)));
-    run(&sandbox, words).is_hit();
+    run(&sandbox, words).hits();
     project::remove(&sandbox, "out");
-    let again = run(&sandbox, words).is_miss();
+    let again = run(&sandbox, words).misses();
     assert_eq!(again.json["cache"]["reasons"][0]["kind"], "outputs_lost");
     sandbox.prov(["run", "--no-store", "nothing", "-o", "x", "--", "true"]).ends(125);
 }
@@ -276,9 +276,9 @@ fn no_store_keeps_the_hash_and_not_the_bytes() {
 fn unknown_content_in_the_way_of_a_hit_is_kept_and_named() {
     let sandbox = with_copy();
     let words = ["-i", "in.txt", "-o", "out.txt", "--", "sh", "copy.sh", "in.txt", "out.txt"];
-    run(&sandbox, words).is_miss();
+    run(&sandbox, words).misses();
     sandbox.file("out.txt", "mine\n");
-    let hit: Ran = run(&sandbox, words).is_hit();
+    let hit: Ran = run(&sandbox, words).hits();
     assert_eq!(hit.json["displaced"].as_array().unwrap().len(), 1);
     assert!(hit.outcome.err().contains("out.txt"), "{}", hit.outcome);
     assert_eq!(read(&sandbox, "out.txt"), "hello\n");

@@ -99,7 +99,8 @@ fn damage_is_named_the_rest_is_readable_and_runs_go_on() {
 
 #[test]
 fn warnings_of_fsck_do_not_fail() {
-    let sandbox = folded();
+    let sandbox = Sandbox::new();
+    sandbox.prov(["init"]).ok();
     sandbox.file(".prov/store/packs/stranger.txt", "x");
     let outcome = sandbox.prov(["--json", "fsck"]).ok();
     assert!(!outcome.json()["findings"].as_array().unwrap().is_empty(), "{outcome}");

@@ -10,10 +10,10 @@ fn copy(sandbox: &Sandbox) -> project::Ran {
 #[test]
 fn the_second_run_is_a_hit_that_replays_what_was_printed() {
     let sandbox = with_copy();
-    let first = copy(&sandbox).is_miss();
+    let first = copy(&sandbox).misses();
     assert_eq!(first.parts(), ["step"]);
     assert!(first.outcome.err().contains("out\n"), "under --json standard output is for the document");
-    let second = copy(&sandbox).is_hit();
+    let second = copy(&sandbox).hits();
     assert_eq!(second.json["cache"]["source"], first.json["run"]);
     assert_eq!(second.action("out"), "kept");
     let third = sandbox.prov(RUN_COPY.iter().copied().chain(["out.txt"])).ok();
@@ -24,9 +24,9 @@ fn the_second_run_is_a_hit_that_replays_what_was_printed() {
 #[test]
 fn deleted_outputs_come_back() {
     let sandbox = with_copy();
-    copy(&sandbox).is_miss();
+    copy(&sandbox).misses();
     remove(&sandbox, "out.txt");
-    assert_eq!(copy(&sandbox).is_hit().action("out"), "restored");
+    assert_eq!(copy(&sandbox).hits().action("out"), "restored");
     assert_eq!(read(&sandbox, "out.txt"), "hello\n");
 }
 
@@ -51,11 +51,11 @@ fn swapped_inputs_miss() {
             ],
         )
     };
-    cat("a", "b").is_miss();
-    let swapped = cat("b", "a").is_miss();
+    cat("a", "b").misses();
+    let swapped = cat("b", "a").misses();
     assert_eq!(swapped.parts(), ["inputs.x", "inputs.y"]);
     assert_eq!(read(&sandbox, "out"), "2\n1\n");
-    cat("a", "b").is_hit();
+    cat("a", "b").hits();
     assert_eq!(read(&sandbox, "out"), "1\n2\n");
 }
 
@@ -63,10 +63,10 @@ fn swapped_inputs_miss() {
 fn an_input_that_is_edited_between_two_steps_gives_the_right_result() {
     let sandbox = with_copy();
     let upper = ["-i", "out.txt", "-o", "up.txt", "--", "sh", "-c", "tr a-z A-Z < out.txt > up.txt"];
-    copy(&sandbox).is_miss();
-    run(&sandbox, upper).is_miss();
+    copy(&sandbox).misses();
+    run(&sandbox, upper).misses();
     sandbox.file("out.txt", "edited\n");
-    let second = run(&sandbox, upper).is_miss();
+    let second = run(&sandbox, upper).misses();
     assert_eq!(second.parts(), ["inputs.out"]);
     assert_eq!(read(&sandbox, "up.txt"), "EDITED\n");
 }
@@ -77,10 +77,10 @@ fn a_b_a_with_one_output_path_is_a_hit_the_third_time_and_the_path_holds_the_fir
     let set = |value: &str| {
         run(&sandbox, ["-S", &format!("v={value}"), "-o", "out", "--", "sh", "-c", "echo $1 > out", "sh", "{set.v}"])
     };
-    set("a").is_miss();
-    set("b").is_miss();
+    set("a").misses();
+    set("b").misses();
     assert_eq!(read(&sandbox, "out"), "b\n");
-    let third = set("a").is_hit();
+    let third = set("a").hits();
     assert_eq!((third.action("out"), read(&sandbox, "out").as_str()), ("restored", "a\n"));
     assert_eq!(third.json["displaced"], serde_json::json!([]), "the store knows what was there");
 }
@@ -90,25 +90,25 @@ fn another_folder_another_stdin_another_variable_miss() {
     let sandbox = project();
     sandbox.file("sub/x", "").file("one", "1\n").file("two", "2\n");
     let make = ["-o", "out", "--code", "none", "--", "sh", "-c", "pwd > out"];
-    run(&sandbox, make).is_miss();
+    run(&sandbox, make).misses();
     let mut command = sandbox.command(["--json", "run"].into_iter().chain(make));
     command.current_dir(sandbox.path("sub"));
-    let elsewhere = project::Ran::of(sandbox.outcome(command)).is_miss();
+    let elsewhere = project::Ran::of(sandbox.outcome(command)).misses();
     assert!(elsewhere.parts().contains(&"cwd"), "{:?}", elsewhere.parts());
 
     let stdin =
         |from: &str| run(&sandbox, ["--stdin", from, "-o", "o2", "--code", "none", "--", "sh", "-c", "cat > o2"]);
-    stdin("one").is_miss();
-    assert_eq!(stdin("two").is_miss().parts(), ["stdin"]);
+    stdin("one").misses();
+    assert_eq!(stdin("two").misses().parts(), ["stdin"]);
     assert_eq!(read(&sandbox, "o2"), "2\n");
-    stdin("one").is_hit();
+    stdin("one").hits();
     assert_eq!(read(&sandbox, "o2"), "1\n");
 
     let env = |value: &str| {
         run(&sandbox, ["--env", &format!("N={value}"), "-o", "o3", "--code", "none", "--", "sh", "-c", "echo $N > o3"])
     };
-    env("1").is_miss();
-    assert_eq!(env("2").is_miss().parts(), ["env.N"]);
+    env("1").misses();
+    assert_eq!(env("2").misses().parts(), ["env.N"]);
     assert_eq!(read(&sandbox, "o3"), "2\n");
 }
 
@@ -130,11 +130,11 @@ fn editing_a_helper_misses_and_names_it_and_editing_the_readme_hits() {
     sandbox.file("main.sh", ". ./lib/help.sh\nhelp > out\n").file("lib/help.sh", "help() { echo 1; }\n");
     sandbox.file("README.md", "about\n");
     let go = || run(&sandbox, ["--name", "s", "-o", "out", "--", "sh", "main.sh"]);
-    go().is_miss();
+    go().misses();
     sandbox.file("README.md", "about this\n");
-    go().is_hit();
+    go().hits();
     sandbox.file("lib/help.sh", "help() { echo 2; }\n");
-    let miss = go().is_miss();
+    let miss = go().misses();
     assert_eq!(miss.parts(), ["code.lib/help.sh"]);
     assert!(miss.outcome.err().contains("[steps.s]"), "the line that would narrow it: {}", miss.outcome);
     assert_eq!(read(&sandbox, "out"), "2\n");
@@ -143,19 +143,19 @@ fn editing_a_helper_misses_and_names_it_and_editing_the_readme_hits() {
 #[test]
 fn another_place_of_the_whole_project_hits() {
     let sandbox = with_copy();
-    copy(&sandbox).is_miss();
+    copy(&sandbox).misses();
     remove(&sandbox, "out.txt");
     let moved = sandbox.project().with_file_name("elsewhere");
     prov::fs::Fs::real().rename(&sandbox.project(), &moved).unwrap();
     let mut command = sandbox.command(["--json"]);
     command.args(RUN_COPY).arg("out.txt").current_dir(&moved);
-    project::Ran::of(sandbox.outcome(command)).is_hit();
+    project::Ran::of(sandbox.outcome(command)).hits();
     assert!(moved.join("out.txt").is_file());
     let mut command = sandbox.command(["--json", "run", "-i"]);
     // The same paths, typed absolute.
     command.arg(moved.join("in.txt")).arg("-o").arg(moved.join("out.txt")).args(["--", "sh", "copy.sh"]);
     command.arg(moved.join("in.txt")).arg(moved.join("out.txt")).current_dir(&moved);
-    project::Ran::of(sandbox.outcome(command)).is_hit();
+    project::Ran::of(sandbox.outcome(command)).hits();
 }
 
 #[test]
@@ -212,14 +212,14 @@ fn a_project_of_three_steps_whose_outputs_nobody_ignores_hits_fully_on_the_secon
             ]
         };
         for ran in pass() {
-            ran.is_miss();
+            ran.misses();
         }
         for ran in pass() {
-            ran.is_hit();
+            ran.hits();
         }
         remove(&sandbox, "res");
         for ran in pass() {
-            ran.is_hit();
+            ran.hits();
         }
         assert_eq!(read(&sandbox, "res/three.json"), "1\n1\n");
     }
@@ -229,8 +229,8 @@ fn a_project_of_three_steps_whose_outputs_nobody_ignores_hits_fully_on_the_secon
 fn steps_without_inputs_are_hits_and_commands_without_outputs_are_not_looked_up() {
     let sandbox = project();
     let make = ["-o", "out", "--", "sh", "-c", "echo made > out"];
-    run(&sandbox, make).is_miss();
-    run(&sandbox, make).is_hit();
+    run(&sandbox, make).misses();
+    run(&sandbox, make).hits();
     let say = ["--", "echo", "hi"];
     assert_eq!(run(&sandbox, say).cache(), "off");
     assert_eq!(run(&sandbox, say).cache(), "off");
@@ -249,14 +249,14 @@ fn cache_modes_do_what_the_table_says() {
     };
     let readonly = with(&["--cache", "readonly"], "");
     assert_eq!((readonly.cache(), readonly.json["object"].is_null()), ("miss", true));
-    let first = with(&[], "").is_miss();
-    let overwritten = with(&["-f"], "").is_miss();
+    let first = with(&[], "").misses();
+    let overwritten = with(&["-f"], "").misses();
     assert_eq!(overwritten.json["cache"]["reasons"][0]["kind"], "policy");
-    let hit = with(&[], "").is_hit();
+    let hit = with(&[], "").hits();
     assert_eq!(hit.json["cache"]["source"], overwritten.json["run"], "the newest is found first");
     assert_ne!(hit.json["cache"]["source"], first.json["run"]);
     assert_eq!(with(&["--cache", "off"], "").cache(), "off");
-    let hit = with(&["--cache", "readonly"], "").is_hit();
+    let hit = with(&["--cache", "readonly"], "").hits();
     assert!(hit.json["object"].is_null());
 }
 
@@ -268,8 +268,8 @@ fn epoch_version_and_dimensions_count_and_tags_and_messages_do_not() {
         words.extend(["-o", "out", "--", "sh", "-c", "echo 1 > out"]);
         run(&sandbox, words)
     };
-    with(&[]).is_miss();
-    with(&["--tag", "t", "-m", "msg", "--run-name", "named"]).is_hit();
+    with(&[]).misses();
+    with(&["--tag", "t", "-m", "msg", "--run-name", "named"]).hits();
     for (more, part) in [
         (&["--epoch", "1"][..], "epoch.step"),
         (&["--step-version", "2"], "version"),
@@ -277,13 +277,13 @@ fn epoch_version_and_dimensions_count_and_tags_and_messages_do_not() {
         (&["--iteration", "1"], "dims.iteration"),
         (&["--dim", "region=north"], "dims.region"),
     ] {
-        let ran = with(more).is_miss();
+        let ran = with(more).misses();
         assert!(
             ran.parts().iter().any(|found| found.starts_with(part.split('.').next().unwrap())),
             "{part}: {:?}",
             ran.parts()
         );
-        with(more).is_hit();
+        with(more).hits();
     }
 }
 
@@ -292,7 +292,7 @@ fn a_hit_whose_content_is_damaged_becomes_a_miss_that_says_so() {
     let sandbox = project();
     // Too large to lie in the log, so it lies in a pack.
     let make = ["--name", "big", "-o", "big", "--", "sh", "-c", "head -c 400000 /dev/zero | tr '\\0' x > big"];
-    run(&sandbox, make).is_miss();
+    run(&sandbox, make).misses();
     remove(&sandbox, "big");
     for pack in std::fs::read_dir(sandbox.path(".prov/store/packs")).unwrap() {
         let path = pack.unwrap().path();

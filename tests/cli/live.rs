@@ -75,7 +75,7 @@ fn of_two_runs_with_one_output_the_second_fails_or_waits() {
         "{:#}",
         first.json["unsealed"]
     );
-    assert_eq!(end(&sandbox, waiting).is_miss().status(), "success");
+    assert_eq!(end(&sandbox, waiting).misses().status(), "success");
     assert_eq!(read(&sandbox, "out"), "second\n");
 }
 
@@ -140,12 +140,14 @@ fn a_run_inside_a_run_is_its_child() {
     let sandbox = project();
     let prov = env!("CARGO_BIN_EXE_prov");
     let line = format!("{prov} -q run --name inner -o mid -- sh -c 'echo 1 > mid' && cp mid out");
-    let outer = run(&sandbox, ["--name", "outer", "-o", "out", "--", "sh", "-c", &line]).is_miss();
+    let outer = run(&sandbox, ["--name", "outer", "-o", "out", "--", "sh", "-c", &line]).misses();
     let children = outer.json["children"].as_object().unwrap();
     assert_eq!(children.len(), 1, "{:#}", outer.json);
     let inner = children.keys().next().unwrap();
     assert_eq!(project::why(&sandbox, inner)["run"], inner.as_str());
     assert!(inner.contains("-inner-"));
+    let again = run(&sandbox, ["-f", "--name", "outer", "-o", "out", "--", "sh", "-c", &line]).misses();
+    assert_eq!(again.json["children"].as_object().unwrap().len(), 1, "a hit is a child as well");
 }
 
 #[test]
@@ -180,7 +182,7 @@ fn a_killed_prov_is_settled_by_the_next_command() {
     let document = next.json();
     assert!(document["run"].as_str().unwrap().contains("-victim-"), "{document:#}");
     assert!(std::fs::read_dir(sandbox.path(".prov/live")).unwrap().next().is_none());
-    let again = run(&sandbox, ["--name", "victim", "-o", "out", "--", "sh", "-c", "echo ok > out"]).is_miss();
+    let again = run(&sandbox, ["--name", "victim", "-o", "out", "--", "sh", "-c", "echo ok > out"]).misses();
     assert_eq!((again.status(), read(&sandbox, "out").as_str()), ("success", "ok\n"));
 }
 
@@ -230,13 +232,13 @@ fn the_exit_code_of_the_command_is_kept_when_it_can_not_be_recorded() {
 fn nothing_is_started_when_prov_can_not_write_and_a_hit_works_all_the_same() {
     let sandbox = project();
     let words = ["--name", "h", "-o", "out", "--", "sh", "-c", "echo made > out"];
-    run(&sandbox, words).is_miss();
+    run(&sandbox, words).misses();
     project::remove(&sandbox, "out");
     for folder in [".prov/store/tmp", ".prov/live"] {
         project::rename(&sandbox, folder, format!("{folder}.away"));
         sandbox.file(folder, "");
     }
-    let hit = run(&sandbox, words).is_hit();
+    let hit = run(&sandbox, words).hits();
     assert_eq!((hit.json["published"].as_str(), hit.json["object"].is_null()), (Some("lost"), true));
     assert_eq!(read(&sandbox, "out"), "made\n");
     let refused = sandbox.prov(["run", "-o", "new", "--", "touch", "started"]).ends(125);

@@ -24,7 +24,15 @@ fn log_lists_runs_newest_first_and_folds_hits() {
     let sandbox = chain();
     clean(&sandbox, "0.5");
     clean(&sandbox, "0.5");
-    assert_snapshot!(printed(&sandbox, &["log", "--oneline"]), @"");
+    assert_snapshot!(printed(&sandbox, &["log", "--oneline"]), @r"
+    exit 0
+    --- stdout
+              (2 hits folded)
+    [TAIL]  [TIME]  bad  failure miss, took [TOOK]
+    [TAIL]  [TIME]  fit  success miss, took [TOOK]
+    [TAIL]  [TIME]  clean  success miss, took [TOOK]
+    [TAIL]  [TIME]  commit  success
+    ");
     let all = document(&sandbox, "log", ["log", "--all"]);
     let steps: Vec<&str> = all["runs"].as_array().unwrap().iter().map(|run| run["step"].as_str().unwrap()).collect();
     assert_eq!(steps, ["clean", "clean", "bad", "fit", "clean", "commit"]);
@@ -98,10 +106,34 @@ fn show_tells_all_of_a_run() {
 #[test]
 fn status_tells_what_is_out_of_date() {
     let sandbox = chain();
-    assert_snapshot!(printed(&sandbox, &["status", "--exit-code"]), @"");
+    assert_snapshot!(printed(&sandbox, &["status", "--exit-code"]), @r"
+    exit 0
+    --- stdout
+    On scenario main
+
+    Steps:
+      fresh     clean  [TAIL]
+      fresh     fit  [TAIL]
+
+    Everything is up to date
+    ");
     sandbox.file("raw.csv", "d\n");
     crate::project::remove(&sandbox, "models");
-    assert_snapshot!(printed(&sandbox, &["status", "--exit-code"]), @"");
+    assert_snapshot!(printed(&sandbox, &["status", "--exit-code"]), @r"
+    exit 1
+    --- stdout
+    On scenario main
+
+    Steps:
+      stale     clean  [TAIL]
+                inputs.raw changed: blob 4260b5f66046 -> blob 3f2446562e75
+      missing   fit  [TAIL]
+                outputs.models removed: not in the work tree
+
+    Paths that are not as recorded:
+      missing   models
+      modified  raw.csv
+    ");
     let document = document(&sandbox, "status", ["status"]);
     assert_eq!(document["steps"][0]["state"], "stale");
     assert_eq!(document["steps"][0]["reasons"][0]["part"], "inputs.raw");
@@ -119,7 +151,13 @@ fn status_tells_what_is_out_of_date() {
 fn diff_names_the_parts_that_differ() {
     let sandbox = chain();
     clean(&sandbox, "0.7");
-    assert_snapshot!(sandbox.prov(["diff", "clean~1", "clean"]), @"");
+    assert_snapshot!(sandbox.prov(["diff", "clean~1", "clean"]), @r"
+    exit 0
+    --- stdout
+    --- [RUN]
+    +++ [RUN]
+    config.threshold changed: 0.5 -> 0.7
+    ");
     let document = document(&sandbox, "diff", ["diff", "clean~1", "clean"]);
     assert_eq!(document["parts"][0]["part"], "config.threshold");
     assert_eq!((&document["equal"], &document["outputs"]), (&json!(false), &json!([])));
@@ -131,9 +169,34 @@ fn diff_names_the_parts_that_differ() {
 #[test]
 fn lineage_is_walked_both_ways_in_every_format() {
     let sandbox = chain();
-    assert_snapshot!(printed(&sandbox, &["lineage", "models"]), @"");
-    assert_snapshot!(printed(&sandbox, &["lineage", "--down", "raw.csv"]), @"");
-    assert_snapshot!(printed(&sandbox, &["lineage", "--depth", "1", "fit"]), @"");
+    assert_snapshot!(printed(&sandbox, &["lineage", "models"]), @r"
+    exit 0
+    --- stdout
+    models 61bda720b289
+    └─ fit [[TAIL]]
+       └─ clean.csv f2a0aad84bf0
+          └─ clean [[TAIL]]
+             └─ raw.csv 4260b5f66046
+                └─ commit [[TAIL]]
+    ");
+    assert_snapshot!(printed(&sandbox, &["lineage", "--down", "raw.csv"]), @r"
+    exit 0
+    --- stdout
+    raw.csv 4260b5f66046
+    └─ clean [[TAIL]]
+       └─ clean.csv f2a0aad84bf0
+          └─ fit [[TAIL]]
+             └─ models 61bda720b289
+    ");
+    assert_snapshot!(printed(&sandbox, &["lineage", "--depth", "1", "fit"]), @r"
+    exit 0
+    --- stdout
+    fit [[TAIL]]
+    └─ clean.csv f2a0aad84bf0
+       └─ clean [[TAIL]]
+    --- stderr
+    there is more behind this; give a larger --depth
+    ");
     let up = document(&sandbox, "lineage", ["lineage", "fit:models"]);
     assert_eq!((up["nodes"].as_array().unwrap().len(), up["edges"].as_array().unwrap().len()), (6, 5));
     let linked: Vec<_> = up["edges"].as_array().unwrap().iter().map(|edge| edge["linked_by"].clone()).collect();
@@ -165,7 +228,12 @@ fn id_needs_content_alone() {
     // Outside of any project.
     let bare = Sandbox::new();
     bare.file("f", "hello");
-    assert_snapshot!(bare.prov(["id", "f"]), @"");
+    assert_snapshot!(bare.prov(["id", "f"]), @r"
+    exit 0
+    --- stdout
+    [ID]  f
+        blob of 5 B, no store here to look it up in
+    ");
     assert_eq!(
         line(&bare, ["id", "f"]),
         "ea8f163db38682925e4491c5e58d4bb3506ef8c14eb78a86e908c5624a67200f  f",
@@ -187,7 +255,12 @@ fn cat_prints_bytes_as_they_are() {
     assert_eq!(sandbox.prov(["cat-object", "-s", &id]).ok().out(), "6\n");
     let record = document(&sandbox, "cat-object", ["cat-object", "fit"]);
     assert_eq!((&record["kind"], &record["body"]["step"]), (&json!("run"), &json!("fit")));
-    assert_snapshot!(sandbox.prov(["ls-tree", "-r", "fit:models"]), @"");
+    assert_snapshot!(sandbox.prov(["ls-tree", "-r", "fit:models"]), @r"
+    exit 0
+    --- stdout
+    file [ID]          6	a
+    file [ID]          2	sub/b
+    ");
     let tree = document(&sandbox, "ls-tree", ["ls-tree", "fit"]);
     assert_eq!(tree["entries"][1]["kind"], "tree");
     sandbox.prov(["run", "--name", "two", "-o", "p", "-o", "q", "--", "sh", "-c", "echo 1 > p; echo 2 > q"]).ok();
@@ -198,7 +271,9 @@ fn cat_prints_bytes_as_they_are() {
 #[test]
 fn what_was_only_hashed_says_so() {
     let sandbox = chain();
-    sandbox.prov(["run", "--name", "big", "-o", "big", "--no-store", "big", "--", "sh", "-c", "echo 1 > big"]).ok();
+    sandbox
+        .prov(["run", "--name", "big", "-o", "big", "--no-store", "big", "--", "sh", "-c", "echo only here > big"])
+        .ok();
     let outcome = sandbox.prov(["cat", "big:big"]).ends(5);
     assert!(outcome.err().contains("only its hash was recorded"), "{outcome}");
 }
@@ -209,9 +284,23 @@ fn names_with_control_characters_are_escaped() {
     sandbox.prov(["init"]).ok();
     let name = "evil\u{1b}[2J\n.csv";
     sandbox.file(name, "x\n");
-    sandbox.prov(["commit", name]).ok();
+    sandbox.prov(["commit", name, "-m", "m"]).ok();
     sandbox
-        .prov(["run", "--name", "st\u{1b}ep", "-i", &format!("in={name}"), "-o", "o", "--", "sh", "-c", "echo 1 > o"])
+        .prov([
+            "run",
+            "-m",
+            "an\u{1b}other",
+            "--tag",
+            "t\u{1b}",
+            "-i",
+            &format!("in={name}"),
+            "-o",
+            "o",
+            "--",
+            "sh",
+            "-c",
+            "echo 1 > o",
+        ])
         .ok();
     sandbox.file(name, "y\n");
     for words in [

@@ -74,14 +74,14 @@ impl Ran {
     }
 
     #[track_caller]
-    pub(crate) fn is_hit(self) -> Self {
+    pub(crate) fn hits(self) -> Self {
         assert_eq!(self.cache(), "hit", "{}\n{:#}", self.outcome, self.json["cache"]);
         assert_eq!(self.outcome.code, 0, "{}", self.outcome);
         self
     }
 
     #[track_caller]
-    pub(crate) fn is_miss(self) -> Self {
+    pub(crate) fn misses(self) -> Self {
         assert_eq!((self.cache(), self.status()), ("miss", "success"), "{}\n{:#}", self.outcome, self.json["error"]);
         assert_eq!(self.outcome.code, 0, "{}", self.outcome);
         self

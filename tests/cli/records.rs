@@ -57,7 +57,7 @@ fn what_is_added_is_committed_and_linked_to() {
     assert_eq!(items(&committed, "path"), ["data/raw.csv", "more"]);
     let nothing = sandbox.prov(["commit", "-m", "again"]).ends(2);
     assert!(nothing.err().contains("hint:"), "{nothing}");
-    let ran = run(&sandbox, ["-i", "data/raw.csv", "-o", "out", "--", "cp", "data/raw.csv", "out"]).is_miss();
+    let ran = run(&sandbox, ["-i", "data/raw.csv", "-o", "out", "--", "cp", "data/raw.csv", "out"]).misses();
     let input = &ran.json["inputs"]["raw"];
     assert_eq!((&input["producer"]["run"], input["linked_by"].as_str()), (&committed["run"], Some("path")));
 }
@@ -71,8 +71,8 @@ fn restore_brings_back_and_refuses_to_overwrite_what_is_unknown() {
             .into_iter()
             .chain([format!("echo {text} > a.txt; mkdir d; echo {text} > d/x")])
     };
-    run(&sandbox, words("one")).is_miss();
-    run(&sandbox, words("two")).is_miss();
+    run(&sandbox, words("one")).misses();
+    run(&sandbox, words("two")).misses();
     let restored = sandbox.prov(["--json", "restore", "m~1"]).ok().json();
     schema::assert_valid("restore", &restored);
     assert_eq!(items(&restored, "result"), ["restored", "restored"], "what is known may be replaced");
@@ -97,7 +97,7 @@ fn restore_brings_back_and_refuses_to_overwrite_what_is_unknown() {
 fn config_and_code_are_restored_below_a_folder() {
     let sandbox = project();
     sandbox.file("s.sh", "echo 1 > out\n");
-    run(&sandbox, ["--name", "c", "-S", "a.b=1", "-o", "out", "--", "sh", "s.sh"]).is_miss();
+    run(&sandbox, ["--name", "c", "-S", "a.b=1", "-o", "out", "--", "sh", "s.sh"]).misses();
     sandbox.file("s.sh", "other\n");
     sandbox.prov(["restore", "c:@code"]).ends(2);
     sandbox.prov(["restore", "c:@code", "--to", "back"]).ok();
@@ -120,9 +120,9 @@ fn scenarios_are_made_listed_switched_and_give_their_settings() {
     assert_eq!(items(&listed, "name"), ["main", "policy"]);
     assert_eq!(listed["items"][1]["current"], true);
     let words = ["--name", "f", "-o", "out", "--", "sh", "-c", "cp $PROV_CONFIG out"];
-    let ran = run(&sandbox, words).is_miss();
+    let ran = run(&sandbox, words).misses();
     assert_eq!((ran.json["scenario"].as_str(), read(&sandbox, "out").as_str()), (Some("policy"), "{\"fare\": 2}"));
-    let over = run(&sandbox, ["-S", "fare=3"].into_iter().chain(words)).is_miss();
+    let over = run(&sandbox, ["-S", "fare=3"].into_iter().chain(words)).misses();
     assert_eq!(over.parts(), ["config.fare"]);
     sandbox.prov(["scenario", "switch", "main"]).ok();
     let shown = sandbox.prov(["--json", "scenario", "show", "policy"]).ok().json();
@@ -144,13 +144,13 @@ fn a_step_of_prov_toml_needs_no_options() {
         "[steps.copy]\ncommand = ['cp', '{input.in}', '{output.out}']\ninput = 'in.csv'\noutput = 'res/out.csv'\n\
          [steps.copy.set]\na = 1\n[steps.below]\ncwd = 'sub'\ncommand = 'cp ../in.csv here'\noutput = 'here'\n",
     );
-    run(&sandbox, ["copy"]).is_miss();
+    run(&sandbox, ["copy"]).misses();
     assert_eq!(read(&sandbox, "res/out.csv"), "1\n");
     let mut command = sandbox.command(["--json", "run", "copy"]);
     command.current_dir(sandbox.path("sub"));
-    project::Ran::of(sandbox.outcome(command)).is_hit();
-    assert_eq!(run(&sandbox, ["copy", "-S", "a=2"]).is_miss().parts(), ["config.a"]);
-    let below = run(&sandbox, ["below"]).is_miss();
+    project::Ran::of(sandbox.outcome(command)).hits();
+    assert_eq!(run(&sandbox, ["copy", "-S", "a=2"]).misses().parts(), ["config.a"]);
+    let below = run(&sandbox, ["below"]).misses();
     assert_eq!(
         (below.json["outputs"]["here"]["path"].as_str(), read(&sandbox, "sub/here").as_str()),
         (Some("sub/here"), "1\n")
@@ -170,7 +170,7 @@ fn plan_why_and_a_dry_run_say_what_would_happen_and_change_nothing() {
     schema::assert_valid("plan", &dry);
     assert_eq!(dry["recipe"], plan["recipe"]);
     assert!(!exists(&sandbox, "out"));
-    let ran = run(&sandbox, words).is_miss();
+    let ran = run(&sandbox, words).misses();
     assert_eq!(ran.json["recipe"], plan["recipe"]);
     let plan = sandbox.prov(with(&["--json", "plan", "--", "run"])).ok().json();
     assert_eq!((plan["outcome"].as_str(), &plan["source"]), (Some("hit"), &ran.json["run"]));

@@ -7,6 +7,7 @@
 )]
 
 mod crash;
+mod formats;
 mod many;
 mod unfinished;
 mod workflow;

@@ -71,6 +71,10 @@ fn context(globals: &Globals, environment: Environment) -> Result<Context, Failu
     })?;
     let settings = Settings::resolve(&environment, globals)?;
     let ui = Ui::new(settings.streams);
+    if let Some(jobs) = settings.jobs {
+        // A second pool can't be made, and none was before.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(jobs).build_global();
+    }
     Ok(Context { ui, settings, environment, cwd, fs: Fs::real(), clock: Box::new(SystemClock) })
 }
 

@@ -21,8 +21,6 @@ pub(crate) enum Class {
     NotFound,
     /// Data is damaged or missing.
     Damaged,
-    /// A remote failed.
-    Remote,
     /// It would destroy something, or the format is newer.
     Refused,
     /// The user stopped it.
@@ -40,7 +38,6 @@ impl Class {
             Class::NoStore => Exit::NoStore,
             Class::NotFound => Exit::NotFound,
             Class::Damaged => Exit::Damaged,
-            Class::Remote => Exit::Remote,
             Class::Refused => Exit::Refused,
             Class::Interrupted => Exit::Interrupted,
             Class::BrokenPipe => Exit::BrokenPipe,
@@ -111,18 +108,19 @@ impl Failure {
         self
     }
 
-    /// The failure in lines of text.
+    /// The failure in lines of text. What people typed and files are named may stand in it: no control character goes out.
     pub(crate) fn to_text(&self, painter: Painter) -> String {
+        let shown = |text: &String| prov::path::shown(text.as_bytes());
         let mut text = String::new();
-        let _ = writeln!(text, "{} {}", painter.bad("error:"), self.message);
+        let _ = writeln!(text, "{} {}", painter.bad("error:"), shown(&self.message));
         for cause in &self.causes {
-            let _ = writeln!(text, "{} {cause}", painter.dim("caused by:"));
+            let _ = writeln!(text, "{} {}", painter.dim("caused by:"), shown(cause));
         }
         for candidate in &self.candidates {
-            let _ = writeln!(text, "  {candidate}");
+            let _ = writeln!(text, "  {}", shown(candidate));
         }
         if let Some(hint) = &self.hint {
-            let _ = writeln!(text, "{} {hint}", painter.note("hint:"));
+            let _ = writeln!(text, "{} {}", painter.note("hint:"), shown(hint));
         }
         text
     }
@@ -192,7 +190,7 @@ mod tests {
             .candidates(["7xk clean".to_owned(), "7xm fit".to_owned()])
             .hint("type more of it");
         assert_eq!(
-            failure.to_text(Painter::plain()),
+            failure.to_text(Painter::new(false)),
             "error: `7x` could be more than one run\ncaused by: deeper\n  7xk clean\n  7xm fit\nhint: type more of it\n"
         );
         assert_eq!(failure.to_json()["error"]["code"], "ambiguous");

@@ -15,8 +15,6 @@ pub(crate) enum Exit {
     NotFound,
     /// 5: data is damaged or missing.
     Damaged,
-    /// 6: a remote or the network failed.
-    Remote,
     /// 7: refused: it would overwrite unknown content or remove a last copy, or the format is newer.
     Refused,
     /// 101: a bug in prov.
@@ -43,7 +41,6 @@ impl Exit {
             Exit::NoStore => 3,
             Exit::NotFound => 4,
             Exit::Damaged => 5,
-            Exit::Remote => 6,
             Exit::Refused => 7,
             Exit::Bug => 101,
             Exit::Timeout => 124,

@@ -25,7 +25,6 @@ const BELIEVED_US: u64 = 10 * 60 * 1_000_000;
 /// The author by Git's settings. Asking Git takes longer than a whole hit, so the answer is kept beside the other caches as long as the
 /// files that it comes from look the same.
 fn git_identity(cx: &Context) -> Identity {
-    use prov::code::git::{Discovery, discover};
     let found = find(cx).ok();
     let kept = found.as_ref().map(|found| found.layout.cache().join("author"));
     let look = fingerprint(cx, found.as_ref().map(|found| found.root.as_path()));
@@ -39,10 +38,7 @@ fn git_identity(cx: &Context) -> Identity {
         let part = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         return Identity { name: part(name), email: part(email) };
     }
-    let (name, email) = match discover(&cx.cwd) {
-        Discovery::Found(git) => git.author(),
-        Discovery::Nothing | Discovery::Unreadable(_) => (None, None),
-    };
+    let (name, email) = prov::code::git::author(&cx.cwd);
     if let Some(path) = kept {
         let line = |text: &Option<String>| text.as_deref().unwrap_or_default().replace(['\n', '\r'], " ");
         let text = format!("{}\n{look}\n{}\n{}\n", now.0, line(&name), line(&email));
@@ -112,6 +108,13 @@ pub(crate) fn untouched(cx: &Context) -> Result<Repo, repo::Error> {
 /// Opens the project around the current folder and sees to what dead processes left there.
 pub(crate) fn repo(cx: &Context) -> Result<Repo, Failure> {
     let repo = Repo::discover(&cx.cwd, &places_of_author(cx), world(cx))?;
+    settle(cx, &repo);
+    Ok(repo)
+}
+
+/// As [`repo`], for commands that only look: who the user is makes no difference to them.
+pub(crate) fn to_look(cx: &Context) -> Result<Repo, Failure> {
+    let repo = untouched(cx)?;
     settle(cx, &repo);
     Ok(repo)
 }

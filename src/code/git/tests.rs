@@ -72,6 +72,28 @@ fn the_head_is_read_from_anywhere_in_the_work_tree() {
 }
 
 #[test]
+fn the_quick_look_at_a_head_says_what_the_repository_says() {
+    let Some(s) = Sandbox::new() else { return };
+    let fs = Fs::real();
+    assert_eq!(head(&fs, &s.path(".")), None);
+    let commit = s.commit();
+    let on = |branch: &str| Head { commit: Some(commit.clone()), branch: Some(branch.to_owned()) };
+    assert_eq!(plain_head(&fs, &s.path("p/sub")), Some(on("main")));
+    s.git("p", &["checkout", "-q", "-b", "feature/x"]);
+    assert_eq!(plain_head(&fs, &s.path("p")), Some(on("feature/x")));
+    // What it does not know is looked up.
+    s.git("p", &["pack-refs", "--all"]);
+    assert_eq!((plain_head(&fs, &s.path("p")), head(&fs, &s.path("p"))), (None, Some(on("feature/x"))));
+    s.git("p", &["checkout", "-q", "--detach"]);
+    let detached = Head { commit: Some(commit.clone()), branch: None };
+    assert_eq!((plain_head(&fs, &s.path("p")), head(&fs, &s.path("p"))), (None, Some(detached)));
+    s.git("p", &["worktree", "add", "-q", "-b", "other", "../linked"]);
+    assert_eq!((plain_head(&fs, &s.path("linked")), head(&fs, &s.path("linked"))), (None, Some(on("other"))));
+    s.write("p/.git/HEAD", "ref: refs/heads/../../config\n");
+    assert_eq!(plain_head(&fs, &s.path("p")), None);
+}
+
+#[test]
 fn edits_of_tracked_files_make_it_dirty() {
     let Some(s) = Sandbox::new() else { return };
     s.commit();
@@ -155,5 +177,5 @@ fn the_author_comes_from_the_configuration() {
     s.commit();
     s.git("p", &["config", "user.name", "Ada"]);
     s.git("p", &["config", "user.email", "ada@example.org"]);
-    assert_eq!(s.open("p").author(), (Some("Ada".into()), Some("ada@example.org".into())));
+    assert_eq!(author(&s.path("p/sub")), (Some("Ada".into()), Some("ada@example.org".into())));
 }

@@ -1,4 +1,4 @@
-//! Every part of a recipe is explained by its own name.
+//! Explaining misses: every part that can differ is named, and nothing else.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! Tests of this module.
+//! The live folder: claims, intents, and what a dead process leaves.
 
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicUsize, Ordering};

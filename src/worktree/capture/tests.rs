@@ -1,4 +1,4 @@
-//! Tests of this module.
+//! Capturing files and folders, still ones and ones that change.
 
 use std::io::Write;
 use std::os::unix::fs::FileExt;

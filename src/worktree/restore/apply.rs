@@ -7,9 +7,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bstr::BString;
-use rayon::prelude::*;
 
 use super::super::names::STAGING_PREFIX;
+use super::super::spread;
 use super::super::{Error, Fence, Worktree};
 use super::validate::join;
 use super::{Done, Existing, Here, InTheWay, Node, Outcome, Plan, PlanItem, State, WantedFolder, Work};
@@ -34,16 +34,14 @@ pub fn apply(
 ) -> Vec<Done> {
     let decisions: Vec<Decision> = plan.items.iter().map(|item| decide(item, existing)).collect();
     let total = plan.items.iter().zip(&decisions).filter(|(_, d)| matches!(d, Decision::Write(_))).map(|(i, _)| i.size);
-    worktree.progress.begin("restoring", Some(total.sum()), Unit::Bytes);
-    let mut results: Vec<Result<Outcome, Error>> = plan
-        .items
-        .par_iter()
-        .zip(decisions)
-        .map(|(item, decision)| match decision {
-            Decision::Settled(outcome) => Ok(outcome),
-            Decision::Write(fence) => write(worktree, plan, source, item, fence.as_ref()),
-        })
-        .collect();
+    let bytes = total.sum();
+    worktree.progress.begin("restoring", Some(bytes), Unit::Bytes);
+    let pairs: Vec<_> = plan.items.iter().zip(decisions).collect();
+    let is_much = spread::is_much(pairs.len(), bytes);
+    let mut results: Vec<Result<Outcome, Error>> = spread::map(&pairs, is_much, |(item, decision)| match decision {
+        Decision::Settled(outcome) => Ok(*outcome),
+        Decision::Write(fence) => write(worktree, plan, source, item, fence.as_ref()),
+    });
     worktree.progress.end();
     for &(inner, outer) in &plan.covered {
         let same = matches!(plan.items[inner].state, State::Same);
@@ -178,6 +176,11 @@ impl Target<'_> {
         done
     }
 
+    /// Whether what is in these folders is worth more than one thread.
+    fn is_much(&self, folders: &[WantedFolder]) -> bool {
+        spread::is_much(folders.iter().map(|folder| folder.nodes.len()).sum(), self.item.size)
+    }
+
     fn fill(&self, beside: &[u8], folders: &[WantedFolder]) -> Result<(), Stop> {
         let top = self.dir.folder(beside).map_err(self.failed())?;
         for folder in folders {
@@ -188,11 +191,12 @@ impl Target<'_> {
         }
         let pieces: Vec<(&WantedFolder, &[Node])> =
             folders.iter().flat_map(|f| f.nodes.chunks(PIECE).map(move |piece| (f, piece))).collect();
-        pieces.par_iter().try_for_each(|(folder, piece)| {
+        spread::try_map(&pieces, self.is_much(folders), |(folder, piece)| {
             self.worktree.check_cancel()?;
             let dir = top.beneath(&relative(&folder.path)).map_err(self.failed())?;
             piece.iter().try_for_each(|node| self.make(&dir, &node.entry.name, folder, node))
-        })?;
+        })
+        .map(drop)?;
         // Links last: while files are written there is none to be led astray by.
         for folder in folders.iter().filter(|f| f.nodes.iter().any(|n| n.entry.kind == EntryKind::Link)) {
             let dir = top.beneath(&relative(&folder.path)).map_err(self.failed())?;
@@ -221,11 +225,12 @@ impl Target<'_> {
             .enumerate()
             .map(|(nth, (folder, node))| (folder, node, nth.to_string().into()))
             .collect();
-        staged.par_iter().try_for_each(|(folder, node, name)| {
+        spread::try_map(&staged, self.is_much(folders), |(folder, node, name)| {
             self.worktree.check_cancel()?;
             self.make(&staging, name, folder, node)?;
             self.make_link(&staging, name, node)
-        })?;
+        })
+        .map(drop)?;
         self.check_unchanged()?;
 
         // From here on the destination changes; first make sure that it can.

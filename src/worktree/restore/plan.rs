@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use super::super::capture::read_link;
 use super::super::hash_file::{LastLink, hash_file, read_file};
 use super::super::scan::{Folder, Scan, ScanOptions, scan};
+use super::super::spread::{self, FEW_NAMES};
 use super::super::stat_cache::Key;
 use super::super::{Error, Fence, Worktree, is_reserved};
 use super::validate::{self, expand, join, parent};
@@ -294,10 +295,16 @@ fn look_at_folder(worktree: &Worktree<'_>, item: &mut PlanItem, found: Option<&S
     if let Some(blocked) = first_reserved(&scan, folders) {
         return Ok(blocked);
     }
-    folders.par_iter_mut().try_for_each(|wanted| match scan.folder(&wanted.path) {
+    let compared = |wanted: &mut WantedFolder| match scan.folder(&wanted.path) {
         Some(there) => compare(worktree, &scan, there, wanted),
         None => Ok(()),
-    })?;
+    };
+    // Comparing may mean hashing.
+    if spread::is_much(scan.len(), scan.size()) {
+        folders.par_iter_mut().try_for_each(compared)?;
+    } else {
+        folders.iter_mut().try_for_each(compared)?;
+    }
     // A tree with missing parts is never the same: what the missing parts would hold is not known.
     let same = item.missing.is_empty()
         && folders.iter().all(|f| f.extra.is_empty() && f.nodes.iter().all(|n| n.here == Here::Right));
@@ -370,18 +377,16 @@ fn find_missing(source: &dyn Source, item: &mut PlanItem) -> Result<(), Error> {
                     Some(_) => Err(Error::Unsafe { path: path(), rule: "the listing tells a wrong size".to_owned() }),
                 }
             };
-            let missing = folders
-                .par_iter()
-                .map(|folder| {
-                    let mut missing = Vec::new();
-                    for node in &folder.nodes {
-                        if lacks(folder, node)? {
-                            missing.push(node.entry.id);
-                        }
+            let names: usize = folders.iter().map(|folder| folder.nodes.len()).sum();
+            let missing = spread::try_map(folders, names > FEW_NAMES, |folder| {
+                let mut missing = Vec::new();
+                for node in &folder.nodes {
+                    if lacks(folder, node)? {
+                        missing.push(node.entry.id);
                     }
-                    Ok(missing)
-                })
-                .collect::<Result<Vec<_>, Error>>()?;
+                }
+                Ok::<_, Error>(missing)
+            })?;
             item.missing.extend(missing.into_iter().flatten());
             item.missing.sort_unstable();
             item.missing.dedup();

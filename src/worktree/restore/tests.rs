@@ -1,4 +1,4 @@
-//! Tests of this module.
+//! Restoring: everything is checked first, and nothing unknown is lost.
 
 use std::collections::BTreeMap;
 use std::path::Path;

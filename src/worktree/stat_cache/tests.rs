@@ -1,4 +1,4 @@
-//! Tests of this module.
+//! The stat cache believes only what it may believe.
 
 use std::io::Write;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Words that mean something: `KEY=VALUE`, `[KEY=]PATH`, durations, moments.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
 use bstr::BString;
 use prov::clock::Micros;
@@ -128,11 +128,6 @@ pub(crate) fn moment(text: &str, now: Micros) -> Result<Micros, String> {
 /// The bytes of a word.
 pub(crate) fn bytes(word: &OsStr) -> BString {
     word.as_bytes().into()
-}
-
-/// The word that `bytes` spell.
-pub(crate) fn word(bytes: &[u8]) -> OsString {
-    OsString::from_vec(bytes.to_vec())
 }
 
 #[cfg(test)]

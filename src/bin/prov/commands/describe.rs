@@ -1,5 +1,7 @@
 //! Objects and matches, as several commands show them.
 
+use std::fmt::Write as _;
+
 use prov::codec::{self, Limits, Value as Stored};
 use prov::hash::Id;
 use prov::object::envelope::Envelope;
@@ -72,13 +74,14 @@ pub(crate) fn matches_text(painter: Painter, matches: &[Match]) -> String {
     let mut text = String::new();
     for found in matches {
         let role = if found.is_output { "output" } else { "input" };
-        text.push_str(&format!(
-            "    {role:<6} {}:{}  {}  ({})\n",
+        let _ = writeln!(
+            text,
+            "    {role:<6} {}:{}  {}  ({})",
             painter.id(shown(&found.run)),
             shown(&found.key),
             shown(&found.path),
             shown(&found.scenario)
-        ));
+        );
     }
     text
 }

@@ -1,5 +1,7 @@
 //! `prov fsck`.
 
+use std::fmt::Write as _;
+
 use prov::progress::Cancel;
 use prov::repo;
 use prov::store::check::Finding;
@@ -41,7 +43,7 @@ pub(crate) fn run(cx: &Context, _args: &FsckArgs) -> Result<Exit, Failure> {
             };
             let mut place = one.file.as_ref().map(|file| format!(" {}", shown(file))).unwrap_or_default();
             if let Some(object) = &one.object {
-                place.push_str(&format!(" object {object}"));
+                let _ = write!(place, " object {object}");
             }
             cx.ui.line(format_args!("{word} [{}]{place}: {}", one.code, shown(&one.message)))?;
         }

@@ -1,5 +1,6 @@
 //! `prov log`.
 
+use std::fmt::Write as _;
 use std::ops::ControlFlow;
 
 use prov::object::run::{RunKind, Status};
@@ -17,7 +18,7 @@ use crate::output::{Painter, human, json};
 
 /// Lists runs.
 pub(crate) fn run(cx: &Context, args: &LogArgs) -> Result<Exit, Failure> {
-    let repo = open::repo(cx)?;
+    let repo = open::to_look(cx)?;
     let snapshot = repo.store().snapshot()?;
     let options = options(cx, args, &repo, &snapshot)?;
     if cx.ui.is_json() {
@@ -149,7 +150,7 @@ impl Text {
             return format!("{id}  {}  {step}  {status}{how}{took}{labels}\n", human::time(line.at));
         }
         let mut text = format!("run {id}  {step}  {status}{how}\n");
-        text.push_str(&format!("    {} ({}){took}\n", human::time(line.at), human::ago(line.at, self.now)));
+        let _ = writeln!(text, "    {} ({}){took}", human::time(line.at), human::ago(line.at, self.now));
         if let Some(commit) = &line.commit {
             labels.push(format!("Git {}", shown(commit.get(..12).unwrap_or(commit))));
         }
@@ -157,7 +158,7 @@ impl Text {
             labels.push("not sealed".to_owned());
         }
         if !labels.is_empty() {
-            text.push_str(&format!("    {}\n", labels.join("; ")));
+            let _ = writeln!(text, "    {}", labels.join("; "));
         }
         text.push('\n');
         text

@@ -32,11 +32,10 @@ pub(crate) fn run_words(of: &str, words: &[OsString]) -> Result<Box<RunArgs>, Fa
     let parsed = Cli::try_parse_from(std::iter::once(OsString::from("prov")).chain(words.iter().cloned()));
     match parsed {
         Ok(Cli { command: Command::Run(args), .. }) => Ok(args),
-        Ok(_) => Err(not_run(of)),
         Err(err) if err.use_stderr() && words.first().is_some_and(|word| word == "run") => {
             Err(planned::usage(Some("run"), &err))
         }
-        Err(_) => Err(not_run(of)),
+        Ok(_) | Err(_) => Err(not_run(of)),
     }
 }
 
@@ -75,16 +74,15 @@ pub(crate) fn show(
         cx.ui.document(document)?;
     } else {
         let step = shown(&plan.prepared.step);
-        match &plan.hit {
-            Some(hit) => cx.ui.line(format_args!(
+        if let Some(hit) = &plan.hit {
+            cx.ui.line(format_args!(
                 "{} {step}: the results of {} would be taken",
                 cx.ui.painter().good("hit"),
                 human::short(hit.run.tail(), 8)
-            ))?,
-            None => {
-                let about = estimate.map_or_else(String::new, |ms| format!(", about {}", human::duration(ms)));
-                cx.ui.line(format_args!("{} {step}: it would be executed{about}", cx.ui.painter().strong("miss")))?;
-            }
+            ))?;
+        } else {
+            let about = estimate.map_or_else(String::new, |ms| format!(", about {}", human::duration(ms)));
+            cx.ui.line(format_args!("{} {step}: it would be executed{about}", cx.ui.painter().strong("miss")))?;
         }
         for reason in &plan.reasons {
             cx.ui.line(format_args!("  {}", reason_line(reason)))?;

@@ -52,7 +52,7 @@ pub(crate) struct Artifact {
 impl Seen {
     /// Opens the project around the current folder.
     pub(crate) fn open(cx: &Context) -> Result<Self, Failure> {
-        let repo = open::repo(cx)?;
+        let repo = open::to_look(cx)?;
         let snapshot = repo.store().snapshot()?;
         Ok(Self { repo, snapshot })
     }
@@ -72,10 +72,10 @@ impl Seen {
             Err(err @ revspec::Error::NotFound { .. }) => {
                 let near = self.names_near(text);
                 let failure = Failure::from(err);
-                Err(match near.is_empty() {
-                    true => failure,
-                    false => failure.candidates(near).hint("did you mean one of these?"),
-                })
+                if near.is_empty() {
+                    return Err(failure);
+                }
+                Err(failure.candidates(near).hint("did you mean one of these?"))
             }
             Err(err) => Err(err.into()),
         }

@@ -146,12 +146,11 @@ fn show(cx: &Context, repo: &Repo, name: &str) -> Result<Exit, Failure> {
 
 fn find(repo: &Repo, snapshot: &Snapshot, name: &str) -> Result<Listed, Failure> {
     let mut listed = scenario::list(repo, snapshot)?;
-    match listed.iter().position(|one| one.name == name) {
-        Some(at) => Ok(listed.swap_remove(at)),
-        None => {
-            let known = listed.into_iter().map(|one| one.name).collect();
-            Err(scenario::Error::NotFound { name: name.to_owned(), known }.into())
-        }
+    if let Some(at) = listed.iter().position(|one| one.name == name) {
+        Ok(listed.swap_remove(at))
+    } else {
+        let known = listed.into_iter().map(|one| one.name).collect();
+        Err(scenario::Error::NotFound { name: name.to_owned(), known }.into())
     }
 }
 

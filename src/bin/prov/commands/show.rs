@@ -1,5 +1,7 @@
 //! `prov show`.
 
+use std::fmt::Write as _;
+
 use prov::codec::Value as Stored;
 use prov::hash::Id;
 use prov::object::recipe::Recipe;
@@ -88,7 +90,7 @@ fn show_run(cx: &Context, seen: &Seen, run: &Run, object: &Id) -> Result<(), Fai
     let painter = cx.ui.painter();
     let mut text = format!("run {}\n", painter.id(shown(&run.run)));
     let mut put = |label: &str, value: String| {
-        text.push_str(&format!("  {} {value}\n", painter.dim(format!("{label:<10}"))));
+        let _ = writeln!(text, "  {} {value}", painter.dim(format!("{label:<10}")));
     };
     if let Some(name) = &run.name {
         put("name", shown(name));
@@ -174,14 +176,16 @@ fn show_run(cx: &Context, seen: &Seen, run: &Run, object: &Id) -> Result<(), Fai
 fn status(run: &Run) -> String {
     let mut text = word(&run.status);
     if let Some(phase) = &run.failed_in {
-        text.push_str(&format!(" in {}", word(phase)));
+        let _ = write!(text, " in {}", word(phase));
     }
     match (run.signal, run.exit_code) {
         (Some(signal), _) => {
             let name = prov::run::exit::signal_name(signal).map_or_else(|| signal.to_string(), ToOwned::to_owned);
-            text.push_str(&format!(" (signal {name})"));
+            let _ = write!(text, " (signal {name})");
         }
-        (None, Some(code)) => text.push_str(&format!(" (exit code {code})")),
+        (None, Some(code)) => {
+            let _ = write!(text, " (exit code {code})");
+        }
         (None, None) => {}
     }
     text
@@ -190,11 +194,12 @@ fn status(run: &Run) -> String {
 fn took(run: &Run) -> String {
     let mut text = human::duration(milliseconds(run.duration_us()));
     if let Some(used) = &run.resources {
-        text.push_str(&format!(
+        let _ = write!(
+            text,
             " (processor {}, memory {})",
             human::duration(milliseconds(used.user_us.saturating_add(used.system_us))),
             human::size(used.max_rss_bytes)
-        ));
+        );
     }
     text
 }
@@ -286,7 +291,7 @@ fn artifacts(painter: Painter, run: &Run) -> String {
         if keys.is_empty() {
             continue;
         }
-        text.push_str(&format!("{title}\n"));
+        let _ = writeln!(text, "{title}");
         for key in keys {
             let (content, path, size, stored) = match (run.inputs.get(key), run.outputs.get(key)) {
                 (Some(input), _) if !is_output => (&input.content, &input.path, input.size, input.stored),
@@ -294,25 +299,27 @@ fn artifacts(painter: Painter, run: &Run) -> String {
                 _ => continue,
             };
             let slash = if content.kind() == Some(Kind::TREE) { "/" } else { "" };
-            text.push_str(&format!(
+            let _ = write!(
+                text,
                 "  {}  {}{slash}  {}  {}",
                 painter.strong(shown(key)),
                 shown(path),
                 human::size(size),
                 painter.id(content.id().short())
-            ));
+            );
             if !stored && is_output {
                 text.push_str("  (hash only)");
             }
             text.push('\n');
             let producer = run.inputs.get(key).filter(|_| !is_output).and_then(|input| input.producer.as_ref());
             if let Some(producer) = producer {
-                text.push_str(&format!(
-                    "      from {}:{} (by {})\n",
+                let _ = writeln!(
+                    text,
+                    "      from {}:{} (by {})",
                     shown(&producer.run),
                     shown(&producer.key),
                     word(&producer.linked_by)
-                ));
+                );
             }
         }
     }

@@ -84,14 +84,11 @@ fn not_made(cx: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     let step = shown(&plan.prepared.step);
-    match &plan.hit {
-        Some(hit) => {
-            cx.ui.line(format_args!("{step} would be a hit of {}", human::short(hit.run.tail(), 8)))?;
-        }
-        None => {
-            cx.ui.line(format_args!("{step} would be executed because"))?;
-            lines(cx, &plan.reasons)?;
-        }
+    if let Some(hit) = &plan.hit {
+        cx.ui.line(format_args!("{step} would be a hit of {}", human::short(hit.run.tail(), 8)))?;
+    } else {
+        cx.ui.line(format_args!("{step} would be executed because"))?;
+        lines(cx, &plan.reasons)?;
     }
     if let Some(nearest) = &plan.nearest {
         cx.ui.say(format_args!("nearest run: {}", human::short(prov::object::run::tail(&nearest.run), 8)));

@@ -16,11 +16,6 @@ impl Painter {
         Self { is_on }
     }
 
-    /// Paints nothing.
-    pub(crate) fn plain() -> Self {
-        Self { is_on: false }
-    }
-
     /// Whether it paints.
     pub(crate) fn is_on(self) -> bool {
         self.is_on
@@ -86,7 +81,7 @@ mod tests {
 
     #[test]
     fn without_colour_text_stays_as_it_is() {
-        assert_eq!(Painter::plain().bad("x").to_string(), "x");
+        assert_eq!(Painter::new(false).bad("x").to_string(), "x");
         assert_eq!(Painter::new(true).good("x").to_string(), "\u{1b}[32mx\u{1b}[0m");
     }
 }

@@ -71,11 +71,6 @@ impl Ui {
         self.streams.is_json
     }
 
-    /// Whether standard output is a terminal.
-    pub(crate) fn is_terminal(&self) -> bool {
-        self.streams.out_is_terminal
-    }
-
     /// Paints what goes to standard output.
     pub(crate) fn painter(&self) -> Painter {
         Painter::new(self.streams.out_in_colour)
@@ -134,13 +129,6 @@ impl Ui {
     /// Says something only under `-v`.
     pub(crate) fn detail(&self, text: impl fmt::Display) {
         if self.streams.verbosity >= Verbosity::Detailed {
-            talk(&text);
-        }
-    }
-
-    /// Says something only under `-vv`.
-    pub(crate) fn trace(&self, text: impl fmt::Display) {
-        if self.streams.verbosity >= Verbosity::Everything {
             talk(&text);
         }
     }

@@ -61,8 +61,6 @@ pub(crate) struct Settings {
     pub(crate) author: Author,
     /// The user's settings file, whether it exists or not.
     pub(crate) user_config: Option<PathBuf>,
-    /// Whether every question is answered yes.
-    pub(crate) assume_yes: bool,
     /// How the streams are used.
     pub(crate) streams: Streams,
 }
@@ -85,7 +83,6 @@ impl Settings {
                 email: environment.utf8("PROV_AUTHOR_EMAIL")?,
             },
             user_config: environment.user_config(),
-            assume_yes: globals.yes,
             streams: streams(environment, globals)?,
         })
     }
