@@ -519,7 +519,7 @@ pub(super) fn check_real_overlaps(session: &Session<'_>, prepared: &Prepared, ou
     for (output, path) in moved {
         let inside = path.strip_prefix(session.repo.root()).ok();
         let is_reserved = |name: std::path::Component<'_>| {
-            worktree::is_reserved(std::os::unix::ffi::OsStrExt::as_bytes(name.as_os_str()).into())
+            worktree::is_reserved(std::os::unix::ffi::OsStrExt::as_bytes(name.as_os_str()))
         };
         if inside.is_some_and(|inside| inside.as_os_str().is_empty() || inside.components().any(is_reserved)) {
             let output = crate::path::shown(&crate::revspec::recorded_path(output));
