@@ -14,8 +14,10 @@ use super::{Error, hydrate, miss, name};
 use crate::object::recipe::Content;
 use crate::object::run::{Cache, Reason, ReasonKind, Run, RunKind, Status};
 use crate::object::{AccessError, Source};
+use crate::path::shown;
+use crate::refs::key;
 use crate::repo::Repo;
-use crate::store::Snapshot;
+use crate::store::{Direction, Snapshot};
 
 /// What a run may hear and must know of its surroundings.
 pub struct Surroundings<'a> {
@@ -189,6 +191,21 @@ pub fn perform(session: &Session<'_>, request: &Request, surroundings: Surroundi
     performed
 }
 
+/// A name that the user gives a run is given once. (Two that are given at the same time, or meet by sync, are both kept.)
+pub(super) fn check_name(snapshot: &Snapshot, name: Option<&str>) -> Result<(), Error> {
+    let Some(name) = name else { return Ok(()) };
+    match snapshot.scan(&key::names_of(name), Direction::Forward).next().transpose()? {
+        None => Ok(()),
+        Some((taken, _)) => Err(Error::Usage {
+            what: format!(
+                "the name `{}` belongs to run {}",
+                shown(name.as_bytes()),
+                key::last_text(&taken).unwrap_or_default()
+            ),
+        }),
+    }
+}
+
 fn perform_once(session: &Session<'_>, request: &Request, surroundings: Surroundings<'_>) -> Result<Performed, Error> {
     let repo = session.repo;
     let snapshot = repo.store().snapshot()?;
@@ -202,6 +219,7 @@ fn perform_once(session: &Session<'_>, request: &Request, surroundings: Surround
         }
         .into());
     }
+    check_name(&snapshot, request.run_name.as_deref())?;
     let (hit, mut reasons, nearest) = ask(session, &snapshot, request, &prepared)?;
     let mut taken = None;
     if let Some(hit) = hit {
