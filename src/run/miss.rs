@@ -224,7 +224,7 @@ pub(super) fn execute(
     let object = id_of(&Kind::RUN, &bytes);
     let narrow = narrow_hint(&prepared, request, &reasons, nearest.as_ref());
     let publication = if records {
-        record(repo, intake, op, &run, object, &bytes, running, &prepared)
+        record(repo, &snapshot, intake, op, &run, object, &bytes, running, &prepared)
     } else {
         let _ = running.end();
         Publication::Unrecorded
@@ -575,6 +575,7 @@ fn git_state(fs: &crate::fs::Fs, root: &std::path::Path) -> Option<Git> {
 #[expect(clippy::too_many_arguments, reason = "the last step of one long line")]
 fn record(
     repo: &crate::repo::Repo,
+    snapshot: &Snapshot,
     intake: Intake,
     op: crate::store::OpId,
     run: &Run,
@@ -590,7 +591,7 @@ fn record(
         }
         intake.put(&Kind::RUN, &object, bytes)?;
         let collected = Arc::new(intake.finish()?);
-        publish::with(repo, op, "run", run, object, &collected)
+        publish::with(repo, snapshot, op, "run", run, object, &collected)
     })();
     match published {
         Ok(()) => {

@@ -59,7 +59,7 @@ pub fn light(repo: &Repo, snapshot: &Snapshot, run: &Run) -> Result<(Id, Publica
     let published = (|| {
         let intake = repo.store().intake(snapshot);
         intake.put(&Kind::RUN, &object, &bytes)?;
-        with(repo, op, "run", run, object, &Arc::new(intake.finish()?))
+        with(repo, snapshot, op, "run", run, object, &Arc::new(intake.finish()?))
     })();
     match published {
         Ok(()) => Ok((object, Publication::Done)),
@@ -107,13 +107,14 @@ pub fn leave(pending: &Pending, running: super::live::Running, why: Error) -> Pu
 /// Whatever the store reports.
 pub fn with(
     repo: &Repo,
+    known: &Snapshot,
     op: OpId,
     command: &str,
     run: &Run,
     object: Id,
     collected: &Arc<Collected>,
 ) -> Result<(), Error> {
-    repo.store().publish(op, command, &mut |snapshot| -> Result<Option<Draft>, Error> {
+    repo.store().publish_on(Some(known), op, command, &mut |snapshot| -> Result<Option<Draft>, Error> {
         Ok(Some(super::draft_of(Arc::clone(collected), record::edits(snapshot, run, object)?)))
     })?;
     Ok(())

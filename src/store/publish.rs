@@ -57,12 +57,32 @@ impl Store {
         command: &str,
         build: &mut dyn FnMut(&Snapshot) -> Result<Option<Draft>, E>,
     ) -> Result<Published, E> {
+        self.publish_on(None, op, command, build)
+    }
+
+    /// As [`Store::publish`], but built on `known` at first if the log still ends where it did then: one listing instead of reading
+    /// the log again. Any snapshot is as good as a fresh one for safety, since the number after its tip can be had only once; a stale
+    /// one would just be lost with.
+    ///
+    /// # Errors
+    /// As [`Store::publish`].
+    pub fn publish_on<E: From<Error>>(
+        &self,
+        known: Option<&Snapshot>,
+        op: OpId,
+        command: &str,
+        build: &mut dyn FnMut(&Snapshot) -> Result<Option<Draft>, E>,
+    ) -> Result<Published, E> {
         let mut turn = self.backend().queue(QUEUE_WAIT);
+        let mut known = known.filter(|snapshot| self.is_newest(snapshot)).cloned();
         let mut replacements = Replacements::default();
         let mut folds_failed = 0;
         let mut tried = false;
         for attempt in 0..ATTEMPTS {
-            let snapshot = self.snapshot()?;
+            let snapshot = match known.take() {
+                Some(known) => known,
+                None => self.snapshot()?,
+            };
             let found = if op.is_fresh() && !tried { snapshot.recent_op(op) } else { snapshot.find_op(op)? };
             if let Some(number) = found {
                 // Whoever wrote it may not have come to flush the folder.
@@ -92,6 +112,13 @@ impl Store {
             }
         }
         Err(Error::Restless { place: self.backend().place() }.into())
+    }
+
+    /// Whether a listing shows the snapshot's base, its tip, and nothing above.
+    fn is_newest(&self, snapshot: &Snapshot) -> bool {
+        let shown = load::numbers(self.backend());
+        snapshot.damaged_entry().is_none()
+            && shown.is_ok_and(|shown| shown.contains(&snapshot.base()) && shown.last() == Some(&snapshot.tip()))
     }
 
     /// Writes an entry beside the log, then tries to give it its number.
