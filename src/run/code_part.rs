@@ -48,6 +48,12 @@ impl CodePart {
         paths
     }
 
+    /// What is doubtful about it, for people: a pattern that names nothing guards nothing.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let warning = |pattern| format!("no file counts as code by `{pattern}`: there is none, or it is ignored");
+        self.unmatched.iter().map(warning).collect()
+    }
+
     /// The lines that would narrow the code to what the command names, when only other code caused these reasons.
     pub fn narrow(&self, step: &str, request: &Request, reasons: &[Reason]) -> Option<code::Narrowing> {
         if request.code.is_some() {
