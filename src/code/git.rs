@@ -96,7 +96,7 @@ fn plain_head(fs: &Fs, folder: &Path) -> Option<Head> {
     let text = fs.read(&git.join("HEAD")).ok()??;
     let branch = text.strip_prefix(b"ref: refs/heads/")?.strip_suffix(b"\n")?;
     let is_plain = |name: &[u8]| !name.is_empty() && !name.starts_with(b".") && !name.ends_with(b".lock");
-    if !branch.split(|&b| b == b'/').all(is_plain) || !branch.iter().all(|b| b.is_ascii_graphic()) {
+    if !branch.split(|&b| b == b'/').all(is_plain) || !branch.iter().all(u8::is_ascii_graphic) {
         return None;
     }
     let branch = std::str::from_utf8(branch).ok()?;
