@@ -44,8 +44,9 @@ pub(crate) fn tell(cx: &Context, performed: &Performed) -> Result<(), Failure> {
         ));
     }
     if let Some(narrow) = &performed.narrow {
-        cx.ui
-            .hint(format_args!("only code that the command does not name changed; if the step does not use it, put into prov.toml:"));
+        cx.ui.hint(format_args!(
+            "only code that the command does not name changed; if the step does not use it, put into prov.toml:"
+        ));
         for line in narrow.lines.lines() {
             cx.ui.say(format_args!("  {line}"));
         }
