@@ -144,6 +144,22 @@ pub fn normal(path: &Path) -> PathBuf {
     out
 }
 
+/// Where a path really lies: links in the folders above it followed, the last component as it is. What does not exist
+/// yet stays as it is written. `path` is absolute.
+pub fn real(path: &Path) -> PathBuf {
+    let mut rest = Vec::new();
+    let mut above = path;
+    while let (Some(parent), Some(name)) = (above.parent(), above.file_name()) {
+        rest.push(name);
+        if let Ok(mut found) = parent.canonicalize() {
+            found.extend(rest.iter().rev());
+            return found;
+        }
+        above = parent;
+    }
+    path.to_owned()
+}
+
 /// The bytes of a path.
 pub fn bytes(path: &Path) -> BString {
     path.as_os_str().as_bytes().into()

@@ -110,18 +110,23 @@ pub fn status(session: &Session<'_>, snapshot: &Snapshot, environment: &Environm
         }
     }
     let mut paths = Vec::new();
+    // What lies as it was recorded, so that a large folder that is staged as well is looked at once.
+    let mut same: BTreeMap<BString, Content> = BTreeMap::new();
     for (path, (output, run)) in recorded {
-        if let Some(state) = path_state(session, &path, &output.content)? {
-            paths.push(PathStatus { path, state, run: Some(run) });
+        match path_state(session, &path, &output.content)? {
+            Some(state) => paths.push(PathStatus { path, state, run: Some(run) }),
+            None => drop(same.insert(path, output.content)),
         }
     }
     let staged = crate::run::staged(session, snapshot)?;
     let known: BTreeSet<BString> = paths.iter().map(|p| p.path.clone()).collect();
     for (path, staged) in staged {
-        let state = path_state(session, &path, &staged.content)?.unwrap_or(PathState::New);
-        if !known.contains(&path) {
-            paths.push(PathStatus { path, state, run: None });
+        if known.contains(&path) {
+            continue;
         }
+        let is_same = same.get(&path) == Some(&staged.content);
+        let state = if is_same { None } else { path_state(session, &path, &staged.content)? };
+        paths.push(PathStatus { path, state: state.unwrap_or(PathState::New), run: None });
     }
     let live = crate::run::live_folder(repo).list().map_err(crate::run::Error::from)?;
     session.save();

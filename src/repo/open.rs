@@ -184,7 +184,11 @@ impl Repo {
             let backend = Arc::new(LocalBackend::new(fs.clone(), store_at));
             match Store::open(backend.clone(), &world.for_store()) {
                 Ok(_) => {}
-                Err(store::Error::NotAStore { .. }) => drop(Store::create(backend, &world.for_store())?),
+                Err(store::Error::NotAStore { .. }) => match Store::create(backend, &world.for_store()) {
+                    // Another `init` at the same time was faster.
+                    Ok(_) | Err(store::Error::Exists { .. }) => {}
+                    Err(err) => return Err(err.into()),
+                },
                 Err(err) => return Err(err.into()),
             }
             // HEAD is written last: without it there is no project, and the next `init` starts over.

@@ -54,6 +54,13 @@ impl CodePart {
         self.unmatched.iter().map(warning).collect()
     }
 
+    /// Files that hold the same in both, but whose state shows that they were written or replaced in between.
+    pub fn rewritten(&self, after: &CodePart) -> Vec<RelPath> {
+        // Both lists are sorted by path and name the same files.
+        let pairs = self.tree.files.iter().zip(&after.tree.files);
+        pairs.filter(|((_, _, a), (_, _, b))| !a.same_content(b)).map(|((path, ..), _)| path.clone()).collect()
+    }
+
     /// The lines that would narrow the code to what the command names, when only other code caused these reasons.
     pub fn narrow(&self, step: &str, request: &Request, reasons: &[Reason]) -> Option<code::Narrowing> {
         if request.code.is_some() {

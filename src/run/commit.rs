@@ -159,6 +159,7 @@ pub fn commit(session: &Session<'_>, paths: &[BString], options: &CommitOptions)
     let repo = session.repo;
     let snapshot = repo.store().snapshot()?;
     let scenario = options.scenario.clone().unwrap_or_else(|| repo.scenario().to_owned());
+    super::perform::check_name(&snapshot, options.run_name.as_deref())?;
     if !crate::scenario::exists(&snapshot, repo.project(), &scenario)? {
         return Err(crate::scenario::Error::NotFound {
             name: scenario,

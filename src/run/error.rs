@@ -46,6 +46,9 @@ pub enum Error {
         /// Whose it is.
         held: Box<Held>,
     },
+    /// Another run was writing there, and has ended: what was looked at before may be different now.
+    #[error("another run was writing to the same outputs meanwhile")]
+    Waited,
     /// Something lies where an output has to go, and may not be replaced.
     #[error("`{}` is in the way and can't be replaced", show(.path))]
     InTheWay {

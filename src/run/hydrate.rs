@@ -36,40 +36,48 @@ pub struct Hydrated {
 /// # Errors
 /// When the store can't be read.
 pub fn is_whole(snapshot: &Snapshot, content: &Content) -> Result<bool, AccessError> {
-    let mut todo: Vec<Id> = match content {
+    let mut level: Vec<Id> = match content {
         Content::Blob(id) => return Ok(snapshot.header(id)?.is_some()),
         Content::Tree(id) => vec![*id],
         Content::External(..) => return Ok(false),
     };
-    let mut seen = std::collections::HashSet::new();
-    while let Some(id) = todo.pop() {
-        if !seen.insert(id) {
-            continue;
-        }
-        let mut is_missing = false;
-        let listed = tree::list(id, &mut |id| {
-            if let Some((_, bytes)) = snapshot.read(id)? {
-                Ok(bytes)
-            } else {
-                is_missing = true;
-                Err(AccessError::Changed)
+    let mut seen: std::collections::HashSet<Id> = level.iter().copied().collect();
+    let mut blobs = Vec::new();
+    while !level.is_empty() {
+        let mut below = Vec::new();
+        // In the order in which packs have them.
+        level.sort_unstable();
+        for id in level {
+            let mut is_missing = false;
+            let listed = tree::list(id, &mut |id| {
+                if let Some((_, bytes)) = snapshot.read(id)? {
+                    Ok(bytes)
+                } else {
+                    is_missing = true;
+                    Err(AccessError::Changed)
+                }
+            });
+            let entries = match listed {
+                Ok(entries) => entries,
+                Err(_) if is_missing => return Ok(false),
+                Err(tree::ListError::Read(AccessError::Damaged { .. }) | tree::ListError::Object(_)) => {
+                    return Ok(false);
+                }
+                Err(tree::ListError::Read(err)) => return Err(err),
+            };
+            for entry in entries {
+                if entry.kind != EntryKind::Tree {
+                    blobs.push(entry.id);
+                } else if seen.insert(entry.id) {
+                    below.push(entry.id);
+                }
             }
-        });
-        let entries = match listed {
-            Ok(entries) => entries,
-            Err(_) if is_missing => return Ok(false),
-            Err(tree::ListError::Read(AccessError::Damaged { .. }) | tree::ListError::Object(_)) => return Ok(false),
-            Err(tree::ListError::Read(err)) => return Err(err),
-        };
-        for entry in entries {
-            if entry.kind == EntryKind::Tree {
-                todo.push(entry.id);
-            } else if seen.insert(entry.id) && snapshot.header(&entry.id)?.is_none() {
-                return Ok(false);
-            }
         }
+        level = below;
     }
-    Ok(true)
+    blobs.sort_unstable();
+    blobs.dedup();
+    snapshot.has_all(&blobs)
 }
 
 /// Whether the output lies at `place` already.
@@ -272,12 +280,25 @@ pub fn outputs(
             hydrated.actions.insert(key.clone(), OutputAction::Kept);
             continue;
         }
-        let (root, to) = split(session, place)?;
+        // The user's own links lead to where the command would write as well.
+        let path = session.worktree().path(place);
+        let real = crate::path::real(&path);
+        let to = if real == path {
+            place.clone()
+        } else {
+            crate::path::locate(session.repo.root(), session.repo.root(), &real)
+        };
+        let (root, to) = split(session, &to)?;
         items.push(Item { key: key.clone(), content: output.content.clone(), exec: output.exec, root, to });
     }
     if items.is_empty() {
         return Ok(hydrated);
     }
+    let is_written =
+        |key: &String| items.iter().any(|item| item.key == *key) && !request.in_place.iter().any(|other| other == key);
+    let restored: Vec<&Place> =
+        prepared.outputs().iter().filter(|(key, _)| is_written(key)).map(|(_, place)| place).collect();
+    super::prepare::check_real_overlaps(session, prepared, &restored)?;
     // Writing there needs the same claim as executing does: a live run must not take these bytes for its own.
     let places: Vec<&Place> = items.iter().filter_map(|item| prepared.output(&item.key)).collect();
     let claim = match super::claim(session.repo, &prepared.step, request, &prepared.scenario, &places, interrupts) {

@@ -130,8 +130,8 @@ pub(super) fn execute(
         }
     };
     // The state of Git is asked for while the command runs: looking at every tracked file takes its time.
-    let root = repo.root().to_owned();
-    let git = std::thread::Builder::new().name("git".to_owned()).spawn(move || git_state(&root)).ok();
+    let (fs, root) = (repo.fs().clone(), repo.root().to_owned());
+    let git = std::thread::Builder::new().name("git".to_owned()).spawn(move || git_state(&fs, &root)).ok();
 
     let mut warnings = prepared.code.warnings();
     let mut ignored = None;
@@ -209,6 +209,11 @@ pub(super) fn execute(
             run.unsealed.push("processes that the command left behind could not be ended".to_owned());
         }
     }
+    for path in undeclared(&prepared) {
+        warnings.push(format!(
+            "the command names {path}, which is neither an input nor code: a change of it would go unnoticed; declare it with -i {path}"
+        ));
+    }
     run.inputs = perform::record_inputs(repo, &snapshot, &prepared, &stored)?;
     run.children = children(&running);
     seal(session, &snapshot, request, &prepared, environment, &output_fence, &mut run);
@@ -264,6 +269,10 @@ fn prepare_place(
     let repo = session.repo;
     if !prepared.outputs().is_empty() {
         super::claim_outputs(running, request.wait, interrupts)?;
+        // One that ended just before the claim was not waited for, but may have made just this result.
+        if request.wait && perform::is_hit_by_now(session, request, prepared)? {
+            return Err(Error::Waited);
+        }
     }
     let intake = repo.store().intake(snapshot);
     prepare::fetch_inputs(session, snapshot, prepared)?;
@@ -273,7 +282,11 @@ fn prepare_place(
     let startable = command.program().map(drop);
     let places: Vec<&Place> =
         prepared.outputs().iter().filter(|(key, _)| !request.in_place.contains(*key)).map(|(_, place)| place).collect();
+    prepare::check_real_overlaps(session, prepared, &places)?;
     let displaced = if startable.is_ok() { clear::clear(session, &places)? } else { Vec::new() };
+    if let Some(change) = prepared.before.check(&session.worktree()).into_iter().next() {
+        return Err(if request.wait { Error::Waited } else { Error::ChangedBefore { path: change.path } });
+    }
     Ok((intake, stored, startable.map(|()| command), displaced))
 }
 
@@ -466,6 +479,16 @@ fn keep_logs(
     }
 }
 
+/// Files that the command names and that are not in the recipe.
+fn undeclared(prepared: &Prepared) -> Vec<String> {
+    let counted = |path: &crate::path::RelPath| {
+        let files = &prepared.code.tree.files;
+        files.binary_search_by(|(other, ..)| other.cmp(path)).is_ok()
+    };
+    let named = prepared.code.named.iter().filter(|path| prepared.needs_files && !counted(path));
+    named.take(3).map(|path| command_line(&[path.as_bytes().to_owned()])).collect()
+}
+
 /// Looks whether inputs, code and outputs held still.
 fn seal(
     session: &Session<'_>,
@@ -485,13 +508,18 @@ fn seal(
         }
     }
     match select_again(session, snapshot, request, prepared, environment) {
-        Ok(after) if after.tree.root == prepared.code.tree.root => {}
         Ok(after) => {
+            let list = |paths: &[crate::path::RelPath]| {
+                paths.iter().take(3).map(|path| shown(path.as_bytes())).collect::<Vec<_>>().join(", ")
+            };
             let changed = prepared.code.differences(&after);
-            run.unsealed.push(format!(
-                "code {} changed while it ran",
-                changed.iter().take(3).map(|path| shown(path.as_bytes())).collect::<Vec<_>>().join(", ")
-            ));
+            // The same bytes again, written meanwhile: the command may have seen others in between.
+            let rewritten = prepared.code.rewritten(&after);
+            if !changed.is_empty() || after.tree.root != prepared.code.tree.root {
+                run.unsealed.push(format!("code {} changed while it ran", list(&changed)));
+            } else if !rewritten.is_empty() {
+                run.unsealed.push(format!("code {} was written while it ran", list(&rewritten)));
+            }
         }
         Err(err) => run.unsealed.push(format!("the code could not be looked at again: {}", super::chain(&err))),
     }
@@ -526,10 +554,9 @@ fn select_again(
 }
 
 /// What is checked out around `root`, and whether anything tracked differs from it.
-fn git_state(root: &std::path::Path) -> Option<Git> {
-    let git::Discovery::Found(repository) = git::discover(root) else { return None };
-    let head = repository.head().ok()?;
-    Some(Git { commit: head.commit, branch: head.branch, dirty: repository.is_dirty().ok() })
+fn git_state(fs: &crate::fs::Fs, root: &std::path::Path) -> Option<Git> {
+    let head = git::head(fs, root)?;
+    Some(Git { commit: head.commit, branch: head.branch, dirty: git::is_dirty(root).ok() })
 }
 
 /// Puts the record into the store in one transaction; if that can't be done now, leaves it in the live folder.

@@ -88,14 +88,17 @@ fn claim(
     }
 }
 
-/// Claims the outputs of an intent, waiting for another run to end if asked to.
+/// Claims the outputs of an intent, waiting for another run to end if asked to; then [`Error::Waited`] says that everything has to be
+/// looked at again.
 fn claim_outputs(
     running: &live::Running,
     wait: bool,
     interrupts: Option<&interrupts::Interrupts>,
 ) -> Result<(), Error> {
+    let mut has_waited = false;
     let claimed = if wait {
         running.claim_waiting(&mut |_| {
+            has_waited = true;
             std::thread::sleep(std::time::Duration::from_millis(20));
             !interrupts.is_some_and(interrupts::Interrupts::is_raised)
         })?

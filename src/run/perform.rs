@@ -14,8 +14,10 @@ use super::{Error, hydrate, miss, name};
 use crate::object::recipe::Content;
 use crate::object::run::{Cache, Reason, ReasonKind, Run, RunKind, Status};
 use crate::object::{AccessError, Source};
+use crate::path::shown;
+use crate::refs::key;
 use crate::repo::Repo;
-use crate::store::Snapshot;
+use crate::store::{Direction, Snapshot};
 
 /// What a run may hear and must know of its surroundings.
 pub struct Surroundings<'a> {
@@ -143,6 +145,18 @@ fn ask(session: &Session<'_>, snapshot: &Snapshot, request: &Request, prepared: 
     Ok((None, reasons, nearest))
 }
 
+/// Whether the store as it is now has an outcome of this recipe that a run may take.
+pub(super) fn is_hit_by_now(session: &Session<'_>, request: &Request, prepared: &Prepared) -> Result<bool, Error> {
+    if !matches!(request.cache_mode(), CacheMode::Reuse | CacheMode::Readonly) {
+        return Ok(false);
+    }
+    let newest = session.repo.store().snapshot()?;
+    let answer = lookup::lookup(&newest, &prepared.recipe(), &mut |key, output| {
+        can_be_had(session, &newest, prepared, key, output)
+    })?;
+    Ok(matches!(answer, Answer::Hit(_)))
+}
+
 /// Whether an output is in the store, or lies where it should be.
 fn can_be_had(
     session: &Session<'_>,
@@ -165,6 +179,34 @@ fn can_be_had(
 /// Only what kept the command from being started, or a hit from being brought back; whatever happens after the command was started is in
 /// the record.
 pub fn perform(session: &Session<'_>, request: &Request, surroundings: Surroundings<'_>) -> Result<Performed, Error> {
+    let Surroundings { environment, observer, interrupts } = surroundings;
+    let mut attempt = |session: &Session<'_>| {
+        perform_once(session, request, Surroundings { environment, observer: &mut *observer, interrupts })
+    };
+    let mut performed = attempt(session);
+    // The run that was waited for may have made just this result, or changed what this one reads.
+    while let Err(Error::Waited) = performed {
+        performed = attempt(&session.afresh());
+    }
+    performed
+}
+
+/// A name that the user gives a run is given once. (Two that are given at the same time, or meet by sync, are both kept.)
+pub(super) fn check_name(snapshot: &Snapshot, name: Option<&str>) -> Result<(), Error> {
+    let Some(name) = name else { return Ok(()) };
+    match snapshot.scan(&key::names_of(name), Direction::Forward).next().transpose()? {
+        None => Ok(()),
+        Some((taken, _)) => Err(Error::Usage {
+            what: format!(
+                "the name `{}` belongs to run {}",
+                shown(name.as_bytes()),
+                key::last_text(&taken).unwrap_or_default()
+            ),
+        }),
+    }
+}
+
+fn perform_once(session: &Session<'_>, request: &Request, surroundings: Surroundings<'_>) -> Result<Performed, Error> {
     let repo = session.repo;
     let snapshot = repo.store().snapshot()?;
     let prepared = prepare::prepare(session, &snapshot, request, surroundings.environment)?;
@@ -177,6 +219,7 @@ pub fn perform(session: &Session<'_>, request: &Request, surroundings: Surroundi
         }
         .into());
     }
+    check_name(&snapshot, request.run_name.as_deref())?;
     let (hit, mut reasons, nearest) = ask(session, &snapshot, request, &prepared)?;
     let mut taken = None;
     if let Some(hit) = hit {

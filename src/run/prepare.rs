@@ -64,6 +64,8 @@ pub struct Prepared {
     pub built: recipe::Built,
     /// Notices when an input or something that counts changes.
     pub fence: Fence,
+    /// Notices when something that the command changes in place is changed before the command starts.
+    pub before: Fence,
 }
 
 impl Prepared {
@@ -105,6 +107,11 @@ pub fn prepare(
     let mut declared = Declared::new(repo.root(), &cwd);
     let mut inputs = BTreeMap::new();
     let mut fence = Fence::new();
+    let mut before = Fence::new();
+    let typed = request.inputs.iter().chain(&request.outputs).chain(&request.identity).map(|one| &one.path);
+    for path in typed.chain(&request.stdin).chain(&request.config_files) {
+        check_spelling(repo, &cwd, path.as_bstr())?;
+    }
     for input in &request.inputs {
         let found = find_input(session, snapshot, &scenario, &cwd, input.path.as_bstr())?;
         // As it was typed, so that an error about it can be typed as well.
@@ -149,6 +156,7 @@ pub fn prepare(
             let captured = worktree::capture(&worktree, &place, &CaptureOptions::default(), None)?;
             let path = crate::path::bytes(&worktree.path(&place));
             let name = declared.add(Role::Input, Some(&format!("{key}_before")), path.as_bstr())?;
+            before.join(captured.fence.clone());
             inputs.insert(name, ReadyInput { place, captured, declared_by: None, is_to_be_fetched: false });
         }
     }
@@ -190,9 +198,32 @@ pub fn prepare(
     check_overlaps(request, &declared, &inputs, stdin.as_ref().map(|(place, _)| place))?;
 
     let files: Vec<PathBuf> = request.config_files.iter().map(|file| cwd.join(crate::path::from_bytes(file))).collect();
+    // Looked at before it is parsed, so that no edit in between goes unseen; what is wrong with a file is told by parsing it.
+    let config_files: Vec<_> = request
+        .config_files
+        .iter()
+        .map(|file| {
+            let place = declared.locate(file);
+            let captured = worktree::capture(&worktree, &place, &CaptureOptions::default(), None);
+            (place, captured)
+        })
+        .collect();
     let overrides = request.sets.iter().map(|set| config::Override::parse(set)).collect::<Result<Vec<_>, _>>()?;
     let base = crate::scenario::config(snapshot, repo.project(), &scenario)?;
     let config = config::resolve_over(repo.fs(), base, &files, &overrides)?;
+    for (place, captured) in config_files {
+        let captured = captured?;
+        // A command that is given the file itself sees more of it than the config: comments, spellings, values that others override.
+        if is_named(&request.argv, &declared, &place) {
+            let path = crate::path::bytes(&worktree.path(&place));
+            let label = recipe::derive_key(path.rsplit_str("/").next().unwrap_or_default().as_bstr());
+            let labels = (1..).map(|n| if n == 1 { label.clone() } else { format!("{label}_{n}") });
+            if let Some(free) = labels.into_iter().find(|label| !identity.contains_key(label)) {
+                identity.insert(free, captured.content);
+            }
+        }
+        fence.join(captured.fence);
+    }
 
     let mut env = BTreeMap::new();
     for (name, value) in &request.env {
@@ -241,7 +272,50 @@ pub fn prepare(
         program: outside,
         built,
         fence,
+        before,
     })
+}
+
+/// Whether a word of the command, or what follows the first `=` of an option, is this place.
+fn is_named(argv: &[BString], declared: &Declared, place: &Place) -> bool {
+    argv.iter().skip(1).any(|word| {
+        let value = if word.starts_with(b"-") { word.split_once_str("=").map(|(_, value)| value) } else { None };
+        [Some(word.as_slice()), value]
+            .into_iter()
+            .flatten()
+            .any(|text| !text.is_empty() && declared.locate(text) == *place)
+    })
+}
+
+/// Refuses a path whose `..` follows a link: prov would look elsewhere than the command does.
+fn check_spelling(repo: &crate::repo::Repo, cwd: &std::path::Path, text: &BStr) -> Result<(), Error> {
+    use std::path::Component;
+    let typed = crate::path::from_bytes(text);
+    if text.is_empty() {
+        return Err(Error::Usage { what: "a path is empty; to mean the folder you are in, write `.`".to_owned() });
+    }
+    if !typed.components().any(|component| component == Component::ParentDir) {
+        return Ok(());
+    }
+    let mut at = PathBuf::new();
+    for component in cwd.join(&typed).components() {
+        if component == Component::ParentDir {
+            let stat = repo.fs().lstat(&at).map_err(|source| Error::io("read", &at, source))?;
+            if stat.is_some_and(|stat| stat.kind == crate::fs::FileKind::Link) {
+                return Err(Error::Usage {
+                    what: format!(
+                        "`{}` can be read in two ways, since `{}` is a symbolic link; give the path without `..`",
+                        crate::path::shown(text),
+                        crate::path::show(&at)
+                    ),
+                });
+            }
+            at.pop();
+        } else if component != Component::CurDir {
+            at.push(component);
+        }
+    }
+    Ok(())
 }
 
 /// Where an input lies and what is known of it.
@@ -413,6 +487,47 @@ fn check_overlaps(
                     );
                 }
             }
+        }
+    }
+    Ok(())
+}
+
+/// As the check of what was declared, but with links followed: under another name an output may be what the command reads.
+///
+/// # Errors
+/// When an output is, holds or lies in an input, or lies among the files of prov or Git.
+pub(super) fn check_real_overlaps(session: &Session<'_>, prepared: &Prepared, outputs: &[&Place]) -> Result<(), Error> {
+    let worktree = session.worktree();
+    let real = |place: &Place| crate::path::real(&worktree.path(place));
+    let moved: Vec<(&Place, PathBuf)> = outputs.iter().map(|place| (*place, real(place))).collect();
+    let inputs =
+        prepared.inputs.values().map(|input| &input.place).chain(prepared.stdin.as_ref().map(|(place, _)| place));
+    for input in inputs {
+        let (at, target) = (real(input), std::fs::canonicalize(worktree.path(input)).ok());
+        for (output, path) in &moved {
+            let is_one = |other: &PathBuf| other.starts_with(path) || path.starts_with(other);
+            if **output != *input && (is_one(&at) || target.as_ref().is_some_and(is_one)) {
+                let shown = |place: &Place| crate::path::shown(&crate::revspec::recorded_path(place));
+                return Err(Error::Usage {
+                    what: format!(
+                        "output `{}` and input `{}` are the same place or lie inside each other: links lead to it; declare another output",
+                        shown(output),
+                        shown(input)
+                    ),
+                });
+            }
+        }
+    }
+    for (output, path) in moved {
+        let inside = path.strip_prefix(session.repo.root()).ok();
+        let is_reserved = |name: std::path::Component<'_>| {
+            worktree::is_reserved(std::os::unix::ffi::OsStrExt::as_bytes(name.as_os_str()))
+        };
+        if inside.is_some_and(|inside| inside.as_os_str().is_empty() || inside.components().any(is_reserved)) {
+            let output = crate::path::shown(&crate::revspec::recorded_path(output));
+            return Err(Error::Usage {
+                what: format!("output `{output}` leads into `.prov` or `.git`, or is the project"),
+            });
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! What one command of prov knows and looks at only once: the stat cache and the list of the project's files.
 
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use crate::code::git;
 use crate::fs::Stat;
@@ -21,7 +21,7 @@ pub struct Session<'a> {
     pub cwd: PathBuf,
     cache: StatCache,
     progress: &'a dyn Progress,
-    cancel: Cancel,
+    cancel: Arc<Cancel>,
     files: OnceLock<Vec<(RelPath, Stat)>>,
     git: OnceLock<Option<Git>>,
 }
@@ -35,12 +35,18 @@ impl<'a> Session<'a> {
     /// A session that tells how far long work is.
     pub fn with_progress(repo: &'a Repo, cwd: PathBuf, progress: &'a dyn Progress) -> Self {
         let cache = StatCache::open(&repo.stat_cache());
-        Self { repo, cwd, cache, progress, cancel: Cancel::new(), files: OnceLock::new(), git: OnceLock::new() }
+        Self { repo, cwd, cache, progress, cancel: Arc::default(), files: OnceLock::new(), git: OnceLock::new() }
+    }
+
+    /// The same session as if it began now: nothing of what it looked at is remembered.
+    pub(super) fn afresh(&self) -> Self {
+        let fresh = Self::with_progress(self.repo, self.cwd.clone(), self.progress);
+        Self { cancel: Arc::clone(&self.cancel), ..fresh }
     }
 
     /// The same session, its work stopped by `cancel`.
     pub fn cancelled_by(mut self, cancel: Cancel) -> Self {
-        self.cancel = cancel;
+        self.cancel = Arc::new(cancel);
         self
     }
 

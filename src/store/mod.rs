@@ -155,7 +155,8 @@ impl Store {
     pub fn open(backend: Arc<dyn Backend>, world: &World) -> Result<Self, Error> {
         let place = backend.place();
         let Some(bytes) = backend.read_format()? else {
-            if load::numbers(&*backend)?.is_empty() {
+            // The first entry alone is a creation that was cut off before it was a store; `create` goes on from there.
+            if load::numbers(&*backend)?.iter().all(|&number| number == 0) {
                 return Err(Error::NotAStore { place });
             }
             return Err(Error::Damaged { file: "format".to_owned(), what: "it is missing".to_owned() });

@@ -95,6 +95,41 @@ impl Snapshot {
         Ok(moved.map_or(Search::Missed(unsearched), Search::Moved))
     }
 
+    /// Whether every one of these objects is there, as [`Source::header`] finds them. Quick when `ids` are sorted: each part of a pack's
+    /// index is then read once.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn has_all(&self, ids: &[Id]) -> Result<bool, AccessError> {
+        let mut missing: Vec<Id> = ids.iter().filter(|id| !self.inline().contains_key(id)).copied().collect();
+        let mut moved = None;
+        for row in self.inner.state.packs.iter().rev() {
+            if missing.is_empty() {
+                break;
+            }
+            let name = row.name();
+            let file = match self.file(Folder::Packs, &name)? {
+                File::Here(file) => file,
+                File::Lost => continue,
+                File::Moved(newer) => {
+                    moved = Some(newer);
+                    continue;
+                }
+            };
+            missing.retain(|id| match pack::find(&file, id) {
+                Ok(found) => found.is_none(),
+                Err(what) => {
+                    self.note(Folder::Packs, &name, what);
+                    true
+                }
+            });
+        }
+        match moved {
+            Some(newer) if !missing.is_empty() => newer.has_all(&missing),
+            _ => Ok(missing.is_empty()),
+        }
+    }
+
     /// Where something new may find the object to rely on it: inline, or in a pack that is not condemned.
     ///
     /// # Errors

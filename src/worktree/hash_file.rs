@@ -142,6 +142,14 @@ fn contents(
         io::ErrorKind::UnexpectedEof => changed(),
         _ => Error::io("read", path)(err),
     };
+    if stat.size == 0 && std::os::unix::fs::FileExt::read_at(file, &mut [0], 0).map_err(Error::io("read", path))? > 0 {
+        // The kernel's own files (`/proc`, `/sys`) claim to be empty, and no state tells when they change.
+        return if stat_of(file, path)?.size == 0 {
+            Err(Error::Special { path: path.to_owned() })
+        } else {
+            Err(changed())
+        };
+    }
     if stat.size <= SMALL {
         let mut bytes = vec![0; usize::try_from(stat.size).unwrap_or(0)];
         read_exact_at(file, &mut bytes, 0).map_err(read)?;
@@ -275,6 +283,12 @@ mod tests {
         let absent = hash_file(&worktree, key("none"), &tree.path("none"), None).unwrap_err();
         assert!(matches!(absent, Error::Absent { .. }), "{absent}");
         assert!(hash_file(&worktree, key("d"), &tree.folder("d"), None).is_err());
+        #[cfg(target_os = "linux")]
+        {
+            let claims_to_be_empty = Path::new("/proc/version");
+            let kernel = hash_file(&worktree, key("version"), claims_to_be_empty, None).unwrap_err();
+            assert!(matches!(kernel, Error::Special { .. }), "{kernel}");
+        }
         tree.link("dangling", "nowhere");
         let dangling = hash_file(&worktree, key("dangling"), &tree.path("dangling"), None).unwrap_err();
         assert!(dangling.to_string().contains("dangling"), "{dangling}");

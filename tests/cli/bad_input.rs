@@ -185,10 +185,12 @@ fn places_that_no_output_may_have_are_refused() {
 #[test]
 fn ambiguous_and_unknown_revisions_list_what_there_is() {
     let sandbox = project();
-    for _ in 0..2 {
-        sandbox.prov(["run", "--run-name", "twin", "--", "true"]).ok();
+    let (prefix, twins) = crate::sandbox::twins();
+    for (n, twin) in twins.iter().enumerate() {
+        sandbox.file(format!("f{n}"), twin);
     }
-    let outcome = sandbox.prov(["--json", "why", "twin"]).ends(4);
+    sandbox.prov(["commit", "f0", "f1", "-m", "twins"]).ok();
+    let outcome = sandbox.prov(["--json", "why", &prefix]).ends(4);
     let ambiguous = failure(&outcome);
     assert_eq!((&ambiguous["code"], ambiguous["candidates"].as_array().unwrap().len()), (&"ambiguous".into(), 2));
     assert_eq!(failure(&sandbox.prov(["--json", "why", "no-such"]).ends(4))["code"], "not_found");

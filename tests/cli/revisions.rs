@@ -56,18 +56,17 @@ fn code_is_a_tree() {
 fn an_ambiguous_prefix_lists_what_it_could_be() {
     let sandbox = Sandbox::new();
     sandbox.prov(["init"]).ok();
-    // Two runs of one name.
-    for n in ["1", "2"] {
-        let command = format!("echo {n} > o");
-        sandbox.prov(["run", "--run-name", "twin", "-o", "o", "--code", "none", "--", "sh", "-c", &command]).ok();
+    let (prefix, twins) = crate::sandbox::twins();
+    for (n, twin) in twins.iter().enumerate() {
+        sandbox.file(format!("f{n}"), twin);
     }
-    let runs = sandbox.prov(["--json", "log"]).ok().json();
-    let outcome = sandbox.prov(["show", "twin"]).ends(4);
-    for run in runs["runs"].as_array().unwrap() {
-        assert!(outcome.err().contains(run["run"].as_str().unwrap()), "{outcome}");
+    sandbox.prov(["commit", "f0", "f1", "-m", "twins"]).ok();
+    let outcome = sandbox.prov(["show", &prefix]).ends(4);
+    for twin in &twins {
+        assert!(outcome.err().contains(&prov::hash::blob(twin.as_bytes()).to_string()), "{outcome}");
     }
     let failure: serde_json::Value =
-        serde_json::from_slice(&sandbox.prov(["--json", "show", "twin"]).ends(4).stderr).unwrap();
+        serde_json::from_slice(&sandbox.prov(["--json", "show", &prefix]).ends(4).stderr).unwrap();
     schema::assert_valid("error", &failure);
     assert_eq!(failure["error"]["code"], "ambiguous");
     assert_eq!(failure["error"]["candidates"].as_array().unwrap().len(), 2);

@@ -149,3 +149,16 @@ impl fmt::Display for Outcome {
         Ok(())
     }
 }
+
+/// Two texts whose ids begin with the same four digits, and those digits.
+pub(crate) fn twins() -> (String, [String; 2]) {
+    let mut seen: std::collections::HashMap<String, String> = std::collections::HashMap::new();
+    for n in 0.. {
+        let text = format!("twin {n}");
+        let prefix = prov::hash::blob(text.as_bytes()).to_string()[..4].to_owned();
+        if let Some(first) = seen.insert(prefix.clone(), text.clone()) {
+            return (prefix, [first, text]);
+        }
+    }
+    unreachable!("there are only so many prefixes")
+}

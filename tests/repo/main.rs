@@ -9,7 +9,9 @@
 mod crash;
 mod formats;
 mod many;
+mod unfinished;
 mod workflow;
+mod wrong_hits;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

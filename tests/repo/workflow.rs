@@ -67,3 +67,15 @@ fn lineage_leads_from_the_last_output_to_the_first_input() {
     let tree = prov::lineage::render::tree(&graph);
     assert!(tree.contains("in.txt") && tree.contains("upper"), "{tree}");
 }
+
+#[test]
+fn a_name_is_given_once() {
+    let project = project();
+    let mut request = upper();
+    request.run_name = Some("final".into());
+    project.run(&request);
+    project.write("in.txt", "other\n");
+    let repo = project.open();
+    let again = super::run_in(&repo, &project.root, &request);
+    assert!(again.unwrap_err().to_string().contains("the name `final` belongs to run"));
+}

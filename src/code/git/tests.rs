@@ -114,6 +114,32 @@ fn edits_of_tracked_files_make_it_dirty() {
 }
 
 #[test]
+fn states_alone_prove_that_a_settled_repository_is_clean_and_nothing_else() {
+    let Some(s) = Sandbox::new() else { return };
+    s.commit();
+    let plainly_clean = || is_plainly_clean(&with_user_config(s.path("p/.git")).unwrap()).is_some();
+    let earlier = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
+    for file in ["p/a.py", "p/sub/b.py"] {
+        std::fs::File::options().write(true).open(s.path(file)).unwrap().set_modified(earlier).unwrap();
+    }
+    assert!(!plainly_clean());
+    s.git("p", &["update-index", "--refresh"]);
+    assert!(plainly_clean());
+    s.write("p/new.py", "untracked");
+    assert!(plainly_clean());
+    s.write("p/a.py", "2\n");
+    assert!(!plainly_clean() && s.open("p").is_dirty().unwrap());
+    s.git("p", &["checkout", "-q", "a.py"]);
+    assert!(!s.open("p").is_dirty().unwrap());
+    s.git("p", &["rm", "-q", "--cached", "a.py"]);
+    assert!(!plainly_clean() && s.open("p").is_dirty().unwrap());
+    s.git("p", &["reset", "-q", "--hard"]);
+    Fs::real().rename(&s.path("p/sub"), &s.path("p/moved")).unwrap();
+    Fs::real().symlink(std::path::Path::new("moved"), &s.path("p/sub")).unwrap();
+    assert!(!plainly_clean() && s.open("p").is_dirty().unwrap());
+}
+
+#[test]
 fn a_repository_before_its_first_commit() {
     let Some(s) = Sandbox::new() else { return };
     s.write("p/a.py", "1\n");
