@@ -24,8 +24,6 @@ pub(super) enum Kind {
     Duration,
     /// A table of values of any kind, each a setting of its own.
     Values,
-    /// `true`, or a text such as `10m`: how long to wait.
-    Wait,
 }
 
 pub(super) const CACHE_MODES: &[&str] = &["reuse", "overwrite", "readonly", "off"];
@@ -69,7 +67,7 @@ pub(super) const SETTINGS: &[(&[&str], Kind)] = &[
     (&["steps", "*", "step_version"], Kind::Count),
     (&["steps", "*", "tag"], Kind::Texts),
     (&["steps", "*", "timeout"], Kind::Duration),
-    (&["steps", "*", "wait"], Kind::Wait),
+    (&["steps", "*", "wait"], Kind::Bool),
     (&["steps", "*", "year"], Kind::Count),
     (&["store", "path"], Kind::Text),
     (&["store", "read"], Kind::Texts),
@@ -190,10 +188,8 @@ pub(super) fn accept(kind: Kind, value: Value) -> Result<Value, String> {
         }
         (Kind::Words, _) => Err("a list of words that is not empty, or a text".to_owned()),
         (Kind::Duration, Value::Int(n)) if n >= 0 => Ok(Value::Text(format!("{n}s"))),
-        (Kind::Duration | Kind::Wait, Value::Text(text)) if !text.is_empty() => Ok(Value::Text(text)),
+        (Kind::Duration, Value::Text(text)) if !text.is_empty() => Ok(Value::Text(text)),
         (Kind::Duration, _) => Err("a number of seconds, or a text such as \"10m\"".to_owned()),
-        (Kind::Wait, Value::Bool(b)) => Ok(Value::Bool(b)),
-        (Kind::Wait, _) => Err("`true`, `false`, or a text such as \"10m\"".to_owned()),
         (Kind::Values, value) => Ok(value),
     }
 }
@@ -204,7 +200,7 @@ pub(super) fn accept(kind: Kind, value: Value) -> Result<Value, String> {
 /// What it should be.
 pub(super) fn from_text(kind: Kind, text: &str) -> Result<Value, String> {
     let value = match kind {
-        Kind::Bool | Kind::Wait => match text {
+        Kind::Bool => match text {
             "true" | "1" => Value::Bool(true),
             "false" | "0" => Value::Bool(false),
             _ => Value::Text(text.to_owned()),

@@ -300,7 +300,11 @@ fn walk(text: &str, table: &DeTable<'_>, path: &mut Vec<String>, found: &mut Vec
         match (catalogue::find(path), item.get_ref()) {
             (Found::Section | Found::Setting(Kind::Values), DeValue::Table(below)) => walk(text, below, path, found)?,
             (Found::Setting(Kind::Values), _) if path.len() == 3 => {
-                return Err(Problem::new(at, format!("`{}` must be a table", join(path))));
+                let name = path.last().map_or("", String::as_str);
+                return Err(Problem::new(
+                    at,
+                    format!("`{}` must be a table of values, such as `{name} = {{ rate = 0.1 }}`", join(path)),
+                ));
             }
             (Found::Setting(kind), _) => {
                 let value = toml::value(text, item, path.len())?;

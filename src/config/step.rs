@@ -54,7 +54,7 @@ pub struct StepSettings {
     pub on_missing: Option<String>,
     /// Time limit, such as `10m`.
     pub timeout: Option<String>,
-    /// Whether, or how long, to wait for claimed outputs.
+    /// Whether to wait for claimed outputs.
     pub wait: Option<Value>,
     /// Keys whose bytes are not stored.
     pub no_store: Vec<String>,

@@ -54,6 +54,22 @@ pub enum Error {
         /// As written.
         text: String,
     },
+    /// `@last` where nothing ran yet.
+    #[error("no run is on record in scenario `{scenario}`")]
+    NoRuns {
+        /// The current scenario.
+        scenario: String,
+    },
+    /// The step ran, but no run of it is a success here.
+    #[error("step `{step}` has no success in scenario `{scenario}`")]
+    NoSuccess {
+        /// The step.
+        step: String,
+        /// The current scenario.
+        scenario: String,
+        /// Its newest run, of any status and scenario.
+        newest: String,
+    },
     /// The run has no such part.
     #[error("run {run} has no {what}")]
     NoPart {
@@ -113,7 +129,7 @@ pub fn resolve(
     if repo.fs().lstat(&cwd.join(&path)).ok().flatten().is_some() {
         return Ok(Target::Path(crate::path::locate(repo.root(), cwd, &path)));
     }
-    Err(Error::NotFound { text: text.to_owned() })
+    Err(seen.nothing()?)
 }
 
 /// Reads the record of a run.
@@ -139,6 +155,23 @@ struct Seen<'a> {
 }
 
 impl Seen<'_> {
+    /// Why the text means nothing, as far as that can be told.
+    fn nothing(&self) -> Result<Error, Error> {
+        match parse::parse(self.text).map(|spec| spec.base) {
+            Some(Base::Last) => return Ok(Error::NoRuns { scenario: self.scenario.to_owned() }),
+            Some(Base::Word(word)) => {
+                if let Some(item) =
+                    self.snapshot.scan(&key::steps_of(self.repo.project(), word), Direction::Forward).next()
+                    && let Some(newest) = key::last_text(&item?.0)
+                {
+                    return Ok(Error::NoSuccess { step: word.to_owned(), scenario: self.scenario.to_owned(), newest });
+                }
+            }
+            _ => {}
+        }
+        Ok(Error::NotFound { text: self.text.to_owned() })
+    }
+
     fn spec(&self, spec: &Spec<'_>) -> Result<Option<Target>, Error> {
         let found = match &spec.base {
             Base::Last => self.newest_of(self.scenario, |_, _| true)?.map(Target::Run),
@@ -173,7 +206,7 @@ impl Seen<'_> {
     fn part(&self, at: RunRef, part: &Part<'_>) -> Result<Target, Error> {
         let run = read_run(self.snapshot, &at.run, &at.object)?;
         let keys = || run.outputs.keys().chain(run.inputs.keys()).cloned().collect();
-        let none = |what: &str| Error::NoPart { run: at.run.clone(), what: what.to_owned(), keys: keys() };
+        let none = |what: &str| Error::NoPart { run: at.run.clone(), what: what.to_owned(), keys: Vec::new() };
         let recipe = || -> Result<crate::object::recipe::Recipe, Error> {
             let id = run.recipe.ok_or_else(|| none("recipe"))?;
             let (_, bytes) = self.snapshot.read(&id)?.ok_or_else(|| none("recipe any more"))?;
@@ -185,7 +218,9 @@ impl Seen<'_> {
             Part::Key(key) if run.outputs.contains_key(*key) || run.inputs.contains_key(*key) => {
                 Ok(Target::Artifact(at, (*key).to_owned()))
             }
-            Part::Key(key) => Err(none(&format!("artifact `{key}`"))),
+            Part::Key(key) => {
+                Err(Error::NoPart { run: at.run.clone(), what: format!("artifact `{key}`"), keys: keys() })
+            }
             Part::Config => recipe()?.config.map(|id| Target::Config(at.clone(), id)).ok_or_else(|| none("config")),
             Part::Code => recipe()?.code.tree.map(|id| Target::Code(at.clone(), id)).ok_or_else(|| none("code")),
         }

@@ -7,6 +7,7 @@ use super::Error;
 use super::session::Session;
 use crate::fs::FileKind;
 use crate::object::Sink;
+use crate::object::recipe::Content;
 use crate::path::{Place, locate};
 use crate::refs::key;
 use crate::repo::entry::{self, Staged};
@@ -18,10 +19,27 @@ use crate::worktree::{self, CaptureOptions, Captured, Fence};
 pub struct Displaced {
     /// Where, absolute.
     pub path: PathBuf,
-    /// Whether nobody knew its content before.
-    pub was_unknown: bool,
+    /// What was stored of it, if nobody knew it before.
+    pub stored: Option<Content>,
     /// Notices that it changed after it was stored.
     pub fence: Fence,
+}
+
+/// Content that lay where an output went and that nobody knew: it was stored before it was removed or replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptSafe {
+    /// Where it lay, absolute.
+    pub path: PathBuf,
+    /// What it was; the store has all of it.
+    pub content: Content,
+}
+
+impl Displaced {
+    /// What to tell people: nothing of content that the store had already.
+    pub(super) fn into_kept_safe(self) -> Option<KeptSafe> {
+        let path = self.path;
+        self.stored.map(|content| KeptSafe { path, content })
+    }
 }
 
 /// What the store does not have: where, and as it lay there.
@@ -40,13 +58,13 @@ fn sort_out(
         let Some(stat) = repo.fs().lstat(path).map_err(|source| Error::io("read", path, source))? else { continue };
         if stat.kind == FileKind::Link {
             // A link holds nothing but its target, and what it leads to stays.
-            known.push(Displaced { path: path.clone(), was_unknown: false, fence: Fence::new() });
+            known.push(Displaced { path: path.clone(), stored: None, fence: Fence::new() });
             continue;
         }
         let place = locate(repo.root(), repo.root(), path);
         let captured = worktree::capture(&worktree, &place, &CaptureOptions::default(), None)?;
         if super::hydrate::is_whole(snapshot, &captured.content)? {
-            known.push(Displaced { path: path.clone(), was_unknown: false, fence: captured.fence });
+            known.push(Displaced { path: path.clone(), stored: None, fence: captured.fence });
         } else {
             unknown.push((path.clone(), place, captured));
         }
@@ -89,7 +107,7 @@ pub fn keep_safe(session: &Session<'_>, paths: &[PathBuf]) -> Result<Vec<Displac
         let value = entry::encode(&value).map_err(|source| Error::Ref { source })?;
         edits.push(RefEdit::set(key::displaced(repo.workspace(), at, recorded.as_ref()), value));
         let fence = if captured.content == before.content { captured.fence } else { before.fence };
-        kept.push(Displaced { path, was_unknown: true, fence });
+        kept.push(Displaced { path, stored: Some(captured.content), fence });
     }
     let collected = Arc::new(intake.finish()?);
     repo.store().publish(repo.new_op(), "keep what was in the way", &mut |_| -> Result<Option<Draft>, Error> {
@@ -103,7 +121,7 @@ pub fn keep_safe(session: &Session<'_>, paths: &[PathBuf]) -> Result<Vec<Displac
 ///
 /// # Errors
 /// When something can't be kept safe or removed, or changed meanwhile.
-pub fn clear(session: &Session<'_>, places: &[&Place]) -> Result<Vec<Displaced>, Error> {
+pub fn clear(session: &Session<'_>, places: &[&Place]) -> Result<Vec<KeptSafe>, Error> {
     let worktree = session.worktree();
     let fs = session.repo.fs();
     let paths: Vec<PathBuf> = places.iter().map(|place| worktree.path(place)).collect();
@@ -119,7 +137,7 @@ pub fn clear(session: &Session<'_>, places: &[&Place]) -> Result<Vec<Displaced>,
             fs.make_dirs(parent).map_err(|source| Error::io("create", parent, source))?;
         }
     }
-    Ok(kept.into_iter().filter(|d| d.was_unknown).collect())
+    Ok(kept.into_iter().filter_map(Displaced::into_kept_safe).collect())
 }
 
 fn remove(fs: &crate::fs::Fs, path: &Path) -> Result<(), Error> {

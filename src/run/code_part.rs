@@ -48,6 +48,12 @@ impl CodePart {
         paths
     }
 
+    /// What is doubtful about it, for people: a pattern that names nothing guards nothing.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let warning = |pattern| format!("no file counts as code by `{pattern}`: there is none, or it is ignored");
+        self.unmatched.iter().map(warning).collect()
+    }
+
     /// Files that hold the same in both, but whose state shows that they were written or replaced in between.
     pub fn rewritten(&self, after: &CodePart) -> Vec<RelPath> {
         // Both lists are sorted by path and name the same files.

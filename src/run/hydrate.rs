@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::Error;
-use super::clear::{self, Displaced};
+use super::clear::{self, Displaced, KeptSafe};
 use super::interrupts::Interrupts;
 use super::perform::{OutputAction, REPLAYED};
 use super::prepare::Prepared;
@@ -28,7 +28,7 @@ pub struct Hydrated {
     /// For people.
     pub warnings: Vec<String>,
     /// Unknown content that was stored and then replaced.
-    pub displaced: Vec<PathBuf>,
+    pub displaced: Vec<KeptSafe>,
 }
 
 /// Whether the store has all of some content: for a folder, everything below it.
@@ -188,7 +188,7 @@ pub fn bring_back(
     snapshot: &Snapshot,
     items: &[Item],
     replace: Replace,
-) -> Result<(Vec<Restored>, Vec<Displaced>), Error> {
+) -> Result<(Vec<Restored>, Vec<KeptSafe>), Error> {
     let worktree = session.worktree();
     let plans = plans(session, snapshot, items)?;
     let displaced = match replace {
@@ -208,7 +208,7 @@ pub fn bring_back(
             results[*at] = Some(Restored { key: items[*at].key.clone(), path: item.path.clone(), outcome });
         }
     }
-    Ok((results.into_iter().flatten().collect(), displaced.into_iter().filter(|d| d.was_unknown).collect()))
+    Ok((results.into_iter().flatten().collect(), displaced.into_iter().filter_map(Displaced::into_kept_safe).collect()))
 }
 
 /// What [`bring_back`] would do; nothing is changed.
@@ -327,7 +327,7 @@ pub fn outputs(
         };
         hydrated.actions.insert(done.key, action);
     }
-    hydrated.displaced = displaced.into_iter().map(|d| d.path).collect();
+    hydrated.displaced = displaced;
     Ok(hydrated)
 }
 

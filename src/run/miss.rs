@@ -133,7 +133,8 @@ pub(super) fn execute(
     let (fs, root) = (repo.fs().clone(), repo.root().to_owned());
     let git = std::thread::Builder::new().name("git".to_owned()).spawn(move || git_state(&fs, &root)).ok();
 
-    let mut warnings = Vec::new();
+    let mut warnings = prepared.code.warnings();
+    let mut ignored = None;
     run.started_at = repo.now();
     let outcome = match command {
         Ok(mut command) => {
@@ -190,7 +191,7 @@ pub(super) fn execute(
             &mut output_fence,
             &mut warnings,
         ) {
-            Ok(missing) => judge_missing(request, missing, &mut run, &mut exit_code, &mut warnings),
+            Ok(missing) => ignored = judge_missing(request, missing, &mut run, &mut exit_code),
             Err(Error::Worktree(worktree::Error::Cancelled)) => {
                 fail(&mut run, "interrupted", "interrupted while its outputs were recorded".to_owned());
                 run.status = Status::Aborted;
@@ -217,7 +218,11 @@ pub(super) fn execute(
     run.children = children(&running);
     seal(session, &snapshot, request, &prepared, environment, &output_fence, &mut run);
     if run.status == Status::Success && !run.sealed {
-        warnings.push(format!("this run will never be a hit: {}", run.unsealed.join("; ")));
+        let told: Vec<&str> =
+            run.unsealed.iter().filter(|text| Some(*text) != ignored.as_ref()).map(String::as_str).collect();
+        if !told.is_empty() {
+            warnings.push(format!("this run will never be a hit: {}", told.join("; ")));
+        }
     }
 
     let bytes = run.encode().map_err(|source| Error::Record { run: run.run.clone(), source })?;
@@ -229,17 +234,7 @@ pub(super) fn execute(
         let _ = running.end();
         Publication::Unrecorded
     };
-    Ok(Performed {
-        run,
-        object,
-        exit_code,
-        actions,
-        publication,
-        warnings,
-        displaced: displaced.into_iter().map(|d| d.path).collect(),
-        replay: BTreeMap::new(),
-        narrow,
-    })
+    Ok(Performed { run, object, exit_code, actions, publication, warnings, displaced, replay: BTreeMap::new(), narrow })
 }
 
 fn intent(repo: &crate::repo::Repo, request: &Request, prepared: &Prepared, run: &Run, op: [u8; 16]) -> live::Intent {
@@ -259,7 +254,7 @@ fn intent(repo: &crate::repo::Repo, request: &Request, prepared: &Prepared, run:
     }
 }
 
-type Ready = (Intake, BTreeMap<String, bool>, Result<Command, SpawnError>, Vec<clear::Displaced>);
+type Ready = (Intake, BTreeMap<String, bool>, Result<Command, SpawnError>, Vec<clear::KeptSafe>);
 
 /// Claims the outputs, stores what goes in, clears the outputs' places, and makes the command.
 fn prepare_place(
@@ -435,15 +430,10 @@ fn take_outputs(
     Ok(missing)
 }
 
-fn judge_missing(
-    request: &Request,
-    missing: Vec<String>,
-    run: &mut Run,
-    exit_code: &mut u8,
-    warnings: &mut Vec<String>,
-) {
+/// Returns what nobody wants to be told of.
+fn judge_missing(request: &Request, missing: Vec<String>, run: &mut Run, exit_code: &mut u8) -> Option<String> {
     if missing.is_empty() {
-        return;
+        return None;
     }
     let message = format!(
         "the command succeeded, but did not make its declared output{} {}",
@@ -453,13 +443,11 @@ fn judge_missing(
     if perform::missing_is_failure(request) {
         fail(run, "output_missing", message);
         *exit_code = 1;
-    } else {
-        if request.on_missing == super::request::OnMissing::Warn {
-            warnings.push(message.clone());
-        }
-        // An outcome without all of its outputs is on record, but nothing to take.
-        run.unsealed.push(message);
+        return None;
     }
+    // An outcome without all of its outputs is on record, but nothing to take.
+    run.unsealed.push(message.clone());
+    (request.on_missing == super::request::OnMissing::Ignore).then_some(message)
 }
 
 fn keep_logs(

@@ -34,7 +34,7 @@ pub mod spool;
 
 use crate::repo::Repo;
 
-pub use clear::{Displaced, clear, keep_safe};
+pub use clear::{Displaced, KeptSafe, clear, keep_safe};
 pub use code_part::CodePart;
 pub use commit::{CommitOptions, Committed, Item, ItemAction, Staging, add, commit, staged};
 pub use error::{Error, chain};

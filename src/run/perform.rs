@@ -1,8 +1,8 @@
 //! `prov run`: look up; on a hit bring the outputs back, on a miss execute; record; one transaction.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
+use super::clear::KeptSafe;
 use super::interrupts::Interrupts;
 use super::lookup::{self, Answer, Hit};
 use super::observer::Observer;
@@ -64,7 +64,7 @@ pub struct Performed {
     /// Things that went not quite as they should, for people.
     pub warnings: Vec<String>,
     /// Unknown content that was stored and then replaced.
-    pub displaced: Vec<PathBuf>,
+    pub displaced: Vec<KeptSafe>,
     /// The log of a hit, by stream: its last bytes.
     pub replay: BTreeMap<String, Vec<u8>>,
     /// The lines that would narrow the code part, if only that caused the miss.
@@ -382,7 +382,7 @@ fn take(
         exit_code: 0,
         actions: restored.actions,
         publication,
-        warnings: restored.warnings,
+        warnings: prepared.code.warnings().into_iter().chain(restored.warnings).collect(),
         displaced: restored.displaced,
         replay,
         narrow: None,

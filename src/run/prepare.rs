@@ -376,7 +376,9 @@ fn find_input(
             Ok(FoundInput { place, captured, made, producer: Some(producer) })
         }
         Ok(_) => Err(Error::Usage { what: format!("`{text}` is not one artifact: name an output, RUN:KEY") }),
-        Err(revspec::Error::NotFound { .. }) => Err(missing()),
+        Err(revspec::Error::NotFound { .. } | revspec::Error::NoRuns { .. } | revspec::Error::NoSuccess { .. }) => {
+            Err(missing())
+        }
         Err(err) => Err(err.into()),
     }
 }

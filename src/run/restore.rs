@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use super::Error;
+use super::clear::{self, KeptSafe};
 use super::hydrate::{self, Item};
 use super::session::Session;
-use super::{Error, clear};
 use crate::hash::Id;
 use crate::object::recipe::Content;
 use crate::object::run::{Input, Output};
@@ -44,7 +45,7 @@ pub struct Restoration {
     /// Everything that was meant, in order.
     pub items: Vec<RestoredItem>,
     /// Unknown content that was stored and then replaced.
-    pub displaced: Vec<PathBuf>,
+    pub displaced: Vec<KeptSafe>,
 }
 
 /// What is to be written: content from the store, or the text of a config.
@@ -81,7 +82,10 @@ pub fn restore(
     for piece in pieces(session, snapshot, target, options)? {
         match piece {
             Piece::Stored(item) => wanted.push(item),
-            Piece::Text { path, text } => restoration.items.push(write_text(session, path, &text, options)?),
+            Piece::Text { path, text } => {
+                let item = write_text(session, path, &text, options, &mut restoration.displaced)?;
+                restoration.items.push(item);
+            }
             Piece::Refused { key, path, why } => {
                 restoration.items.push(RestoredItem {
                     key: Some(key),
@@ -104,7 +108,7 @@ pub fn restore(
     } else {
         hydrate::bring_back(session, snapshot, &wanted, replace)?
     };
-    restoration.displaced = displaced.into_iter().map(|displaced| displaced.path).collect();
+    restoration.displaced.extend(displaced);
     restoration.items.extend(restored.into_iter().map(|done| RestoredItem {
         key: (!done.key.is_empty()).then_some(done.key),
         path: done.path,
@@ -232,6 +236,7 @@ fn write_text(
     path: PathBuf,
     text: &str,
     options: &RestoreOptions,
+    displaced: &mut Vec<KeptSafe>,
 ) -> Result<RestoredItem, Error> {
     let fs = session.repo.fs();
     let outcome = |outcome, path| Ok(RestoredItem { key: None, path, outcome, why: None });
@@ -245,7 +250,8 @@ fn write_text(
             return outcome(Outcome::Refused, path);
         }
         if !options.dry_run {
-            clear::keep_safe(session, std::slice::from_ref(&path))?;
+            let kept = clear::keep_safe(session, std::slice::from_ref(&path))?;
+            displaced.extend(kept.into_iter().filter_map(clear::Displaced::into_kept_safe));
         }
     }
     if !options.dry_run {

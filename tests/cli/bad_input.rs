@@ -282,6 +282,9 @@ fn unknown_content_in_the_way_of_a_hit_is_kept_and_named() {
     sandbox.file("out.txt", "mine\n");
     let hit: Ran = run(&sandbox, words).hits();
     assert_eq!(hit.json["displaced"].as_array().unwrap().len(), 1);
-    assert!(hit.outcome.err().contains("out.txt"), "{}", hit.outcome);
+    let id = hit.json["displaced"][0]["id"].as_str().unwrap();
+    let told = hit.outcome.err();
+    assert!(told.contains("out.txt") && told.contains(&format!("prov cat {} > FILE", &id[..12])), "{told}");
+    assert_eq!(sandbox.prov(["cat", &id[..12]]).ok().out(), "mine\n");
     assert_eq!(read(&sandbox, "out.txt"), "hello\n");
 }

@@ -125,6 +125,18 @@ fn a_stale_file_that_the_command_did_not_write_is_not_taken_for_its_output() {
 }
 
 #[test]
+fn a_code_pattern_that_matches_nothing_is_warned_of_on_a_miss_and_on_a_hit() {
+    let sandbox = project();
+    let words = ["--code", "stpes/clean.sh", "-o", "o", "--", "touch", "o"];
+    for ran in [run(&sandbox, words).misses(), run(&sandbox, words).hits()] {
+        assert_eq!(
+            ran.json["warnings"],
+            serde_json::json!(["no file counts as code by `stpes/clean.sh`: there is none, or it is ignored"])
+        );
+    }
+}
+
+#[test]
 fn editing_a_helper_misses_and_names_it_and_editing_the_readme_hits() {
     let sandbox = project();
     sandbox.file("main.sh", ". ./lib/help.sh\nhelp > out\n").file("lib/help.sh", "help() { echo 1; }\n");

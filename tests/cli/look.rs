@@ -91,7 +91,10 @@ fn show_tells_all_of_a_run() {
     assert_eq!(run["cache"]["reasons"][0]["kind"], "first_run");
     assert_eq!(run["recipe_parts"]["action"]["argv"][0], "sh");
     let text = sandbox.prov(["show", "bad"]).ends(4);
-    assert!(text.err().contains("`bad` is no run"), "a step without success has no newest one: {text}");
+    assert!(
+        text.err().contains("step `bad` has no success in scenario `main`"),
+        "a step without success has no newest one: {text}"
+    );
     let text = sandbox.prov(["show"]).ok().out();
     assert!(text.contains("status     failure in run (exit code 3)"), "{text}");
     assert!(text.contains("cache      miss: step first run: bad"), "{text}");

@@ -168,6 +168,11 @@ impl Classify for revspec::Error {
         match self {
             revspec::Error::NotFound { .. } => Failure::of(Class::NotFound, "not_found", self)
                 .hint("`prov log` lists the runs, `prov scenario list` the scenarios"),
+            revspec::Error::NoRuns { .. } => Failure::of(Class::NotFound, "not_found", self)
+                .hint("record one with `prov run`, or see the other scenarios with `prov scenario list`"),
+            revspec::Error::NoSuccess { newest, .. } => Failure::of(Class::NotFound, "not_found", self)
+                .candidates([newest.clone()])
+                .hint("its newest run is the one above"),
             revspec::Error::NoPart { keys, .. } => {
                 let failure = Failure::of(Class::NotFound, "not_found", self).candidates(keys.iter().cloned());
                 if keys.is_empty() {

@@ -12,7 +12,7 @@ Examples:
   prov init --store /data/prov     use a store that others share")]
 pub(crate) struct InitArgs {
     /// Use the store at this path instead of one in `.prov`
-    #[arg(long, value_name = "PATH-or-URL", value_hint = clap::ValueHint::DirPath)]
+    #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::DirPath)]
     pub(crate) store: Option<OsString>,
     /// Say what would be created, create nothing
     #[arg(short = 'n', long)]

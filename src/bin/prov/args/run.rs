@@ -24,7 +24,7 @@ Examples:
   prov run -f clean                run it even if its result is known"
 )]
 pub(crate) struct RunArgs {
-    /// Run the step `[steps.NAME]` of prov.toml; with CMD, only name the step
+    /// Run the step `[steps.NAME]` of prov.toml; with CMD, run that instead of its command
     #[arg(value_name = "NAME")]
     pub(crate) name: Option<String>,
     #[command(flatten)]

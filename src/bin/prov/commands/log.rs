@@ -48,7 +48,7 @@ pub(crate) fn run(cx: &Context, args: &LogArgs) -> Result<Exit, Failure> {
         printed?;
         text.folded(cx, end.folded)?;
         if listed == 0 && end.folded == 0 {
-            cx.ui.say("no runs are on record here that were asked for");
+            cx.ui.say("no such runs are on record");
         }
     }
     open::complete(&snapshot)?;

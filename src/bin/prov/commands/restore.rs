@@ -37,6 +37,7 @@ pub(crate) fn run(cx: &Context, args: &RestoreArgs) -> Result<Exit, Failure> {
     if cx.ui.is_json() {
         let mut document = json::document("restore");
         document.insert("items".to_owned(), restored.items.iter().map(|item| to_json(item, repo.root())).collect());
+        document.insert("displaced".to_owned(), record::displaced(&restored.displaced));
         document.insert("dry_run".to_owned(), json!(args.dry_run));
         cx.ui.document(document)?;
     } else {
@@ -54,8 +55,8 @@ pub(crate) fn run(cx: &Context, args: &RestoreArgs) -> Result<Exit, Failure> {
             cx.ui.say("there is nothing to restore: that run recorded no outputs");
         }
     }
-    for path in &restored.displaced {
-        cx.ui.say(format_args!("what was at `{}` is kept in the store", prov::path::show(path)));
+    for kept in &restored.displaced {
+        cx.ui.say(record::kept_safe(kept));
     }
     verdict(&restored.items)
 }

@@ -27,11 +27,11 @@ pub(crate) fn tell(cx: &Context, performed: &Performed) -> Result<(), Failure> {
         }
     }
     for (key, output) in &run.outputs {
-        let action = performed.actions.get(key).map_or("", |action| word(*action));
+        let action = performed.actions.get(key).map_or("not restored", |action| word(*action));
         cx.ui.say(format_args!("  {key}: {} {action}, {}", shown(&output.path), human::size(output.size)));
     }
-    for path in &performed.displaced {
-        cx.ui.say(format_args!("  what was at `{}` was not known; it is kept in the store", prov::path::show(path)));
+    for kept in &performed.displaced {
+        cx.ui.say(format_args!("  {}", record::kept_safe(kept)));
     }
     for text in &performed.warnings {
         cx.ui.warn(shown(text));
@@ -44,8 +44,9 @@ pub(crate) fn tell(cx: &Context, performed: &Performed) -> Result<(), Failure> {
         ));
     }
     if let Some(narrow) = &performed.narrow {
-        cx.ui
-            .hint(format_args!("only code that the command does not name changed; to count less, put into prov.toml:"));
+        cx.ui.hint(format_args!(
+            "only code that the command does not name changed; if the step does not use it, put into prov.toml:"
+        ));
         for line in narrow.lines.lines() {
             cx.ui.say(format_args!("  {line}"));
         }
@@ -132,8 +133,7 @@ fn document(performed: &Performed) -> serde_json::Map<String, Value> {
     };
     document.insert("published".to_owned(), json!(published));
     document.insert("warnings".to_owned(), json!(performed.warnings));
-    let displaced: Vec<String> = performed.displaced.iter().map(|path| prov::path::show(path)).collect();
-    document.insert("displaced".to_owned(), json!(displaced));
+    document.insert("displaced".to_owned(), record::displaced(&performed.displaced));
     document.insert("narrow".to_owned(), json!(performed.narrow.as_ref().map(|narrow| &narrow.lines)));
     document
 }

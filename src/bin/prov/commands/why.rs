@@ -1,6 +1,6 @@
 //! `prov why`.
 
-use prov::object::run::{Cache, Reason};
+use prov::object::run::{Cache, Reason, RunKind};
 use prov::revspec::{self, Target};
 use prov::run::Session;
 use serde_json::json;
@@ -52,6 +52,9 @@ fn recorded(cx: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
         Cache::Hit { source, .. } => {
             let source = human::short(prov::object::run::tail(source), 8).to_owned();
             cx.ui.line(format_args!("{step} {id} was a hit: it took the results of {source}"))?;
+        }
+        Cache::Off if why.run.kind == RunKind::Manual => {
+            cx.ui.line(format_args!("{step} {id} was recorded by hand, not executed"))?;
         }
         Cache::Off => cx.ui.line(format_args!("{step} {id} was executed without looking anything up"))?,
         Cache::Miss { .. } => {

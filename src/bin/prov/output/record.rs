@@ -1,8 +1,10 @@
 //! Records as documents: runs, and the parts that many commands show.
 
 use prov::hash::Id;
+use prov::object::recipe::Content;
 use prov::object::run::{Cache, Input, Log, Output, Producer, Reason, Run};
 use prov::repo::entry::RunLine;
+use prov::run::KeptSafe;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -24,6 +26,21 @@ pub(crate) fn shown(text: impl AsRef<[u8]>) -> String {
 /// Whole milliseconds of microseconds.
 pub(crate) fn milliseconds(us: u64) -> u64 {
     us / 1000
+}
+
+/// Where content that lay in the way is now, and how to have it back.
+pub(crate) fn kept_safe(kept: &KeptSafe) -> String {
+    let id = kept.content.id().short();
+    let how = match kept.content {
+        Content::Tree(_) => format!("prov restore {id} --to DIR"),
+        _ => format!("prov cat {id} > FILE"),
+    };
+    format!("what was at `{}` was not known; it is kept in the store: {how}", prov::path::show(&kept.path))
+}
+
+/// The same for scripts.
+pub(crate) fn displaced(kept: &[KeptSafe]) -> Value {
+    kept.iter().map(|kept| json!({"path": prov::path::show(&kept.path), "id": kept.content.id().to_string()})).collect()
 }
 
 /// The keys of `prov.run` for a closed run, and what else its record holds.
