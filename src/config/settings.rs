@@ -67,6 +67,16 @@ const VARIABLES: &[(&str, &str)] = &[
     ("PROV_STORE", "store.path"),
 ];
 
+/// Settings that a file can't give yet, and what to use instead: refused, so that nobody waits for their effect.
+const NOT_IN_FILES: &[(&str, &str)] = &[
+    ("cache.restore", "say `restore` in `[steps.NAME]`, or --restore"),
+    ("core.jobs", "set PROV_JOBS"),
+    ("project.scenario", "switch with `prov scenario switch`, or set PROV_SCENARIO"),
+    ("store.read", "there is one store, `store.path`"),
+    ("ui.color", "say --color, or set NO_COLOR"),
+    ("ui.pager", "say --no-pager, or set PROV_PAGER"),
+];
+
 impl Settings {
     /// No settings.
     pub fn new() -> Self {
@@ -99,6 +109,16 @@ impl Settings {
             .and_then(|table| walk(&text, &table, &mut Vec::new(), &mut found))
             .map_err(|problem| problem.into_error(file))?;
         for (path, value, line) in found {
+            let key = path.join(".");
+            if let Some((_, instead)) = NOT_IN_FILES.iter().find(|(name, _)| *name == key) {
+                return Err(Error::At {
+                    file: file.to_owned(),
+                    line,
+                    column: 1,
+                    problem: format!("`{key}` is not read from files yet"),
+                    hint: Some((*instead).to_owned()),
+                });
+            }
             self.insert(path, value, Origin::File { file: file.to_owned(), line });
         }
         Ok(())
@@ -178,19 +198,9 @@ impl Settings {
         self.count("project.epoch").unwrap_or(0)
     }
 
-    /// The scenario to record in, when it is not the one of this workspace.
-    pub fn scenario(&self) -> Option<&str> {
-        self.text("project.scenario")
-    }
-
     /// Where the store is.
     pub fn store_path(&self) -> Option<&str> {
         self.text("store.path")
-    }
-
-    /// Stores that are read besides.
-    pub fn stores_read(&self) -> Vec<String> {
-        self.texts("store.read")
     }
 
     /// What counts as code: a mode or patterns.
@@ -213,32 +223,9 @@ impl Settings {
         self.text("cache.mode")
     }
 
-    /// What a hit restores, by name.
-    pub fn cache_restore(&self) -> Option<&str> {
-        self.text("cache.restore")
-    }
-
-    /// Threads to use.
-    pub fn jobs(&self) -> Option<u64> {
-        self.count("core.jobs")
-    }
-
     /// Name and address of the author, where told.
     pub fn author(&self) -> (Option<&str>, Option<&str>) {
         (self.text("author.name"), self.text("author.email"))
-    }
-
-    /// When to use colours.
-    pub fn color(&self) -> Option<&str> {
-        self.text("ui.color")
-    }
-
-    /// Whether long output goes through a pager.
-    pub fn pager(&self) -> Option<bool> {
-        match self.get("ui.pager")?.value {
-            Value::Bool(b) => Some(b),
-            _ => None,
-        }
     }
 
     /// Names of the steps that have settings.
@@ -400,6 +387,13 @@ mod tests {
                 "ui.color --color",
             ]
         );
+    }
+
+    #[test]
+    fn what_a_file_can_not_give_yet_is_refused_with_what_to_use_instead() {
+        let err = settings(&[("prov.toml", "[core]\njobs = 2\n")]).unwrap_err();
+        assert_eq!(err.to_string(), "prov.toml:2:1: `core.jobs` is not read from files yet");
+        assert_eq!(err.hint(), Some("set PROV_JOBS"));
     }
 
     #[test]
