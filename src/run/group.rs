@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, getsid, kill_process_group, test_kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
 use crate::host::{self, Process, ProcessStatus};
 
@@ -45,8 +45,7 @@ pub(super) enum Remains {
 
 impl Group {
     pub(super) fn new(leader: Pid) -> Self {
-        let session = getsid(None).map_or(0, |session| session.as_raw_nonzero().get().unsigned_abs());
-        Self { leader, session, is_reaped: false }
+        Self { leader, session: own_session(), is_reaped: false }
     }
 
     /// To be told before anything else once the leader is reaped.
@@ -145,6 +144,14 @@ impl Stray {
             let _ = rustix::process::kill_process(pid, signal);
         }
     }
+}
+
+/// The session of this process, as the process table tells it. 0 in a container that was entered from outside: its
+/// leader has no number in here (and `rustix::process::getsid` takes none for an answer).
+#[expect(unsafe_code, reason = "no safe wrapper at hand allows for 0")]
+fn own_session() -> u32 {
+    // SAFETY: a system call that takes and returns a number; it can't fail for the calling process.
+    unsafe { libc::getsid(0) }.unsigned_abs()
 }
 
 fn pid(raw: u32) -> Option<Pid> {

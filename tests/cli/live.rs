@@ -262,3 +262,29 @@ fn a_run_under_which_an_input_changes_is_on_record_and_never_a_hit() {
     let again = run(&sandbox, words);
     assert_eq!((again.cache(), again.json["cache"]["reasons"][0]["kind"].as_str()), ("miss", Some("unsealed")));
 }
+
+/// As in a container that was entered from outside: the session's leader has no number there, `getsid` says 0.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_in_a_pid_namespace_whose_session_began_outside() {
+    let sandbox = project();
+    let enter = |command: &Command| {
+        let mut inside = Command::new("unshare");
+        inside.args(["--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "--"]);
+        inside.arg(command.get_program()).args(command.get_args()).env_clear();
+        inside.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        inside.current_dir(sandbox.project()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        inside
+    };
+    if !enter(&Command::new("true")).output().is_ok_and(|tried| tried.status.success()) {
+        eprintln!("not tried: namespaces can't be made here");
+        return;
+    }
+    let line = "(sleep 0.01; echo late >> out) & echo early > out";
+    let words = ["--json", "run", "-o", "out", "--", "sh", "-c", line];
+    let ran = Ran::of(sandbox.outcome(enter(&sandbox.command(words))));
+    assert_eq!(ran.outcome.code, 0, "{}", ran.outcome);
+    assert_eq!(read(&sandbox, "out"), "early\nlate\n", "what is left of the group was seen and waited for");
+    let again = Ran::of(sandbox.outcome(enter(&sandbox.command(words))));
+    assert_eq!(again.outcome.code, 0, "{}", again.outcome);
+}
