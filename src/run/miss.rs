@@ -20,7 +20,7 @@ use super::program::SpawnError;
 use super::publish::{self, Publication};
 use super::request::{CacheMode, Request};
 use super::session::Session;
-use super::{Error, clear, live};
+use super::{Error, clear, live, memory};
 use crate::code::{Narrowing, git};
 use crate::hash::Id;
 use crate::object::recipe::Recipe;
@@ -223,6 +223,21 @@ pub(super) fn execute(
         if !told.is_empty() {
             warnings.push(format!("this run will never be a hit: {}", told.join("; ")));
         }
+    }
+
+    // What can't be compared must not keep the run from being recorded.
+    let others = if run.status == Status::Success && run.sealed {
+        memory::other_outcomes(&snapshot, &prepared.recipe(), &run.outputs, &run.run).unwrap_or_default()
+    } else {
+        Vec::new()
+    };
+    if let Some(other) = others.into_iter().next() {
+        warnings.push(format!(
+            "not deterministic: run {} of the same recipe made other bytes of {}",
+            other.run,
+            other.keys.join(", ")
+        ));
+        run.differs = Some(other);
     }
 
     let bytes = run.encode().map_err(|source| Error::Record { run: run.run.clone(), source })?;

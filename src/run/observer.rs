@@ -77,6 +77,9 @@ pub trait Observer {
 
     /// Hears what happens around the child.
     fn notice(&mut self, _notice: Notice) {}
+
+    /// Hears, before the command is started, that the same recipe failed before.
+    fn known_failure(&mut self, _known: &super::memory::KnownFailure) {}
 }
 
 /// Hears nothing.

@@ -12,6 +12,7 @@ mod help;
 mod hits;
 mod live;
 mod look;
+mod marks;
 mod project;
 mod records;
 mod redact;

@@ -1,11 +1,12 @@
 //! `prov run`.
 
 use std::io::Write as _;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use prov::repo::Repo;
 use prov::run::interrupts::Interrupts;
-use prov::run::observer::PassThrough;
+use prov::run::memory::KnownFailure;
+use prov::run::observer::{Observer, PassThrough, Stream};
 use prov::run::request::Request;
 use prov::run::{Performed, Session, Surroundings};
 
@@ -14,6 +15,8 @@ use crate::args::RunArgs;
 use crate::error::{Class, Failure};
 use crate::exit::Exit;
 use crate::open;
+use crate::output::human;
+use crate::output::record::shown;
 use crate::settings::{self, Seen};
 
 /// Looks up, else executes and records.
@@ -42,7 +45,7 @@ fn heard(cx: &Context, args: &RunArgs, interrupts: &Interrupts) -> Result<Exit, 
     let bar = cx.ui.bar();
     let session = Session::with_progress(&repo, cx.cwd.clone(), &bar).cancelled_by(interrupts.cancel());
     cx.ui.flush()?;
-    let mut observer = observer(cx)?;
+    let mut observer = Told { cx, streams: streams(cx)? };
     let surroundings =
         Surroundings { environment: cx.environment.all(), observer: &mut observer, interrupts: Some(interrupts) };
     let performed = prov::run::perform(&session, &request, surroundings)?;
@@ -71,8 +74,29 @@ pub(crate) fn request(cx: &Context, repo: &Repo, args: &RunArgs) -> Result<Reque
     Ok(request)
 }
 
+/// Passes the command's output on, and says what is to be said before it is started.
+struct Told<'a> {
+    cx: &'a Context,
+    streams: PassThrough,
+}
+
+impl Observer for Told<'_> {
+    fn output(&mut self, from: Stream, bytes: &[u8]) -> std::io::Result<usize> {
+        self.streams.output(from, bytes)
+    }
+
+    fn ready_on(&self, from: Stream) -> Option<BorrowedFd<'_>> {
+        self.streams.ready_on(from)
+    }
+
+    fn known_failure(&mut self, known: &KnownFailure) {
+        let id = human::short(prov::object::run::tail(&known.run), 8);
+        self.cx.ui.warn(format_args!("this failed before, in {}: {}", shown(id), shown(known.describe())));
+    }
+}
+
 /// Where the command's output goes while it comes: to prov's own streams; under `--json` standard output is for the document.
-fn observer(cx: &Context) -> Result<PassThrough, Failure> {
+fn streams(cx: &Context) -> Result<PassThrough, Failure> {
     let cannot = |err: std::io::Error| {
         Failure::new(Class::Failed, "no_streams", "can not use prov's own output streams").because_of(Some(&err))
     };
