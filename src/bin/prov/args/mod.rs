@@ -5,6 +5,7 @@
 mod bring;
 mod check;
 mod inspect;
+mod lifecycle;
 mod look;
 pub(crate) mod planned;
 mod record;
@@ -21,6 +22,7 @@ use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 pub(crate) use bring::{CatArgs, RestoreArgs};
 pub(crate) use check::{CompletionsArgs, ConfigArgs, ConfigCommand, DoctorArgs, FsckArgs};
 pub(crate) use inspect::{CatObjectArgs, LsTreeArgs, RevParseArgs};
+pub(crate) use lifecycle::{LifecycleOptions, ReplayWord};
 pub(crate) use look::{
     DiffArgs, Direction, IdArgs, LineageArgs, LineageFormat, LogArgs, PlanArgs, ShowArgs, StatusArgs, StatusFilter,
     WhyArgs,
