@@ -14,6 +14,7 @@ pub mod exit;
 pub mod group;
 pub mod hydrate;
 pub mod interrupts;
+pub mod lifecycle;
 pub mod live;
 pub mod lookup;
 mod miss;
@@ -28,6 +29,7 @@ mod reap;
 pub mod record;
 pub mod request;
 mod restore;
+mod retry;
 mod session;
 mod settle;
 pub mod spool;
@@ -43,6 +45,7 @@ pub use perform::{OutputAction, Performed, Plan, REPLAYED, Surroundings, perform
 pub use publish::Publication;
 pub use request::{CacheMode, CodeMode, Declared, OnMissing, Request, RestoreMode};
 pub use restore::{Restoration, RestoreOptions, RestoredItem, restore};
+pub use retry::persist;
 pub use session::Session;
 pub use settle::{Settled, settle};
 
