@@ -14,6 +14,7 @@ pub mod exit;
 pub mod group;
 pub mod hydrate;
 pub mod interrupts;
+pub mod lifecycle;
 pub mod live;
 pub mod lookup;
 pub mod memory;
@@ -29,6 +30,7 @@ mod reap;
 pub mod record;
 pub mod request;
 mod restore;
+mod retry;
 mod session;
 mod settle;
 pub mod spool;
@@ -44,6 +46,7 @@ pub use perform::{OutputAction, Performed, Plan, REPLAYED, Surroundings, perform
 pub use publish::Publication;
 pub use request::{CacheMode, CodeMode, Declared, OnKnownFailure, OnMissing, Request, RestoreMode, Validate};
 pub use restore::{Restoration, RestoreOptions, RestoredItem, restore};
+pub use retry::persist;
 pub use session::Session;
 pub use settle::{Settled, settle};
 

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bstr::BString;
 use serde::{Deserialize, Serialize};
 
+use super::lifecycle::Lifecycle;
 use crate::codec::Value;
 
 /// What is done about the cache.
@@ -173,6 +174,9 @@ pub struct Request {
     /// What happens when the same recipe failed before.
     #[serde(default, skip_serializing_if = "is_default")]
     pub on_known_failure: OnKnownFailure,
+    /// What it is called and counted as, how it is tried, what a hit prints.
+    #[serde(default, skip_serializing_if = "Lifecycle::is_default")]
+    pub lifecycle: Lifecycle,
 }
 
 impl Request {
@@ -207,6 +211,7 @@ impl Request {
             on_missing: OnMissing::Error,
             validate: Validate::Lazy,
             on_known_failure: OnKnownFailure::Run,
+            lifecycle: Lifecycle::default(),
         }
     }
 

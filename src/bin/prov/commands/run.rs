@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use prov::repo::Repo;
 use prov::run::interrupts::Interrupts;
 use prov::run::memory::KnownFailure;
-use prov::run::observer::{Observer, PassThrough, Stream};
+use prov::run::observer::{Notice, Observer, PassThrough, Stream};
 use prov::run::request::Request;
 use prov::run::{Performed, Session, Surroundings};
 
@@ -45,10 +45,10 @@ fn heard(cx: &Context, args: &RunArgs, interrupts: &Interrupts) -> Result<Exit, 
     let bar = cx.ui.bar();
     let session = Session::with_progress(&repo, cx.cwd.clone(), &bar).cancelled_by(interrupts.cancel());
     cx.ui.flush()?;
-    let mut observer = Told { cx, streams: streams(cx)? };
+    let mut observer = Heard { through: observer(cx)?, cx };
     let surroundings =
         Surroundings { environment: cx.environment.all(), observer: &mut observer, interrupts: Some(interrupts) };
-    let performed = prov::run::perform(&session, &request, surroundings)?;
+    let performed = prov::run::persist(&session, &request, surroundings)?;
     drop(bar);
     replay(cx, &performed);
     run_summary::tell(cx, &performed)?;
@@ -71,32 +71,54 @@ pub(crate) fn request(cx: &Context, repo: &Repo, args: &RunArgs) -> Result<Reque
     if request.cache.is_none() {
         request.cache = repo.settings().cache_mode().and_then(settings::cache_mode_word);
     }
+    if let Some(parent) = &args.options.lifecycle.parent {
+        request.parent = Some(parent_run(cx, repo, parent)?);
+    }
     Ok(request)
 }
 
-/// Passes the command's output on, and says what is to be said before it is started.
-struct Told<'a> {
+/// Passes the command's output on and says what happens around it.
+struct Heard<'a> {
+    through: PassThrough,
     cx: &'a Context,
-    streams: PassThrough,
 }
 
-impl Observer for Told<'_> {
+impl Observer for Heard<'_> {
     fn output(&mut self, from: Stream, bytes: &[u8]) -> std::io::Result<usize> {
-        self.streams.output(from, bytes)
+        self.through.output(from, bytes)
     }
 
     fn ready_on(&self, from: Stream) -> Option<BorrowedFd<'_>> {
-        self.streams.ready_on(from)
+        self.through.ready_on(from)
     }
 
     fn known_failure(&mut self, known: &KnownFailure) {
         let id = human::short(prov::object::run::tail(&known.run), 8);
         self.cx.ui.warn(format_args!("this failed before, in {}: {}", shown(id), shown(known.describe())));
     }
+
+    fn notice(&mut self, notice: Notice) {
+        if let Notice::Again { attempt, last, delay } = notice {
+            let delay = human::duration(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
+            self.cx.ui.say(format_args!("failed; attempt {attempt} of {last} in {delay}"));
+        }
+    }
+}
+
+/// The run that is named as the one around: a live one by its id, any other by what names a run.
+fn parent_run(cx: &Context, repo: &Repo, text: &str) -> Result<String, Failure> {
+    if prov::run::live_folder(repo).entry(text).is_some() {
+        return Ok(text.to_owned());
+    }
+    let snapshot = repo.store().snapshot()?;
+    match prov::revspec::resolve(repo, &snapshot, repo.scenario(), &cx.cwd, text)? {
+        prov::revspec::Target::Run(at) => Ok(at.run),
+        _ => Err(Failure::usage(format!("`{text}` is no run")).hint("`prov log` lists the runs")),
+    }
 }
 
 /// Where the command's output goes while it comes: to prov's own streams; under `--json` standard output is for the document.
-fn streams(cx: &Context) -> Result<PassThrough, Failure> {
+fn observer(cx: &Context) -> Result<PassThrough, Failure> {
     let cannot = |err: std::io::Error| {
         Failure::new(Class::Failed, "no_streams", "can not use prov's own output streams").because_of(Some(&err))
     };

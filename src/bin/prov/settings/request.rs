@@ -111,6 +111,7 @@ pub(crate) fn request(
         None | Some(OnKnownFailureWord::Run) => OnKnownFailure::Run,
         Some(OnKnownFailureWord::Stop) => OnKnownFailure::Stop,
     };
+    request.lifecycle = super::lifecycle(&file.lifecycle, &given.lifecycle)?;
     Ok(request)
 }
 
