@@ -79,6 +79,12 @@ pub fn lookup(
             });
             continue;
         }
+        // Where a table is damaged, nothing is known of what was retracted: executing again is safe, a hit is not.
+        if let Some(damage) = snapshot.damage().iter().find(|damage| damage.file.starts_with("tables/")) {
+            let what = format!("{}: {}", damage.file, damage.what);
+            reasons.push(reason("outcome", ReasonKind::OutputsLost, Some(what)));
+            break;
+        }
         let Some(less) = left.checked_sub(1) else { break };
         left = less;
         let run = match snapshot.read(&outcome.object) {

@@ -5,8 +5,8 @@ use prov::object::recipe::Content;
 use prov::object::run::{Cache, Differs, Input, Log, Output, Producer, Reason, Run};
 use prov::repo::entry::RunLine;
 use prov::run::KeptSafe;
-use prov::run::memory::KnownFailure;
 use prov::run::lifecycle::{MODEL, PHASE, STAGE};
+use prov::run::memory::KnownFailure;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
