@@ -302,7 +302,7 @@ pub(super) fn execute(
         }
     }
     let replay = BTreeMap::new();
-    Ok(Performed { run, object, exit_code, actions, publication, warnings, displaced, replay, narrow, told })
+    Ok(Performed { run, told, object, exit_code, actions, publication, warnings, displaced, replay, narrow })
 }
 
 fn intent(repo: &crate::repo::Repo, request: &Request, prepared: &Prepared, run: &Run, op: [u8; 16]) -> live::Intent {
