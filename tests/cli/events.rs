@@ -17,7 +17,9 @@ fn lines(outcome: &Outcome) -> Vec<Value> {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|err| panic!("{err}: {line}")))
         .collect();
-    events.iter().for_each(|event| schema::assert_valid("event", event));
+    for event in &events[..] {
+        schema::assert_valid("event", event);
+    }
     events
 }
 
@@ -109,7 +111,9 @@ fn hooks_are_told_of_what_is_executed_and_not_of_hits() {
     let document: Value = serde_json::from_str(&read(&sandbox, format!("{}.run-complete.json.txt", ran.id()))).unwrap();
     schema::assert_valid("hook", &document);
     let events = document["events"].as_array().unwrap();
-    events.iter().for_each(|event| schema::assert_valid("event", event));
+    for event in &events[..] {
+        schema::assert_valid("event", event);
+    }
     assert_eq!(names(events).last(), Some(&"step_end"));
     let document: Value = serde_json::from_str(&read(&sandbox, format!("{}.run-start.json.txt", ran.id()))).unwrap();
     assert_eq!(names(document["events"].as_array().unwrap()), ["step_start", "lookup"]);
