@@ -334,6 +334,7 @@ impl Classify for query::Error {
             query::Error::Mark(err) => err.failure(),
             query::Error::Revision(err) => err.failure(),
             query::Error::Run(err) => err.failure(),
+            query::Error::Live(err) => err.failure(),
             _ => Failure::of(Class::Damaged, "damaged", self).hint(FSCK),
         }
     }

@@ -29,7 +29,6 @@ const COMMANDS: &[&str] = &[
     "view",
     "schema",
     "preview",
-    "events",
     "rerun",
     "verify",
     "gc",

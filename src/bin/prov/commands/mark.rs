@@ -21,18 +21,18 @@ pub(crate) fn run(cx: &Context, kind: MarkKind, args: &MarkArgs) -> Result<Exit,
     let seen = Seen { repo, snapshot };
     let mut runs: Vec<RunRef> = Vec::new();
     for rev in &args.runs {
-        let at = match seen.target(cx, rev)? {
-            Target::Run(at) | Target::Artifact(at, _) | Target::Outputs(at) => at,
-            _ => {
-                return Err(Failure::usage(format!("`{}` is not a run", shown(rev.as_encoded_bytes())))
-                    .hint("name a run, a step or a scenario"));
-            }
+        let target = seen.target(cx, rev)?;
+        let (Target::Run(at) | Target::Artifact(at, _) | Target::Outputs(at)) = target else {
+            return Err(Failure::usage(format!("`{}` is not a run", shown(rev.as_encoded_bytes())))
+                .hint("name a run, a step or a scenario"));
         };
         let record = seen.read_run(&at)?;
         add(&mut runs, at);
         if kind == MarkKind::Retract {
             // What a hit took is wrong because its source is: that one has to be barred, or the next run is a hit again.
-            runs_of_source(&seen, &record).into_iter().for_each(|source| add(&mut runs, source));
+            if let Some(source) = source_of(&seen, &record) {
+                add(&mut runs, source);
+            }
         }
     }
     let on = !args.undo;
@@ -74,7 +74,7 @@ fn add(runs: &mut Vec<RunRef>, at: RunRef) {
 }
 
 /// The run whose outputs a hit took.
-fn runs_of_source(seen: &Seen, run: &Run) -> Option<RunRef> {
+fn source_of(seen: &Seen, run: &Run) -> Option<RunRef> {
     let Cache::Hit { source, object, .. } = &run.cache else { return None };
     let at =
         RunRef { run: source.clone(), object: *object, project: run.project.clone(), scenario: run.scenario.clone() };
