@@ -12,6 +12,8 @@ pub struct StepSettings {
     pub cwd: Option<String>,
     /// `[KEY=]PATH` each.
     pub input: Vec<String>,
+    /// `[KEY=]PATH` each, of what need not be there.
+    pub input_optional: Vec<String>,
     /// `[KEY=]PATH` each.
     pub output: Vec<String>,
     /// Output keys.
@@ -70,6 +72,7 @@ impl Default for StepSettings {
             command: Vec::new(),
             cwd: None,
             input: Vec::new(),
+            input_optional: Vec::new(),
             output: Vec::new(),
             in_place: Vec::new(),
             stdin: None,
@@ -109,6 +112,7 @@ impl StepSettings {
             "command" => self.command = texts(),
             "cwd" => self.cwd = text(),
             "input" => self.input = texts(),
+            "input_optional" => self.input_optional = texts(),
             "output" => self.output = texts(),
             "in_place" => self.in_place = texts(),
             "stdin" => self.stdin = text(),

@@ -9,7 +9,6 @@ use crate::codec;
 use crate::mark::{MarkKind, Marks};
 use crate::object::recipe::Content;
 use crate::object::run::{Cache, Differs, Output, Reason, ReasonKind, Run, RunKind, Status};
-use crate::path::locate;
 use crate::refs::key;
 use crate::repo::entry::{self, StepRun};
 use crate::revspec::read_run;
@@ -195,7 +194,8 @@ fn commits(session: &Session<'_>, snapshot: &Snapshot) -> Result<Vec<Run>, Error
 }
 
 fn path_state(session: &Session<'_>, path: &BString, content: &Content) -> Result<Option<PathState>, Error> {
-    let place = locate(session.repo.root(), session.repo.root(), &crate::path::from_bytes(path));
+    // What lies on a mount of another machine can't be compared here.
+    let Ok(place) = session.repo.place_of(session.repo.root(), path) else { return Ok(None) };
     match worktree::capture(
         &session.worktree(),
         &place,
@@ -271,8 +271,9 @@ fn step_status(
                 .outputs
                 .iter()
                 .filter_map(|(key, output)| {
-                    let path = crate::path::from_bytes(&output.path);
-                    let gone = session.repo.fs().lstat(&session.repo.root().join(path)).ok().flatten().is_none();
+                    let place = session.repo.place_of(session.repo.root(), &output.path).ok()?;
+                    let path = session.worktree().path(&place);
+                    let gone = session.repo.fs().lstat(&path).ok().flatten().is_none();
                     gone.then(|| {
                         reason(&format!("outputs.{key}"), ReasonKind::Removed, "not in the work tree".to_owned())
                     })

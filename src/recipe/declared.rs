@@ -1,6 +1,6 @@
 //! What a run declares: its inputs and outputs by key, each at its place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -35,12 +35,29 @@ pub struct Declared {
     cwd: PathBuf,
     inputs: BTreeMap<String, Place>,
     outputs: BTreeMap<String, Place>,
+    /// Inputs that are sets of files: the files. Their place is the folder below which these lie.
+    sets: BTreeMap<String, Vec<Place>>,
+    /// Keys by the names of their variables.
+    variables: HashMap<(Role, String), String>,
+    /// What lies at a place, the smallest key; sets and their files do not count.
+    by_place: HashMap<(Role, Place), String>,
+    /// The places in the project, the files of sets instead of their folders.
+    inside: HashSet<RelPath>,
 }
 
 impl Declared {
     /// Nothing yet. `root` is the project, `cwd` the folder that relative paths are seen from; both absolute and normal.
     pub fn new(root: &Path, cwd: &Path) -> Self {
-        Self { root: root.to_owned(), cwd: cwd.to_owned(), inputs: BTreeMap::new(), outputs: BTreeMap::new() }
+        Self {
+            root: root.to_owned(),
+            cwd: cwd.to_owned(),
+            inputs: BTreeMap::new(),
+            outputs: BTreeMap::new(),
+            sets: BTreeMap::new(),
+            variables: HashMap::new(),
+            by_place: HashMap::new(),
+            inside: HashSet::new(),
+        }
     }
 
     /// Declares `path`, relative to the working folder or absolute, and returns its key: the given one, else the one
@@ -50,11 +67,46 @@ impl Declared {
     /// A key that can't be one, a key that another path has (the error prints the fix), an output declared twice.
     pub fn add(&mut self, role: Role, key: Option<&str>, path: &BStr) -> Result<String, Error> {
         let place = self.locate(path);
+        self.add_at(role, key, place, path)
+    }
+
+    /// As [`Declared::add`], of what lies at `place` and was typed as `typed`.
+    ///
+    /// # Errors
+    /// As [`Declared::add`].
+    pub fn add_at(&mut self, role: Role, key: Option<&str>, place: Place, typed: &BStr) -> Result<String, Error> {
+        let key = self.free_key(role, key, &place, typed)?;
+        if role == Role::Output
+            && let Some(other) = self.by_place.get(&(role, place.clone()))
+        {
+            return Err(Error::SamePath { first: other.clone(), second: key, path: show_place(&place) });
+        }
+        self.inside.extend(inside_of(&place));
+        let smallest = self.by_place.entry((role, place.clone())).or_insert_with(|| key.clone());
+        if key < *smallest {
+            smallest.clone_from(&key);
+        }
+        Ok(self.put(role, key, place))
+    }
+
+    /// Declares a set of files below the folder `base` as one input.
+    ///
+    /// # Errors
+    /// A key that can't be one or that another input has.
+    pub fn add_set(&mut self, key: &str, base: Place, files: Vec<Place>, typed: &BStr) -> Result<String, Error> {
+        let key = self.free_key(Role::Input, Some(key), &base, typed)?;
+        self.inside.extend(files.iter().filter_map(inside_of));
+        self.sets.insert(key.clone(), files);
+        Ok(self.put(Role::Input, key, base))
+    }
+
+    /// The key, if nothing else has it.
+    fn free_key(&self, role: Role, key: Option<&str>, place: &Place, typed: &BStr) -> Result<String, Error> {
         let key = if let Some(key) = key {
             check_key(key)?;
             key.to_owned()
         } else {
-            let name = match &place {
+            let name = match place {
                 Place::Inside(inside) => inside.file_name().map(BStr::to_owned),
                 Place::Outside(outside) => outside.file_name().map(|name| bytes(Path::new(name))),
             };
@@ -74,12 +126,12 @@ impl Declared {
             return Err(Error::Collision {
                 role,
                 first: show_place(first),
-                second: show_place(&place),
-                fix: format!("give one of them another key: {flag} {other}={}", shown(path)),
+                second: show_place(place),
+                fix: format!("give one of them another key: {flag} {other}={}", shown(typed)),
                 key,
             });
         }
-        if let Some((other, _)) = entries.iter().find(|(k, _)| variable_name(k) == variable_name(&key)) {
+        if let Some(other) = self.variables.get(&(role, variable_name(&key))) {
             let prefix = if role == Role::Input { "PROV_INPUT_" } else { "PROV_OUTPUT_" };
             return Err(Error::Variables {
                 first: other.clone(),
@@ -87,16 +139,16 @@ impl Declared {
                 variable: format!("{prefix}{}", variable_name(&key)),
             });
         }
-        if role == Role::Output
-            && let Some((other, _)) = entries.iter().find(|(_, p)| **p == place)
-        {
-            return Err(Error::SamePath { first: other.clone(), second: key, path: show_place(&place) });
-        }
+        Ok(key)
+    }
+
+    fn put(&mut self, role: Role, key: String, place: Place) -> String {
+        self.variables.insert((role, variable_name(&key)), key.clone());
         match role {
             Role::Input => self.inputs.insert(key.clone(), place),
             Role::Output => self.outputs.insert(key.clone(), place),
         };
-        Ok(key)
+        key
     }
 
     /// Where a path lies, seen from the working folder.
@@ -130,18 +182,34 @@ impl Declared {
         }
     }
 
-    /// What is declared at this place: an input before an output, the smallest key first.
+    /// The files of an input that is a set of them.
+    pub fn set(&self, key: &str) -> Option<&[Place]> {
+        self.sets.get(key).map(Vec::as_slice)
+    }
+
+    /// What is declared at this place: an input before an output, the smallest key first. A set lies nowhere.
     pub fn find(&self, place: &Place) -> Option<(Role, &str)> {
-        let at = |role| self.places(role).iter().find(|(_, p)| *p == place).map(|(key, _)| (role, key.as_str()));
+        let at = |role| self.by_place.get(&(role, place.clone())).map(|key| (role, key.as_str()));
         at(Role::Input).or_else(|| at(Role::Output))
     }
 
     /// Whether the path is declared or lies below a declared folder.
     pub fn covers(&self, path: &RelPath) -> bool {
-        self.inputs
-            .values()
-            .chain(self.outputs.values())
-            .any(|place| matches!(place, Place::Inside(inside) if path.is_within(inside)))
+        let mut at = Some(path.clone());
+        while let Some(here) = at {
+            if self.inside.contains(&here) {
+                return true;
+            }
+            at = here.parent();
+        }
+        false
+    }
+}
+
+fn inside_of(place: &Place) -> Option<RelPath> {
+    match place {
+        Place::Inside(inside) => Some(inside.clone()),
+        Place::Outside(_) => None,
     }
 }
 
@@ -184,6 +252,18 @@ mod tests {
         let err = d.add(Role::Input, None, "b/x.csv".into()).unwrap_err();
         assert_eq!(err.to_string(), "two inputs have the key `x`: sub/a/x.csv and sub/b/x.csv");
         assert_eq!(err.hint().as_deref(), Some("give one of them another key: -i x_2=b/x.csv"));
+    }
+
+    #[test]
+    fn a_set_covers_its_files_and_lies_nowhere() {
+        let mut d = declared();
+        let file = |path: &str| Place::Inside(RelPath::new(path).unwrap());
+        d.add_set("all", file("data"), vec![file("data/a.csv"), file("data/b.csv")], "all=data/*.csv".into()).unwrap();
+        assert!(d.covers(&RelPath::new("data/a.csv").unwrap()));
+        assert!(!d.covers(&RelPath::new("data/code.py").unwrap()));
+        assert_eq!(d.find(&file("data")), None);
+        assert_eq!(d.find(&file("data/a.csv")), None);
+        assert!(matches!(d.add(Role::Input, Some("ALL"), "x".into()), Err(Error::Variables { .. })));
     }
 
     #[test]

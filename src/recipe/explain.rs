@@ -8,6 +8,7 @@
 //! | `cwd`, `stdin` | working folder, standard input |
 //! | `code.PATH`, `code.program` | a file of the code, the program of `argv[0]`; `code` alone where the tree can't be read |
 //! | `config.KEY.SUB`, `config.LIST[N]` | a value of the configuration (`\.` is a dot in a name); `config` alone where it can't be read |
+//! | `inputs.KEY/PATH`, `identity.LABEL/PATH` | a file of a folder or set, where both sides can be read |
 //! | `params.KEY`, `inputs.KEY`, `identity.LABEL`, `env.NAME`, `tools.NAME`, `dims.NAME`, `outputs.KEY` | by name |
 //! | `container`, `version`, `epochs.project`, `epochs.scenario`, `epochs.step` | |
 
@@ -47,7 +48,9 @@ pub fn explain(before: &Recipe, after: &Recipe, read: ReadObject<'_>) -> Vec<Rea
     one(&mut out, "cwd", &a.cwd, &b.cwd, |p| if p.is_empty() { ".".to_owned() } else { show_bytes(p) });
     option(&mut out, "stdin", a.stdin.as_ref(), b.stdin.as_ref(), &show_content);
     match (before.code.tree, after.code.tree) {
-        (Some(a), Some(b)) => tree_diff::diff(a, b, read, &mut out),
+        (Some(a), Some(b)) => {
+            tree_diff::diff(a, b, &tree_diff::Named { part: "code", separator: '.', what: "files" }, read, &mut out);
+        }
         (a, b) => option(&mut out, "code", a.as_ref(), b.as_ref(), &|id| format!("tree {}", short(*id))),
     }
     option(&mut out, "code.program", before.code.program.as_ref(), after.code.program.as_ref(), &|(path, id)| {
@@ -55,8 +58,8 @@ pub fn explain(before: &Recipe, after: &Recipe, read: ReadObject<'_>) -> Vec<Rea
     });
     configs(&mut out, before.config, after.config, read);
     map(&mut out, "params", &before.params, &after.params, &show_value);
-    map(&mut out, "inputs", &before.inputs, &after.inputs, &show_content);
-    map(&mut out, "identity", &before.identity, &after.identity, &show_content);
+    contents(&mut out, "inputs", &before.inputs, &after.inputs, read);
+    contents(&mut out, "identity", &before.identity, &after.identity, read);
     map(&mut out, "env", &before.env, &after.env, &|v: &Option<BString>| {
         v.as_ref().map_or_else(|| "(not set)".to_owned(), show_bytes)
     });
@@ -111,6 +114,31 @@ fn map<V: PartialEq>(
     let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     for key in keys {
         option(out, &format!("{part}.{}", shown(key.as_bytes())), before.get(key), after.get(key), show);
+    }
+}
+
+/// Inputs by key. Of a folder that can be read on both sides, the files are named: `inputs.KEY/PATH`.
+fn contents(
+    out: &mut Vec<Reason>,
+    part: &str,
+    before: &BTreeMap<String, Content>,
+    after: &BTreeMap<String, Content>,
+    read: ReadObject<'_>,
+) {
+    let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    for key in keys {
+        let (a, b) = (before.get(key), after.get(key));
+        let part = format!("{part}.{}", shown(key.as_bytes()));
+        if let (Some(Content::Tree(a)), Some(Content::Tree(b))) = (a, b) {
+            tree_diff::diff(*a, *b, &tree_diff::Named { part: &part, separator: '/', what: "files" }, read, out);
+        } else if a != b {
+            let kind = match (a, b) {
+                (a, Some(_)) if a.is_none_or(Content::is_absent) => ReasonKind::Added,
+                (Some(_), b) if b.is_none_or(Content::is_absent) => ReasonKind::Removed,
+                _ => ReasonKind::Changed,
+            };
+            out.push(Reason { part, kind, before: a.map(show_content), after: b.map(show_content) });
+        }
     }
 }
 
@@ -189,6 +217,9 @@ pub(super) fn short(id: Id) -> String {
 }
 
 fn show_content(content: &Content) -> String {
+    if content.is_absent() {
+        return "absent".to_owned();
+    }
     format!("{} {}", content.type_name(), content.id().short())
 }
 

@@ -84,6 +84,12 @@ pub enum Error {
         /// What it could be.
         known: Vec<String>,
     },
+    /// A set of files stands inside of a longer word.
+    #[error("`{placeholder}` is a set of files and can't be a part of a word")]
+    SetInWord {
+        /// The placeholder.
+        placeholder: String,
+    },
     /// The record can't be encoded.
     #[error("the recipe can't be encoded")]
     Encode(#[from] crate::object::Error),
@@ -101,6 +107,9 @@ impl Error {
                 Some("declare it with -i, -o or -S, or spell the braces otherwise".to_owned())
             }
             Error::Placeholder { known, .. } => Some(format!("known are {}", known.join(", "))),
+            Error::SetInWord { placeholder } => {
+                Some(format!("write {placeholder} as a word of its own: it becomes one word for each file"))
+            }
             Error::Step { .. } | Error::Encode(_) => None,
         }
     }

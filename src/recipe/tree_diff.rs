@@ -1,4 +1,4 @@
-//! Which files differ between two trees of code.
+//! Which files differ between two trees.
 
 use bstr::{BStr, BString};
 
@@ -9,33 +9,42 @@ use crate::object::run::{Reason, ReasonKind};
 use crate::object::tree::{self, Entry, EntryKind};
 use crate::path::shown;
 
-/// Reasons about code at most; further files are counted in one more.
+/// Reasons about one tree at most; further files are counted in one more.
 const MAX_FILES: usize = 100;
 
 /// Folders are entered this deep.
 const MAX_DEPTH: usize = 200;
 
-/// Adds a reason `code.PATH` for every file that differs. A folder that can't be read is one reason of its own.
-pub(super) fn diff(before: Id, after: Id, read: ReadObject<'_>, reasons: &mut Vec<Reason>) {
-    let mut found = Found { reasons: Vec::new(), more: 0 };
+/// What the files of a tree are called: `<part><separator><path>`.
+pub(super) struct Named<'a> {
+    pub(super) part: &'a str,
+    pub(super) separator: char,
+    /// What is counted beyond the limit.
+    pub(super) what: &'a str,
+}
+
+/// Adds a reason for every file that differs. A folder that can't be read is one reason of its own.
+pub(super) fn diff(before: Id, after: Id, named: &Named<'_>, read: ReadObject<'_>, reasons: &mut Vec<Reason>) {
+    let mut found = Found { named, reasons: Vec::new(), more: 0 };
     folder(before, after, &BString::default(), 0, read, &mut found);
     reasons.append(&mut found.reasons);
     if found.more > 0 {
         reasons.push(Reason {
-            part: "code".to_owned(),
+            part: named.part.to_owned(),
             kind: ReasonKind::Changed,
             before: None,
-            after: Some(format!("{} more files", found.more)),
+            after: Some(format!("{} more {}", found.more, named.what)),
         });
     }
 }
 
-struct Found {
+struct Found<'a> {
+    named: &'a Named<'a>,
     reasons: Vec<Reason>,
     more: usize,
 }
 
-impl Found {
+impl Found<'_> {
     fn add(&mut self, path: &BStr, before: Option<String>, after: Option<String>) {
         if self.reasons.len() >= MAX_FILES {
             self.more += 1;
@@ -46,12 +55,13 @@ impl Found {
             (_, None) => ReasonKind::Removed,
             _ => ReasonKind::Changed,
         };
-        let part = if path.is_empty() { "code".to_owned() } else { format!("code.{}", shown(path)) };
+        let Named { part, separator, .. } = self.named;
+        let part = if path.is_empty() { (*part).to_owned() } else { format!("{part}{separator}{}", shown(path)) };
         self.reasons.push(Reason { part, kind, before, after });
     }
 }
 
-fn folder(before: Id, after: Id, path: &BString, depth: usize, read: ReadObject<'_>, found: &mut Found) {
+fn folder(before: Id, after: Id, path: &BString, depth: usize, read: ReadObject<'_>, found: &mut Found<'_>) {
     if before == after {
         return;
     }
@@ -79,7 +89,7 @@ fn entry(
     folder_path: &BString,
     depth: usize,
     read: ReadObject<'_>,
-    found: &mut Found,
+    found: &mut Found<'_>,
 ) {
     let Some(name) = before.or(after).map(|e| &e.name) else {
         return;

@@ -33,7 +33,18 @@ pub enum Error {
         text: String,
         /// Where its content should lie.
         path: PathBuf,
+        /// The key of the input.
+        key: String,
     },
+    /// A glob stands for no file.
+    #[error("no file matches the input `{pattern}`")]
+    NothingMatches {
+        /// The glob.
+        pattern: String,
+    },
+    /// A path names a mount that is not known, or leads out of it.
+    #[error(transparent)]
+    Mount(#[from] crate::repo::MountError),
     /// Something changed between being looked at and being stored.
     #[error("`{}` changed while prov was looking at it", show(.path))]
     ChangedBefore {

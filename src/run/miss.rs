@@ -23,7 +23,7 @@ use super::publish::{self, Publication};
 use super::report::Reporter;
 use super::request::{CacheMode, Request};
 use super::session::Session;
-use super::{Error, clear, live, memory};
+use super::{Error, clear, inputs, live, memory};
 use crate::code::{Narrowing, git};
 use crate::codec::Value;
 use crate::hash::Id;
@@ -63,13 +63,40 @@ pub fn nearest(
     project: &str,
     step: &str,
     id: &Id,
-    fresh: Option<(&Built, &CodePart)>,
+    fresh: Option<Fresh<'_>>,
 ) -> Result<Option<Nearest>, Error> {
+    Ok(candidates(snapshot, project, step, id, fresh, 1)?.into_iter().next())
+}
+
+/// A recipe that the store may not have yet, with what it refers to.
+#[derive(Debug, Clone, Copy)]
+pub struct Fresh<'a> {
+    /// The recipe.
+    pub built: &'a Built,
+    /// Its code.
+    pub code: &'a CodePart,
+    /// Folders among its inputs, as tree objects.
+    pub trees: &'a std::collections::HashMap<Id, Vec<u8>>,
+}
+
+/// As [`nearest`], the `most` least different ones, the nearest first.
+///
+/// # Errors
+/// When refs can't be read.
+pub fn candidates(
+    snapshot: &Snapshot,
+    project: &str,
+    step: &str,
+    id: &Id,
+    fresh: Option<Fresh<'_>>,
+    most: usize,
+) -> Result<Vec<Nearest>, Error> {
     let own_tree = |wanted: &Id| {
-        let (_, code) = fresh?;
-        code.tree.objects.iter().find(|(id, _)| id == wanted).map(|(_, bytes)| bytes.clone())
+        let fresh = fresh?;
+        let code = fresh.code.tree.objects.iter().find(|(id, _)| id == wanted).map(|(_, bytes)| bytes);
+        code.or_else(|| fresh.trees.get(wanted)).cloned()
     };
-    let read = |kind: &Kind, wanted: &Id| match fresh.map(|(built, _)| built) {
+    let read = |kind: &Kind, wanted: &Id| match fresh.map(|fresh| fresh.built) {
         _ if *kind == Kind::TREE => {
             own_tree(wanted).or_else(|| snapshot.read(wanted).ok().flatten().map(|(_, bytes)| bytes))
         }
@@ -79,7 +106,9 @@ pub fn nearest(
         Some(built) if built.id == *wanted => Some(built.bytes.clone()),
         _ => snapshot.read(wanted).ok().flatten().map(|(_, bytes)| bytes),
     };
-    let Some(own) = read(&Kind::RECIPE, id).and_then(|bytes| Recipe::decode(&bytes).ok()) else { return Ok(None) };
+    let Some(own) = read(&Kind::RECIPE, id).and_then(|bytes| Recipe::decode(&bytes).ok()) else {
+        return Ok(Vec::new());
+    };
     let mut found: Vec<(Recipe, Id, crate::clock::Micros, String, Id)> = Vec::new();
     let of_step = key::steps_of(project, step);
     for item in snapshot.scan(&of_step, Direction::Forward).take(LOOKED_THROUGH) {
@@ -96,10 +125,14 @@ pub fn nearest(
             break;
         }
     }
-    let candidates = found.iter().map(|(recipe, id, at, ..)| recipe::Candidate { recipe, id: *id, at: *at });
-    let Some(at) = recipe::nearest(&own, candidates) else { return Ok(None) };
-    let (before, _, _, run, object) = &found[at];
-    Ok(Some(Nearest { run: run.clone(), object: *object, reasons: recipe::explain(before, &own, &read) }))
+    let mut nearest = Vec::new();
+    while nearest.len() < most {
+        let left = found.iter().map(|(recipe, id, at, ..)| recipe::Candidate { recipe, id: *id, at: *at });
+        let Some(at) = recipe::nearest(&own, left) else { break };
+        let (before, _, _, run, object) = found.swap_remove(at);
+        nearest.push(Nearest { run, object, reasons: recipe::explain(&before, &own, &read) });
+    }
+    Ok(nearest)
 }
 
 /// Why something is executed.
@@ -363,7 +396,7 @@ fn prepare_place(
     }
     let told = before()?;
     let intake = repo.store().intake(snapshot);
-    prepare::fetch_inputs(session, snapshot, prepared)?;
+    inputs::fetch(session, snapshot, prepared)?;
     let stored = prepare::store_inputs(session, prepared, request, &intake)?;
     // The program is looked for before anything is removed: a command that can't be started changes nothing.
     let command = command(session, request, prepared, running, environment)?;
@@ -510,7 +543,7 @@ fn take_outputs(
             key.clone(),
             Output {
                 content: captured.content,
-                path: crate::revspec::recorded_path(place),
+                path: session.repo.recorded_path(place),
                 size: captured.size,
                 stored,
                 exec: captured.exec,
@@ -602,6 +635,7 @@ fn seal(
             run.unsealed.push(format!("{what} {} {} while it ran", name(&change.path), change_word(change.kind)));
         }
     }
+    run.unsealed.extend(inputs::changed_globs(session, prepared));
     match select_again(session, snapshot, request, prepared, environment) {
         Ok(after) => {
             let list = |paths: &[crate::path::RelPath]| {

@@ -8,6 +8,7 @@ use bstr::{BStr, BString, ByteSlice};
 
 use super::Error;
 use super::code_part::{self, CodePart};
+use super::inputs::{Finder, Matched, ReadyInput};
 use super::request::{CodeMode, Request};
 use super::session::Session;
 use crate::codec::Value;
@@ -15,24 +16,10 @@ use crate::config;
 use crate::hash::Id;
 use crate::object::Sink;
 use crate::object::recipe::{Code, Content, Epochs};
-use crate::object::run::{LinkedBy, Producer};
 use crate::path::{Place, RelPath};
 use crate::recipe::{self, Declared, Role};
 use crate::store::Snapshot;
 use crate::worktree::{self, CaptureOptions, Captured, Fence};
-
-/// An input as it lies there.
-#[derive(Debug, Clone)]
-pub struct ReadyInput {
-    /// Where.
-    pub place: Place,
-    /// What it holds.
-    pub captured: Captured,
-    /// The run that the user named as its maker.
-    pub declared_by: Option<Producer>,
-    /// Whether it is only in the store yet: named by a revision, and nothing lies at its path.
-    pub is_to_be_fetched: bool,
-}
 
 /// The environment of a command: what this process was given.
 pub type Environment = BTreeMap<OsString, OsString>;
@@ -50,6 +37,8 @@ pub struct Prepared {
     pub declared: Declared,
     /// Inputs as they lie there.
     pub inputs: BTreeMap<String, ReadyInput>,
+    /// The globs among them, and what they stood for.
+    pub globs: Vec<Matched>,
     /// What standard input is read from.
     pub stdin: Option<(Place, Captured)>,
     /// The config, an empty map when there is none.
@@ -105,34 +94,39 @@ pub fn prepare(
     crate::scenario::check_name(&scenario)?;
 
     let mut declared = Declared::new(repo.root(), &cwd);
-    let mut inputs = BTreeMap::new();
     let mut fence = Fence::new();
     let mut before = Fence::new();
-    let typed = request.inputs.iter().chain(&request.outputs).chain(&request.identity).map(|one| &one.path);
+    let typed = request
+        .inputs
+        .iter()
+        .chain(&request.inputs_optional)
+        .chain(&request.outputs)
+        .chain(&request.identity)
+        .map(|one| &one.path);
     for path in typed.chain(&request.stdin).chain(&request.config_files) {
         check_spelling(repo, &cwd, path.as_bstr())?;
     }
+    let outputs: Vec<Place> = request.outputs.iter().map(|output| declared.locate(&output.path)).collect();
+    let mut finder = Finder {
+        session,
+        snapshot,
+        scenario: &scenario,
+        cwd: &cwd,
+        argv: &request.argv,
+        outputs: &outputs,
+        declared: &mut declared,
+        inputs: BTreeMap::new(),
+        globs: Vec::new(),
+    };
     for input in &request.inputs {
-        let found = find_input(session, snapshot, &scenario, &cwd, input.path.as_bstr())?;
-        // As it was typed, so that an error about it can be typed as well.
-        let path = match &found.made {
-            None => input.path.clone(),
-            Some(_) => crate::path::bytes(&worktree.path(&found.place)),
-        };
-        let named = found.made.as_ref().map(|(_, _, key)| key.as_str());
-        let key = declared.add(Role::Input, input.key.as_deref().or(named), path.as_bstr())?;
-        let (captured, is_to_be_fetched) = match found.captured {
-            Some(captured) => (captured, true),
-            None => (worktree::capture(&worktree, &found.place, &CaptureOptions::default(), None)?, false),
-        };
-        if let Some((text, content, _)) = &found.made
-            && captured.content != *content
-        {
-            return Err(Error::RevisionNotHere { text: text.clone(), path: worktree.path(&found.place) });
-        }
-        fence.join(captured.fence.clone());
-        let declared_by = found.producer;
-        inputs.insert(key, ReadyInput { place: found.place, captured, declared_by, is_to_be_fetched });
+        finder.find(input, false)?;
+    }
+    for input in &request.inputs_optional {
+        finder.find(input, true)?;
+    }
+    let Finder { mut inputs, globs, .. } = finder;
+    for input in inputs.values() {
+        fence.join(input.captured.fence.clone());
     }
     for output in &request.outputs {
         let key = declared.add(Role::Output, output.key.as_deref(), output.path.as_bstr())?;
@@ -157,7 +151,10 @@ pub fn prepare(
             let path = crate::path::bytes(&worktree.path(&place));
             let name = declared.add(Role::Input, Some(&format!("{key}_before")), path.as_bstr())?;
             before.join(captured.fence.clone());
-            inputs.insert(name, ReadyInput { place, captured, declared_by: None, is_to_be_fetched: false });
+            inputs.insert(
+                name,
+                ReadyInput { place, captured, declared_by: None, is_to_be_fetched: false, set: None, recorded: None },
+            );
         }
     }
 
@@ -265,6 +262,7 @@ pub fn prepare(
         cwd,
         declared,
         inputs,
+        globs,
         stdin,
         config,
         code,
@@ -318,108 +316,6 @@ fn check_spelling(repo: &crate::repo::Repo, cwd: &std::path::Path, text: &BStr) 
     Ok(())
 }
 
-/// Where an input lies and what is known of it.
-struct FoundInput {
-    place: Place,
-    /// What it is to hold, when that is in the store and nothing lies there.
-    captured: Option<Captured>,
-    /// The revision that names it: its text, its content, its key.
-    made: Option<(String, Content, String)>,
-    producer: Option<Producer>,
-}
-
-/// An input is a path that exists, or a revision that names an artifact.
-fn find_input(
-    session: &Session<'_>,
-    snapshot: &Snapshot,
-    scenario: &str,
-    cwd: &std::path::Path,
-    text: &BStr,
-) -> Result<FoundInput, Error> {
-    use crate::revspec::{self, Target};
-    let fs = session.repo.fs();
-    let path = cwd.join(crate::path::from_bytes(text));
-    let place = crate::path::locate(session.repo.root(), cwd, &path);
-    if fs.stat(&path).map_err(|source| Error::io("read", &path, source))?.is_some() {
-        return Ok(FoundInput { place, captured: None, made: None, producer: None });
-    }
-    let missing = || Error::InputMissing { path: path.clone() };
-    let Ok(text) = text.to_str() else { return Err(missing()) };
-    if !text.contains(':') && !text.starts_with('@') {
-        return Err(missing());
-    }
-    match revspec::resolve(session.repo, snapshot, scenario, cwd, text) {
-        Ok(Target::Artifact(at, key)) => {
-            let run = revspec::read_run(snapshot, &at.run, &at.object)?;
-            let Some(output) = run.outputs.get(&key) else {
-                return Err(Error::Usage { what: format!("`{text}` is an input of that run, and an output is meant") });
-            };
-            let place =
-                crate::path::locate(session.repo.root(), session.repo.root(), &crate::path::from_bytes(&output.path));
-            let producer = Producer {
-                run: at.run,
-                object: Some(at.object),
-                key: key.clone(),
-                linked_by: LinkedBy::Declared,
-                candidates: Vec::new(),
-            };
-            let absolute = session.worktree().path(&place);
-            let is_absent = fs.lstat(&absolute).map_err(|source| Error::io("read", &absolute, source))?.is_none();
-            let captured = is_absent.then(|| Captured {
-                content: output.content.clone(),
-                size: output.size,
-                exec: output.exec,
-                files: 1,
-                fence: Fence::new(),
-            });
-            let made = Some((text.to_owned(), output.content.clone(), key));
-            Ok(FoundInput { place, captured, made, producer: Some(producer) })
-        }
-        Ok(_) => Err(Error::Usage { what: format!("`{text}` is not one artifact: name an output, RUN:KEY") }),
-        Err(revspec::Error::NotFound { .. } | revspec::Error::NoRuns { .. } | revspec::Error::NoSuccess { .. }) => {
-            Err(missing())
-        }
-        Err(err) => Err(err.into()),
-    }
-}
-
-/// Puts inputs that were named by revisions, and that nothing lies at the paths of, to where they were recorded.
-///
-/// # Errors
-/// When one of them can't be brought there.
-pub fn fetch_inputs(session: &Session<'_>, snapshot: &Snapshot, prepared: &mut Prepared) -> Result<(), Error> {
-    use super::hydrate::{self, Item};
-    use crate::worktree::restore::Outcome;
-    let mut items = Vec::new();
-    for (key, input) in prepared.inputs.iter().filter(|(_, input)| input.is_to_be_fetched) {
-        let (root, to) = hydrate::recorded_destination(session, &input.place)?;
-        let (content, exec) = (input.captured.content.clone(), input.captured.exec);
-        items.push(Item { key: key.clone(), content, exec, root, to });
-    }
-    if items.is_empty() {
-        return Ok(());
-    }
-    let (restored, _) = hydrate::bring_back(session, snapshot, &items, hydrate::Replace::Nothing)?;
-    for done in restored {
-        match done.outcome {
-            Outcome::Restored | Outcome::Kept => {}
-            Outcome::Refused => return Err(Error::InTheWay { path: done.path }),
-            Outcome::Missing => return Err(Error::OutputLost { key: done.key, path: done.path }),
-        }
-    }
-    for input in prepared.inputs.values_mut().filter(|input| input.is_to_be_fetched) {
-        let worktree = session.worktree();
-        let captured = worktree::capture(&worktree, &input.place, &CaptureOptions::default(), None)?;
-        if captured.content != input.captured.content {
-            return Err(Error::ChangedBefore { path: worktree.path(&input.place) });
-        }
-        prepared.fence.join(captured.fence.clone());
-        input.captured = captured;
-        input.is_to_be_fetched = false;
-    }
-    Ok(())
-}
-
 fn check_output(repo: &crate::repo::Repo, key: &str, place: &Place) -> Result<(), Error> {
     let refuse = |what: &str| Err(Error::Usage { what: format!("output `{key}` {what}") });
     match place {
@@ -449,7 +345,20 @@ fn check_overlaps(
         let refuse = |what: String, fix: &str| {
             Err(Error::Usage { what: format!("output `{key}` ({}) {what}; {fix}", shown(output)) })
         };
+        let files = |input: &ReadyInput| match &input.set {
+            Some(set) => set.files.iter().any(|(place, _)| overlaps(place, output)),
+            None => false,
+        };
         for (name, input) in inputs {
+            if input.set.is_some() {
+                if files(input) {
+                    return refuse(
+                        format!("and a file of input `{name}` lie inside each other"),
+                        "declare one of them more narrowly",
+                    );
+                }
+                continue;
+            }
             if input.place == *output {
                 let fix = format!("if the command changes it where it lies, say --in-place {key}");
                 return refuse(format!("is also input `{name}`"), &fix);
@@ -500,8 +409,12 @@ pub(super) fn check_real_overlaps(session: &Session<'_>, prepared: &Prepared, ou
     let worktree = session.worktree();
     let real = |place: &Place| crate::path::real(&worktree.path(place));
     let moved: Vec<(&Place, PathBuf)> = outputs.iter().map(|place| (*place, real(place))).collect();
-    let inputs =
-        prepared.inputs.values().map(|input| &input.place).chain(prepared.stdin.as_ref().map(|(place, _)| place));
+    let inputs = prepared
+        .inputs
+        .values()
+        .filter(|input| input.set.is_none())
+        .map(|input| &input.place)
+        .chain(prepared.stdin.as_ref().map(|(place, _)| place));
     for input in inputs {
         let (at, target) = (real(input), std::fs::canonicalize(worktree.path(input)).ok());
         for (output, path) in &moved {
@@ -534,12 +447,12 @@ pub(super) fn check_real_overlaps(session: &Session<'_>, prepared: &Prepared, ou
 }
 
 /// Whether two places are one, or one lies inside the other.
-fn overlaps(a: &Place, b: &Place) -> bool {
+pub(super) fn overlaps(a: &Place, b: &Place) -> bool {
     is_below(a, b) || is_below(b, a)
 }
 
 /// Whether `inner` is `outer` or lies inside of it.
-fn is_below(inner: &Place, outer: &Place) -> bool {
+pub(super) fn is_below(inner: &Place, outer: &Place) -> bool {
     match (inner, outer) {
         (Place::Inside(inner), Place::Inside(outer)) => inner.is_within(outer),
         (Place::Outside(inner), Place::Outside(outer)) => inner.starts_with(outer),
@@ -560,8 +473,11 @@ pub fn store_inputs(
     let worktree = session.worktree();
     let mut stored = BTreeMap::new();
     for (key, input) in &prepared.inputs {
-        let wanted = matches!(input.place, Place::Inside(_)) && !request.no_store.contains(key);
-        if wanted && !sink.has(&input.captured.content.id())? {
+        let is_there = !input.captured.content.is_absent();
+        let wanted = is_there && matches!(input.place, Place::Inside(_)) && !request.no_store.contains(key);
+        if let Some(set) = input.set.as_ref().filter(|_| wanted) {
+            super::inputs::store_set(session, set, sink)?;
+        } else if wanted && !sink.has(&input.captured.content.id())? {
             let now = worktree::capture(&worktree, &input.place, &CaptureOptions::default(), Some(sink))?;
             if now.content != input.captured.content {
                 return Err(Error::ChangedBefore { path: worktree.path(&input.place) });

@@ -124,6 +124,9 @@ pub struct Request {
     pub step: Option<String>,
     /// Declared inputs.
     pub inputs: Vec<Declared>,
+    /// Declared inputs that need not be there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs_optional: Vec<Declared>,
     /// Declared outputs.
     pub outputs: Vec<Declared>,
     /// Keys of outputs that the command changes where they lie.
@@ -187,6 +190,7 @@ impl Request {
             cwd: BString::default(),
             step: None,
             inputs: Vec::new(),
+            inputs_optional: Vec::new(),
             outputs: Vec::new(),
             in_place: BTreeSet::new(),
             no_store: BTreeSet::new(),

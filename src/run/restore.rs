@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use bstr::ByteSlice;
+
 use super::Error;
 use super::clear::{self, KeptSafe};
 use super::hydrate::{self, Item};
@@ -143,6 +145,9 @@ fn pieces(
         Target::Artifact(at, key) => {
             let run = read(at)?;
             let output = run.outputs.get(key).cloned().or_else(|| run.inputs.get(key).map(as_output));
+            if let Some(input) = run.inputs.get(key).filter(|input| !run.outputs.contains_key(key) && is_set(input)) {
+                return set(key, input, options);
+            }
             output.iter().map(|output| artifact(session, key, output, options)).collect()
         }
         Target::Code(_, id) => below(folder("code")?, "code", Content::Tree(*id)),
@@ -177,8 +182,35 @@ fn as_output(input: &Input) -> Output {
     }
 }
 
+/// Whether an input was a set of files: it is recorded at the glob that they matched.
+fn is_set(input: &Input) -> bool {
+    matches!(input.content, Content::Tree(_)) && crate::code::is_glob(&input.path)
+}
+
+/// A set has no folder of its own in the work tree: only where a folder is named its files can be restored, below its key.
+fn set(key: &str, input: &Input, options: &RestoreOptions) -> Result<Vec<Piece>, Error> {
+    let Some(root) = options.to.clone() else {
+        let (path, why) = (crate::path::from_bytes(&input.path), "it is a set of files: name a folder with --to DIR");
+        return Ok(vec![Piece::Refused { key: key.to_owned(), path, why: why.to_owned() }]);
+    };
+    let to = RelPath::new(key).ok_or_else(|| Error::Usage { what: format!("`{key}` is no file name") })?;
+    let (key, content) = (key.to_owned(), input.content.clone());
+    Ok(vec![Piece::Stored(Item { key, content, exec: false, root, to })])
+}
+
 fn artifact(session: &Session<'_>, key: &str, output: &Output, options: &RestoreOptions) -> Result<Piece, Error> {
-    let place = crate::path::locate(session.repo.root(), session.repo.root(), &crate::path::from_bytes(&output.path));
+    let place = match session.repo.place_of(session.repo.root(), &output.path) {
+        Ok(place) => place,
+        // A name of another machine: below a folder that is named, its path can be the same.
+        Err(_) if options.to.is_some() => {
+            let path = output.path.replacen("://", "/", 1);
+            crate::path::locate(session.repo.root(), session.repo.root(), &crate::path::from_bytes(&path))
+        }
+        Err(err) => {
+            let path = crate::path::from_bytes(&output.path);
+            return Ok(Piece::Refused { key: key.to_owned(), path, why: err.to_string() });
+        }
+    };
     let destination = match &options.to {
         None => hydrate::recorded_destination(session, &place),
         Some(root) => {

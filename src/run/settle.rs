@@ -13,7 +13,7 @@ use crate::host::Liveness;
 use crate::object::recipe::Content;
 use crate::object::run::{Cache, Log, Run, RunError, RunKind, Status};
 use crate::object::{Kind, Record, Sink, id_of};
-use crate::path::{from_bytes, locate};
+use crate::path::from_bytes;
 use crate::repo::Repo;
 use crate::run::Session;
 use crate::store::{Draft, OpId};
@@ -186,7 +186,7 @@ fn finish(repo: &Repo, live: &Live, entry: &Entry, payload: &[u8]) -> Result<(),
         if intake.has(&id).unwrap_or(false) {
             return true;
         }
-        let place = locate(repo.root(), repo.root(), &from_bytes(path));
+        let Ok(place) = repo.place_of(repo.root(), path) else { return false };
         let captured = worktree::capture(&session.worktree(), &place, &CaptureOptions::default(), Some(&intake));
         captured.is_ok_and(|captured| captured.content == *content)
     };

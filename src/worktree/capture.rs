@@ -35,6 +35,8 @@ pub struct CaptureOptions {
     pub scan: ScanOptions,
     /// Leaves out folders with nothing in them; the captured folder itself stays.
     pub without_empty_folders: bool,
+    /// Hands every tree object to the sink, also those whose ids are known.
+    pub every_tree: bool,
 }
 
 /// A file or folder as captured.
@@ -128,7 +130,7 @@ fn capture_folder(
         scan.folders[todo.folder].entries[todo.entry].stat = stat;
     }
     drop(views);
-    let (root, size) = build_trees(worktree, &scan, &known, sink)?;
+    let (root, size) = build_trees(worktree, &scan, &known, options, sink)?;
     let mut unsettled = Vec::new();
     let mut files = 0;
     for (folder, known) in scan.folders.iter().zip(&known) {
@@ -286,6 +288,7 @@ fn build_trees(
     worktree: &Worktree<'_>,
     scan: &Scan,
     known: &[Vec<Known>],
+    options: &CaptureOptions,
     sink: Option<&dyn Sink>,
 ) -> Result<(Id, u64), Error> {
     let mut by_depth: Vec<Vec<usize>> = Vec::new();
@@ -301,7 +304,7 @@ fn build_trees(
         worktree.check_cancel()?;
         let done = spread::try_map(level, level.len() > 1 && scan.len() > FEW_NAMES, |&at| {
             let folder = &scan.folders[at];
-            let tree = build_tree(worktree, scan, folder, &known[at], &built, sink)?;
+            let tree = build_tree(worktree, scan, folder, &known[at], &built, options, sink)?;
             Ok::<_, Error>((folder.path.clone(), tree))
         })?;
         built.extend(done);
@@ -315,6 +318,7 @@ fn build_tree(
     folder: &Folder,
     known: &[Known],
     built: &HashMap<BString, (Id, u64)>,
+    options: &CaptureOptions,
     sink: Option<&dyn Sink>,
 ) -> Result<(Id, u64), Error> {
     // What makes the tree object, in one row of bytes: its digest stands for the object in the cache.
@@ -345,7 +349,8 @@ fn build_tree(
     let digest = hash::derived(LISTING_CONTEXT, &listing);
     let path = || scan.path(&folder.path);
     // A split folder is several objects; whether a sink has them all is not told by its top one.
-    if (parts.len() <= MAX_ENTRIES || sink.is_none())
+    if !options.every_tree
+        && (parts.len() <= MAX_ENTRIES || sink.is_none())
         && let Some(found) = worktree.cache.listing(&digest)
         && is_stored(sink, &found.0, &path())?
     {

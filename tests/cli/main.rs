@@ -11,6 +11,7 @@ mod errors;
 mod events;
 mod help;
 mod hits;
+mod inputs;
 mod lifecycle;
 mod live;
 mod look;

@@ -228,6 +228,17 @@ impl Classify for lineage::Error {
     }
 }
 
+impl Classify for repo::MountError {
+    fn failure(&self) -> Failure {
+        match self {
+            repo::MountError::Unknown { name, known } => Failure::of(Class::NotFound, "unknown_mount", self)
+                .candidates(known.iter().cloned())
+                .hint(format!("say where it is on this machine: `[mounts] {name} = \"/PATH\"` in .prov/config.toml")),
+            _ => Failure::of(Class::Usage, "usage", self),
+        }
+    }
+}
+
 impl Classify for lookup::Error {
     fn failure(&self) -> Failure {
         match self {
@@ -265,8 +276,15 @@ impl Classify for run::Error {
             run::Error::Usage { .. } => Failure::of(Class::Usage, "usage", self),
             run::Error::InputMissing { .. } => Failure::of(Class::NotFound, "input_missing", self)
                 .hint("check the path, or name what made it: -i RUN:KEY"),
-            run::Error::RevisionNotHere { path, .. } => Failure::of(Class::Refused, "revision_not_here", self)
-                .hint(format!("move `{}` away, and the recorded content is put there", prov::path::show(path))),
+            run::Error::RevisionNotHere { path, key, .. } => Failure::of(Class::Refused, "revision_not_here", self)
+                .hint(format!(
+                    "write {{input.{key}}} in the command, and it is given the recorded content; or move `{}` away",
+                    prov::path::show(path)
+                )),
+            run::Error::NothingMatches { .. } => Failure::of(Class::NotFound, "input_missing", self).hint(
+                "put it in quotes so that the shell leaves it alone; --input-optional for what need not be there",
+            ),
+            run::Error::Mount(err) => err.failure(),
             run::Error::ChangedBefore { .. } => {
                 Failure::of(Class::Failed, "changed", self).hint("wait until nothing writes to it, then try again")
             }

@@ -1,6 +1,7 @@
 //! `prov run`.
 
-use std::io::Write as _;
+use std::ffi::OsString;
+use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use prov::repo::Repo;
@@ -67,7 +68,8 @@ pub(crate) fn request(cx: &Context, repo: &Repo, args: &RunArgs) -> Result<Reque
     };
     let exists = |path: &std::path::Path| cx.fs.stat(path).is_ok_and(|found| found.is_some());
     let seen = Seen { root: repo.root(), cwd: &cx.cwd, exists: &exists };
-    let mut request = settings::request(args, step.as_ref(), &cx.settings, seen)?;
+    let listed = if args.options.inputs_from.is_empty() { None } else { Some(with_listed(cx, args)?) };
+    let mut request = settings::request(listed.as_ref().unwrap_or(args), step.as_ref(), &cx.settings, seen)?;
     if request.cache.is_none() {
         request.cache = repo.settings().cache_mode().and_then(settings::cache_mode_word);
     }
@@ -75,6 +77,33 @@ pub(crate) fn request(cx: &Context, repo: &Repo, args: &RunArgs) -> Result<Reque
         request.parent = Some(events::run_of(cx, repo, parent)?);
     }
     Ok(request)
+}
+
+/// The words with the inputs that files list: one a line, or closed by NUL bytes if there are any; empty lines say nothing.
+fn with_listed(cx: &Context, args: &RunArgs) -> Result<RunArgs, Failure> {
+    use std::os::unix::ffi::OsStringExt;
+    let mut args = args.clone();
+    for file in std::mem::take(&mut args.options.inputs_from) {
+        let cannot = |err: std::io::Error| {
+            Failure::new(
+                Class::NotFound,
+                "input_missing",
+                format!("can't read the list `{}`", shown(file.as_encoded_bytes())),
+            )
+            .because_of(Some(&err))
+        };
+        let mut bytes = Vec::new();
+        if file == "-" {
+            std::io::stdin().lock().read_to_end(&mut bytes).map_err(cannot)?;
+        } else {
+            let found = cx.fs.read(&cx.cwd.join(&file)).map_err(cannot)?;
+            bytes = found.ok_or_else(|| cannot(std::io::ErrorKind::NotFound.into()))?;
+        }
+        let end = if bytes.contains(&0) { 0 } else { b'\n' };
+        let lines = bytes.split(|&byte| byte == end).filter(|line| !line.is_empty());
+        args.options.input.extend(lines.map(|line| OsString::from_vec(line.to_vec())));
+    }
+    Ok(args)
 }
 
 /// Passes the command's output on and says what happens around it.

@@ -37,6 +37,7 @@ pub(crate) fn step_of(name: &str, settings: &StepSettings) -> Result<Step, Failu
     for (key, texts) in [
         ("command", &settings.command),
         ("input", &settings.input),
+        ("input-optional", &settings.input_optional),
         ("output", &settings.output),
         ("in-place", &settings.in_place),
         ("config", &settings.config),
