@@ -18,3 +18,4 @@ mod redact;
 mod revisions;
 mod sandbox;
 mod schema;
+mod sets;

@@ -63,7 +63,6 @@ const OPTIONS: &[(&str, &[&str])] = &[
     (
         "run",
         &[
-            "--output-set",
             "--capture",
             "--config-dir",
             "--override",
