@@ -8,6 +8,7 @@ use bstr::{BString, ByteSlice};
 use super::Error;
 use super::clear::{self, Displaced, KeptSafe, Spot, Was};
 use super::interrupts::Interrupts;
+use super::lifecycle::Replay;
 use super::perform::{OutputAction, REPLAYED};
 use super::prepare::Prepared;
 use super::request::Request;
@@ -83,6 +84,55 @@ pub fn is_whole(snapshot: &Snapshot, content: &Content) -> Result<bool, AccessEr
 }
 
 pub use super::outputs::lies_there;
+
+/// Whether the store has all of some content, every byte of it read and verified.
+///
+/// # Errors
+/// When the store can't be read. Damage is no error: then it is not sound.
+pub fn is_sound(snapshot: &Snapshot, content: &Content) -> Result<bool, AccessError> {
+    let read = |id: &Id| match snapshot.copy(id, &mut std::io::sink()) {
+        Ok(found) => Ok(found.is_some()),
+        Err(AccessError::Damaged { .. } | AccessError::Changed) => Ok(false),
+        Err(err) => Err(err),
+    };
+    if !is_whole(snapshot, content)? {
+        return Ok(false);
+    }
+    let mut level = match content {
+        Content::Blob(id) => return read(id),
+        Content::Tree(id) => vec![*id],
+        Content::External(..) => return Ok(false),
+    };
+    let mut seen: std::collections::HashSet<Id> = std::collections::HashSet::new();
+    while let Some(id) = level.pop() {
+        let listed = tree::list(id, &mut |id| match snapshot.read(id) {
+            Ok(Some((_, bytes))) => Ok(bytes),
+            Ok(None) | Err(AccessError::Damaged { .. }) => Err(None),
+            Err(err) => Err(Some(err)),
+        });
+        let entries = match listed {
+            Ok(entries) => entries,
+            Err(tree::ListError::Read(Some(err))) => return Err(err),
+            Err(_) => return Ok(false),
+        };
+        for entry in entries.into_iter().filter(|entry| seen.insert(entry.id)) {
+            if entry.kind == EntryKind::Tree {
+                level.push(entry.id);
+            } else if !read(&entry.id)? {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// As [`lies_there`], every byte hashed again whatever the states of the files say.
+pub fn lies_there_byte_by_byte(session: &Session<'_>, place: &Place, output: &Output) -> bool {
+    let nothing = worktree::StatCache::empty();
+    let worktree = worktree::Worktree { cache: &nothing, ..session.worktree() };
+    worktree::capture(&worktree, place, &super::outputs::recorded(output), None)
+        .is_ok_and(|captured| captured.content == output.content && captured.exec == output.exec)
+}
 
 /// The folder below which a place is restored, and the path there.
 pub(super) fn split(session: &Session<'_>, place: &Place) -> Result<(PathBuf, RelPath), Error> {
@@ -527,13 +577,18 @@ pub fn outputs(
     Ok(hydrated)
 }
 
-/// The last bytes of each stream of a run, as far as they can be had.
-pub fn replay(snapshot: &Snapshot, source: &Run) -> BTreeMap<String, Vec<u8>> {
+/// What is to be printed of each stream of a run, as far as it can be had.
+pub fn replay(snapshot: &Snapshot, source: &Run, how_much: Replay) -> BTreeMap<String, Vec<u8>> {
     let mut replay = BTreeMap::new();
+    let most = match how_much {
+        Replay::None => return replay,
+        Replay::Tail => usize::try_from(REPLAYED).unwrap_or(usize::MAX),
+        Replay::All => usize::MAX,
+    };
     for (stream, log) in &source.logs {
-        if let Some(bytes) = super::perform::small_blob(snapshot, &log.id) {
-            let from = bytes.len().saturating_sub(usize::try_from(REPLAYED).unwrap_or(usize::MAX));
-            replay.insert(stream.clone(), bytes[from..].to_vec());
+        if let Some(mut bytes) = super::perform::small_blob(snapshot, &log.id) {
+            drop(bytes.drain(..bytes.len().saturating_sub(most)));
+            replay.insert(stream.clone(), bytes);
         }
     }
     replay

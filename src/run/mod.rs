@@ -12,10 +12,13 @@ mod error;
 pub mod execute;
 pub mod exit;
 pub mod group;
+mod hooks;
 pub mod hydrate;
 pub mod interrupts;
+pub mod lifecycle;
 pub mod live;
 pub mod lookup;
+pub mod memory;
 mod miss;
 pub mod name;
 pub mod observer;
@@ -27,8 +30,10 @@ pub mod publish;
 mod pump;
 mod reap;
 pub mod record;
+mod report;
 pub mod request;
 mod restore;
+mod retry;
 mod session;
 mod settle;
 pub mod spool;
@@ -42,8 +47,11 @@ pub use error::{Error, chain};
 pub use miss::{Nearest, command_line, nearest};
 pub use perform::{OutputAction, Performed, Plan, REPLAYED, Surroundings, perform, plan};
 pub use publish::Publication;
-pub use request::{CacheMode, CodeMode, Declared, DeclaredSet, OnMissing, Request, RestoreMode};
+pub use request::{
+    CacheMode, CodeMode, Declared, DeclaredSet, OnKnownFailure, OnMissing, Request, RestoreMode, Validate,
+};
 pub use restore::{Destination, Restoration, RestoreOptions, RestoredItem, restore};
+pub use retry::persist;
 pub use session::Session;
 pub use settle::{Settled, settle};
 

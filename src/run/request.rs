@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bstr::BString;
 use serde::{Deserialize, Serialize};
 
+use super::lifecycle::Lifecycle;
 use crate::codec::Value;
 use crate::object::recipe::FileSet;
 
@@ -61,6 +62,34 @@ pub enum OnMissing {
     Warn,
     /// The run succeeded.
     Ignore,
+}
+
+/// How surely the outputs of an earlier outcome must be there before it counts as a hit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Validate {
+    /// The store has every byte of every output, or the output lies there; bytes are verified as they are read.
+    #[default]
+    Lazy,
+    /// Every byte of every output is read and verified.
+    Strict,
+    /// The record alone counts.
+    None,
+}
+
+/// What happens when the same recipe failed before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnKnownFailure {
+    /// It is said, and the command is executed.
+    #[default]
+    Run,
+    /// Nothing is executed, unless the cache mode is `Overwrite`.
+    Stop,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// One declared path: `[KEY=]PATH`.
@@ -155,6 +184,15 @@ pub struct Request {
     pub wait: bool,
     /// What happens when a declared output is missing.
     pub on_missing: OnMissing,
+    /// How surely the outputs of a hit must be there.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub validate: Validate,
+    /// What happens when the same recipe failed before.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub on_known_failure: OnKnownFailure,
+    /// What it is called and counted as, how it is tried, what a hit prints.
+    #[serde(default, skip_serializing_if = "Lifecycle::is_default")]
+    pub lifecycle: Lifecycle,
 }
 
 impl Request {
@@ -188,6 +226,9 @@ impl Request {
             timeout_ms: None,
             wait: false,
             on_missing: OnMissing::Error,
+            validate: Validate::Lazy,
+            on_known_failure: OnKnownFailure::Run,
+            lifecycle: Lifecycle::default(),
         }
     }
 

@@ -77,6 +77,11 @@ impl SetClaim {
 }
 
 impl Intent {
+    /// Whether it is of a run, and not of something that only claims places.
+    pub fn is_of_a_run(&self) -> bool {
+        !self.argv.is_empty()
+    }
+
     pub(super) fn encode(&self) -> Result<Vec<u8>, codec::Error> {
         Ok(frame::seal(super::INTENT, VERSION, &codec::encode(self)?))
     }
