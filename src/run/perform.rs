@@ -53,6 +53,8 @@ pub enum OutputAction {
 pub struct Performed {
     /// The closed record.
     pub run: Run,
+    /// The events that were told already: rank of the last, and how many.
+    pub(super) told: Option<(u8, u64)>,
     /// Its object.
     pub object: crate::hash::Id,
     /// Exit code for whoever asked.
@@ -98,11 +100,25 @@ pub fn plan(
     environment: &Environment,
 ) -> Result<Plan, Error> {
     let prepared = prepare::prepare(session, snapshot, request, environment)?;
-    let (hit, reasons, nearest) = ask(session, snapshot, request, &prepared)?;
+    let (mut hit, mut reasons, nearest) = ask(session, snapshot, request, &prepared)?;
+    if request.lifecycle.always {
+        reasons.extend(hit.take().map(|hit| traced(&hit)));
+    }
     Ok(Plan { prepared, hit, reasons, nearest })
 }
 
+/// What the cache has: an outcome to take, or reasons for a miss and the nearest other recipe.
 type Asked = (Option<Box<Hit>>, Vec<Reason>, Option<miss::Nearest>);
+
+/// The reason of a run that is executed although its result is known.
+fn traced(hit: &Hit) -> Reason {
+    Reason {
+        part: "cache".to_owned(),
+        kind: ReasonKind::Policy,
+        before: Some(hit.run.run.clone()),
+        after: Some("it is executed even though its result is known".to_owned()),
+    }
+}
 
 fn ask(session: &Session<'_>, snapshot: &Snapshot, request: &Request, prepared: &Prepared) -> Result<Asked, Error> {
     let mut reasons = match request.cache_mode() {
@@ -207,9 +223,10 @@ pub(super) fn check_name(snapshot: &Snapshot, name: Option<&str>) -> Result<(), 
 }
 
 fn perform_once(session: &Session<'_>, request: &Request, surroundings: Surroundings<'_>) -> Result<Performed, Error> {
+    let Surroundings { environment, observer, interrupts } = surroundings;
     let repo = session.repo;
     let snapshot = repo.store().snapshot()?;
-    let prepared = prepare::prepare(session, &snapshot, request, surroundings.environment)?;
+    let prepared = prepare::prepare(session, &snapshot, request, environment)?;
     if prepared.scenario != crate::scenario::MAIN
         && !crate::scenario::exists(&snapshot, repo.project(), &prepared.scenario)?
     {
@@ -220,14 +237,14 @@ fn perform_once(session: &Session<'_>, request: &Request, surroundings: Surround
         .into());
     }
     check_name(&snapshot, request.run_name.as_deref())?;
-    let (hit, mut reasons, nearest) = ask(session, &snapshot, request, &prepared)?;
+    let (mut hit, mut reasons, nearest) = ask(session, &snapshot, request, &prepared)?;
+    let known = if request.lifecycle.always { hit.take() } else { None };
+    reasons.extend(known.as_deref().map(traced));
     let mut taken = None;
     if let Some(hit) = hit {
         let started = repo.now();
         let restored = match request.restore {
-            RestoreMode::Outputs => {
-                hydrate::outputs(session, &snapshot, request, &prepared, &hit.run, surroundings.interrupts)
-            }
+            RestoreMode::Outputs => hydrate::outputs(session, &snapshot, request, &prepared, &hit.run, interrupts),
             RestoreMode::Metadata | RestoreMode::None => Ok(hydrate::Hydrated::default()),
         };
         match restored {
@@ -238,10 +255,16 @@ fn perform_once(session: &Session<'_>, request: &Request, surroundings: Surround
     }
     let performed = match taken {
         Some((hit, restored, started)) => take(session, &snapshot, request, &prepared, *hit, restored, started),
-        None => miss::execute(session, snapshot, request, prepared, reasons, nearest, surroundings),
+        None => {
+            let why = miss::Why { reasons, nearest, known: known.as_deref() };
+            let around = Surroundings { environment, observer: &mut *observer, interrupts };
+            miss::execute(session, snapshot, request, prepared, why, around)
+        }
     };
     session.save();
     let performed = performed?;
+    let object = matches!(performed.publication, Publication::Done).then_some(performed.object);
+    super::report::rest(observer, &performed.run, object, performed.told);
     if let (Publication::Done, Some(parent)) = (&performed.publication, &performed.run.parent) {
         super::live_folder(repo).note_child_run(parent, &performed.run.run, performed.object);
     }
@@ -278,8 +301,8 @@ pub(super) fn draft(repo: &Repo, request: &Request, prepared: &Prepared, now: cr
         failed_in: None,
         sealed: false,
         unsealed: Vec::new(),
-        attempt: 1,
-        correlation_id: None,
+        attempt: request.lifecycle.attempt_number(),
+        correlation_id: request.lifecycle.correlation_id.clone(),
         parent: request.parent.clone(),
         started_at: now,
         finished_at: now,
@@ -303,7 +326,7 @@ pub(super) fn draft(repo: &Repo, request: &Request, prepared: &Prepared, now: cr
         code_left_out: prepared.code.left_out.iter().map(|(path, _)| path.as_bytes().to_owned()).collect(),
         description: request.message.clone(),
         tags: request.tags.clone(),
-        facets: BTreeMap::new(),
+        facets: request.lifecycle.recorded_facets(),
         metrics: BTreeMap::new(),
         meta,
     }
@@ -370,7 +393,7 @@ fn take(
         Cache::Hit { source: hit.run.run.clone(), object: hit.object, source_duration_us: hit.run.duration_us() };
     run.git = session.git_head();
     run.finished_at = repo.now();
-    let replay = hydrate::replay(snapshot, &hit.run);
+    let replay = hydrate::replay(snapshot, &hit.run, request.lifecycle.replay);
     let (object, publication) = if request.cache_mode() == CacheMode::Readonly {
         publish::unrecorded(&run)?
     } else {
@@ -386,6 +409,7 @@ fn take(
         displaced: restored.displaced,
         replay,
         narrow: None,
+        told: None,
     })
 }
 

@@ -243,7 +243,7 @@ pub fn prepare(
     let part = Code { tree: code.tree.root, program };
 
     let built = recipe::Parts {
-        step: step.clone(),
+        step: request.lifecycle.model.clone().unwrap_or_else(|| step.clone()),
         command: Some(normalised),
         cwd: cwd_place,
         stdin: stdin.as_ref().map(|(_, captured)| captured.content.clone()),

@@ -222,7 +222,7 @@ mod tests {
     fn mistakes_name_the_step_and_the_key() {
         let message = |key: &str, value: Value| step("s", &map(&[(key, value)])).unwrap_err().message;
         assert_eq!(message("inptu", text("x")), "`[steps.s]` of prov.toml: `inptu` is no option of `prov run`");
-        assert_eq!(message("retries", Value::Int(1)), "`[steps.s]` of prov.toml: option `--retries` is not there yet");
+        assert_eq!(message("runtime", text("a=1")), "`[steps.s]` of prov.toml: option `--runtime` is not there yet");
         assert_eq!(message("wait", text("yes")), "`[steps.s]` of prov.toml: `wait`: true or false is meant");
         assert!(message("command", text("a b")).contains("list of words"));
         assert!(message("timeout", text("soon")).contains("no duration"));
