@@ -47,6 +47,15 @@ struct Inner {
     failed: Option<String>,
 }
 
+impl Inner {
+    /// Whether an object of this length is to wait in memory.
+    fn holds(&self, kind: &Kind, len: usize) -> bool {
+        // Once a content pack is being written, content costs nothing more there, and records keep the room.
+        let packed = Class::of(kind) == Class::Content && self.open[Class::Content as usize].is_some();
+        !packed && len <= INLINE_MAX
+    }
+}
+
 /// A pack that was written for a transaction.
 #[derive(Debug, Clone)]
 pub(super) struct AddedPack {
@@ -143,13 +152,6 @@ impl Intake {
         }
     }
 
-    /// Whether an object will wait in memory, as far as can be told now.
-    fn waits(&self, inner: &Inner, kind: &Kind, len: usize) -> bool {
-        // Once a content pack is being written, content costs nothing more there, and records keep the room.
-        let packed = Class::of(kind) == Class::Content && inner.open[Class::Content as usize].is_some();
-        !packed && len <= INLINE_MAX
-    }
-
     /// Stores an object whose bytes are right and that is not here yet, with its compressed form if that pays.
     pub(super) fn put_packed(
         &self,
@@ -181,7 +183,7 @@ impl Intake {
             return Ok(());
         }
         let class = Class::of(kind);
-        if self.waits(inner, kind, bytes.len()) {
+        if inner.holds(kind, bytes.len()) {
             inner.waiting.push((kind.clone(), *id, bytes.to_vec()));
             inner.waiting_bytes += bytes.len();
             if inner.waiting_bytes > INLINE_MAX {
@@ -329,7 +331,7 @@ impl Sink for Intake {
             return Err(AccessError::Changed);
         }
         let mut inner = self.usable()?;
-        if self.waits(&inner, kind, bytes.len()) {
+        if inner.holds(kind, bytes.len()) {
             return self.store(&mut inner, kind, id, bytes);
         }
         drop(inner);

@@ -5,6 +5,7 @@ use std::io::Read;
 
 use rayon::prelude::*;
 
+use super::compress;
 use super::cut;
 use super::intake::Intake;
 use crate::hash::{self, BlobHasher, Id};
@@ -18,8 +19,10 @@ const BATCH: usize = 8 << 20;
 struct Cut<'a> {
     id: Id,
     bytes: &'a [u8],
-    /// `None`: the store has it.
-    fresh: Option<Option<Vec<u8>>>,
+    /// Whether the store lacks it.
+    is_fresh: bool,
+    /// Its compressed form, if it is fresh and that pays.
+    packed: Option<Vec<u8>>,
 }
 
 impl Intake {
@@ -42,16 +45,17 @@ impl Intake {
             let look = |range: &std::ops::Range<usize>| -> Result<Cut<'_>, AccessError> {
                 let bytes = &buffer[range.clone()];
                 let id = hash::blob(bytes);
-                let fresh = if self.has(&id)? { None } else { Some(super::compress::compress(bytes)) };
-                Ok(Cut { id, bytes, fresh })
+                let is_fresh = !self.has(&id)?;
+                let packed = if is_fresh { compress::compress(bytes) } else { None };
+                Ok(Cut { id, bytes, is_fresh, packed })
             };
             let (cuts, ()) = rayon::join(
                 || ranges.par_iter().map(look).collect::<Result<Vec<_>, _>>(),
                 || hasher.update(&buffer[carried..]),
             );
             for cut in cuts? {
-                if let Some(packed) = &cut.fresh {
-                    self.put_packed(&Kind::BLOB, &cut.id, cut.bytes, packed.as_deref())?;
+                if cut.is_fresh {
+                    self.put_packed(&Kind::BLOB, &cut.id, cut.bytes, cut.packed.as_deref())?;
                 }
                 pieces.push(Piece { id: cut.id, len: cut.bytes.len() as u64 });
             }
