@@ -9,6 +9,7 @@ pub mod chunks;
 pub mod config;
 pub mod envelope;
 pub mod kind;
+pub mod mark;
 pub mod recipe;
 pub mod run;
 pub mod scenario;
