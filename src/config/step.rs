@@ -16,6 +16,8 @@ pub struct StepSettings {
     pub input_optional: Vec<String>,
     /// `[KEY=]PATH` each.
     pub output: Vec<String>,
+    /// `KEY=ROOT:GLOB` each.
+    pub output_set: Vec<String>,
     /// Output keys.
     pub in_place: Vec<String>,
     /// Path of standard input.
@@ -74,6 +76,7 @@ impl Default for StepSettings {
             input: Vec::new(),
             input_optional: Vec::new(),
             output: Vec::new(),
+            output_set: Vec::new(),
             in_place: Vec::new(),
             stdin: None,
             config: Vec::new(),
@@ -114,6 +117,7 @@ impl StepSettings {
             "input" => self.input = texts(),
             "input_optional" => self.input_optional = texts(),
             "output" => self.output = texts(),
+            "output_set" => self.output_set = texts(),
             "in_place" => self.in_place = texts(),
             "stdin" => self.stdin = text(),
             "config" => self.config = texts(),

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use bstr::{BStr, BString};
+use bstr::{BStr, BString, ByteSlice};
 
 use super::Error;
 use super::key::{check_key, derive_key, variable_name};
+use super::members::Members;
 use crate::path::{Place, RelPath, bytes, from_bytes, locate, shown};
 
 /// What a declared path is to a run.
@@ -36,13 +37,15 @@ pub struct Declared {
     inputs: BTreeMap<String, Place>,
     outputs: BTreeMap<String, Place>,
     /// Inputs that are sets of files: the files. Their place is the folder below which these lie.
-    sets: BTreeMap<String, Vec<Place>>,
+    file_sets: BTreeMap<String, Vec<Place>>,
     /// Keys by the names of their variables.
     variables: HashMap<(Role, String), String>,
     /// What lies at a place, the smallest key; sets and their files do not count.
     by_place: HashMap<(Role, Place), String>,
-    /// The places in the project, the files of sets instead of their folders.
+    /// The places of inputs in the project, the files of sets instead of their folders.
     inside: HashSet<RelPath>,
+    /// Outputs that are only some files of their folder.
+    sets: BTreeMap<String, Members>,
 }
 
 impl Declared {
@@ -54,6 +57,7 @@ impl Declared {
             inputs: BTreeMap::new(),
             outputs: BTreeMap::new(),
             sets: BTreeMap::new(),
+            file_sets: BTreeMap::new(),
             variables: HashMap::new(),
             by_place: HashMap::new(),
             inside: HashSet::new(),
@@ -66,8 +70,22 @@ impl Declared {
     /// # Errors
     /// A key that can't be one, a key that another path has (the error prints the fix), an output declared twice.
     pub fn add(&mut self, role: Role, key: Option<&str>, path: &BStr) -> Result<String, Error> {
+        self.insert(role, key, path, false)
+    }
+
+    /// Declares an output that is some files of the folder at `path`. Several sets may share a folder.
+    ///
+    /// # Errors
+    /// As [`Declared::add`].
+    pub fn add_set(&mut self, key: Option<&str>, path: &BStr, members: Members) -> Result<String, Error> {
+        let key = self.insert(Role::Output, key, path, true)?;
+        self.sets.insert(key.clone(), members);
+        Ok(key)
+    }
+
+    fn insert(&mut self, role: Role, key: Option<&str>, path: &BStr, is_set: bool) -> Result<String, Error> {
         let place = self.locate(path);
-        self.add_at(role, key, place, path)
+        self.insert_at(role, key, place, path, is_set)
     }
 
     /// As [`Declared::add`], of what lies at `place` and was typed as `typed`.
@@ -75,13 +93,21 @@ impl Declared {
     /// # Errors
     /// As [`Declared::add`].
     pub fn add_at(&mut self, role: Role, key: Option<&str>, place: Place, typed: &BStr) -> Result<String, Error> {
-        let key = self.free_key(role, key, &place, typed)?;
-        if role == Role::Output
-            && let Some(other) = self.by_place.get(&(role, place.clone()))
-        {
-            return Err(Error::SamePath { first: other.clone(), second: key, path: show_place(&place) });
+        self.insert_at(role, key, place, typed, false)
+    }
+
+    fn insert_at(
+        &mut self,
+        role: Role,
+        key: Option<&str>,
+        place: Place,
+        typed: &BStr,
+        is_set: bool,
+    ) -> Result<String, Error> {
+        let key = self.free_key(role, key, &place, typed, is_set)?;
+        if role == Role::Input {
+            self.inside.extend(inside_of(&place));
         }
-        self.inside.extend(inside_of(&place));
         let smallest = self.by_place.entry((role, place.clone())).or_insert_with(|| key.clone());
         if key < *smallest {
             smallest.clone_from(&key);
@@ -89,19 +115,26 @@ impl Declared {
         Ok(self.put(role, key, place))
     }
 
-    /// Declares a set of files below the folder `base` as one input.
+    /// Declares files below the folder `base` as one input.
     ///
     /// # Errors
     /// A key that can't be one or that another input has.
-    pub fn add_set(&mut self, key: &str, base: Place, files: Vec<Place>, typed: &BStr) -> Result<String, Error> {
-        let key = self.free_key(Role::Input, Some(key), &base, typed)?;
+    pub fn add_files(&mut self, key: &str, base: Place, files: Vec<Place>, typed: &BStr) -> Result<String, Error> {
+        let key = self.free_key(Role::Input, Some(key), &base, typed, true)?;
         self.inside.extend(files.iter().filter_map(inside_of));
-        self.sets.insert(key.clone(), files);
+        self.file_sets.insert(key.clone(), files);
         Ok(self.put(Role::Input, key, base))
     }
 
     /// The key, if nothing else has it.
-    fn free_key(&self, role: Role, key: Option<&str>, place: &Place, typed: &BStr) -> Result<String, Error> {
+    fn free_key(
+        &self,
+        role: Role,
+        key: Option<&str>,
+        place: &Place,
+        typed: &BStr,
+        is_set: bool,
+    ) -> Result<String, Error> {
         let key = if let Some(key) = key {
             check_key(key)?;
             key.to_owned()
@@ -138,6 +171,12 @@ impl Declared {
                 second: key.clone(),
                 variable: format!("{prefix}{}", variable_name(&key)),
             });
+        }
+        if role == Role::Output
+            && !is_set
+            && let Some((other, _)) = entries.iter().find(|(k, p)| *p == place && !self.sets.contains_key(*k))
+        {
+            return Err(Error::SamePath { first: other.clone(), second: key, path: show_place(place) });
         }
         Ok(key)
     }
@@ -183,17 +222,34 @@ impl Declared {
     }
 
     /// The files of an input that is a set of them.
-    pub fn set(&self, key: &str) -> Option<&[Place]> {
-        self.sets.get(key).map(Vec::as_slice)
+    pub fn files_of(&self, key: &str) -> Option<&[Place]> {
+        self.file_sets.get(key).map(Vec::as_slice)
     }
 
-    /// What is declared at this place: an input before an output, the smallest key first. A set lies nowhere.
+    /// The outputs that are only some files of their folder.
+    pub fn sets(&self) -> &BTreeMap<String, Members> {
+        &self.sets
+    }
+
+    /// Which files of its folder an output is; `None` if it is all that lies at its place.
+    pub fn set(&self, key: &str) -> Option<&Members> {
+        self.sets.get(key)
+    }
+
+    /// Takes paths out of a set: what they name is something else to the run.
+    pub fn set_apart(&mut self, key: &str, paths: impl IntoIterator<Item = BString>) {
+        if let Some(members) = self.sets.get_mut(key) {
+            members.set_apart(paths);
+        }
+    }
+
+    /// What is declared at this place: an input before an output, the smallest key first. An input that is a set of files lies nowhere.
     pub fn find(&self, place: &Place) -> Option<(Role, &str)> {
         let at = |role| self.by_place.get(&(role, place.clone())).map(|key| (role, key.as_str()));
         at(Role::Input).or_else(|| at(Role::Output))
     }
 
-    /// Whether the path is declared or lies below a declared folder.
+    /// Whether the path is declared, lies below a declared folder, or could be a member of a declared set.
     pub fn covers(&self, path: &RelPath) -> bool {
         let mut at = Some(path.clone());
         while let Some(here) = at {
@@ -202,7 +258,13 @@ impl Declared {
             }
             at = here.parent();
         }
-        false
+        self.outputs.iter().any(|(key, place)| match (self.sets.get(key), place) {
+            // What a run may change of other people's files stays what it is.
+            (Some(members), _) if members.is_changed_only() => false,
+            (Some(members), Place::Inside(inside)) => below(path, inside).is_some_and(|path| members.has(path)),
+            (None, Place::Inside(inside)) => path.is_within(inside),
+            (_, Place::Outside(_)) => false,
+        })
     }
 }
 
@@ -211,6 +273,14 @@ fn inside_of(place: &Place) -> Option<RelPath> {
         Place::Inside(inside) => Some(inside.clone()),
         Place::Outside(_) => None,
     }
+}
+
+/// The part of `path` below `folder`; `None` if it does not lie there.
+pub fn below<'a>(path: &'a RelPath, folder: &RelPath) -> Option<&'a BStr> {
+    if folder.is_root() {
+        return Some(path.as_bytes());
+    }
+    path.as_bytes().strip_prefix(folder.as_bytes().as_bytes())?.strip_prefix(b"/").map(BStr::new)
 }
 
 /// A place as a record names it: relative to the project, or absolute.
@@ -258,7 +328,8 @@ mod tests {
     fn a_set_covers_its_files_and_lies_nowhere() {
         let mut d = declared();
         let file = |path: &str| Place::Inside(RelPath::new(path).unwrap());
-        d.add_set("all", file("data"), vec![file("data/a.csv"), file("data/b.csv")], "all=data/*.csv".into()).unwrap();
+        d.add_files("all", file("data"), vec![file("data/a.csv"), file("data/b.csv")], "all=data/*.csv".into())
+            .unwrap();
         assert!(d.covers(&RelPath::new("data/a.csv").unwrap()));
         assert!(!d.covers(&RelPath::new("data/code.py").unwrap()));
         assert_eq!(d.find(&file("data")), None);

@@ -11,16 +11,20 @@ mod build;
 mod declared;
 mod explain;
 mod key;
+mod members;
 mod nearest;
 mod normalise;
+mod pattern;
 mod tree_diff;
 
 pub use build::{Built, Parts};
-pub use declared::{Declared, Role};
+pub use declared::{Declared, Role, below};
 pub use explain::{ReadObject, explain};
 pub use key::{check_key, check_step, derive_key, split_declaration, variable_name};
+pub use members::Members;
 pub use nearest::{Candidate, nearest};
 pub use normalise::{Expansion, Normalised, expand, from_here, normalise};
+pub use pattern::{Captured, Disagreement, Pattern, Type};
 
 /// Why a recipe can't be made.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +94,14 @@ pub enum Error {
         /// The placeholder.
         placeholder: String,
     },
+    /// A pattern of an output set has no meaning.
+    #[error("`{pattern}` can't name the members of a set: {rule}")]
+    Members {
+        /// The pattern, shown.
+        pattern: String,
+        /// The rule it breaks.
+        rule: String,
+    },
     /// The record can't be encoded.
     #[error("the recipe can't be encoded")]
     Encode(#[from] crate::object::Error),
@@ -110,7 +122,7 @@ impl Error {
             Error::SetInWord { placeholder } => {
                 Some(format!("write {placeholder} as a word of its own: it becomes one word for each file"))
             }
-            Error::Step { .. } | Error::Encode(_) => None,
+            Error::Step { .. } | Error::Members { .. } | Error::Encode(_) => None,
         }
     }
 }

@@ -21,6 +21,7 @@ use super::Error;
 use super::declared::{Declared, Role, place_bytes};
 use super::key::check_key;
 use crate::codec::Value;
+use crate::object::recipe::FileSet;
 use crate::path::{Place, RelPath, bytes, shown};
 
 /// The words of a command as the recipe has them.
@@ -31,6 +32,8 @@ pub struct Normalised {
     /// Output keys; with the path (relative to the project, or absolute) where no word names the output, so that the
     /// command must know it by heart.
     pub outputs: BTreeMap<String, Option<BString>>,
+    /// Those of them that are only some files of their folder.
+    pub sets: BTreeMap<String, FileSet>,
 }
 
 /// Takes the declared paths out of a command's words.
@@ -60,7 +63,8 @@ pub fn normalise(words: &[BString], declared: &Declared) -> Result<Normalised, E
         .iter()
         .map(|(key, place)| (key.clone(), (!named.contains(key)).then(|| place_bytes(place))))
         .collect();
-    Ok(Normalised { argv, outputs })
+    let sets = declared.sets().iter().map(|(key, set)| (key.clone(), set.files().clone())).collect();
+    Ok(Normalised { argv, outputs, sets })
 }
 
 fn normal_word(word: &BStr, declared: &Declared) -> BString {
@@ -136,7 +140,7 @@ pub fn expand(words: &[BString], expansion: &Expansion<'_>) -> Result<Vec<BStrin
 fn set_of<'a>(word: &BString, declared: &'a Declared) -> Option<&'a [Place]> {
     let inner = word.strip_prefix(b"{")?.strip_suffix(b"}")?;
     match parse_placeholder(std::str::from_utf8(inner).ok()?)? {
-        Placeholder::Path(Role::Input, key) => declared.set(key),
+        Placeholder::Path(Role::Input, key) => declared.files_of(key),
         _ => None,
     }
 }
@@ -158,7 +162,7 @@ fn expand_word(word: &BString, expansion: &Expansion<'_>) -> Result<BString, Err
             Placeholder::Path(role, key) => {
                 let place =
                     expansion.declared.places(role).get(key).ok_or_else(|| unknown(role, key, expansion.declared))?;
-                if role == Role::Input && expansion.declared.set(key).is_some() {
+                if role == Role::Input && expansion.declared.files_of(key).is_some() {
                     return Err(Error::SetInWord { placeholder: format!("{{input.{key}}}") });
                 }
                 way_to(place, expansion.declared)

@@ -48,8 +48,8 @@ pub struct ReadyInput {
 /// The files of an input that is a set of them.
 #[derive(Debug, Clone)]
 pub struct Set {
-    /// Each with its place and what it holds.
-    pub files: Vec<(Place, Id)>,
+    /// Each with its place and what it holds; `None` of what came from the store.
+    pub files: Vec<(Place, Option<Id>)>,
     /// The folders that hold them, as objects.
     pub trees: Vec<(Id, Vec<u8>)>,
 }
@@ -199,7 +199,7 @@ impl Finder<'_, '_> {
             return Ok(());
         };
         let (set, captured) = self.set(glob.base(), &places)?;
-        let key = self.declared.add_set(key, base.clone(), places, typed.text)?;
+        let key = self.declared.add_files(key, base.clone(), places, typed.text)?;
         let recorded =
             repo.recorded_path(&crate::path::locate(repo.root(), self.cwd, &crate::path::from_bytes(typed.text)));
         self.put(key, ReadyInput { set: Some(set), recorded: Some(recorded), ..Self::plain(base, captured) });
@@ -225,7 +225,7 @@ impl Finder<'_, '_> {
             let stat = crate::fs::Stat { kind, size: captured.size, ..stat };
             selected.files.push((below.clone(), stat));
             by_path.insert(below, (*id, stat));
-            files.push((place.clone(), *id));
+            files.push((place.clone(), Some(*id)));
             fence.join(captured.fence);
         }
         let built: CodeTree =
@@ -250,12 +250,12 @@ impl Finder<'_, '_> {
     /// What a revision names: an artifact, all outputs of a run, or content.
     fn revision(&mut self, typed: Typed<'_>, text: &str, target: Target) -> Result<(), Error> {
         match target {
-            Target::Artifact(at, key) => self.artifact(typed, text, &at, &key, typed.key.unwrap_or(&key).to_owned()),
+            Target::Artifact(at, key) => self.artifact(text, &at, &key, typed.key.unwrap_or(&key).to_owned()),
             Target::Outputs(at) => {
                 let run = revspec::read_run(self.snapshot, &at.run, &at.object)?;
                 for key in run.outputs.keys() {
                     let own = typed.key.map_or_else(|| key.clone(), |prefix| format!("{prefix}_{key}"));
-                    self.artifact(typed, &format!("{}:{key}", at.run), &at, key, own)?;
+                    self.artifact(&format!("{}:{key}", at.run), &at, key, own)?;
                 }
                 Ok(())
             }
@@ -265,14 +265,15 @@ impl Finder<'_, '_> {
                 };
                 let size = self.snapshot.header(&id)?.map_or(0, |(_, size)| size);
                 let content = if kind == Kind::BLOB { Content::Blob(id) } else { Content::Tree(id) };
-                let wanted = Stored { text, content, size, exec: false, producer: None, path: key.into() };
+                let (path, options) = (key.into(), CaptureOptions::default());
+                let wanted = Stored { text, content, size, exec: false, producer: None, path, members: None, options };
                 self.stored(key.to_owned(), wanted, None)
             }
             _ => Err(Error::Usage { what: format!("`{text}` is not one artifact: name an output, RUN:KEY") }),
         }
     }
 
-    fn artifact(&mut self, _: Typed<'_>, text: &str, at: &RunRef, key: &str, own: String) -> Result<(), Error> {
+    fn artifact(&mut self, text: &str, at: &RunRef, key: &str, own: String) -> Result<(), Error> {
         let run = revspec::read_run(self.snapshot, &at.run, &at.object)?;
         let wanted = if let Some(output) = run.outputs.get(key) {
             let producer = Producer {
@@ -283,10 +284,15 @@ impl Finder<'_, '_> {
                 candidates: Vec::new(),
             };
             let (content, path) = (output.content.clone(), output.path.clone());
-            Stored { text, content, size: output.size, exec: output.exec, producer: Some(producer), path }
+            let members = output.set.as_ref().map(|_| output.members.keys().cloned().collect());
+            let options = super::outputs::recorded(output);
+            let (size, exec, producer) = (output.size, output.exec, Some(producer));
+            Stored { text, content, size, exec, producer, path, members, options }
         } else if let Some(input) = run.inputs.get(key) {
             let (content, path) = (input.content.clone(), input.path.clone());
-            Stored { text, content, size: input.size, exec: false, producer: input.producer.clone(), path }
+            let (size, producer) = (input.size, input.producer.clone());
+            let options = CaptureOptions::default();
+            Stored { text, content, size, exec: false, producer, path, members: None, options }
         } else {
             return Err(Error::Usage { what: format!("run {} has no artifact `{key}`", at.run) });
         };
@@ -301,32 +307,21 @@ impl Finder<'_, '_> {
     /// `PROV_INPUT_<KEY>` lead to. What reads it by its old path would read something else, so one of them must stand in the command.
     fn stored(&mut self, key: String, wanted: Stored<'_>, recorded: Option<Place>) -> Result<(), Error> {
         let worktree = self.session.worktree();
-        let options = CaptureOptions::default();
         if let Some(place) = &recorded
             && self.is_free(place)
         {
             let path = worktree.path(place);
             let here = worktree.fs.lstat(&path).map_err(|source| Error::io("read", &path, source))?;
             let found = match here {
-                Some(_) => Some(worktree::capture(&worktree, place, &options, None)?),
+                Some(_) => Some(worktree::capture(&worktree, place, &wanted.options, None)?),
                 None => None,
             };
             let may_fetch = hydrate::recorded_destination(self.session, place).is_ok();
             match found {
                 Some(captured) if captured.content == wanted.content => {
-                    let typed = crate::path::bytes(&path);
-                    let key = self.declared.add_at(Role::Input, Some(&key), place.clone(), typed.as_bstr())?;
-                    let input = Self::plain(place.clone(), captured);
-                    self.put(key, ReadyInput { declared_by: wanted.producer, ..input });
-                    return Ok(());
+                    return self.declare(&key, place, captured, false, &wanted, None);
                 }
-                None if may_fetch => {
-                    let typed = crate::path::bytes(&path);
-                    let key = self.declared.add_at(Role::Input, Some(&key), place.clone(), typed.as_bstr())?;
-                    let input = Self::plain(place.clone(), wanted.captured());
-                    self.put(key, ReadyInput { declared_by: wanted.producer, is_to_be_fetched: true, ..input });
-                    return Ok(());
-                }
+                None if may_fetch => return self.declare(&key, place, wanted.captured(), true, &wanted, None),
                 _ => {}
             }
         }
@@ -339,15 +334,42 @@ impl Finder<'_, '_> {
         let name = name.file_name().map_or_else(|| PathBuf::from(&key), PathBuf::from);
         let path = aside(self.session, &wanted.content.id()).join(name);
         let place = crate::path::locate(self.session.repo.root(), self.session.repo.root(), &path);
-        let here = worktree::capture(&worktree, &place, &options, None).ok();
+        let here = worktree::capture(&worktree, &place, &CaptureOptions::default(), None).ok();
         let here = here.filter(|captured| captured.content == wanted.content);
         let is_to_be_fetched = here.is_none();
         let captured = here.unwrap_or_else(|| wanted.captured());
-        let typed = crate::path::bytes(&path);
-        let key = self.declared.add_at(Role::Input, Some(&key), place.clone(), typed.as_bstr())?;
         let recorded = recorded.is_some().then(|| wanted.path.clone());
-        let input = Self::plain(place, captured);
-        self.put(key, ReadyInput { declared_by: wanted.producer, is_to_be_fetched, recorded, ..input });
+        self.declare(&key, &place, captured, is_to_be_fetched, &wanted, recorded)
+    }
+
+    /// Declares content of the store where it lies or will lie. A set is its files there, wherever that is.
+    fn declare(
+        &mut self,
+        key: &str,
+        place: &Place,
+        captured: Captured,
+        is_to_be_fetched: bool,
+        wanted: &Stored<'_>,
+        recorded: Option<BString>,
+    ) -> Result<(), Error> {
+        let path = self.session.worktree().path(place);
+        let typed = crate::path::bytes(&path);
+        let input = Self::plain(place.clone(), captured);
+        let declared_by = wanted.producer.clone();
+        let Some(members) = &wanted.members else {
+            let key = self.declared.add_at(Role::Input, Some(key), place.clone(), typed.as_bstr())?;
+            self.put(key, ReadyInput { declared_by, is_to_be_fetched, recorded, ..input });
+            return Ok(());
+        };
+        let root = self.session.repo.root();
+        let files: Vec<Place> = members
+            .iter()
+            .map(|member| crate::path::locate(root, root, &path.join(crate::path::from_bytes(member))))
+            .collect();
+        // Its bytes are in the store already.
+        let set = Set { files: files.iter().map(|file| (file.clone(), None)).collect(), trees: Vec::new() };
+        let key = self.declared.add_files(key, place.clone(), files, typed.as_bstr())?;
+        self.put(key, ReadyInput { declared_by, is_to_be_fetched, recorded, set: Some(set), ..input });
         Ok(())
     }
 
@@ -375,6 +397,10 @@ struct Stored<'a> {
     producer: Option<Producer>,
     /// Where it was recorded; for what has no place, its name.
     path: BString,
+    /// The files that it is, if it is a set of them.
+    members: Option<Vec<BString>>,
+    /// What is taken of its place to compare with it.
+    options: CaptureOptions,
 }
 
 impl Stored<'_> {
@@ -467,10 +493,10 @@ pub fn fetch(session: &Session<'_>, snapshot: &Snapshot, prepared: &mut Prepared
     if items.is_empty() {
         return Ok(());
     }
-    let (restored, _) = hydrate::bring_back(session, snapshot, &items, hydrate::Replace::Nothing)?;
+    let (restored, _) = hydrate::bring_back(session, snapshot, &items, &[], hydrate::Replace::Nothing)?;
     for done in restored {
         match done.outcome {
-            Outcome::Restored | Outcome::Kept => {}
+            Outcome::Restored | Outcome::Kept | Outcome::Skipped => {}
             Outcome::Refused => return Err(Error::InTheWay { path: done.path }),
             Outcome::Missing => return Err(Error::OutputLost { key: done.key, path: done.path }),
         }
@@ -494,7 +520,7 @@ pub fn fetch(session: &Session<'_>, snapshot: &Snapshot, prepared: &mut Prepared
 /// When one of them changed since it was looked at, or can't be stored.
 pub(super) fn store_set(session: &Session<'_>, set: &Set, sink: &dyn Sink) -> Result<(), Error> {
     let worktree = session.worktree();
-    for (place, id) in &set.files {
+    for (place, id) in set.files.iter().filter_map(|(place, id)| Some((place, id.as_ref()?))) {
         if !sink.has(id)? {
             let now = worktree::capture(&worktree, place, &CaptureOptions::default(), Some(sink))?;
             if now.content.id() != *id {
