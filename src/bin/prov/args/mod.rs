@@ -4,9 +4,11 @@
 
 mod bring;
 mod check;
+mod follow;
 mod inspect;
 mod lifecycle;
 mod look;
+mod mark;
 pub(crate) mod planned;
 mod record;
 mod run;
@@ -21,14 +23,18 @@ use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub(crate) use bring::{CatArgs, RestoreArgs};
 pub(crate) use check::{CompletionsArgs, ConfigArgs, ConfigCommand, DoctorArgs, FsckArgs};
+pub(crate) use follow::EventsArgs;
 pub(crate) use inspect::{CatObjectArgs, LsTreeArgs, RevParseArgs};
 pub(crate) use lifecycle::{LifecycleOptions, ReplayWord};
 pub(crate) use look::{
     DiffArgs, Direction, IdArgs, LineageArgs, LineageFormat, LogArgs, PlanArgs, ShowArgs, StatusArgs, StatusFilter,
     WhyArgs,
 };
+pub(crate) use mark::{HideArgs, MarkArgs, RetractArgs};
 pub(crate) use record::{AddArgs, CommitArgs, InitArgs};
-pub(crate) use run::{CacheWord, OnMissingWord, RestoreWord, RunArgs, RunOptions, StepParser};
+pub(crate) use run::{
+    CacheWord, OnKnownFailureWord, OnMissingWord, RestoreWord, RunArgs, RunOptions, StepParser, ValidateWord,
+};
 pub(crate) use scenario::{ScenarioArgs, ScenarioCommand, ScenarioNewArgs};
 
 /// Record what ran, on what, and what came out, and never compute it twice
@@ -119,12 +125,18 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Walk from a result to what made it, or on to what was made of it
     Lineage(LineageArgs),
+    /// Tell what runs do and did, event by event
+    Events(EventsArgs),
     /// Tell what a file is by its content alone
     Id(IdArgs),
     /// Bring recorded files back
     Restore(RestoreArgs),
     /// Print the content of a recorded file
     Cat(CatArgs),
+    /// Bar the outcome of a run from ever being a hit again
+    Retract(RetractArgs),
+    /// Fold a run away in listings
+    Hide(HideArgs),
     /// Create, list and switch scenarios
     Scenario(ScenarioArgs),
     /// Check the whole store

@@ -5,16 +5,18 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use prov::repo::Repo;
 use prov::run::interrupts::Interrupts;
+use prov::run::memory::KnownFailure;
 use prov::run::observer::{Notice, Observer, PassThrough, Stream};
 use prov::run::request::Request;
 use prov::run::{Performed, Session, Surroundings};
 
-use super::{Context, plan, run_summary};
+use super::{Context, events, plan, run_summary};
 use crate::args::RunArgs;
 use crate::error::{Class, Failure};
 use crate::exit::Exit;
 use crate::open;
 use crate::output::human;
+use crate::output::record::shown;
 use crate::settings::{self, Seen};
 
 /// Looks up, else executes and records.
@@ -70,7 +72,7 @@ pub(crate) fn request(cx: &Context, repo: &Repo, args: &RunArgs) -> Result<Reque
         request.cache = repo.settings().cache_mode().and_then(settings::cache_mode_word);
     }
     if let Some(parent) = &args.options.lifecycle.parent {
-        request.parent = Some(parent_run(cx, repo, parent)?);
+        request.parent = Some(events::run_of(cx, repo, parent)?);
     }
     Ok(request)
 }
@@ -90,23 +92,16 @@ impl Observer for Heard<'_> {
         self.through.ready_on(from)
     }
 
+    fn known_failure(&mut self, known: &KnownFailure) {
+        let id = human::short(prov::object::run::tail(&known.run), 8);
+        self.cx.ui.warn(format_args!("this failed before, in {}: {}", shown(id), shown(known.describe())));
+    }
+
     fn notice(&mut self, notice: Notice) {
         if let Notice::Again { attempt, last, delay } = notice {
             let delay = human::duration(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
             self.cx.ui.say(format_args!("failed; attempt {attempt} of {last} in {delay}"));
         }
-    }
-}
-
-/// The run that is named as the one around: a live one by its id, any other by what names a run.
-fn parent_run(cx: &Context, repo: &Repo, text: &str) -> Result<String, Failure> {
-    if prov::run::live_folder(repo).entry(text).is_some() {
-        return Ok(text.to_owned());
-    }
-    let snapshot = repo.store().snapshot()?;
-    match prov::revspec::resolve(repo, &snapshot, repo.scenario(), &cx.cwd, text)? {
-        prov::revspec::Target::Run(at) => Ok(at.run),
-        _ => Err(Failure::usage(format!("`{text}` is no run")).hint("`prov log` lists the runs")),
     }
 }
 
