@@ -62,7 +62,7 @@ impl Plain {
     /// whatever the user's settings are, Git by them finds no difference either.
     pub(super) fn is_clean(&self, fs: &Fs) -> Option<()> {
         // The files may lie elsewhere, the settings come from elsewhere, commits be others than they are named.
-        let config = self.text(fs, "config")??.to_ascii_lowercase();
+        let config = self.text(fs, "config")?.to_ascii_lowercase();
         let says = |text: &[u8], word: &[u8]| text.windows(word.len()).any(|part| part == word);
         if says(&config, b"worktree")
             || says(&config, b"include")
@@ -70,7 +70,7 @@ impl Plain {
         {
             return None;
         }
-        if self.text(fs, "packed-refs")?.is_some_and(|refs| says(&refs, b" refs/replace/")) {
+        if says(&self.text(fs, "packed-refs")?, b" refs/replace/") {
             return None;
         }
         let commit = gix::ObjectId::from_hex(self.commit.as_bytes()).ok()?;
@@ -82,12 +82,12 @@ impl Plain {
         is_unchanged(&self.top, &index, tree, stat::Options::default(), true, true)
     }
 
-    /// A small file of Git's; `Some(None)` if it is not there.
-    fn text(&self, fs: &Fs, name: &str) -> Option<Option<Vec<u8>>> {
+    /// A small file of Git's; empty if it is not there.
+    fn text(&self, fs: &Fs, name: &str) -> Option<Vec<u8>> {
         let path = self.git.join(name);
         match fs.stat(&path).ok()? {
-            None => Some(None),
-            Some(stat) if stat.is_file() && stat.size <= SMALL => fs.read(&path).ok(),
+            None => Some(Vec::new()),
+            Some(stat) if stat.is_file() && stat.size <= SMALL => fs.read(&path).ok()?,
             Some(_) => None,
         }
     }
