@@ -21,3 +21,4 @@ mod redact;
 mod revisions;
 mod sandbox;
 mod schema;
+mod sets;

@@ -60,7 +60,6 @@ const OPTIONS: &[(&str, &[&str])] = &[
     (
         "run",
         &[
-            "--output-set",
             "--capture",
             "--config-dir",
             "--override",
