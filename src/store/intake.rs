@@ -4,13 +4,14 @@ use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::Store;
 use super::backend::{Backend, Folder, Outcome};
-use super::entry::{Class, INLINE_MAX, PackRow};
+use super::entry::{Class, PackRow};
 use super::error::Error;
 use super::objects::Place;
 use super::pack::{PackWriter, TakeError};
+use super::rules::Rule;
 use super::snapshot::Snapshot;
-use super::world::World;
 use crate::hash::{BlobHasher, Id};
 use crate::object::{AccessError, Kind, Sink, id_of};
 
@@ -93,8 +94,9 @@ impl Intake {
         self.snapshot.store().backend()
     }
 
-    fn world(&self) -> &World {
-        self.snapshot.store().world()
+    /// Bytes of objects that go into the entry at most.
+    fn inline_max(&self) -> usize {
+        self.snapshot.store().rules().inline_max()
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -147,13 +149,13 @@ impl Intake {
         let class = Class::of(kind);
         // Once a content pack is being written, content costs nothing more there, and records keep the room.
         let packed = class == Class::Content && inner.open[class as usize].is_some();
-        if !packed && bytes.len() <= INLINE_MAX {
+        if !packed && bytes.len() <= self.inline_max() {
             inner.waiting.push((kind.clone(), *id, bytes.to_vec()));
             inner.waiting_bytes += bytes.len();
-            if inner.waiting_bytes > INLINE_MAX {
+            if inner.waiting_bytes > self.inline_max() {
                 self.spill(inner, Class::Content)?;
             }
-            if inner.waiting_bytes > INLINE_MAX {
+            if inner.waiting_bytes > self.inline_max() {
                 self.spill(inner, Class::Records)?;
             }
             return Ok(());
@@ -204,7 +206,7 @@ impl Intake {
     /// Completes the open pack of a class and gives it its name.
     fn close(&self, inner: &mut Inner, class: Class) -> Result<(), AccessError> {
         let Some(pack) = inner.open[class as usize].take().filter(|pack| !pack.is_empty()) else { return Ok(()) };
-        let result = publish_pack(self.backend(), self.world(), pack, 0);
+        let result = publish_pack(self.snapshot.store(), pack, 0);
         match result {
             Ok(added) => {
                 inner.packs.push(added);
@@ -246,16 +248,12 @@ impl Drop for Intake {
 }
 
 /// Completes a pack and gives it its name; the name is durable once the folder is flushed.
-pub(super) fn publish_pack(
-    backend: &dyn Backend,
-    world: &World,
-    pack: PackWriter,
-    level: u8,
-) -> Result<AddedPack, Error> {
+pub(super) fn publish_pack(store: &Store, pack: PackWriter, level: u8) -> Result<AddedPack, Error> {
     let class = pack.class();
-    let (finished, ids) = pack.finish(world.random()).map_err(AccessError::from)?;
+    let nonce = if store.rules().keep(Rule::NamesFresh) { store.world().random() } else { [0; 16] };
+    let (finished, ids) = pack.finish(nonce).map_err(AccessError::from)?;
     let row = PackRow(finished.name, class, level, finished.len, finished.count);
-    publish_file(backend, finished.staged, Folder::Packs, &row.name())?;
+    publish_file(store.backend(), finished.staged, Folder::Packs, &row.name())?;
     Ok(AddedPack { row, ids })
 }
 
@@ -302,11 +300,11 @@ impl Sink for Intake {
         if self.known(id)? {
             return Ok(());
         }
-        let small = usize::try_from(len).ok().filter(|&len| len <= INLINE_MAX);
+        let small = usize::try_from(len).ok().filter(|&len| len <= self.inline_max());
         if let Some(small) = small {
             let fits = {
                 let inner = self.usable()?;
-                inner.waiting_bytes + small <= INLINE_MAX && inner.open[Class::Content as usize].is_none()
+                inner.waiting_bytes + small <= self.inline_max() && inner.open[Class::Content as usize].is_none()
             };
             if fits {
                 let mut bytes = Vec::with_capacity(small);
