@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::chance::Chance;
 use super::disk::{ProcessDisk, ROOT};
-use super::truth::{Refs, show, target, targets};
+use super::truth::{Refs, show, targets};
 use super::world::World;
 use crate::clock::{Micros, SeededRandom, StepClock};
 use crate::fs::Fs;
@@ -355,7 +355,7 @@ impl Actor {
                 let mut condemn = Vec::new();
                 for row in &snapshot.state().packs {
                     let is_live = snapshot.state().is_live(&row.name());
-                    if is_live && condemn.len() < 2 && is_unnamed(store, row, &named)? {
+                    if is_live && condemn.len() < 2 && is_unnamed(store, row, &named) {
                         condemn.push(row.name());
                     }
                 }
@@ -462,7 +462,7 @@ impl Actor {
             Ok(Some(_)) => self.violated(|| format!("the bytes of {id} are others")),
             Ok(None) | Err(_) if !is_still_named || is_failing => {}
             other => {
-                self.violated(|| format!("{id} can't be read through a snapshot at {}: {other:?}", snapshot.tip()))
+                self.violated(|| format!("{id} can't be read through a snapshot at {}: {other:?}", snapshot.tip()));
             }
         }
     }
@@ -525,11 +525,8 @@ pub(super) fn refs_of(snapshot: &Snapshot) -> Result<Refs, Error> {
     snapshot.scan(b"", Direction::Forward).collect()
 }
 
-fn is_unnamed(store: &Store, row: &PackRow, named: &std::collections::BTreeSet<Id>) -> Result<bool, Error> {
-    let file = match store.files().get(Folder::Packs, &row.name()) {
-        Ok(file) => file,
-        Err(_) => return Ok(false),
-    };
+fn is_unnamed(store: &Store, row: &PackRow, named: &std::collections::BTreeSet<Id>) -> bool {
+    let Ok(file) = store.files().get(Folder::Packs, &row.name()) else { return false };
     let mut unnamed = true;
     let walked = pack::for_each(
         &file,
@@ -539,7 +536,7 @@ fn is_unnamed(store: &Store, row: &PackRow, named: &std::collections::BTreeSet<I
         },
         &|what| what,
     );
-    Ok(unnamed && walked.is_ok())
+    unnamed && walked.is_ok()
 }
 
 /// What differs between two states, for people.
@@ -554,9 +551,4 @@ pub(super) fn differences(expected: &Refs, seen: &Refs) -> String {
     }
     out.extend(seen.keys().filter(|key| !expected.contains_key(*key)).map(|key| format!("{} too much", show(key))));
     out.join(", ")
-}
-
-/// What `check` is told of refs.
-pub(super) fn wanted(key: &[u8], value: &[u8]) -> Result<Vec<Id>, String> {
-    Ok(target(key, value).into_iter().collect())
 }

@@ -235,7 +235,7 @@ impl ProcessDisk {
     }
 
     /// Gives a name to a file, which must not be there.
-    fn name(&self, state: &mut State, inode: usize, to: (usize, &str)) -> io::Result<()> {
+    fn name(state: &mut State, inode: usize, to: (usize, &str)) -> io::Result<()> {
         if state.files.dirs[to.0].names.contains_key(to.1) && !state.files.flaws.contains(&Flaw::LinkReplaces) {
             return Err(errno(Errno::EXIST));
         }
@@ -293,12 +293,12 @@ impl Disk for ProcessDisk {
         let result = if self.who != super::world::NOBODY && state.chance.hits(vague) {
             match state.chance.below(3) {
                 0 => Err(errno(Errno::IO)),
-                1 => self.name(&mut state, inode, to).and(Err(errno(Errno::IO))),
+                1 => Self::name(&mut state, inode, to).and(Err(errno(Errno::IO))),
                 // A request that was sent twice, and the first one arrived.
-                _ => self.name(&mut state, inode, to).and(Err(errno(Errno::EXIST))),
+                _ => Self::name(&mut state, inode, to).and(Err(errno(Errno::EXIST))),
             }
         } else {
-            self.name(&mut state, inode, to)
+            Self::name(&mut state, inode, to)
         };
         let told = match &result {
             Ok(()) => " -> done".to_owned(),
@@ -384,6 +384,11 @@ impl Disk for ProcessDisk {
         }
         let before: BTreeSet<String> = state.files.dirs[at].names.keys().cloned().collect();
         let mark = state.files.dirs[at].events.len();
+        let slow = state.fate.slow_list;
+        if at == LOG && state.chance.hits(slow) {
+            let steps = state.chance.pick(&[40, 100, 300]);
+            state.rest(self.who, steps);
+        }
         for _ in 0..=state.chance.below(3) {
             drop(state);
             state = self.world.step(self.who, Heat::Hot)?;

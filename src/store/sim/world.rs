@@ -31,6 +31,8 @@ pub(super) struct Fate {
     pub(super) vague_link: u32,
     /// In so many of ten thousand effects the disk reports an error.
     pub(super) failure: u32,
+    /// In so many of a thousand listings of the log others go on meanwhile, for long.
+    pub(super) slow_list: u32,
     /// Whether the advisory lock works.
     pub(super) lock: bool,
 }
