@@ -59,7 +59,6 @@ const OPTIONS: &[(&str, &[&str])] = &[
     (
         "run",
         &[
-            "--output-set",
             "--capture",
             "--config-dir",
             "--override",
