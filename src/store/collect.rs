@@ -101,8 +101,7 @@ pub struct Collection {
 }
 
 fn prefix(id: &Id) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = *id.digest();
-    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    id.digest().first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
 }
 
 /// Choices of [`plan`].
