@@ -33,7 +33,7 @@ fn what_nothing_leads_to_goes_and_recorded_content_stays() {
     schema::assert_valid("gc", &done);
     assert!(done["bytes"].as_i64().unwrap() >= 600_000, "{done}");
     sandbox.prov(["fsck"]).ok();
-    std::fs::remove_file(sandbox.path("kept.bin")).unwrap();
+    prov::fs::Fs::real().remove_file(&sandbox.path("kept.bin")).unwrap();
     sandbox.prov(["restore", "kept"]).ok();
     assert_eq!(std::fs::read(sandbox.path("kept.bin")).unwrap(), noise(1, 600_000));
     sandbox.prov(["commit", "-m", "staged"]).ok();
