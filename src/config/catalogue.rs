@@ -12,6 +12,8 @@ pub(super) enum Kind {
     Bool,
     /// A whole number from 0.
     Count,
+    /// A whole number.
+    Integer,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// A list of texts; a single text stands for a list of one.
@@ -47,6 +49,8 @@ pub(super) const SETTINGS: &[(&[&str], Kind)] = &[
     (&["steps", "*", "code"], Kind::Texts),
     (&["steps", "*", "command"], Kind::Words),
     (&["steps", "*", "config"], Kind::Texts),
+    (&["steps", "*", "container"], Kind::Text),
+    (&["steps", "*", "container_from"], Kind::Text),
     (&["steps", "*", "cwd"], Kind::Text),
     (&["steps", "*", "dim"], Kind::Values),
     (&["steps", "*", "env"], Kind::Pairs),
@@ -54,21 +58,26 @@ pub(super) const SETTINGS: &[(&[&str], Kind)] = &[
     (&["steps", "*", "identity"], Kind::Pairs),
     (&["steps", "*", "in_place"], Kind::Texts),
     (&["steps", "*", "input"], Kind::Pairs),
-    (&["steps", "*", "iteration"], Kind::Count),
+    (&["steps", "*", "iteration"], Kind::Integer),
+    (&["steps", "*", "lock"], Kind::Pairs),
     (&["steps", "*", "message"], Kind::Text),
+    (&["steps", "*", "name"], Kind::Text),
     (&["steps", "*", "no_store"], Kind::Texts),
     (&["steps", "*", "on_missing"], Kind::Choice(ON_MISSING)),
     (&["steps", "*", "output"], Kind::Pairs),
     (&["steps", "*", "restore"], Kind::Choice(RESTORE)),
     (&["steps", "*", "run_name"], Kind::Text),
+    (&["steps", "*", "runtime"], Kind::Pairs),
     (&["steps", "*", "scenario"], Kind::Text),
+    (&["steps", "*", "secret_env"], Kind::Texts),
     (&["steps", "*", "set"], Kind::Values),
     (&["steps", "*", "stdin"], Kind::Text),
     (&["steps", "*", "step_version"], Kind::Count),
     (&["steps", "*", "tag"], Kind::Texts),
     (&["steps", "*", "timeout"], Kind::Duration),
+    (&["steps", "*", "tool"], Kind::Pairs),
     (&["steps", "*", "wait"], Kind::Bool),
-    (&["steps", "*", "year"], Kind::Count),
+    (&["steps", "*", "year"], Kind::Integer),
     (&["store", "path"], Kind::Text),
     (&["store", "read"], Kind::Texts),
     (&["ui", "color"], Kind::Choice(&["auto", "always", "never"])),
@@ -163,6 +172,8 @@ pub(super) fn accept(kind: Kind, value: Value) -> Result<Value, String> {
         (Kind::Bool, Value::Bool(b)) => Ok(Value::Bool(b)),
         (Kind::Bool, _) => Err("`true` or `false`".to_owned()),
         (Kind::Count, Value::Int(n)) if n >= 0 => Ok(Value::Int(n)),
+        (Kind::Integer, Value::Int(n)) => Ok(Value::Int(n)),
+        (Kind::Integer, _) => Err("a whole number".to_owned()),
         (Kind::Count, _) => Err("a whole number from 0".to_owned()),
         (Kind::Choice(words), Value::Text(text)) if words.contains(&text.as_str()) => Ok(Value::Text(text)),
         (Kind::Choice(words), _) => Err(format!("one of {}", words.join(", "))),
@@ -174,6 +185,9 @@ pub(super) fn accept(kind: Kind, value: Value) -> Result<Value, String> {
             .into_iter()
             .map(|(key, value)| match value {
                 Value::Text(text) => Ok(Value::Text(format!("{key}={text}"))),
+                Value::Int(_) | Value::Float(_) | Value::Bool(_) => {
+                    Ok(Value::Text(format!("{key}={}", super::to_json(&value))))
+                }
                 _ => Err("a table of texts".to_owned()),
             })
             .collect::<Result<_, _>>()
@@ -205,6 +219,7 @@ pub(super) fn from_text(kind: Kind, text: &str) -> Result<Value, String> {
             "false" | "0" => Value::Bool(false),
             _ => Value::Text(text.to_owned()),
         },
+        Kind::Integer => text.parse::<i64>().map_or(Value::Null, |n| Value::Int(n.into())),
         Kind::Count => text.parse::<u64>().map_or(Value::Null, |n| Value::Int(n.into())),
         Kind::Duration if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
             Value::Text(format!("{text}s"))
@@ -238,7 +253,7 @@ mod tests {
         let path = |s: &str| s.split('.').map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(find(&path("steps")), Found::Section);
         assert_eq!(find(&path("steps.clean")), Found::Section);
-        assert_eq!(find(&path("steps.clean.year")), Found::Setting(Kind::Count));
+        assert_eq!(find(&path("steps.clean.year")), Found::Setting(Kind::Integer));
         assert_eq!(find(&path("steps.clean.set.a.b")), Found::Setting(Kind::Values));
         assert!(matches!(find(&path("steps.clean.inptu")), Found::Nothing(names) if names.contains(&"input")));
         assert!(matches!(find(&path("project.name.x")), Found::Nothing(names) if names.is_empty()));

@@ -28,9 +28,11 @@ mod reap;
 pub mod record;
 pub mod request;
 mod restore;
+mod secrets;
 mod session;
 mod settle;
 pub mod spool;
+mod versions;
 
 use crate::repo::Repo;
 
@@ -41,8 +43,9 @@ pub use error::{Error, chain};
 pub use miss::{Nearest, command_line, nearest};
 pub use perform::{OutputAction, Performed, Plan, REPLAYED, Surroundings, perform, plan};
 pub use publish::Publication;
-pub use request::{CacheMode, CodeMode, Declared, OnMissing, Request, RestoreMode};
+pub use request::{CacheMode, CodeMode, Container, Declared, OnMissing, Request, RestoreMode};
 pub use restore::{Restoration, RestoreOptions, RestoredItem, restore};
+pub use secrets::Secrets;
 pub use session::Session;
 pub use settle::{Settled, settle};
 

@@ -68,11 +68,8 @@ const OPTIONS: &[(&str, &[&str])] = &[
             "--config-dir",
             "--override",
             "--base-run",
-            "--runtime",
             "--facet",
             "--facet-from",
-            "--secret-env",
-            "--tool",
             "--stage",
             "--phase",
             "--parent",
@@ -127,12 +124,6 @@ pub(crate) fn usage(command: Option<&str>, err: &clap::Error) -> Failure {
         }
         _ => plain(err),
     }
-}
-
-/// What is said about an option in `[steps.NAME]` that is not there yet; `None` if there will be no such option.
-pub(crate) fn unknown_in_step(option: &str) -> Option<String> {
-    let option = format!("--{option}");
-    is_planned(Some("run"), &option).then(|| format!("option `{option}` is not there yet"))
 }
 
 fn is_planned(command: Option<&str>, argument: &str) -> bool {

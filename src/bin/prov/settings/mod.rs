@@ -5,6 +5,7 @@
 mod environment;
 mod request;
 mod step;
+mod template;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
