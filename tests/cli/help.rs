@@ -46,7 +46,7 @@ fn the_help_of_run_explains_keys_and_exit_codes() {
         help.lines().skip_while(|line| !line.starts_with("In CMD")).take(4).collect::<Vec<_>>().join("\n");
     assert_snapshot!(tail, @r"
     In CMD, {input.KEY}, {output.KEY}, {config}, {set.KEY}, {dim.KEY} and {runtime.KEY} are replaced.
-    Other braces are left alone. --run-name, --tag and -m take {step}, {year}, {iteration} and dimensions.
+    Other braces are left alone. --run-name, --tag and -m take {step}, {year}, {iteration}, {DIM}.
     KEY is the file name up to its first dot unless given as KEY=PATH; write ./a=b for a path with `=`.
     The exit code is CMD's own; 125 says that prov itself failed, 124 that the time was up.
     ");

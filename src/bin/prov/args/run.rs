@@ -14,7 +14,7 @@ use super::values;
     override_usage = "prov run [NAME] [OPTIONS] [-- CMD...]",
     after_help = "\
 In CMD, {input.KEY}, {output.KEY}, {config}, {set.KEY}, {dim.KEY} and {runtime.KEY} are replaced.
-Other braces are left alone. --run-name, --tag and -m take {step}, {year}, {iteration} and dimensions.
+Other braces are left alone. --run-name, --tag and -m take {step}, {year}, {iteration}, {DIM}.
 KEY is the file name up to its first dot unless given as KEY=PATH; write ./a=b for a path with `=`.
 The exit code is CMD's own; 125 says that prov itself failed, 124 that the time was up.
 
