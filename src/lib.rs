@@ -69,6 +69,7 @@ pub mod lineage;
 pub mod maintain;
 pub mod object;
 pub mod path;
+pub mod pipeline;
 pub mod progress;
 pub mod query;
 pub mod recipe;

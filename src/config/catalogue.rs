@@ -45,32 +45,45 @@ pub(super) const SETTINGS: &[(&[&str], Kind)] = &[
     (&["project", "epoch"], Kind::Count),
     (&["project", "name"], Kind::Text),
     (&["project", "scenario"], Kind::Text),
+    (&["steps", "*", "always"], Kind::Bool),
+    (&["steps", "*", "attempt"], Kind::Count),
     (&["steps", "*", "cache"], Kind::Choice(CACHE_MODES)),
     (&["steps", "*", "code"], Kind::Texts),
     (&["steps", "*", "command"], Kind::Words),
     (&["steps", "*", "config"], Kind::Texts),
     (&["steps", "*", "container"], Kind::Text),
     (&["steps", "*", "container_from"], Kind::Text),
+    (&["steps", "*", "correlation_id"], Kind::Text),
     (&["steps", "*", "cwd"], Kind::Text),
     (&["steps", "*", "dim"], Kind::Values),
     (&["steps", "*", "env"], Kind::Pairs),
     (&["steps", "*", "epoch"], Kind::Count),
+    (&["steps", "*", "facet"], Kind::Values),
     (&["steps", "*", "identity"], Kind::Pairs),
     (&["steps", "*", "in_place"], Kind::Texts),
     (&["steps", "*", "input"], Kind::Pairs),
     (&["steps", "*", "iteration"], Kind::Integer),
+    (&["steps", "*", "last_attempt"], Kind::Bool),
     (&["steps", "*", "lock"], Kind::Pairs),
     (&["steps", "*", "message"], Kind::Text),
+    (&["steps", "*", "model"], Kind::Text),
     (&["steps", "*", "name"], Kind::Text),
     (&["steps", "*", "no_store"], Kind::Texts),
     (&["steps", "*", "on_missing"], Kind::Choice(ON_MISSING)),
     (&["steps", "*", "output"], Kind::Pairs),
+    (&["steps", "*", "parent"], Kind::Text),
+    (&["steps", "*", "phase"], Kind::Text),
+    (&["steps", "*", "replay"], Kind::Choice(&["tail", "all", "none"])),
     (&["steps", "*", "restore"], Kind::Choice(RESTORE)),
+    (&["steps", "*", "retries"], Kind::Count),
+    (&["steps", "*", "retry_delay"], Kind::Duration),
+    (&["steps", "*", "retry_on"], Kind::Texts),
     (&["steps", "*", "run_name"], Kind::Text),
     (&["steps", "*", "runtime"], Kind::Pairs),
     (&["steps", "*", "scenario"], Kind::Text),
     (&["steps", "*", "secret_env"], Kind::Texts),
     (&["steps", "*", "set"], Kind::Values),
+    (&["steps", "*", "stage"], Kind::Text),
     (&["steps", "*", "stdin"], Kind::Text),
     (&["steps", "*", "step_version"], Kind::Count),
     (&["steps", "*", "tag"], Kind::Texts),
@@ -178,8 +191,11 @@ pub(super) fn accept(kind: Kind, value: Value) -> Result<Value, String> {
         (Kind::Choice(words), Value::Text(text)) if words.contains(&text.as_str()) => Ok(Value::Text(text)),
         (Kind::Choice(words), _) => Err(format!("one of {}", words.join(", "))),
         (Kind::Texts | Kind::Pairs, Value::Text(text)) => Ok(Value::List(vec![Value::Text(text)])),
-        (Kind::Texts | Kind::Pairs, Value::List(items)) if items.iter().all(|i| matches!(i, Value::Text(_))) => {
-            Ok(Value::List(items))
+        (Kind::Texts | Kind::Pairs, Value::List(items))
+            if items.iter().all(|i| matches!(i, Value::Text(_) | Value::Int(_))) =>
+        {
+            let text = |item: Value| if let Value::Int(n) = item { Value::Text(n.to_string()) } else { item };
+            Ok(Value::List(items.into_iter().map(text).collect()))
         }
         (Kind::Pairs, Value::Map(entries)) => entries
             .into_iter()

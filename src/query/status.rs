@@ -223,6 +223,7 @@ fn step_status(
         );
     };
     request.cache = None;
+    request.lifecycle.always = false;
     request.step = Some(step.to_owned());
     if request.outputs.is_empty() {
         request.cache = Some(crate::run::CacheMode::Reuse);

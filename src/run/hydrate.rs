@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::Error;
 use super::clear::{self, Displaced, KeptSafe};
 use super::interrupts::Interrupts;
+use super::lifecycle::Replay;
 use super::perform::{OutputAction, REPLAYED};
 use super::prepare::Prepared;
 use super::request::Request;
@@ -331,13 +332,18 @@ pub fn outputs(
     Ok(hydrated)
 }
 
-/// The last bytes of each stream of a run, as far as they can be had.
-pub fn replay(snapshot: &Snapshot, source: &Run) -> BTreeMap<String, Vec<u8>> {
+/// What is to be printed of each stream of a run, as far as it can be had.
+pub fn replay(snapshot: &Snapshot, source: &Run, how_much: Replay) -> BTreeMap<String, Vec<u8>> {
     let mut replay = BTreeMap::new();
+    let most = match how_much {
+        Replay::None => return replay,
+        Replay::Tail => usize::try_from(REPLAYED).unwrap_or(usize::MAX),
+        Replay::All => usize::MAX,
+    };
     for (stream, log) in &source.logs {
-        if let Some(bytes) = super::perform::small_blob(snapshot, &log.id) {
-            let from = bytes.len().saturating_sub(usize::try_from(REPLAYED).unwrap_or(usize::MAX));
-            replay.insert(stream.clone(), bytes[from..].to_vec());
+        if let Some(mut bytes) = super::perform::small_blob(snapshot, &log.id) {
+            drop(bytes.drain(..bytes.len().saturating_sub(most)));
+            replay.insert(stream.clone(), bytes);
         }
     }
     replay

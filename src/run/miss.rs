@@ -13,6 +13,7 @@ use super::code_part::{self, CodePart};
 use super::execute::{self, Command, Stdin};
 use super::exit::Exit;
 use super::interrupts::Interrupts;
+use super::lookup::Hit;
 use super::observer::Stream;
 use super::perform::{self, OutputAction, Performed, Surroundings};
 use super::prepare::{self, Prepared};
@@ -23,6 +24,7 @@ use super::secrets::Secrets;
 use super::session::Session;
 use super::{Error, clear, live, versions};
 use crate::code::{Narrowing, git};
+use crate::codec::Value;
 use crate::hash::Id;
 use crate::object::recipe::Recipe;
 use crate::object::run::{Cache, Git, Log, Output, Phase, Reason, Run, RunError, Status};
@@ -99,6 +101,43 @@ pub fn nearest(
     Ok(Some(Nearest { run: run.clone(), object: *object, reasons: recipe::explain(before, &own, &read) }))
 }
 
+/// Why something is executed.
+pub(super) struct Why<'a> {
+    /// The reasons.
+    pub(super) reasons: Vec<Reason>,
+    /// The least different recipe.
+    pub(super) nearest: Option<Nearest>,
+    /// The result that is known all the same, to be compared with.
+    pub(super) known: Option<&'a Hit>,
+}
+
+/// Compares what came out with what is known to come out, and puts it into the record: a program that gives other bytes for the same
+/// recipe isn't deterministic, or something that counts isn't declared.
+fn compare(run: &mut Run, known: &Hit, warnings: &mut Vec<String>) {
+    if run.status != Status::Success {
+        return;
+    }
+    let same = |key: &String| match (run.outputs.get(key), known.run.outputs.get(key)) {
+        (Some(a), Some(b)) => a.content == b.content && a.exec == b.exec,
+        (a, b) => a.is_none() && b.is_none(),
+    };
+    let keys: std::collections::BTreeSet<&String> = run.outputs.keys().chain(known.run.outputs.keys()).collect();
+    let differs: Vec<String> = keys.into_iter().filter(|key| !same(key)).cloned().collect();
+    if !differs.is_empty() {
+        warnings.push(format!(
+            "not deterministic: {} differ{} from what {} made of the same recipe",
+            differs.join(", "),
+            if differs.len() == 1 { "s" } else { "" },
+            crate::object::run::tail(&known.run.run)
+        ));
+    }
+    let compared = Value::Map(vec![
+        ("run".to_owned(), Value::Text(known.run.run.clone())),
+        ("differs".to_owned(), Value::List(differs.into_iter().map(Value::Text).collect())),
+    ]);
+    run.meta.insert("compared".to_owned(), compared);
+}
+
 /// Executes a request and records what came of it.
 ///
 /// # Errors
@@ -108,11 +147,11 @@ pub(super) fn execute(
     snapshot: Snapshot,
     request: &Request,
     mut prepared: Prepared,
-    reasons: Vec<Reason>,
-    nearest: Option<Nearest>,
+    why: Why<'_>,
     surroundings: Surroundings<'_>,
 ) -> Result<Performed, Error> {
     let repo = session.repo;
+    let Why { reasons, nearest, known } = why;
     let Surroundings { environment, observer, interrupts } = surroundings;
     let mut run = perform::draft(repo, request, &prepared, repo.now());
     let records = request.cache_mode() != CacheMode::Readonly;
@@ -226,6 +265,9 @@ pub(super) fn execute(
         }
     }
 
+    if let Some(known) = known {
+        compare(&mut run, known, &mut warnings);
+    }
     let bytes = run.encode().map_err(|source| Error::Record { run: run.run.clone(), source })?;
     let object = id_of(&Kind::RUN, &bytes);
     let narrow = narrow_hint(&prepared, request, &reasons, nearest.as_ref());
@@ -340,6 +382,13 @@ fn command(
         command.set_env.insert(name.into(), value.into());
     }
     command.secrets = Secrets::needed(&request.secret_env, environment)?;
+    let lifecycle = &request.lifecycle;
+    if let Some(correlation) = &lifecycle.correlation_id {
+        command.set_env.insert("PROV_CORRELATION_ID".into(), correlation.clone().into());
+        command.set_env.insert("PROV_ATTEMPT".into(), lifecycle.attempt_number().to_string().into());
+        let last = if lifecycle.last_attempt { "1" } else { "0" };
+        command.set_env.insert("PROV_LAST_ATTEMPT".into(), last.into());
+    }
     for (name, value) in &request.env {
         if let Some(value) = value {
             command.set_env.insert(name.into(), OsString::from_vec(value.to_vec()));

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::fs::FileType;
 use rustix::io::Errno;
@@ -56,6 +57,15 @@ pub enum Notice {
     LeftOver,
     /// Asking was not enough; the group is being killed.
     Killing,
+    /// The run failed; it is tried again after a while.
+    Again {
+        /// The number of the attempt that is to come.
+        attempt: u32,
+        /// The number of the last attempt.
+        last: u32,
+        /// How long after.
+        delay: Duration,
+    },
 }
 
 /// Hears a child's output as it arrives.

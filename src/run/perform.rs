@@ -99,11 +99,25 @@ pub fn plan(
     environment: &Environment,
 ) -> Result<Plan, Error> {
     let prepared = prepare::prepare(session, snapshot, request, environment)?;
-    let (hit, reasons, nearest) = ask(session, snapshot, request, &prepared)?;
+    let (mut hit, mut reasons, nearest) = ask(session, snapshot, request, &prepared)?;
+    if request.lifecycle.always {
+        reasons.extend(hit.take().map(|hit| traced(&hit)));
+    }
     Ok(Plan { prepared, hit, reasons, nearest })
 }
 
+/// What the cache has: an outcome to take, or reasons for a miss and the nearest other recipe.
 type Asked = (Option<Box<Hit>>, Vec<Reason>, Option<miss::Nearest>);
+
+/// The reason of a run that is executed although its result is known.
+fn traced(hit: &Hit) -> Reason {
+    Reason {
+        part: "cache".to_owned(),
+        kind: ReasonKind::Policy,
+        before: Some(hit.run.run.clone()),
+        after: Some("it is executed even though its result is known".to_owned()),
+    }
+}
 
 fn ask(session: &Session<'_>, snapshot: &Snapshot, request: &Request, prepared: &Prepared) -> Result<Asked, Error> {
     let mut reasons = match request.cache_mode() {
@@ -221,7 +235,9 @@ fn perform_once(session: &Session<'_>, request: &Request, surroundings: Surround
         .into());
     }
     check_name(&snapshot, request.run_name.as_deref())?;
-    let (hit, mut reasons, nearest) = ask(session, &snapshot, request, &prepared)?;
+    let (mut hit, mut reasons, nearest) = ask(session, &snapshot, request, &prepared)?;
+    let known = if request.lifecycle.always { hit.take() } else { None };
+    reasons.extend(known.as_deref().map(traced));
     let mut taken = None;
     if let Some(hit) = hit {
         let started = repo.now();
@@ -239,7 +255,10 @@ fn perform_once(session: &Session<'_>, request: &Request, surroundings: Surround
     }
     let performed = match taken {
         Some((hit, restored, started)) => take(session, &snapshot, request, &prepared, *hit, restored, started),
-        None => miss::execute(session, snapshot, request, prepared, reasons, nearest, surroundings),
+        None => {
+            let why = miss::Why { reasons, nearest, known: known.as_deref() };
+            miss::execute(session, snapshot, request, prepared, why, surroundings)
+        }
     };
     session.save();
     let performed = performed?;
@@ -283,8 +302,8 @@ pub(super) fn draft(repo: &Repo, request: &Request, prepared: &Prepared, now: cr
         failed_in: None,
         sealed: false,
         unsealed: Vec::new(),
-        attempt: 1,
-        correlation_id: None,
+        attempt: request.lifecycle.attempt_number(),
+        correlation_id: request.lifecycle.correlation_id.clone(),
         parent: request.parent.clone(),
         started_at: now,
         finished_at: now,
@@ -308,7 +327,7 @@ pub(super) fn draft(repo: &Repo, request: &Request, prepared: &Prepared, now: cr
         code_left_out: prepared.code.left_out.iter().map(|(path, _)| path.as_bytes().to_owned()).collect(),
         description: request.message.clone(),
         tags: request.tags.clone(),
-        facets: BTreeMap::new(),
+        facets: request.lifecycle.recorded_facets(),
         metrics: BTreeMap::new(),
         meta,
     }
@@ -375,7 +394,7 @@ fn take(
         Cache::Hit { source: hit.run.run.clone(), object: hit.object, source_duration_us: hit.run.duration_us() };
     run.git = session.git_head();
     run.finished_at = repo.now();
-    let replay = hydrate::replay(snapshot, &hit.run);
+    let replay = hydrate::replay(snapshot, &hit.run, request.lifecycle.replay);
     let (object, publication) = if request.cache_mode() == CacheMode::Readonly {
         publish::unrecorded(&run)?
     } else {

@@ -250,7 +250,7 @@ pub fn prepare(
     let versions = versions::ask(session, request, &cwd, environment)?;
 
     let built = recipe::Parts {
-        step: step.clone(),
+        step: request.lifecycle.model.clone().unwrap_or_else(|| step.clone()),
         command: Some(normalised),
         cwd: cwd_place,
         stdin: stdin.as_ref().map(|(_, captured)| captured.content.clone()),

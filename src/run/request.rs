@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bstr::BString;
 use serde::{Deserialize, Serialize};
 
+use super::lifecycle::Lifecycle;
 use crate::codec::Value;
 
 /// What is done about the cache.
@@ -164,6 +165,9 @@ pub struct Request {
     pub wait: bool,
     /// What happens when a declared output is missing.
     pub on_missing: OnMissing,
+    /// What it is called and counted as, how it is tried, what a hit prints.
+    #[serde(default, skip_serializing_if = "Lifecycle::is_default")]
+    pub lifecycle: Lifecycle,
 }
 
 impl Request {
@@ -201,6 +205,7 @@ impl Request {
             timeout_ms: None,
             wait: false,
             on_missing: OnMissing::Error,
+            lifecycle: Lifecycle::default(),
         }
     }
 

@@ -10,6 +10,7 @@ mod doctor;
 mod errors;
 mod help;
 mod hits;
+mod lifecycle;
 mod live;
 mod look;
 mod parts;

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 
 use clap::{Args, Parser, ValueEnum};
 
-use super::values;
+use super::{LifecycleOptions, values};
 
 /// Arguments of `prov run`.
 #[derive(Debug, Clone, Args)]
@@ -138,6 +138,8 @@ pub(crate) struct RunOptions {
     /// Record this key by its hash only, do not store its bytes
     #[arg(long, value_name = "KEY", help_heading = "How it runs")]
     pub(crate) no_store: Vec<String>,
+    #[command(flatten)]
+    pub(crate) lifecycle: LifecycleOptions,
 }
 
 /// Reads the options of one step of `prov.toml`, turned into words before.

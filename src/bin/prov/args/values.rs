@@ -93,32 +93,8 @@ pub(crate) fn secret_name(word: &str) -> Result<String, String> {
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn duration_ms(word: &str) -> Result<u64, String> {
-    let wrong = || format!("`{word}` is no duration; write 90s, 5m, 1h30m or 250ms");
-    if word.bytes().all(|b| b.is_ascii_digit()) && !word.is_empty() {
-        let seconds: u64 = word.parse().map_err(|_| wrong())?;
-        return seconds.checked_mul(1000).ok_or_else(wrong);
-    }
-    let mut rest = word;
-    let mut total: u64 = 0;
-    while !rest.is_empty() {
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, after) = rest.split_at(digits);
-        let letters = after.bytes().take_while(u8::is_ascii_alphabetic).count();
-        let (unit, after) = after.split_at(letters);
-        let ms: u64 = match unit {
-            "ms" => 1,
-            "s" => 1000,
-            "m" | "min" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
-            "w" => 604_800_000,
-            _ => return Err(wrong()),
-        };
-        let number: u64 = number.parse().map_err(|_| wrong())?;
-        total = number.checked_mul(ms).and_then(|part| total.checked_add(part)).ok_or_else(wrong)?;
-        rest = after;
-    }
-    if word.is_empty() { Err(wrong()) } else { Ok(total) }
+    prov::clock::parse_duration_ms(word)
+        .ok_or_else(|| format!("`{word}` is no duration; write 90s, 5m, 1h30m or 250ms"))
 }
 
 /// A moment: a date or an RFC 3339 time, or how long ago it was (`2d`, `90m ago`).

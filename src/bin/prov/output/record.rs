@@ -5,6 +5,7 @@ use prov::object::recipe::Content;
 use prov::object::run::{Cache, Input, Log, Output, Producer, Reason, Run};
 use prov::repo::entry::RunLine;
 use prov::run::KeptSafe;
+use prov::run::lifecycle::{MODEL, PHASE, STAGE};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -71,6 +72,10 @@ pub(crate) fn run(run: &Run, object: Option<&Id>) -> Map<String, Value> {
     put("started_at", json::time(run.started_at));
     put("finished_at", json::time(run.finished_at));
     put("duration_ms", json!(milliseconds(run.duration_us())));
+    for (key, facet) in [("model", MODEL), ("stage", STAGE), ("phase", PHASE)] {
+        put(key, run.facets.get(facet).map_or(Value::Null, json::stored));
+    }
+    put("compared", run.meta.get("compared").map_or(Value::Null, json::stored));
     put("cache", cache(&run.cache));
     put("inputs", run.inputs.iter().map(|(key, one)| (key.clone(), input(one))).collect());
     put("outputs", run.outputs.iter().map(|(key, one)| (key.clone(), output(one))).collect());

@@ -91,16 +91,16 @@ fn option_words(option: &str, is_flag: bool, value: &Value, words: &mut Vec<OsSt
     Ok(())
 }
 
-/// The words of a table: `KEY=VALUE` for each entry, for `set` with dotted keys for tables in tables.
+/// The words of a table: `KEY=VALUE` for each entry, for `set` and `facet` with dotted keys for tables in tables.
 fn pairs(option: &str, key: &str, value: &Value, push: &mut impl FnMut(String)) -> Result<(), String> {
     match (option, value) {
-        ("set", Value::Map(entries)) => {
+        ("set" | "facet", Value::Map(entries)) => {
             for (below, value) in entries {
                 pairs(option, &format!("{key}.{below}"), value, push)?;
             }
         }
         ("dim", Value::Map(_) | Value::List(_)) => return Err("text or a number is meant".to_owned()),
-        ("set" | "dim", value) => push(format!("{key}={}", yaml(value))),
+        ("set" | "dim" | "facet", value) => push(format!("{key}={}", yaml(value))),
         (_, value) => push(format!("{key}={}", plain(value)?)),
     }
     Ok(())

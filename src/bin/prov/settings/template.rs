@@ -1,4 +1,4 @@
-//! Names with gaps: `{year}`, `{iteration}`, `{step}`, `{scenario}` and the dimensions, filled in when a request is made.
+//! Names with gaps: `{year}`, `{iteration}`, `{step}`, `{scenario}`, `{model}`, `{stage}`, `{phase}` and the dimensions, filled in when a request is made.
 //!
 //! They are filled in the name of the run, its message and its tags, and in the paths of a step of `prov.toml`, so that one step serves
 //! every year. A command has `{dim.KEY}` for that, since its braces may be its own.
@@ -21,7 +21,10 @@ impl Template {
     /// The values of a request.
     pub(super) fn of(request: &Request) -> Result<Self, Failure> {
         let mut values: BTreeMap<String, Option<String>> =
-            ["year", "iteration", "step", "scenario"].into_iter().map(|name| (name.to_owned(), None)).collect();
+            ["year", "iteration", "step", "scenario", "model", "stage", "phase"]
+                .into_iter()
+                .map(|name| (name.to_owned(), None))
+                .collect();
         for (name, value) in &request.dims {
             let text = match value {
                 Value::Text(text) => text.clone(),
@@ -29,7 +32,14 @@ impl Template {
             };
             values.insert(name.clone(), Some(text));
         }
-        for (name, value) in [("step", &request.step), ("scenario", &request.scenario)] {
+        let lifecycle = &request.lifecycle;
+        for (name, value) in [
+            ("step", &request.step),
+            ("scenario", &request.scenario),
+            ("model", &lifecycle.model),
+            ("stage", &lifecycle.stage),
+            ("phase", &lifecycle.phase),
+        ] {
             if value.is_some() {
                 values.insert(name.to_owned(), value.clone());
             }
