@@ -62,6 +62,7 @@ pub mod clock;
 pub mod code;
 pub mod codec;
 pub mod config;
+pub mod event;
 pub mod fs;
 pub mod hash;
 pub mod host;

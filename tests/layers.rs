@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 const ROWS: &[Row] = &[
     Row { name: "base", modules: &["hash", "path", "fs", "clock", "progress", "host"], is_ordered: false },
     Row { name: "format", modules: &["codec", "config"], is_ordered: false },
-    Row { name: "model", modules: &["object"], is_ordered: false },
+    Row { name: "model", modules: &["object", "event"], is_ordered: false },
     Row { name: "services", modules: &["worktree", "code", "index"], is_ordered: false },
     Row { name: "storage", modules: &["store", "refs", "recipe"], is_ordered: false },
     Row { name: "handle", modules: &["repo"], is_ordered: false },

@@ -1,11 +1,13 @@
 //! Questions to the store: listing runs, what a file is, what is out of date, what differs.
 
 mod diff;
+mod events;
 mod log;
 mod status;
 mod why;
 
 pub use diff::{Difference, OutputDifference, diff};
+pub use events::{Whose, events};
 pub use log::{LogEnd, LogOptions, Logged, Match, id_matches, log};
 pub use status::{PathState, PathStatus, StepState, StepStatus, WorkStatus, status};
 pub use why::{Why, why};
@@ -37,6 +39,9 @@ pub enum Error {
     /// A revision has no meaning.
     #[error(transparent)]
     Revision(#[from] revspec::Error),
+    /// The live folder can't be read.
+    #[error(transparent)]
+    Live(#[from] run::live::LiveError),
     /// A request can't be looked at.
     #[error(transparent)]
     Run(#[from] run::Error),

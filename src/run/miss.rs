@@ -12,6 +12,7 @@ use bstr::BString;
 use super::code_part::{self, CodePart};
 use super::execute::{self, Command, Stdin};
 use super::exit::Exit;
+use super::hooks::{Hooks, Moment};
 use super::interrupts::Interrupts;
 use super::lookup::Hit;
 use super::observer::Stream;
@@ -19,6 +20,7 @@ use super::perform::{self, OutputAction, Performed, Surroundings};
 use super::prepare::{self, Prepared};
 use super::program::SpawnError;
 use super::publish::{self, Publication};
+use super::report::Reporter;
 use super::request::{CacheMode, Request};
 use super::secrets::Secrets;
 use super::session::Session;
@@ -161,8 +163,15 @@ pub(super) fn execute(
     let op = repo.new_op();
     let live = super::live_folder(repo);
     let running = live.begin(intent(repo, request, &prepared, &run, op.to_bytes()))?;
-    let ready = prepare_place(session, &snapshot, request, &mut prepared, &running, environment, interrupts);
-    let (intake, stored, command, displaced) = match ready {
+    let mut warnings = prepared.code.warnings();
+    let hooks = Hooks::of(session, environment);
+    let mut before = || match &hooks {
+        Some(hooks) => hooks.call(session, Moment::Start, &run, None, &mut *observer, interrupts),
+        None => Ok(None),
+    };
+    let ready =
+        prepare_place(session, &snapshot, request, &mut prepared, &running, environment, interrupts, &mut before);
+    let (intake, stored, command, displaced, told) = match ready {
         Ok(ready) => ready,
         Err(err) => {
             let _ = running.end();
@@ -173,21 +182,29 @@ pub(super) fn execute(
     let (fs, root) = (repo.fs().clone(), repo.root().to_owned());
     let git = std::thread::Builder::new().name("git".to_owned()).spawn(move || git_state(&fs, &root)).ok();
 
-    let mut warnings = prepared.code.warnings();
+    warnings.extend(told);
     let mut ignored = None;
     run.started_at = repo.now();
+    let mut told = None;
     let outcome = match command {
         Ok(mut command) => {
             command.set_env.insert("PROV_RUN_ID".into(), run.run.clone().into());
+            let clock = &*repo.world().clock;
+            let mut reporter = Reporter::new(repo.fs(), clock, &mut *observer, &run, running.dir());
             let context = execute::Context {
                 fs: repo.fs(),
-                clock: &*repo.world().clock,
+                clock,
                 spool_dir: running.dir(),
                 interrupts,
-                observer,
+                observer: &mut reporter,
                 started: &mut |pid| drop(running.note_child(pid)),
             };
-            execute::execute(context, &command)
+            let outcome = execute::execute(context, &command);
+            if let Ok(outcome) = &outcome {
+                reporter.ended(outcome);
+            }
+            told = reporter.told();
+            outcome
         }
         Err(err) => Err(err),
     };
@@ -277,7 +294,16 @@ pub(super) fn execute(
         let _ = running.end();
         Publication::Unrecorded
     };
-    Ok(Performed { run, object, exit_code, actions, publication, warnings, displaced, replay: BTreeMap::new(), narrow })
+    if let Some(hooks) = &hooks {
+        let known = matches!(publication, Publication::Done).then_some(object);
+        // Everything is on record: a request to stop ends the hook and nothing else.
+        match hooks.call(session, Moment::end_of(&run), &run, known, &mut *observer, interrupts) {
+            Ok(why) => warnings.extend(why),
+            Err(err) => warnings.push(format!("a hook was ended: {}", super::chain(&err))),
+        }
+    }
+    let replay = BTreeMap::new();
+    Ok(Performed { run, told, object, exit_code, actions, publication, warnings, displaced, replay, narrow })
 }
 
 fn intent(repo: &crate::repo::Repo, request: &Request, prepared: &Prepared, run: &Run, op: [u8; 16]) -> live::Intent {
@@ -297,9 +323,10 @@ fn intent(repo: &crate::repo::Repo, request: &Request, prepared: &Prepared, run:
     }
 }
 
-type Ready = (Intake, BTreeMap<String, bool>, Result<Command, SpawnError>, Vec<clear::KeptSafe>);
+type Ready = (Intake, BTreeMap<String, bool>, Result<Command, SpawnError>, Vec<clear::KeptSafe>, Option<String>);
 
-/// Claims the outputs, stores what goes in, clears the outputs' places, and makes the command.
+/// Claims the outputs, calls `before`, stores what goes in, clears the outputs' places, and makes the command.
+#[expect(clippy::too_many_arguments, reason = "everything that stands between a request and its command")]
 fn prepare_place(
     session: &Session<'_>,
     snapshot: &Snapshot,
@@ -308,6 +335,7 @@ fn prepare_place(
     running: &live::Running,
     environment: &prepare::Environment,
     interrupts: Option<&Interrupts>,
+    before: &mut dyn FnMut() -> Result<Option<String>, Error>,
 ) -> Result<Ready, Error> {
     let repo = session.repo;
     if !prepared.outputs().is_empty() {
@@ -317,6 +345,7 @@ fn prepare_place(
             return Err(Error::Waited);
         }
     }
+    let told = before()?;
     let intake = repo.store().intake(snapshot);
     prepare::fetch_inputs(session, snapshot, prepared)?;
     let stored = prepare::store_inputs(session, prepared, request, &intake)?;
@@ -330,7 +359,7 @@ fn prepare_place(
     if let Some(change) = prepared.before.check(&session.worktree()).into_iter().next() {
         return Err(if request.wait { Error::Waited } else { Error::ChangedBefore { path: change.path } });
     }
-    Ok((intake, stored, startable.map(|()| command), displaced))
+    Ok((intake, stored, startable.map(|()| command), displaced, told))
 }
 
 fn command(

@@ -8,6 +8,8 @@ use std::time::Duration;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
+use crate::event::{Event, Of};
+
 /// One of the two streams a child writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stream {
@@ -47,6 +49,8 @@ impl fmt::Display for Stream {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Notice {
+    /// The child runs; its pid.
+    Started(u32),
     /// The time is up; the group was asked to end.
     TimedOut,
     /// This signal came in and was passed on.
@@ -87,6 +91,14 @@ pub trait Observer {
 
     /// Hears what happens around the child.
     fn notice(&mut self, _notice: Notice) {}
+
+    /// Whether it cares for events: those that would be made for it alone are not made otherwise.
+    fn hears_events(&self) -> bool {
+        false
+    }
+
+    /// Hears what the run does: every event of it once, in the order of `docs/design/0004-events.md`, numbered from 0.
+    fn event(&mut self, _of: &Of, _seq: u64, _event: &Event) {}
 }
 
 /// Hears nothing.

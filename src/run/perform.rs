@@ -54,6 +54,8 @@ pub enum OutputAction {
 pub struct Performed {
     /// The closed record.
     pub run: Run,
+    /// The events that were told already: rank of the last, and how many.
+    pub(super) told: Option<(u8, u64)>,
     /// Its object.
     pub object: crate::hash::Id,
     /// Exit code for whoever asked.
@@ -222,9 +224,10 @@ pub(super) fn check_name(snapshot: &Snapshot, name: Option<&str>) -> Result<(), 
 }
 
 fn perform_once(session: &Session<'_>, request: &Request, surroundings: Surroundings<'_>) -> Result<Performed, Error> {
+    let Surroundings { environment, observer, interrupts } = surroundings;
     let repo = session.repo;
     let snapshot = repo.store().snapshot()?;
-    let prepared = prepare::prepare(session, &snapshot, request, surroundings.environment)?;
+    let prepared = prepare::prepare(session, &snapshot, request, environment)?;
     if prepared.scenario != crate::scenario::MAIN
         && !crate::scenario::exists(&snapshot, repo.project(), &prepared.scenario)?
     {
@@ -242,9 +245,7 @@ fn perform_once(session: &Session<'_>, request: &Request, surroundings: Surround
     if let Some(hit) = hit {
         let started = repo.now();
         let restored = match request.restore {
-            RestoreMode::Outputs => {
-                hydrate::outputs(session, &snapshot, request, &prepared, &hit.run, surroundings.interrupts)
-            }
+            RestoreMode::Outputs => hydrate::outputs(session, &snapshot, request, &prepared, &hit.run, interrupts),
             RestoreMode::Metadata | RestoreMode::None => Ok(hydrate::Hydrated::default()),
         };
         match restored {
@@ -257,11 +258,14 @@ fn perform_once(session: &Session<'_>, request: &Request, surroundings: Surround
         Some((hit, restored, started)) => take(session, &snapshot, request, &prepared, *hit, restored, started),
         None => {
             let why = miss::Why { reasons, nearest, known: known.as_deref() };
-            miss::execute(session, snapshot, request, prepared, why, surroundings)
+            let around = Surroundings { environment, observer: &mut *observer, interrupts };
+            miss::execute(session, snapshot, request, prepared, why, around)
         }
     };
     session.save();
     let performed = performed?;
+    let object = matches!(performed.publication, Publication::Done).then_some(performed.object);
+    super::report::rest(observer, &performed.run, object, performed.told);
     if let (Publication::Done, Some(parent)) = (&performed.publication, &performed.run.parent) {
         super::live_folder(repo).note_child_run(parent, &performed.run.run, performed.object);
     }
@@ -410,6 +414,7 @@ fn take(
         displaced: restored.displaced,
         replay,
         narrow: None,
+        told: None,
     })
 }
 

@@ -8,6 +8,7 @@ mod config;
 mod damage;
 mod doctor;
 mod errors;
+mod events;
 mod help;
 mod hits;
 mod lifecycle;

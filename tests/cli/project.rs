@@ -120,3 +120,34 @@ pub(crate) fn why(sandbox: &Sandbox, rev: &str) -> Value {
 pub(crate) fn word(bytes: &[u8]) -> &OsStr {
     OsStr::from_bytes(bytes)
 }
+
+/// Two FIFOs by which a child says that it runs, and waits for being let go on.
+pub(crate) struct Gate {
+    started: std::path::PathBuf,
+    go: std::path::PathBuf,
+}
+
+impl Gate {
+    pub(crate) fn new(sandbox: &Sandbox, name: &str) -> Self {
+        let at = |what: &str| sandbox.project().with_file_name(format!("{name}-{what}"));
+        let gate = Self { started: at("started"), go: at("go") };
+        assert!(std::process::Command::new("mkfifo").args([&gate.started, &gate.go]).status().unwrap().success());
+        gate
+    }
+
+    /// A line of shell that says "started", then waits.
+    pub(crate) fn line(&self) -> String {
+        format!("echo > {}; read x < {}; ", self.started.display(), self.go.display())
+    }
+
+    /// Waits until the child has come to the gate.
+    pub(crate) fn wait(&self) {
+        std::fs::read(&self.started).unwrap();
+    }
+
+    pub(crate) fn open(&self) {
+        // Opening for writing waits for the reader.
+        use std::io::Write;
+        std::fs::OpenOptions::new().write(true).open(&self.go).unwrap().write_all(b"\n").unwrap();
+    }
+}

@@ -325,6 +325,7 @@ impl Classify for query::Error {
             query::Error::Lineage(err) => err.failure(),
             query::Error::Revision(err) => err.failure(),
             query::Error::Run(err) => err.failure(),
+            query::Error::Live(err) => err.failure(),
             _ => Failure::of(Class::Damaged, "damaged", self).hint(FSCK),
         }
     }

@@ -45,6 +45,11 @@ pub struct Intent {
 }
 
 impl Intent {
+    /// Whether it is of a run, and not of something that only claims places.
+    pub fn is_of_a_run(&self) -> bool {
+        !self.argv.is_empty()
+    }
+
     pub(super) fn encode(&self) -> Result<Vec<u8>, codec::Error> {
         Ok(frame::seal(super::INTENT, VERSION, &codec::encode(self)?))
     }

@@ -4,6 +4,7 @@
 
 mod bring;
 mod check;
+mod follow;
 mod inspect;
 mod lifecycle;
 mod look;
@@ -21,6 +22,7 @@ use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub(crate) use bring::{CatArgs, RestoreArgs};
 pub(crate) use check::{CompletionsArgs, ConfigArgs, ConfigCommand, DoctorArgs, FsckArgs};
+pub(crate) use follow::EventsArgs;
 pub(crate) use inspect::{CatObjectArgs, LsTreeArgs, RevParseArgs};
 pub(crate) use lifecycle::{LifecycleOptions, ReplayWord};
 pub(crate) use look::{
@@ -119,6 +121,8 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Walk from a result to what made it, or on to what was made of it
     Lineage(LineageArgs),
+    /// Tell what runs do and did, event by event
+    Events(EventsArgs),
     /// Tell what a file is by its content alone
     Id(IdArgs),
     /// Bring recorded files back

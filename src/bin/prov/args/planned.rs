@@ -31,7 +31,6 @@ const COMMANDS: &[&str] = &[
     "view",
     "schema",
     "preview",
-    "events",
     "rerun",
     "verify",
     "gc",

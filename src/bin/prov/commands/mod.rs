@@ -8,6 +8,7 @@ mod config;
 mod describe;
 mod diff;
 mod doctor;
+mod events;
 mod fsck;
 mod id;
 mod init;
@@ -67,6 +68,7 @@ pub(crate) fn dispatch(cx: &Context, command: &Command) -> Result<Exit, Failure>
         Command::Why(args) => why::run(cx, args),
         Command::Plan(args) => plan::run(cx, args),
         Command::Lineage(args) => lineage::run(cx, args),
+        Command::Events(args) => events::run(cx, args),
         Command::Id(args) => id::run(cx, args),
         Command::Restore(args) => restore::run(cx, args),
         Command::Cat(args) => cat::run(cx, args),

@@ -9,7 +9,7 @@ use prov::run::observer::{Notice, Observer, PassThrough, Stream};
 use prov::run::request::Request;
 use prov::run::{Performed, Session, Surroundings};
 
-use super::{Context, plan, run_summary};
+use super::{Context, events, plan, run_summary};
 use crate::args::RunArgs;
 use crate::error::{Class, Failure};
 use crate::exit::Exit;
@@ -70,7 +70,7 @@ pub(crate) fn request(cx: &Context, repo: &Repo, args: &RunArgs) -> Result<Reque
         request.cache = repo.settings().cache_mode().and_then(settings::cache_mode_word);
     }
     if let Some(parent) = &args.options.lifecycle.parent {
-        request.parent = Some(parent_run(cx, repo, parent)?);
+        request.parent = Some(events::run_of(cx, repo, parent)?);
     }
     Ok(request)
 }
@@ -95,18 +95,6 @@ impl Observer for Heard<'_> {
             let delay = human::duration(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
             self.cx.ui.say(format_args!("failed; attempt {attempt} of {last} in {delay}"));
         }
-    }
-}
-
-/// The run that is named as the one around: a live one by its id, any other by what names a run.
-fn parent_run(cx: &Context, repo: &Repo, text: &str) -> Result<String, Failure> {
-    if prov::run::live_folder(repo).entry(text).is_some() {
-        return Ok(text.to_owned());
-    }
-    let snapshot = repo.store().snapshot()?;
-    match prov::revspec::resolve(repo, &snapshot, repo.scenario(), &cx.cwd, text)? {
-        prov::revspec::Target::Run(at) => Ok(at.run),
-        _ => Err(Failure::usage(format!("`{text}` is no run")).hint("`prov log` lists the runs")),
     }
 }
 
