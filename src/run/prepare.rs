@@ -182,7 +182,7 @@ pub fn prepare(
         }
     };
     let mut identity = BTreeMap::new();
-    for one in request.locks.iter().map(|lock| lock_label(lock)).chain(request.identity.iter().cloned()) {
+    for one in request.locks.iter().map(lock_label).chain(request.identity.iter().cloned()) {
         let place = declared.locate(&one.path);
         let captured = worktree::capture(&worktree, &place, &CaptureOptions::default(), None)?;
         fence.join(captured.fence);
