@@ -112,7 +112,7 @@ pub(crate) fn request(
     request.wait = given.wait || file.wait;
     request.on_missing = on_missing(given.on_missing.or(file.on_missing));
     request.lifecycle = super::lifecycle(&file.lifecycle, &given.lifecycle)?;
-    Template::of(&request)?.fill(&mut request, step.is_some())?;
+    Template::of(&request).fill(&mut request, step.is_some())?;
     Ok(request)
 }
 

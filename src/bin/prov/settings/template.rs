@@ -19,7 +19,7 @@ pub(super) struct Template {
 
 impl Template {
     /// The values of a request.
-    pub(super) fn of(request: &Request) -> Result<Self, Failure> {
+    pub(super) fn of(request: &Request) -> Self {
         let mut values: BTreeMap<String, Option<String>> =
             ["year", "iteration", "step", "scenario", "model", "stage", "phase"]
                 .into_iter()
@@ -44,7 +44,7 @@ impl Template {
                 values.insert(name.to_owned(), value.clone());
             }
         }
-        Ok(Self { values })
+        Self { values }
     }
 
     /// Fills the gaps of a request; those in paths only if they come from a step.
@@ -146,7 +146,7 @@ mod tests {
             ("year".to_owned(), Value::Int(2030)),
             ("region".to_owned(), Value::Text("north".to_owned())),
         ]);
-        Template::of(&request).unwrap()
+        Template::of(&request)
     }
 
     #[test]
