@@ -30,6 +30,8 @@ pub(super) enum Kind {
 
 pub(super) const CACHE_MODES: &[&str] = &["reuse", "overwrite", "readonly", "off"];
 const RESTORE: &[&str] = &["outputs", "metadata", "none"];
+const VALIDATE: &[&str] = &["lazy", "strict", "none"];
+const ON_KNOWN_FAILURE: &[&str] = &["run", "stop"];
 const ON_MISSING: &[&str] = &["error", "warn", "ignore"];
 
 /// Every setting. `*` stands for any name.
@@ -69,6 +71,7 @@ pub(super) const SETTINGS: &[(&[&str], Kind)] = &[
     (&["steps", "*", "model"], Kind::Text),
     (&["steps", "*", "name"], Kind::Text),
     (&["steps", "*", "no_store"], Kind::Texts),
+    (&["steps", "*", "on_known_failure"], Kind::Choice(ON_KNOWN_FAILURE)),
     (&["steps", "*", "on_missing"], Kind::Choice(ON_MISSING)),
     (&["steps", "*", "output"], Kind::Pairs),
     (&["steps", "*", "parent"], Kind::Text),
@@ -89,6 +92,7 @@ pub(super) const SETTINGS: &[(&[&str], Kind)] = &[
     (&["steps", "*", "tag"], Kind::Texts),
     (&["steps", "*", "timeout"], Kind::Duration),
     (&["steps", "*", "tool"], Kind::Pairs),
+    (&["steps", "*", "validate"], Kind::Choice(VALIDATE)),
     (&["steps", "*", "wait"], Kind::Bool),
     (&["steps", "*", "year"], Kind::Integer),
     (&["store", "path"], Kind::Text),

@@ -8,6 +8,7 @@ pub mod access;
 pub mod config;
 pub mod envelope;
 pub mod kind;
+pub mod mark;
 pub mod recipe;
 pub mod run;
 pub mod scenario;

@@ -18,6 +18,7 @@ pub mod interrupts;
 pub mod lifecycle;
 pub mod live;
 pub mod lookup;
+pub mod memory;
 mod miss;
 pub mod name;
 pub mod observer;
@@ -47,7 +48,9 @@ pub use error::{Error, chain};
 pub use miss::{Nearest, command_line, nearest};
 pub use perform::{OutputAction, Performed, Plan, REPLAYED, Surroundings, perform, plan};
 pub use publish::Publication;
-pub use request::{CacheMode, CodeMode, Container, Declared, OnMissing, Request, RestoreMode};
+pub use request::{
+    CacheMode, CodeMode, Container, Declared, OnKnownFailure, OnMissing, Request, RestoreMode, Validate,
+};
 pub use restore::{Restoration, RestoreOptions, RestoredItem, restore};
 pub use retry::persist;
 pub use secrets::Secrets;

@@ -131,6 +131,7 @@ fn abort(repo: &Repo, live: &Live, entry: &Entry) -> Result<(), Error> {
         inputs: BTreeMap::new(),
         outputs: BTreeMap::new(),
         children: BTreeMap::new(),
+        differs: None,
         cache: Cache::Off,
         exit_code: None,
         signal: None,

@@ -14,6 +14,7 @@ mod hits;
 mod lifecycle;
 mod live;
 mod look;
+mod marks;
 mod parts;
 mod project;
 mod records;
