@@ -33,6 +33,8 @@ const OWNERS: &[(&str, &str)] = &[
     ("globset", "code"),
     ("serde_saphyr", "config"),
     ("toml", "config"),
+    ("fastcdc", "store"),
+    ("zstd", "store"),
     ("getrandom", "clock"),
     ("jiff", "clock"),
     ("signal_hook", "run"),

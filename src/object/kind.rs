@@ -15,7 +15,7 @@ impl Kind {
     pub const BLOB: Kind = Kind(Cow::Borrowed("blob"));
     /// A folder listing.
     pub const TREE: Kind = Kind(Cow::Borrowed("tree"));
-    /// The pieces of a large blob (reserved).
+    /// The pieces of a large blob.
     pub const CHUNKS: Kind = Kind(Cow::Borrowed("chunks"));
     /// A configuration.
     pub const CONFIG: Kind = Kind(Cow::Borrowed("config"));

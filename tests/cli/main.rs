@@ -23,3 +23,4 @@ mod revisions;
 mod sandbox;
 mod schema;
 mod secrets;
+mod sets;

@@ -59,16 +59,7 @@ const COMMANDS: &[&str] = &[
 const OPTIONS: &[(&str, &[&str])] = &[
     (
         "run",
-        &[
-            "--output-set",
-            "--capture",
-            "--config-dir",
-            "--override",
-            "--base-run",
-            "--facet-from",
-            "--inputs-missing",
-            "--json-lines",
-        ],
+        &["--capture", "--config-dir", "--override", "--base-run", "--facet-from", "--inputs-missing", "--json-lines"],
     ),
     ("log", &["--graph", "--facet", "--json-lines"]),
     ("fsck", &["--repair", "--sample"]),
