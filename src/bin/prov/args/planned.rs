@@ -58,18 +58,7 @@ const COMMANDS: &[&str] = &[
 const OPTIONS: &[(&str, &[&str])] = &[
     (
         "run",
-        &[
-            "--capture",
-            "--config-dir",
-            "--override",
-            "--base-run",
-            "--runtime",
-            "--facet-from",
-            "--secret-env",
-            "--tool",
-            "--inputs-missing",
-            "--json-lines",
-        ],
+        &["--capture", "--config-dir", "--override", "--base-run", "--facet-from", "--inputs-missing", "--json-lines"],
     ),
     ("log", &["--graph", "--facet", "--json-lines"]),
     ("fsck", &["--repair", "--sample"]),
@@ -111,12 +100,6 @@ pub(crate) fn usage(command: Option<&str>, err: &clap::Error) -> Failure {
         }
         _ => plain(err),
     }
-}
-
-/// What is said about an option in `[steps.NAME]` that is not there yet; `None` if there will be no such option.
-pub(crate) fn unknown_in_step(option: &str) -> Option<String> {
-    let option = format!("--{option}");
-    is_planned(Some("run"), &option).then(|| format!("option `{option}` is not there yet"))
 }
 
 fn is_planned(command: Option<&str>, argument: &str) -> bool {
