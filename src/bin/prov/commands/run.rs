@@ -62,14 +62,27 @@ fn heard(cx: &Context, args: &RunArgs, interrupts: &Interrupts) -> Result<Exit, 
 
 /// The request that the words, the environment and the step's settings make.
 pub(crate) fn request(cx: &Context, repo: &Repo, args: &RunArgs) -> Result<Request, Failure> {
-    let step = match &args.name {
+    let mut step = match &args.name {
         Some(name) => repo.settings().step(name).map(|found| settings::step_of(name, &found)).transpose()?,
         None => None,
     };
+    if let Some(step) = &mut step {
+        let folder = repo.root().join(prov::path::from_bytes(&step.cwd));
+        let lists = std::mem::take(&mut step.options.inputs_from);
+        step.options.input.extend(listed(cx, &folder, &lists)?);
+    }
+    let mut with_lists;
+    let args = if args.options.inputs_from.is_empty() {
+        args
+    } else {
+        with_lists = args.clone();
+        let lists = std::mem::take(&mut with_lists.options.inputs_from);
+        with_lists.options.input.extend(listed(cx, &cx.cwd, &lists)?);
+        &with_lists
+    };
     let exists = |path: &std::path::Path| cx.fs.stat(path).is_ok_and(|found| found.is_some());
     let seen = Seen { root: repo.root(), cwd: &cx.cwd, exists: &exists };
-    let listed = if args.options.inputs_from.is_empty() { None } else { Some(with_listed(cx, args)?) };
-    let mut request = settings::request(listed.as_ref().unwrap_or(args), step.as_ref(), &cx.settings, seen)?;
+    let mut request = settings::request(args, step.as_ref(), &cx.settings, seen)?;
     if request.cache.is_none() {
         request.cache = repo.settings().cache_mode().and_then(settings::cache_mode_word);
     }
@@ -79,11 +92,11 @@ pub(crate) fn request(cx: &Context, repo: &Repo, args: &RunArgs) -> Result<Reque
     Ok(request)
 }
 
-/// The words with the inputs that files list: one a line, or closed by NUL bytes if there are any; empty lines say nothing.
-fn with_listed(cx: &Context, args: &RunArgs) -> Result<RunArgs, Failure> {
+/// The inputs that files list, their paths seen from `folder`: one a line, or closed by NUL bytes if there are any; empty lines say nothing.
+fn listed(cx: &Context, folder: &std::path::Path, lists: &[OsString]) -> Result<Vec<OsString>, Failure> {
     use std::os::unix::ffi::OsStringExt;
-    let mut args = args.clone();
-    for file in std::mem::take(&mut args.options.inputs_from) {
+    let mut inputs = Vec::new();
+    for file in lists {
         let cannot = |err: std::io::Error| {
             Failure::new(
                 Class::NotFound,
@@ -96,14 +109,14 @@ fn with_listed(cx: &Context, args: &RunArgs) -> Result<RunArgs, Failure> {
         if file == "-" {
             std::io::stdin().lock().read_to_end(&mut bytes).map_err(cannot)?;
         } else {
-            let found = cx.fs.read(&cx.cwd.join(&file)).map_err(cannot)?;
+            let found = cx.fs.read(&folder.join(file)).map_err(cannot)?;
             bytes = found.ok_or_else(|| cannot(std::io::ErrorKind::NotFound.into()))?;
         }
         let end = if bytes.contains(&0) { 0 } else { b'\n' };
         let lines = bytes.split(|&byte| byte == end).filter(|line| !line.is_empty());
-        args.options.input.extend(lines.map(|line| OsString::from_vec(line.to_vec())));
+        inputs.extend(lines.map(|line| OsString::from_vec(line.to_vec())));
     }
-    Ok(args)
+    Ok(inputs)
 }
 
 /// Passes the command's output on and says what happens around it.
