@@ -1,5 +1,7 @@
 //! The options of one step, as `[steps.NAME]` gives them.
 
+use std::collections::BTreeMap;
+
 use super::settings::{as_count, as_text, as_texts};
 use crate::codec::Value;
 
@@ -16,6 +18,8 @@ pub struct StepSettings {
     pub output: Vec<String>,
     /// `KEY=ROOT:GLOB` each.
     pub output_set: Vec<String>,
+    /// What is said of outputs, by the names of the flags.
+    pub outputs: BTreeMap<String, Vec<String>>,
     /// Output keys.
     pub in_place: Vec<String>,
     /// Path of standard input.
@@ -74,6 +78,7 @@ impl Default for StepSettings {
             input: Vec::new(),
             output: Vec::new(),
             output_set: Vec::new(),
+            outputs: BTreeMap::new(),
             in_place: Vec::new(),
             stdin: None,
             config: Vec::new(),
@@ -114,6 +119,12 @@ impl StepSettings {
             "input" => self.input = texts(),
             "output" => self.output = texts(),
             "output_set" => self.output_set = texts(),
+            "capture" | "expect" | "format" | "output_hash" | "schema" | "output_facet" | "output_meta"
+            | "facet_from" | "metrics_from" => drop(self.outputs.insert(path[0].clone(), texts())),
+            "on_mismatch" | "inputs_missing" => {
+                let word = text().into_iter().collect();
+                self.outputs.insert(path[0].clone(), word);
+            }
             "in_place" => self.in_place = texts(),
             "stdin" => self.stdin = text(),
             "config" => self.config = texts(),

@@ -262,6 +262,12 @@ fn artifact(session: &Session<'_>, key: &str, output: &Output, options: &Restore
         }
         Some(Destination::Exactly(path)) if is_set => Ok((path.clone(), RelPath::root())),
         Some(Destination::Exactly(path)) => hydrate::split(session, &Place::Outside(path.clone())),
+        // It has no place of its own.
+        Some(Destination::Below(root)) if super::managed::is_home(session.repo, &session.worktree().path(&place)) => {
+            RelPath::new(key)
+                .map(|to| (root.clone(), to))
+                .ok_or_else(|| Error::Usage { what: format!("`{key}` is no name") })
+        }
         Some(Destination::Below(root)) => {
             // What lay outside of the project keeps its whole path below the folder.
             let recorded = match &place {

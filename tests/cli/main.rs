@@ -15,6 +15,7 @@ mod lifecycle;
 mod live;
 mod look;
 mod marks;
+mod outputs;
 mod project;
 mod records;
 mod redact;

@@ -9,6 +9,7 @@ mod inspect;
 mod lifecycle;
 mod look;
 mod mark;
+mod outputs;
 pub(crate) mod planned;
 mod record;
 mod run;
@@ -31,9 +32,11 @@ pub(crate) use look::{
     WhyArgs,
 };
 pub(crate) use mark::{HideArgs, MarkArgs, RetractArgs};
+pub(crate) use outputs::OutputOptions;
 pub(crate) use record::{AddArgs, CommitArgs, InitArgs};
 pub(crate) use run::{
-    CacheWord, OnKnownFailureWord, OnMissingWord, RestoreWord, RunArgs, RunOptions, StepParser, ValidateWord,
+    CacheWord, InputsMissingWord, OnKnownFailureWord, OnMissingWord, RestoreWord, RunArgs, RunOptions, StepParser,
+    ValidateWord,
 };
 pub(crate) use scenario::{ScenarioArgs, ScenarioCommand, ScenarioNewArgs};
 

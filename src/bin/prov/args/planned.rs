@@ -57,21 +57,7 @@ const COMMANDS: &[&str] = &[
 
 /// Options that the documented command line has and this version has not, by command.
 const OPTIONS: &[(&str, &[&str])] = &[
-    (
-        "run",
-        &[
-            "--capture",
-            "--config-dir",
-            "--override",
-            "--base-run",
-            "--runtime",
-            "--facet-from",
-            "--secret-env",
-            "--tool",
-            "--inputs-missing",
-            "--json-lines",
-        ],
-    ),
+    ("run", &["--config-dir", "--override", "--base-run", "--runtime", "--secret-env", "--tool", "--json-lines"]),
     ("log", &["--graph", "--facet", "--json-lines"]),
     ("fsck", &["--repair", "--sample"]),
     ("restore", &["--git"]),

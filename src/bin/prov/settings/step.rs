@@ -71,6 +71,9 @@ pub(crate) fn step_of(name: &str, settings: &StepSettings) -> Result<Step, Failu
     ] {
         put(key, value.as_ref().map(count));
     }
+    for (key, texts) in &settings.outputs {
+        put(&key.replace('_', "-"), (!texts.is_empty()).then(|| Value::List(texts.iter().map(text).collect())));
+    }
     put("wait", settings.wait.clone());
     put("dim", (!settings.dim.is_empty()).then(|| Value::Map(settings.dim.clone())));
     put("set", Some(settings.set.clone()));
