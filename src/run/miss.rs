@@ -298,10 +298,11 @@ pub(super) fn execute(
     if let Some(known) = known {
         compare(&mut run, known, &mut warnings);
     }
-    if run.outputs.contains_key(managed::KEY) && prepared.output(managed::KEY).is_none() {
-        if let Err(err) = managed::settle_down(session, &prepared.step, &running) {
-            warnings.push(format!("the folder of the run is in the store alone: {}", super::chain(&err)));
-        }
+    if run.outputs.contains_key(managed::KEY)
+        && prepared.output(managed::KEY).is_none()
+        && let Err(err) = managed::settle_down(session, &prepared.step, &running)
+    {
+        warnings.push(format!("the folder of the run is in the store alone: {}", super::chain(&err)));
     }
     let bytes = run.encode().map_err(|source| Error::Record { run: run.run.clone(), source })?;
     let object = id_of(&Kind::RUN, &bytes);
@@ -525,9 +526,10 @@ fn say(
 ) {
     let managed = managed::recorded_path(session.repo, &prepared.step);
     let read = |output: &Output| {
-        let path = match output.path == managed {
-            true => managed::folder(running),
-            false => session.repo.root().join(crate::path::from_bytes(&output.path)),
+        let path = if output.path == managed {
+            managed::folder(running)
+        } else {
+            session.repo.root().join(crate::path::from_bytes(&output.path))
         };
         session.repo.fs().read(&path).ok().flatten()
     };
