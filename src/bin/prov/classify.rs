@@ -272,6 +272,12 @@ impl Classify for run::Error {
                     "check the path, or name what made it: -i RUN:KEY"
                 })
             }
+            run::Error::Part { .. } => Failure::of(Class::Failed, "part", self)
+                .hint("nothing was looked up or executed: a part that can't be told is never guessed"),
+            run::Error::SecretShown { name, .. } => Failure::of(Class::Usage, "secret_shown", self)
+                .hint(format!("let the command read it from its environment, where {name} is")),
+            run::Error::Secret { name, .. } => Failure::of(Class::Usage, "secret", self)
+                .hint(format!("set {name} in the environment that prov is started in")),
             run::Error::RevisionNotHere { path, .. } => Failure::of(Class::Refused, "revision_not_here", self)
                 .hint(format!("move `{}` away, and the recorded content is put there", prov::path::show(path))),
             run::Error::ChangedBefore { .. } => {

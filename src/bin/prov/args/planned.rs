@@ -57,7 +57,7 @@ const COMMANDS: &[&str] = &[
 
 /// Options that the documented command line has and this version has not, by command.
 const OPTIONS: &[(&str, &[&str])] = &[
-    ("run", &["--config-dir", "--override", "--base-run", "--runtime", "--secret-env", "--tool", "--json-lines"]),
+    ("run", &["--config-dir", "--override", "--base-run", "--json-lines"]),
     ("log", &["--graph", "--facet", "--json-lines"]),
     ("fsck", &["--repair", "--sample"]),
     ("restore", &["--git"]),
@@ -98,12 +98,6 @@ pub(crate) fn usage(command: Option<&str>, err: &clap::Error) -> Failure {
         }
         _ => plain(err),
     }
-}
-
-/// What is said about an option in `[steps.NAME]` that is not there yet; `None` if there will be no such option.
-pub(crate) fn unknown_in_step(option: &str) -> Option<String> {
-    let option = format!("--{option}");
-    is_planned(Some("run"), &option).then(|| format!("option `{option}` is not there yet"))
 }
 
 fn is_planned(command: Option<&str>, argument: &str) -> bool {

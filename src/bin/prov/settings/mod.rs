@@ -7,6 +7,7 @@ mod lifecycle;
 mod outputs;
 mod request;
 mod step;
+mod template;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
