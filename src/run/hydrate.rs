@@ -21,7 +21,7 @@ use crate::object::{AccessError, Source};
 use crate::path::{Place, RelPath};
 use crate::store::Snapshot;
 use crate::worktree::restore::{self, Existing, InTheWay, Outcome, RestoreOptions, State, Wanted};
-use crate::worktree::{self, Fence};
+use crate::worktree::{self, CaptureOptions, Fence};
 
 /// What came back.
 #[derive(Debug, Default)]
@@ -301,6 +301,10 @@ pub fn bring_back(
     let mut written = Vec::new();
     for ((at, plan), done) in plans.iter().zip(done) {
         for ((at, done), item) in at.iter().zip(done).zip(plan.items()) {
+            // What failed may have been changed in part.
+            if is_whole && !matches!(done.result, Ok(Outcome::Kept | Outcome::Refused | Outcome::Missing)) {
+                written.push(item);
+            }
             let outcome = match done.result {
                 Ok(outcome) => outcome,
                 Err(err) => {
@@ -308,9 +312,6 @@ pub fn bring_back(
                     Outcome::Refused
                 }
             };
-            if outcome == Outcome::Restored {
-                written.push(item);
-            }
             results[*at] = Some(Restored { key: items[*at].key.clone(), path: item.path.clone(), outcome });
         }
     }
@@ -388,7 +389,15 @@ fn put_back(
     for item in written {
         let was = displaced.iter().find(|d| d.path == item.path && d.members.is_none()).map(|d| &d.was);
         let is_back = match (was, item.path.parent(), item.path.file_name()) {
-            (None, ..) => clear::remove_path(fs, &item.path).is_ok(),
+            (None, ..) => {
+                // Only what was put there.
+                let place = crate::path::locate(session.repo.root(), session.repo.root(), &item.path);
+                match worktree::capture(&worktree, &place, &CaptureOptions::default(), None) {
+                    Ok(there) if there.content == item.wanted.content => clear::remove_path(fs, &item.path).is_ok(),
+                    Err(worktree::Error::Absent { .. }) => true,
+                    _ => false,
+                }
+            }
             (Some(Was::Content(content, exec)), Some(root), Some(name)) => {
                 let to = RelPath::new(crate::path::bytes(Path::new(name))).unwrap_or_default();
                 again(root, vec![Wanted { content: content.clone(), exec: *exec, to }])

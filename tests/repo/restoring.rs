@@ -15,10 +15,9 @@ use super::{Project, assert_sound};
 /// All files and links of the project by path, with what they hold.
 fn files(root: &Path) -> BTreeMap<String, String> {
     let fs = Fs::real();
-    let walked = fs
-        .walk(root)
-        .map(Result::unwrap)
-        .filter(|(path, stat)| !stat.is_folder() && !path.components().any(|name| name.as_os_str() == ".prov"));
+    let walked = fs.walk(root).map(Result::unwrap).filter(|(path, stat)| {
+        !stat.is_folder() && !path.components().any(|name| name.as_os_str().as_encoded_bytes().starts_with(b".prov"))
+    });
     walked
         .map(|(path, _)| {
             let path = if path.is_absolute() { path } else { root.join(path) };
