@@ -9,6 +9,7 @@ mod damage;
 mod doctor;
 mod errors;
 mod events;
+mod gc;
 mod help;
 mod hits;
 mod lifecycle;

@@ -76,11 +76,14 @@ impl Classify for store::Error {
             store::Error::TooNew { .. } | store::Error::UnknownFeature { .. } => {
                 Failure::of(Class::Refused, "newer_format", self).hint("upgrade prov; nothing was changed")
             }
-            store::Error::Damaged { .. } | store::Error::DamagedLog { .. } | store::Error::ReliedGone { .. } => {
-                Failure::of(Class::Damaged, "damaged", self).hint(FSCK)
-            }
+            store::Error::Damaged { .. }
+            | store::Error::DamagedLog { .. }
+            | store::Error::ReliedGone { .. }
+            | store::Error::Obstructed { .. } => Failure::of(Class::Damaged, "damaged", self).hint(FSCK),
             store::Error::Expectation { .. } => Failure::of(Class::Failed, "changed_meanwhile", self)
                 .hint("another process changed it at the same time; look and try again"),
+            store::Error::Outdated => Failure::of(Class::Failed, "changed_meanwhile", self)
+                .hint("others record much just now; nothing was lost, try again later"),
             store::Error::Restless { .. } => Failure::of(Class::Failed, "restless", self)
                 .hint("`prov log` tells whether it was recorded; if not, try again"),
             store::Error::Access(err) => err.failure(),

@@ -31,7 +31,6 @@ const COMMANDS: &[&str] = &[
     "preview",
     "rerun",
     "verify",
-    "gc",
     "evict",
     "ops",
     "undo",
@@ -146,7 +145,7 @@ mod tests {
         let failure = failure(&["run", "--json-lines", "--", "x"]);
         assert_eq!(failure.code, "not_there_yet");
         assert_eq!(failure.message, "option `--json-lines` of `prov run` is not there yet");
-        assert_eq!(self::failure(&["gc"]).message, "command `gc` is not there yet");
+        assert_eq!(self::failure(&["evict"]).message, "command `evict` is not there yet");
     }
 
     #[test]
