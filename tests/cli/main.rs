@@ -14,6 +14,7 @@ mod hits;
 mod lifecycle;
 mod live;
 mod look;
+mod pipeline;
 mod project;
 mod records;
 mod redact;

@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn native_keeps_escapes_for_the_last_pass() {
         let native = |text: &str, missing| substitute(text, &pad(), Syntax::Native, missing).unwrap();
-        assert_eq!(native("${a} $HOME $${a} ${list}", Missing::Refuse), "one $HOME ${a} [\"x\",1]");
+        assert_eq!(native("${a} $HOME $${a} ${list}", Missing::Refuse), "one $HOME ${a} [\"x\", 1]");
         let once = native("$${a} ${late}", Missing::Leave);
         assert_eq!(once, "$${a} ${late}");
     }

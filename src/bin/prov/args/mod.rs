@@ -8,6 +8,7 @@ mod follow;
 mod inspect;
 mod lifecycle;
 mod look;
+mod pipeline;
 pub(crate) mod planned;
 mod record;
 mod run;
@@ -28,6 +29,10 @@ pub(crate) use lifecycle::{LifecycleOptions, ReplayWord};
 pub(crate) use look::{
     DiffArgs, Direction, IdArgs, LineageArgs, LineageFormat, LogArgs, PlanArgs, ShowArgs, StatusArgs, StatusFilter,
     WhyArgs,
+};
+pub(crate) use pipeline::{
+    FlavourWord, GraphDetail, GraphFormat, PipelineArgs, PipelineCheckArgs, PipelineCommand, PipelineGraphArgs,
+    PipelineOptions, PipelinePlanArgs,
 };
 pub(crate) use record::{AddArgs, CommitArgs, InitArgs};
 pub(crate) use run::{CacheWord, OnMissingWord, RestoreWord, RunArgs, RunOptions, StepParser};
@@ -131,6 +136,8 @@ pub(crate) enum Command {
     Cat(CatArgs),
     /// Create, list and switch scenarios
     Scenario(ScenarioArgs),
+    /// Check, plan and draw pipelines
+    Pipeline(Box<PipelineArgs>),
     /// Check the whole store
     Fsck(FsckArgs),
     /// Show the settings and where they come from

@@ -15,6 +15,7 @@ mod init;
 mod lineage;
 mod log;
 mod ls_tree;
+mod pipeline;
 mod plan;
 mod restore;
 mod rev_parse;
@@ -73,6 +74,7 @@ pub(crate) fn dispatch(cx: &Context, command: &Command) -> Result<Exit, Failure>
         Command::Restore(args) => restore::run(cx, args),
         Command::Cat(args) => cat::run(cx, args),
         Command::Scenario(args) => scenario::run(cx, args),
+        Command::Pipeline(args) => pipeline::run(cx, args),
         Command::Fsck(args) => fsck::run(cx, args),
         Command::Config(args) => config::run(cx, args),
         Command::Doctor(args) => doctor::run(cx, args),
