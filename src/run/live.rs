@@ -32,7 +32,7 @@ use crate::path::{is_name, show, shown};
 pub use claim::{Claimed, Held};
 pub use entry::{Entry, State};
 pub use frame::FrameError;
-pub use intent::Intent;
+pub use intent::{Intent, SetClaim};
 
 const INTENT: &str = "intent";
 const CHILD: &str = "child";

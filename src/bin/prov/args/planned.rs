@@ -15,8 +15,6 @@ const COMMANDS: &[&str] = &[
     "finish",
     "tag",
     "note",
-    "hide",
-    "retract",
     "scrub",
     "impact",
     "where",
@@ -64,7 +62,6 @@ const OPTIONS: &[(&str, &[&str])] = &[
     (
         "run",
         &[
-            "--output-set",
             "--capture",
             "--config-dir",
             "--override",
@@ -74,7 +71,6 @@ const OPTIONS: &[(&str, &[&str])] = &[
             "--secret-env",
             "--tool",
             "--inputs-missing",
-            "--validate",
             "--json-lines",
         ],
     ),

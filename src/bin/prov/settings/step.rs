@@ -38,6 +38,7 @@ pub(crate) fn step_of(name: &str, settings: &StepSettings) -> Result<Step, Failu
         ("command", &settings.command),
         ("input", &settings.input),
         ("output", &settings.output),
+        ("output-set", &settings.output_set),
         ("in-place", &settings.in_place),
         ("config", &settings.config),
         ("code", &settings.code),
@@ -56,6 +57,8 @@ pub(crate) fn step_of(name: &str, settings: &StepSettings) -> Result<Step, Failu
         ("cache", &settings.cache),
         ("restore", &settings.restore),
         ("on-missing", &settings.on_missing),
+        ("validate", &settings.validate),
+        ("on-known-failure", &settings.on_known_failure),
         ("timeout", &settings.timeout),
     ] {
         put(key, value.as_ref().map(text));
@@ -113,6 +116,7 @@ fn option_name(key: &str) -> String {
     match key.replace('_', "-").as_str() {
         "inputs" => "input".to_owned(),
         "outputs" => "output".to_owned(),
+        "output-sets" => "output-set".to_owned(),
         "tags" => "tag".to_owned(),
         "dims" => "dim".to_owned(),
         other => other.to_owned(),
