@@ -7,8 +7,9 @@ use prov::object::AccessError;
 use prov::run::live::LiveError;
 use prov::run::lookup;
 use prov::run::program::SpawnError;
-use prov::{codec, config, lineage, mark, object, query, recipe, repo, revspec, run, scenario, store, worktree};
-use prov::{codec, config, lineage, object, pipeline, query, recipe, repo, revspec, run, scenario, store, worktree};
+use prov::{
+    codec, config, lineage, mark, object, pipeline, query, recipe, repo, revspec, run, scenario, store, worktree,
+};
 
 use crate::error::{Class, Failure};
 
