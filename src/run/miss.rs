@@ -359,7 +359,7 @@ fn prepare_place(
     if !prepared.outputs().is_empty() {
         super::claim_outputs(running, request.wait, interrupts)?;
         // One that ended just before the claim was not waited for, but may have made just this result.
-        if request.wait && perform::is_hit_by_now(session, request, prepared)? {
+        if request.wait && perform::is_hit_by_now(session, snapshot, request, prepared)? {
             return Err(Error::Waited);
         }
     }
@@ -669,18 +669,19 @@ fn select_again(
     environment: &prepare::Environment,
 ) -> Result<CodePart, Error> {
     let files = if prepared.needs_files { session.list_files()? } else { Vec::new() };
-    let after = code_part::select(session, snapshot, request, &prepared.declared, environment, &files)?;
+    let listing = code_part::Listing { files: &files, is_fresh: true };
+    let after = code_part::select(session, snapshot, request, &prepared.declared, environment, listing)?;
     if after.tree.root == prepared.code.tree.root {
         return Ok(after);
     }
     let newest = session.repo.store().snapshot()?;
-    code_part::select(session, &newest, request, &prepared.declared, environment, &files)
+    code_part::select(session, &newest, request, &prepared.declared, environment, listing)
 }
 
 /// What is checked out around `root`, and whether anything tracked differs from it.
 fn git_state(fs: &crate::fs::Fs, root: &std::path::Path) -> Option<Git> {
     let head = git::head(fs, root)?;
-    Some(Git { commit: head.commit, branch: head.branch, dirty: git::is_dirty(root).ok() })
+    Some(Git { commit: head.commit, branch: head.branch, dirty: git::is_dirty(fs, root).ok() })
 }
 
 /// Puts the record into the store in one transaction; if that can't be done now, leaves it in the live folder.

@@ -165,12 +165,17 @@ fn ask(session: &Session<'_>, snapshot: &Snapshot, request: &Request, prepared: 
     Ok((None, reasons, nearest))
 }
 
-/// Whether the store as it is now has an outcome of this recipe that a run may take.
-pub(super) fn is_hit_by_now(session: &Session<'_>, request: &Request, prepared: &Prepared) -> Result<bool, Error> {
+/// Whether the store as it is now has an outcome of this recipe that a run may take; `snapshot` is what was known of it before.
+pub(super) fn is_hit_by_now(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    request: &Request,
+    prepared: &Prepared,
+) -> Result<bool, Error> {
     if !matches!(request.cache_mode(), CacheMode::Reuse | CacheMode::Readonly) {
         return Ok(false);
     }
-    let newest = session.repo.store().snapshot()?;
+    let newest = session.repo.store().snapshot_since(snapshot)?;
     let answer = lookup::lookup(&newest, &prepared.recipe(), &mut |key, output| {
         can_be_had(session, &newest, request, prepared, key, output)
     })?;

@@ -245,8 +245,10 @@ pub fn prepare(
 
     let normalised = recipe::normalise(&request.argv, &declared)?;
     let needs_files = !matches!(request.code, Some(CodeMode::None | CodeMode::Command));
+    let is_fresh = !session.is_listed();
     let files = if needs_files { session.files()? } else { &[] };
-    let code = code_part::select(session, snapshot, request, &declared, environment, files)?;
+    let listing = code_part::Listing { files, is_fresh };
+    let code = code_part::select(session, snapshot, request, &declared, environment, listing)?;
     let (program, outside) = code_part::program(session, &code)?;
     let part = Code { tree: code.tree.root, program };
 

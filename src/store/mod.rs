@@ -197,6 +197,14 @@ impl Store {
         Snapshot::load(self)
     }
 
+    /// The store as it is now; `known` itself, for the price of one listing, if the log still ends where it did then.
+    ///
+    /// # Errors
+    /// As [`Store::snapshot`].
+    pub fn snapshot_since(&self, known: &Snapshot) -> Result<Snapshot, Error> {
+        if self.is_newest(known) { Ok(known.clone()) } else { self.snapshot() }
+    }
+
     /// Begins to collect objects for a transaction; what `snapshot` has is not stored again.
     pub fn intake(&self, snapshot: &Snapshot) -> Intake {
         Intake::new(snapshot)

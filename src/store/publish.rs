@@ -115,7 +115,7 @@ impl Store {
     }
 
     /// Whether a listing shows the snapshot's base, its tip, and nothing above.
-    fn is_newest(&self, snapshot: &Snapshot) -> bool {
+    pub(super) fn is_newest(&self, snapshot: &Snapshot) -> bool {
         let shown = load::numbers(self.backend());
         snapshot.damaged_entry().is_none()
             && shown.is_ok_and(|shown| shown.contains(&snapshot.base()) && shown.last() == Some(&snapshot.tip()))
