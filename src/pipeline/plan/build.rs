@@ -341,7 +341,9 @@ fn unknown_in_do(plan: &Plan, task: &Task, is_late: &impl Fn(&str) -> bool, faul
                 own.set(key, crate::codec::Value::Text(String::new()));
             }
             if word == Some("explode_glob") {
-                glob::PLACEHOLDERS.into_iter().for_each(|key| own.set(key, crate::codec::Value::Text(String::new())));
+                for key in glob::PLACEHOLDERS {
+                    own.set(key, crate::codec::Value::Text(String::new()));
+                }
             }
             for entry in body.as_map().unwrap_or_default() {
                 if entry.key == "do" {

@@ -108,19 +108,27 @@ pub(super) fn of(
         Kind::Declared { .. } | Kind::Program(_) | Kind::Unknown => (&["source", "sources"][..], Some(Extent::Either)),
     };
     for key in sources {
-        texts(resolved.get(key)).into_iter().for_each(&mut read);
+        for text in texts(resolved.get(key)) {
+            read(text);
+        }
     }
     for text in texts(destination.and(resolved.get("destination"))) {
         write(text, destination.unwrap_or(Extent::Either));
     }
     if expands == Expands::AtRunTime {
         for body in resolved.get("do").and_then(Node::as_list).unwrap_or_default() {
-            texts(body.get("destination")).into_iter().for_each(|text| write(text, Extent::ToCome));
+            for text in texts(body.get("destination")) {
+                write(text, Extent::ToCome);
+            }
         }
     }
     if !matches!(kind, Kind::Group) {
-        settings.inputs.iter().for_each(|input| read(&input.path));
-        settings.outputs.iter().for_each(|output| write(&output.path, Extent::Either));
+        for input in &settings.inputs {
+            read(&input.path);
+        }
+        for output in &settings.outputs {
+            write(&output.path, Extent::Either);
+        }
     }
     (reads, writes)
 }

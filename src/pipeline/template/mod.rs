@@ -173,7 +173,11 @@ fn collect(node: &Node, syntax: Syntax, keys: &mut BTreeSet<String>) {
             }
         }
         Data::Scalar { .. } => {}
-        Data::List(items) => items.iter().for_each(|item| collect(item, syntax, keys)),
+        Data::List(items) => {
+            for item in items {
+                collect(item, syntax, keys);
+            }
+        }
         Data::Map(entries) => {
             for entry in entries {
                 if syntax == Syntax::Native || !UNTOUCHED.contains(&entry.key.as_str()) {
