@@ -119,7 +119,7 @@ pub(super) fn select(
         .config_files
         .iter()
         .chain(&request.stdin)
-        .chain(request.identity.iter().map(|one| &one.path))
+        .chain(request.identity.iter().chain(&request.locks).map(|one| &one.path))
         .filter_map(|path| match declared.locate(path) {
             Place::Inside(path) => Some(path),
             Place::Outside(_) => None,

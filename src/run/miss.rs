@@ -22,8 +22,9 @@ use super::program::SpawnError;
 use super::publish::{self, Publication};
 use super::report::Reporter;
 use super::request::{CacheMode, Request};
+use super::secrets::Secrets;
 use super::session::Session;
-use super::{Error, clear, live, memory, outputs};
+use super::{Error, clear, live, memory, outputs, versions};
 use crate::code::{Narrowing, git};
 use crate::codec::Value;
 use crate::hash::Id;
@@ -414,6 +415,8 @@ fn command(
         declared: &prepared.declared,
         config_file: has_config.then_some(config_file.as_path()),
         config: &prepared.config,
+        runtime: &request.runtime,
+        dims: &request.dims,
     };
     let argv = recipe::expand(&request.argv, &expansion)?;
     let mut command = Command::new(argv, prepared.cwd.clone());
@@ -435,6 +438,11 @@ fn command(
             set(format!("{prefix}{}", recipe::variable_name(key)), seen(place));
         }
     }
+    for (key, value) in &request.runtime {
+        let name = format!("PROV_RUNTIME_{}", recipe::variable_name(key));
+        command.set_env.insert(name.into(), value.into());
+    }
+    command.secrets = Secrets::needed(&request.secret_env, environment)?;
     let lifecycle = &request.lifecycle;
     if let Some(correlation) = &lifecycle.correlation_id {
         command.set_env.insert("PROV_CORRELATION_ID".into(), correlation.clone().into());
@@ -646,6 +654,11 @@ fn seal(
             }
         }
         Err(err) => run.unsealed.push(format!("the code could not be looked at again: {}", super::chain(&err))),
+    }
+    match versions::ask(session, request, &prepared.cwd, environment) {
+        Ok(after) if after == prepared.versions => {}
+        Ok(_) => run.unsealed.push("a tool or the container is of another version than before it ran".to_owned()),
+        Err(err) => run.unsealed.push(super::chain(&err)),
     }
     run.unsealed.truncate(20);
     run.sealed = run.unsealed.is_empty();

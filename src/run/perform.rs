@@ -12,6 +12,7 @@ use super::publish::{self, Publication};
 use super::request::{CacheMode, OnKnownFailure, OnMissing, Request, RestoreMode, Validate};
 use super::session::Session;
 use super::{Error, hydrate, miss, name};
+use crate::codec::Value;
 use crate::object::recipe::Content;
 use crate::object::run::{Cache, Reason, ReasonKind, Run, RunKind, Status};
 use crate::object::{AccessError, Source};
@@ -328,6 +329,10 @@ pub(super) fn draft(repo: &Repo, request: &Request, prepared: &Prepared, now: cr
     if let Ok(value) = crate::codec::to_value(request) {
         meta.insert("request".to_owned(), value);
     }
+    if !request.runtime.is_empty() {
+        let runtime = request.runtime.iter().map(|(key, text)| (key.clone(), Value::Text(text.clone())));
+        meta.insert("runtime".to_owned(), Value::Map(runtime.collect()));
+    }
     Run {
         run,
         name: request.run_name.clone(),
@@ -412,7 +417,7 @@ fn take(
     let stored: BTreeMap<String, bool> = prepared.inputs.keys().map(|key| (key.clone(), false)).collect();
     let mut run = draft(repo, request, prepared, started);
     run.inputs = record_inputs(repo, snapshot, prepared, &stored)?;
-    run.meta.clear();
+    run.meta.remove("request");
     run.program = None;
     run.outputs = hit
         .run

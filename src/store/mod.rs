@@ -41,6 +41,7 @@
 
 pub mod backend;
 pub mod check;
+pub mod collect;
 mod compress;
 mod cut;
 mod draft;

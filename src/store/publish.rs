@@ -243,8 +243,8 @@ fn prepare(
     if let Some(name) = draft.remove.iter().find(|name| !state.condemned.contains_key(name)) {
         return Err(Error::Draft { what: format!("pack {name} is removed without having been condemned") });
     }
-    if let Some(name) = draft.condemn.iter().find(|name| !state.has_pack(name)) {
-        return Err(Error::Draft { what: format!("pack {name} is condemned and not in the store") });
+    if let Some(name) = draft.condemn.iter().find(|name| state.is_gone(Folder::Packs, name)) {
+        return Err(Error::Draft { what: format!("pack {name} is condemned and gone already") });
     }
     let rely = settle(snapshot, draft, replacements)?;
     if let Some(name) = draft.condemn.iter().find(|name| rely.contains(name)) {

@@ -31,7 +31,6 @@ const COMMANDS: &[&str] = &[
     "preview",
     "rerun",
     "verify",
-    "gc",
     "evict",
     "ops",
     "undo",
@@ -61,18 +60,7 @@ const PIPELINE: &[&str] = &["run", "status", "logs"];
 const OPTIONS: &[(&str, &[&str])] = &[
     (
         "run",
-        &[
-            "--capture",
-            "--config-dir",
-            "--override",
-            "--base-run",
-            "--runtime",
-            "--facet-from",
-            "--secret-env",
-            "--tool",
-            "--inputs-missing",
-            "--json-lines",
-        ],
+        &["--capture", "--config-dir", "--override", "--base-run", "--facet-from", "--inputs-missing", "--json-lines"],
     ),
     ("log", &["--graph", "--facet", "--json-lines"]),
     ("fsck", &["--repair", "--sample"]),
@@ -121,12 +109,6 @@ pub(crate) fn usage(command: Option<&str>, err: &clap::Error) -> Failure {
     }
 }
 
-/// What is said about an option in `[steps.NAME]` that is not there yet; `None` if there will be no such option.
-pub(crate) fn unknown_in_step(option: &str) -> Option<String> {
-    let option = format!("--{option}");
-    is_planned(Some("run"), &option).then(|| format!("option `{option}` is not there yet"))
-}
-
 fn is_planned(command: Option<&str>, argument: &str) -> bool {
     let name = argument.split('=').next().unwrap_or_default();
     OPTIONS.iter().any(|(of, options)| command == Some(of) && options.contains(&name))
@@ -173,7 +155,7 @@ mod tests {
         let failure = failure(&["run", "--json-lines", "--", "x"]);
         assert_eq!(failure.code, "not_there_yet");
         assert_eq!(failure.message, "option `--json-lines` of `prov run` is not there yet");
-        assert_eq!(self::failure(&["gc"]).message, "command `gc` is not there yet");
+        assert_eq!(self::failure(&["evict"]).message, "command `evict` is not there yet");
     }
 
     #[test]

@@ -314,7 +314,7 @@ fn task(plan: &Plan, id: TaskId, waits: &[Vec<TaskId>]) -> Value {
         Kind::Group => "group",
         Kind::Declared { .. } => "declared",
         Kind::Program(_) => "program",
-        _ => "unknown",
+        Kind::Unknown => "unknown",
     };
     let expands = match task.expands {
         Expands::No => "no",
