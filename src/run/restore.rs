@@ -168,7 +168,11 @@ fn sum_up(set: &mut RestoredItem, files: &[hydrate::Restored]) {
     if matches!(worst.outcome, Outcome::Refused | Outcome::Missing) {
         let such: Vec<&hydrate::Restored> = files.iter().filter(|done| done.outcome == worst.outcome).collect();
         let more = if such.len() > 1 { format!(" and {} more", such.len() - 1) } else { String::new() };
-        set.why = Some(format!("{}{more}", crate::path::show(&worst.path)));
+        set.why = Some(if worst.path == set.path {
+            "the store does not have all files there that are no members of it".to_owned()
+        } else {
+            format!("{}{more}", crate::path::show(&worst.path))
+        });
     }
 }
 

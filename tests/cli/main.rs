@@ -18,6 +18,7 @@ mod look;
 mod marks;
 mod outputs;
 mod parts;
+mod pipeline;
 mod project;
 mod records;
 mod redact;
