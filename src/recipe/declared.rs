@@ -1,6 +1,6 @@
 //! What a run declares: its inputs and outputs by key, each at its place.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -46,6 +46,8 @@ pub struct Declared {
     inside: HashSet<RelPath>,
     /// Outputs that are only some files of their folder.
     sets: BTreeMap<String, Members>,
+    /// Files that the run itself made and that are its outputs.
+    made: BTreeSet<RelPath>,
 }
 
 impl Declared {
@@ -61,6 +63,7 @@ impl Declared {
             variables: HashMap::new(),
             by_place: HashMap::new(),
             inside: HashSet::new(),
+            made: BTreeSet::new(),
         }
     }
 
@@ -221,6 +224,12 @@ impl Declared {
         }
     }
 
+    /// The places of all inputs, the files of sets instead of their folders.
+    pub fn read_places(&self) -> impl Iterator<Item = &Place> {
+        let whole = self.inputs.iter().filter(|(key, _)| !self.file_sets.contains_key(*key)).map(|(_, place)| place);
+        whole.chain(self.file_sets.values().flatten())
+    }
+
     /// The files of an input that is a set of them.
     pub fn files_of(&self, key: &str) -> Option<&[Place]> {
         self.file_sets.get(key).map(Vec::as_slice)
@@ -243,6 +252,11 @@ impl Declared {
         }
     }
 
+    /// Files that turned out to be outputs of the run.
+    pub fn add_made(&mut self, paths: impl IntoIterator<Item = RelPath>) {
+        self.made.extend(paths);
+    }
+
     /// What is declared at this place: an input before an output, the smallest key first. An input that is a set of files lies nowhere.
     pub fn find(&self, place: &Place) -> Option<(Role, &str)> {
         let at = |role| self.by_place.get(&(role, place.clone())).map(|key| (role, key.as_str()));
@@ -257,6 +271,9 @@ impl Declared {
                 return true;
             }
             at = here.parent();
+        }
+        if self.made.contains(path) {
+            return true;
         }
         self.outputs.iter().any(|(key, place)| match (self.sets.get(key), place) {
             // What a run may change of other people's files stays what it is.

@@ -15,12 +15,14 @@ use super::prepare::Prepared;
 use super::session::Session;
 use crate::code::{CodeTree, Glob, Selected, build_tree, is_glob};
 use crate::hash::Id;
+use crate::mark::Marks;
 use crate::object::recipe::Content;
 use crate::object::run::{LinkedBy, Producer};
 use crate::object::{AccessError, Kind, Sink, Source};
 use crate::path::{Place, RelPath, shown};
 use crate::recipe::{self, Declared, Role};
-use crate::repo::split_name;
+use crate::refs::key;
+use crate::repo::{entry, split_name};
 use crate::revspec::{self, RunRef, Target};
 use crate::store::Snapshot;
 use crate::worktree::{self, CaptureOptions, Captured, Fence};
@@ -78,6 +80,8 @@ pub(super) struct Finder<'a, 's> {
     pub(super) scenario: &'a str,
     pub(super) cwd: &'a Path,
     pub(super) argv: &'a [BString],
+    /// Whether what is not there is restored from what was made there last.
+    pub(super) restores: bool,
     /// Where the outputs go: what lies there is no input that a glob stands for.
     pub(super) outputs: &'a [Place],
     pub(super) declared: &'a mut Declared,
@@ -116,11 +120,25 @@ impl Finder<'_, '_> {
         {
             return self.revision(typed, text, found);
         }
-        if is_optional {
-            let place = crate::path::locate(self.session.repo.root(), self.cwd, &path);
+        let place = crate::path::locate(self.session.repo.root(), self.cwd, &path);
+        self.missing(typed, place)
+    }
+
+    /// Nothing is there: what was made there last, if that is to be restored, else a fact or an error.
+    fn missing(&mut self, typed: Typed<'_>, place: Place) -> Result<(), Error> {
+        if typed.is_optional {
             return self.absent(typed, place, None);
         }
-        Err(Error::InputMissing { path })
+        let path = self.session.worktree().path(&place);
+        let Some(captured) = restorable(self.session, self.snapshot, &place)? else {
+            return Err(Error::InputMissing { path, is_restorable: false });
+        };
+        if !self.restores {
+            return Err(Error::InputMissing { path, is_restorable: true });
+        }
+        let key = self.declared.add_at(Role::Input, typed.key, place.clone(), typed.text)?;
+        self.put(key, ReadyInput { is_to_be_fetched: true, ..Self::plain(place, captured) });
+        Ok(())
     }
 
     fn put(&mut self, key: String, input: ReadyInput) {
@@ -165,19 +183,16 @@ impl Finder<'_, '_> {
             let whole = format!("{}/{rest}", text.to_str_lossy());
             return self.glob(Typed { text: whole.as_bytes().as_bstr(), ..typed });
         }
-        if typed.is_optional {
-            return self.absent(typed, place, None);
-        }
-        Err(Error::InputMissing { path })
+        self.missing(typed, place)
     }
 
     /// The files that a glob stands for: one input each, or with a key one set.
     fn glob(&mut self, typed: Typed<'_>) -> Result<(), Error> {
         let repo = self.session.repo;
-        let text = typed
-            .text
-            .to_str()
-            .map_err(|_| Error::InputMissing { path: self.cwd.join(crate::path::from_bytes(typed.text)) })?;
+        let text = typed.text.to_str().map_err(|_| Error::InputMissing {
+            path: self.cwd.join(crate::path::from_bytes(typed.text)),
+            is_restorable: false,
+        })?;
         let glob = Glob::new(text, self.cwd)?;
         let files = matching(self.session, &glob, self.outputs)?;
         let places: Vec<Place> = files.iter().map(|file| crate::path::locate(repo.root(), repo.root(), file)).collect();
@@ -214,7 +229,7 @@ impl Finder<'_, '_> {
         for place in places {
             let path = worktree.path(place);
             let below = path.strip_prefix(base).ok().and_then(|rest| RelPath::new(crate::path::bytes(rest)));
-            let Some(below) = below else { return Err(Error::InputMissing { path }) };
+            let Some(below) = below else { return Err(Error::InputMissing { path, is_restorable: false }) };
             let captured = worktree::capture(&worktree, place, &CaptureOptions::default(), None)?;
             let stat = worktree.fs.stat(&path).map_err(|source| Error::io("read", &path, source))?;
             let (Content::Blob(id), Some(stat)) = (&captured.content, stat) else {
@@ -231,7 +246,9 @@ impl Finder<'_, '_> {
         let built: CodeTree =
             build_tree(&selected, &mut |path, _| Ok::<_, worktree::Error>(by_path.get(path).copied()))
                 .map_err(|source| Error::Code { source: Box::new(source) })?;
-        let Some(root) = built.root else { return Err(Error::InputMissing { path: base.to_owned() }) };
+        let Some(root) = built.root else {
+            return Err(Error::InputMissing { path: base.to_owned(), is_restorable: false });
+        };
         let content = Content::Tree(root);
         let count = u64::try_from(files.len()).unwrap_or(u64::MAX);
         Ok((Set { files, trees: built.objects }, Captured { content, size, exec: false, files: count, fence }))
@@ -413,6 +430,37 @@ fn is_id(text: &str) -> bool {
     (LEAST_DIGITS..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
+/// What the newest run that recorded an output at this place made there, if the store has it and nobody retracted it.
+fn restorable(session: &Session<'_>, snapshot: &Snapshot, place: &Place) -> Result<Option<Captured>, Error> {
+    let recorded = session.repo.recorded_path(place);
+    let refs = |source| Error::Ref { source };
+    let Some(value) = snapshot.get_ref(&key::outpath(session.repo.project(), recorded.as_ref()))? else {
+        return Ok(None);
+    };
+    let run: String = entry::decode(&value).map_err(refs)?;
+    let Some(value) = snapshot.get_ref(&key::id(&run))? else { return Ok(None) };
+    let at: entry::RunPlace = entry::decode(&value).map_err(refs)?;
+    if Marks::open(snapshot)
+        .and_then(|marks| marks.retracted(&at.object))
+        .map_err(super::lookup::Error::from)?
+        .is_some()
+    {
+        return Ok(None);
+    }
+    let record = revspec::read_run(snapshot, &run, &at.object)?;
+    let found = record.outputs.values().find_map(|output| match &output.set {
+        None if output.path == recorded => Some((output.content.clone(), output.size, output.exec)),
+        None => None,
+        Some(_) => {
+            let member = output.members.iter().find(|(name, _)| output.member_path(name) == recorded);
+            member.map(|(_, file)| (Content::Blob(file.id), file.size, file.exec))
+        }
+    });
+    let Some((content, size, exec)) = found else { return Ok(None) };
+    let is_whole = hydrate::is_whole(snapshot, &content)?;
+    Ok(is_whole.then(|| Captured { content, size, exec, files: 1, fence: Fence::new() }))
+}
+
 /// The folder of content that has no place of its own in the work tree. It can be deleted whenever no run is under way.
 fn aside(session: &Session<'_>, id: &Id) -> PathBuf {
     session.repo.layout().cache().join("inputs").join(id.to_string())
@@ -484,7 +532,7 @@ pub fn fetch(session: &Session<'_>, snapshot: &Snapshot, prepared: &mut Prepared
                 let _ = session.repo.fs().remove_tree(&aside(session, &content.id()));
                 session.repo.fs().make_dirs(&own).map_err(|source| Error::io("create", &own, source))?;
                 let to = RelPath::new(crate::path::bytes(below));
-                (own.clone(), to.ok_or_else(|| Error::InputMissing { path: path.clone() })?)
+                (own.clone(), to.ok_or_else(|| Error::InputMissing { path: path.clone(), is_restorable: false })?)
             }
             Err(_) => hydrate::recorded_destination(session, &input.place)?,
         };

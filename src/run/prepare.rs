@@ -6,13 +6,13 @@ use std::path::PathBuf;
 
 use bstr::{BStr, BString, ByteSlice};
 
-use super::Error;
 use super::code_part::{self, CodePart};
 use super::inputs::{Finder, Matched, ReadyInput};
 use super::request::{CodeMode, Request};
 use super::secrets::Secrets;
 use super::session::Session;
 use super::versions::{self, Versions};
+use super::{Error, outputs};
 use crate::codec::Value;
 use crate::config;
 use crate::hash::Id;
@@ -57,6 +57,8 @@ pub struct Prepared {
     pub built: recipe::Built,
     /// Notices when an input or something that counts changes.
     pub fence: Fence,
+    /// What captures could take, as it lay there before the command ran.
+    pub seen: BTreeMap<String, outputs::Seen>,
     /// Notices when something that the command changes in place is changed before the command starts.
     pub before: Fence,
 }
@@ -114,6 +116,7 @@ pub fn prepare(
         scenario: &scenario,
         cwd: &cwd,
         argv: &request.argv,
+        restores: request.restores_inputs,
         outputs: &outputs,
         declared: &mut declared,
         inputs: BTreeMap::new(),
@@ -143,7 +146,8 @@ pub fn prepare(
     }
     for key in request.in_place.iter().chain(&request.no_store) {
         let is_input = request.no_store.contains(key) && inputs.contains_key(key);
-        if !declared.places(Role::Output).contains_key(key) && !is_input {
+        let is_managed = request.no_store.contains(key) && key == super::MANAGED_KEY;
+        if !declared.places(Role::Output).contains_key(key) && !is_input && !is_managed {
             return Err(Error::Usage { what: format!("there is no declared output `{key}`") });
         }
     }
@@ -202,6 +206,7 @@ pub fn prepare(
     }
 
     check_overlaps(request, &declared, &inputs, stdin.as_ref().map(|(place, _)| place))?;
+    set_apart(request, &mut declared, stdin.as_ref().map(|(place, _)| place));
 
     let files: Vec<PathBuf> = request.config_files.iter().map(|file| cwd.join(crate::path::from_bytes(file))).collect();
     // Looked at before it is parsed, so that no edit in between goes unseen; what is wrong with a file is told by parsing it.
@@ -241,6 +246,13 @@ pub fn prepare(
         env.insert(name.clone(), value);
     }
 
+    for (key, about) in &request.about.by_key {
+        let is_managed = key == super::MANAGED_KEY;
+        if !declared.places(Role::Output).contains_key(key) && !is_managed {
+            return Err(Error::Usage { what: format!("there is no declared output `{key}`") });
+        }
+        super::annotate::check(key, declared.set(key), about, &config).map_err(|what| Error::Usage { what })?;
+    }
     let normalised = recipe::normalise(&request.argv, &declared)?;
     let needs_files = !matches!(request.code, Some(CodeMode::None | CodeMode::Command));
     let is_fresh = !session.is_listed();
@@ -287,6 +299,7 @@ pub fn prepare(
         versions,
         built,
         fence,
+        seen: BTreeMap::new(),
         before,
     })
 }
@@ -387,6 +400,32 @@ fn check_set(repo: &crate::repo::Repo, key: &str, place: &Place) -> Result<(), E
     }
 }
 
+/// What is declared as something else is never captured.
+fn set_apart(request: &Request, declared: &mut Declared, stdin: Option<&Place>) {
+    let captures: Vec<(String, Place)> = declared
+        .sets()
+        .iter()
+        .filter(|(_, members)| members.is_changed_only())
+        .filter_map(|(key, _)| Some((key.clone(), declared.places(Role::Output).get(key)?.clone())))
+        .collect();
+    for (key, root) in captures {
+        let beside = request.config_files.iter().chain(request.identity.iter().map(|one| &one.path));
+        let others = declared.places(Role::Output).iter().filter(|(other, _)| !declared.sets().contains_key(*other));
+        let all = others.map(|(_, place)| place.clone()).chain(declared.read_places().cloned());
+        let all: Vec<BString> = all
+            .chain(stdin.cloned())
+            .chain(beside.map(|path| declared.locate(path)))
+            .filter_map(|place| match (place, &root) {
+                (Place::Inside(path), Place::Inside(root)) => recipe::below(&path, root).map(BStr::to_owned),
+                (Place::Outside(path), Place::Outside(root)) => path.strip_prefix(root).ok().map(crate::path::bytes),
+                _ => None,
+            })
+            .filter(|path| !path.is_empty())
+            .collect();
+        declared.set_apart(&key, all);
+    }
+}
+
 /// How something that is read meets an output set.
 fn meets_set(read: &Place, is_folder: bool, root: &Place, members: &Members) -> bool {
     if is_below(root, read) {
@@ -424,9 +463,24 @@ fn check_overlaps(
             None => false,
         };
         if let Some(members) = declared.set(key) {
+            if members.is_changed_only() {
+                // What is declared as something else is not captured; only a folder that holds all of it can't be told apart.
+                let holds = |input: &ReadyInput| input.set.is_none() && is_below(output, &input.place);
+                if let Some((name, _)) = inputs.iter().find(|(_, input)| holds(input)) {
+                    return refuse(
+                        format!("is captured, and lies in input `{name}`"),
+                        "declare the input more narrowly",
+                    );
+                }
+                continue;
+            }
             for (name, input) in inputs {
                 let is_folder = matches!(input.captured.content, Content::Tree(_));
-                if meets_set(&input.place, is_folder, output, members) {
+                let meets = match &input.set {
+                    Some(set) => set.files.iter().any(|(file, _)| meets_set(file, false, output, members)),
+                    None => meets_set(&input.place, is_folder, output, members),
+                };
+                if meets {
                     return refuse(
                         format!("could have `{}` for a member, which is input `{name}`", shown(&input.place)),
                         &format!("leave it out: --output-set '{key}=ROOT:!PATTERN'"),

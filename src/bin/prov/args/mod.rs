@@ -9,6 +9,8 @@ mod inspect;
 mod lifecycle;
 mod look;
 mod mark;
+mod outputs;
+mod pipeline;
 pub(crate) mod planned;
 mod record;
 mod run;
@@ -31,9 +33,15 @@ pub(crate) use look::{
     WhyArgs,
 };
 pub(crate) use mark::{HideArgs, MarkArgs, RetractArgs};
+pub(crate) use outputs::OutputOptions;
+pub(crate) use pipeline::{
+    FlavourWord, GraphDetail, GraphFormat, PipelineArgs, PipelineCheckArgs, PipelineCommand, PipelineGraphArgs,
+    PipelineOptions, PipelinePlanArgs,
+};
 pub(crate) use record::{AddArgs, CommitArgs, InitArgs};
 pub(crate) use run::{
-    CacheWord, OnKnownFailureWord, OnMissingWord, RestoreWord, RunArgs, RunOptions, StepParser, ValidateWord,
+    CacheWord, InputsMissingWord, OnKnownFailureWord, OnMissingWord, RestoreWord, RunArgs, RunOptions, StepParser,
+    ValidateWord,
 };
 pub(crate) use scenario::{ScenarioArgs, ScenarioCommand, ScenarioNewArgs};
 
@@ -139,6 +147,8 @@ pub(crate) enum Command {
     Hide(HideArgs),
     /// Create, list and switch scenarios
     Scenario(ScenarioArgs),
+    /// Check, plan and draw pipelines
+    Pipeline(Box<PipelineArgs>),
     /// Check the whole store
     Fsck(FsckArgs),
     /// Take out of the store what nothing leads to

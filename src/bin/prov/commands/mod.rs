@@ -17,6 +17,7 @@ mod lineage;
 mod log;
 mod ls_tree;
 mod mark;
+mod pipeline;
 mod plan;
 mod restore;
 mod rev_parse;
@@ -78,6 +79,7 @@ pub(crate) fn dispatch(cx: &Context, command: &Command) -> Result<Exit, Failure>
         Command::Retract(args) => mark::run(cx, MarkKind::Retract, &args.mark),
         Command::Hide(args) => mark::run(cx, MarkKind::Hide, &args.mark),
         Command::Scenario(args) => scenario::run(cx, args),
+        Command::Pipeline(args) => pipeline::run(cx, args),
         Command::Fsck(args) => fsck::run(cx, args),
         Command::Gc(args) => gc::run(cx, args),
         Command::Config(args) => config::run(cx, args),
