@@ -8,6 +8,7 @@
 mod clear;
 mod code_part;
 mod commit;
+pub mod config_part;
 mod error;
 pub mod execute;
 pub mod exit;

@@ -57,10 +57,7 @@ const COMMANDS: &[&str] = &[
 
 /// Options that the documented command line has and this version has not, by command.
 const OPTIONS: &[(&str, &[&str])] = &[
-    (
-        "run",
-        &["--capture", "--config-dir", "--override", "--base-run", "--facet-from", "--inputs-missing", "--json-lines"],
-    ),
+    ("run", &["--capture", "--facet-from", "--inputs-missing", "--json-lines"]),
     ("log", &["--graph", "--facet", "--json-lines"]),
     ("fsck", &["--repair", "--sample"]),
     ("restore", &["--git"]),
