@@ -59,10 +59,8 @@ impl Found<'_> {
             (_, None) => ReasonKind::Removed,
             _ => ReasonKind::Changed,
         };
-        let part = match path.is_empty() {
-            true => self.part.to_owned(),
-            false => format!("{}{}{}", self.part, self.sign, shown(path)),
-        };
+        let part =
+            if path.is_empty() { self.part.to_owned() } else { format!("{}{}{}", self.part, self.sign, shown(path)) };
         self.reasons.push(Reason { part, kind, before, after });
     }
 }

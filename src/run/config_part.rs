@@ -279,9 +279,8 @@ fn from_run(
     overrides: &[FileOverride],
     asked: &FolderRequest,
 ) -> Result<Base, Error> {
-    let at = match revspec::resolve(session.repo, snapshot, scenario, &session.cwd, base)? {
-        Target::Run(at) => at,
-        _ => return Err(Error::Usage { what: format!("--base-run names a run, and `{base}` is none") }),
+    let Target::Run(at) = revspec::resolve(session.repo, snapshot, scenario, &session.cwd, base)? else {
+        return Err(Error::Usage { what: format!("--base-run names a run, and `{base}` is none") });
     };
     let run = revspec::read_run(snapshot, &at.run, &at.object)?;
     let values = match run.recipe.map(|id| snapshot.read(&id)).transpose()?.flatten() {

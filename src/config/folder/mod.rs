@@ -133,7 +133,7 @@ struct Linked<'a> {
 impl Linked<'_> {
     /// A file with everything that it leads to laid under it; `None` if it leads nowhere.
     fn rewritten(&self, path: &RelPath, layer: usize) -> Result<Option<Vec<u8>>, Error> {
-        let Some((format, tree)) = self.tree(path, layer)? else { return Ok(None) };
+        let Some((format, tree)) = self.tree(path, layer) else { return Ok(None) };
         if links(&tree).is_empty() {
             return Ok(None);
         }
@@ -145,14 +145,14 @@ impl Linked<'_> {
     }
 
     /// The tree of a YAML or JSON file of a layer; `None` if it is no such file, or can't be read: then it is taken as it is.
-    fn tree(&self, path: &RelPath, layer: usize) -> Result<Option<(Format, Node)>, Error> {
+    fn tree(&self, path: &RelPath, layer: usize) -> Option<(Format, Node)> {
         let name = crate::path::from_bytes(path.as_bytes());
         let bytes = self.layers[layer].get(path).and_then(Option::as_ref);
         let (Some(format @ (Format::Yaml | Format::Json)), Some(bytes)) = (Format::of(&name), bytes) else {
-            return Ok(None);
+            return None;
         };
         let tree = text_of(&name, bytes).and_then(|text| edit::tree(&name, format, &text));
-        Ok(tree.ok().map(|tree| (format, tree)))
+        tree.ok().map(|tree| (format, tree))
     }
 
     fn whole(
@@ -184,7 +184,7 @@ impl Linked<'_> {
         for link in &links {
             for target in &link.targets {
                 let (target, from) = self.find(path, layer, link, target.as_deref())?;
-                let Some((_, below)) = self.tree(&target, from)? else {
+                let Some((_, below)) = self.tree(&target, from) else {
                     return Err(refuse(
                         path,
                         format!("`{}` leads to a file that can't be read as YAML or JSON", link.key),

@@ -31,7 +31,6 @@ const COMMANDS: &[&str] = &[
     "preview",
     "rerun",
     "verify",
-    "gc",
     "evict",
     "ops",
     "undo",
@@ -47,13 +46,15 @@ const COMMANDS: &[&str] = &[
     "hooks",
     "export",
     "import",
-    "pipeline",
     "map",
     "man",
     "fork",
     "close",
     "rename",
 ];
+
+/// The same of `prov pipeline`.
+const PIPELINE: &[&str] = &["run", "status", "logs"];
 
 /// Options that the documented command line has and this version has not, by command.
 const OPTIONS: &[(&str, &[&str])] = &[
@@ -90,6 +91,11 @@ pub(crate) fn usage(command: Option<&str>, err: &clap::Error) -> Failure {
         }
         ErrorKind::InvalidSubcommand => {
             let name = word(ContextKind::InvalidSubcommand).unwrap_or_default();
+            if command == Some("pipeline") && PIPELINE.contains(&name.as_str()) {
+                let message = format!("command `pipeline {name}` is not there yet");
+                return Failure::new(Class::Usage, "not_there_yet", message)
+                    .hint("see `prov pipeline --help` for what this version has");
+            }
             if COMMANDS.contains(&name.as_str()) {
                 return Failure::new(Class::Usage, "not_there_yet", format!("command `{name}` is not there yet"))
                     .hint("see `prov --help` for what this version has");
@@ -146,7 +152,7 @@ mod tests {
         let failure = failure(&["run", "--json-lines", "--", "x"]);
         assert_eq!(failure.code, "not_there_yet");
         assert_eq!(failure.message, "option `--json-lines` of `prov run` is not there yet");
-        assert_eq!(self::failure(&["gc"]).message, "command `gc` is not there yet");
+        assert_eq!(self::failure(&["evict"]).message, "command `evict` is not there yet");
     }
 
     #[test]
