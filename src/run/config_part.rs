@@ -214,7 +214,7 @@ fn read_layer(session: &Session<'_>, place: &Place) -> Result<LayerRead, Error> 
     let root = worktree.path(place);
     let stat = fs.stat(&root).map_err(|source| Error::io("read", &root, source))?;
     match stat {
-        None => return Err(Error::InputMissing { path: root }),
+        None => return Err(Error::InputMissing { path: root, is_restorable: false }),
         Some(stat) if !stat.is_folder() => {
             return Err(Error::Usage {
                 what: format!("--config-dir names a folder, and `{}` is a file: give it with --config", show(&root)),

@@ -17,6 +17,7 @@ mod lifecycle;
 mod live;
 mod look;
 mod marks;
+mod outputs;
 mod parts;
 mod pipeline;
 mod project;

@@ -10,6 +10,7 @@ mod inspect;
 mod lifecycle;
 mod look;
 mod mark;
+mod outputs;
 mod pipeline;
 pub(crate) mod planned;
 mod record;
@@ -34,13 +35,15 @@ pub(crate) use look::{
     WhyArgs,
 };
 pub(crate) use mark::{HideArgs, MarkArgs, RetractArgs};
+pub(crate) use outputs::OutputOptions;
 pub(crate) use pipeline::{
     FlavourWord, GraphDetail, GraphFormat, PipelineArgs, PipelineCheckArgs, PipelineCommand, PipelineGraphArgs,
     PipelineOptions, PipelinePlanArgs,
 };
 pub(crate) use record::{AddArgs, CommitArgs, InitArgs};
 pub(crate) use run::{
-    CacheWord, OnKnownFailureWord, OnMissingWord, RestoreWord, RunArgs, RunOptions, StepParser, ValidateWord,
+    CacheWord, InputsMissingWord, OnKnownFailureWord, OnMissingWord, RestoreWord, RunArgs, RunOptions, StepParser,
+    ValidateWord,
 };
 pub(crate) use scenario::{ScenarioArgs, ScenarioCommand, ScenarioNewArgs};
 
