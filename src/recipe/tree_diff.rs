@@ -15,31 +15,35 @@ const MAX_FILES: usize = 100;
 /// Folders are entered this deep.
 const MAX_DEPTH: usize = 200;
 
-/// What the files of a tree are called: `<part><separator><path>`.
-pub(super) struct Named<'a> {
-    pub(super) part: &'a str,
-    pub(super) separator: char,
-    /// What is counted beyond the limit.
-    pub(super) what: &'a str,
-}
+/// What tells more of a file that both trees have: its path, what it was and is. Nothing told means that the file itself is the reason.
+pub(super) type Detail<'a> = &'a dyn Fn(&BStr, &Entry, &Entry) -> Vec<Reason>;
 
-/// Adds a reason for every file that differs. A folder that can't be read is one reason of its own.
-pub(super) fn diff(before: Id, after: Id, named: &Named<'_>, read: ReadObject<'_>, reasons: &mut Vec<Reason>) {
-    let mut found = Found { named, reasons: Vec::new(), more: 0 };
+/// Adds a reason `<part><sign><path>` for every file that differs. A folder that can't be read is one reason of its own.
+pub(super) fn diff(
+    part: (&str, char),
+    before: Id,
+    after: Id,
+    read: ReadObject<'_>,
+    detail: Detail<'_>,
+    reasons: &mut Vec<Reason>,
+) {
+    let mut found = Found { part: part.0, sign: part.1, detail, reasons: Vec::new(), more: 0 };
     folder(before, after, &BString::default(), 0, read, &mut found);
     reasons.append(&mut found.reasons);
     if found.more > 0 {
         reasons.push(Reason {
-            part: named.part.to_owned(),
+            part: part.0.to_owned(),
             kind: ReasonKind::Changed,
             before: None,
-            after: Some(format!("{} more {}", found.more, named.what)),
+            after: Some(format!("{} more files", found.more)),
         });
     }
 }
 
 struct Found<'a> {
-    named: &'a Named<'a>,
+    part: &'a str,
+    sign: char,
+    detail: Detail<'a>,
     reasons: Vec<Reason>,
     more: usize,
 }
@@ -55,8 +59,8 @@ impl Found<'_> {
             (_, None) => ReasonKind::Removed,
             _ => ReasonKind::Changed,
         };
-        let Named { part, separator, .. } = self.named;
-        let part = if path.is_empty() { (*part).to_owned() } else { format!("{part}{separator}{}", shown(path)) };
+        let part =
+            if path.is_empty() { self.part.to_owned() } else { format!("{}{}{}", self.part, self.sign, shown(path)) };
         self.reasons.push(Reason { part, kind, before, after });
     }
 }
@@ -103,6 +107,14 @@ fn entry(
         (Some(a), Some(b)) if (a.id, a.kind) == (b.id, b.kind) => {}
         (Some(a), Some(b)) if a.kind == EntryKind::Tree && b.kind == EntryKind::Tree && depth < MAX_DEPTH => {
             folder(a.id, b.id, &path, depth + 1, read, found);
+        }
+        (Some(a), Some(b)) => {
+            let told_more = (found.detail)(path.as_ref(), a, b);
+            if told_more.is_empty() || found.reasons.len() + told_more.len() > MAX_FILES {
+                found.add(path.as_ref(), Some(told(a)), Some(told(b)));
+            } else {
+                found.reasons.extend(told_more);
+            }
         }
         _ => found.add(path.as_ref(), before.map(told), after.map(told)),
     }

@@ -603,20 +603,38 @@ impl Sink for TreesOnly {
     }
 }
 
-/// The tree objects of inputs that the store may not have yet, so that a miss can name the files that differ.
-pub(super) fn trees(session: &Session<'_>, snapshot: &Snapshot, prepared: &Prepared) -> HashMap<Id, Vec<u8>> {
-    let sink = TreesOnly::default();
-    let mut trees = HashMap::new();
-    for input in prepared.inputs.values() {
-        let Content::Tree(id) = input.captured.content else { continue };
-        if let Some(set) = &input.set {
-            trees.extend(set.trees.iter().cloned());
-        } else if !input.is_to_be_fetched && snapshot.header(&id).ok().flatten().is_none() {
-            // What can't be listed again is told of without its files.
-            let options = CaptureOptions { every_tree: true, ..CaptureOptions::default() };
-            let _ = worktree::capture(&session.worktree(), &input.place, &options, Some(&sink));
+/// Objects of what a run is given that the store may not have yet, so that a miss can name the files and values that differ: the folders
+/// among its inputs, and its folder of configuration.
+pub(super) struct Objects<'a, 's> {
+    session: &'a Session<'s>,
+    prepared: &'a Prepared,
+    trees: HashMap<Id, Vec<u8>>,
+}
+
+impl<'a, 's> Objects<'a, 's> {
+    /// Lists the folders that have to be listed again.
+    pub(super) fn of(session: &'a Session<'s>, snapshot: &Snapshot, prepared: &'a Prepared) -> Self {
+        let sink = TreesOnly::default();
+        let mut trees = HashMap::new();
+        for input in prepared.inputs.values() {
+            let Content::Tree(id) = input.captured.content else { continue };
+            if let Some(set) = &input.set {
+                trees.extend(set.trees.iter().cloned());
+            } else if !input.is_to_be_fetched && snapshot.header(&id).ok().flatten().is_none() {
+                // What can't be listed again is told of without its files.
+                let options = CaptureOptions { every_tree: true, ..CaptureOptions::default() };
+                let _ = worktree::capture(&session.worktree(), &input.place, &options, Some(&sink));
+            }
         }
+        trees.extend(sink.0.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner));
+        Self { session, prepared, trees }
     }
-    trees.extend(sink.0.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner));
-    trees
+
+    /// One of them.
+    pub(super) fn get(&self, wanted: &Id) -> Option<Vec<u8>> {
+        self.trees.get(wanted).cloned().or_else(|| {
+            let part = self.prepared.config_folder.as_ref()?;
+            part.object(wanted).or_else(|| part.lying(self.session, wanted))
+        })
+    }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bstr::BString;
 
 use super::code_part::{self, CodePart};
+use super::config_part::ConfigPart;
 use super::execute::{self, Command, Stdin};
 use super::exit::Exit;
 use super::hooks::{Hooks, Moment};
@@ -55,12 +56,15 @@ pub struct Nearest {
     pub reasons: Vec<Reason>,
 }
 
+/// A recipe that the store may not have yet: its bytes, its code, and what gives other small objects of it.
+pub(crate) type Fresh<'a> = (&'a Built, &'a CodePart, &'a dyn Fn(&Id) -> Option<Vec<u8>>);
+
 /// Finds the nearest other recipe of a step and says what differs from it to `id`; `None` when the step never ran otherwise. `fresh` is the
 /// recipe `id` with its code, where the store may not have them yet.
 ///
 /// # Errors
 /// When refs can't be read.
-pub fn nearest(
+pub(super) fn nearest(
     snapshot: &Snapshot,
     project: &str,
     step: &str,
@@ -70,22 +74,11 @@ pub fn nearest(
     Ok(candidates(snapshot, project, step, id, fresh, 1)?.into_iter().next())
 }
 
-/// A recipe that the store may not have yet, with what it refers to.
-#[derive(Debug, Clone, Copy)]
-pub struct Fresh<'a> {
-    /// The recipe.
-    pub built: &'a Built,
-    /// Its code.
-    pub code: &'a CodePart,
-    /// Folders among its inputs, as tree objects.
-    pub trees: &'a std::collections::HashMap<Id, Vec<u8>>,
-}
-
 /// As [`nearest`], the `most` least different ones, the nearest first.
 ///
 /// # Errors
 /// When refs can't be read.
-pub fn candidates(
+pub(crate) fn candidates(
     snapshot: &Snapshot,
     project: &str,
     step: &str,
@@ -94,14 +87,14 @@ pub fn candidates(
     most: usize,
 ) -> Result<Vec<Nearest>, Error> {
     let own_tree = |wanted: &Id| {
-        let fresh = fresh?;
-        let code = fresh.code.tree.objects.iter().find(|(id, _)| id == wanted).map(|(_, bytes)| bytes);
-        code.or_else(|| fresh.trees.get(wanted)).cloned()
+        let (_, code, _) = fresh?;
+        code.tree.objects.iter().find(|(id, _)| id == wanted).map(|(_, bytes)| bytes.clone())
     };
-    let read = |kind: &Kind, wanted: &Id| match fresh.map(|fresh| fresh.built) {
-        _ if *kind == Kind::TREE => {
-            own_tree(wanted).or_else(|| snapshot.read(wanted).ok().flatten().map(|(_, bytes)| bytes))
-        }
+    let other = |wanted: &Id| fresh.and_then(|(_, _, read)| read(wanted));
+    let read = |kind: &Kind, wanted: &Id| match fresh.map(|(built, ..)| built) {
+        _ if *kind == Kind::TREE || *kind == Kind::BLOB => own_tree(wanted)
+            .or_else(|| other(wanted))
+            .or_else(|| snapshot.read(wanted).ok().flatten().map(|(_, bytes)| bytes)),
         Some(built) if *kind == Kind::CONFIG && built.config.as_ref().is_some_and(|(own, _)| own == wanted) => {
             built.config.as_ref().map(|(_, bytes)| bytes.clone())
         }
@@ -416,7 +409,7 @@ fn prepare_place(
     inputs::fetch(session, snapshot, prepared)?;
     let stored = prepare::store_inputs(session, prepared, request, &intake)?;
     // The program is looked for before anything is removed: a command that can't be started changes nothing.
-    let command = command(session, request, prepared, running, environment)?;
+    let command = command(session, snapshot, request, prepared, running, environment)?;
     let startable = command.program().map(drop);
     let written: Vec<&str> =
         prepared.outputs().keys().map(String::as_str).filter(|key| !request.in_place.contains(*key)).collect();
@@ -462,6 +455,7 @@ fn spots(
 
 fn command(
     session: &Session<'_>,
+    snapshot: &Snapshot,
     request: &Request,
     prepared: &Prepared,
     running: &live::Running,
@@ -477,14 +471,27 @@ fn command(
             .replace(&config_file, text.as_bytes(), false)
             .map_err(|source| Error::io("write", &config_file, source))?;
     }
+    let folder = running.dir().join("config");
+    if let Some(part) = &prepared.config_folder {
+        part.lay_out(session, snapshot, &folder)?;
+    }
+    let given = match &prepared.config_folder {
+        Some(_) => Some(&folder),
+        None => has_config.then_some(&config_file),
+    };
+    let words = match &prepared.config_folder {
+        // A layer that holds just what it should is read where it lies, with everything that lies around it.
+        Some(part) if !part.is_as_it_lies() => part.words(&request.argv, &prepared.declared, b"{config}"),
+        _ => request.argv.clone(),
+    };
     let expansion = recipe::Expansion {
         declared: &prepared.declared,
-        config_file: has_config.then_some(config_file.as_path()),
+        config_file: given.map(PathBuf::as_path),
         config: &prepared.config,
         runtime: &request.runtime,
         dims: &request.dims,
     };
-    let argv = recipe::expand(&request.argv, &expansion)?;
+    let argv = recipe::expand(&words, &expansion)?;
     let mut command = Command::new(argv, prepared.cwd.clone());
     command.search_path = environment.get(std::ffi::OsStr::new("PATH")).cloned();
     command.timeout = request.timeout_ms.map(Duration::from_millis);
@@ -493,8 +500,11 @@ fn command(
     }
     let managed = managed::make(session, prepared, running)?;
     let mut set = |name: String, value: PathBuf| command.set_env.insert(name.into(), value.into_os_string());
-    if has_config {
-        set("PROV_CONFIG".to_owned(), config_file.clone());
+    if let Some(given) = given {
+        set("PROV_CONFIG".to_owned(), given.clone());
+    }
+    if has_config && prepared.config_folder.is_some() {
+        set("PROV_CONFIG_VALUES".to_owned(), config_file.clone());
     }
     if let Some(folder) = managed {
         set("PROV_OUTPUT_DIR".to_owned(), folder);
@@ -723,6 +733,8 @@ fn record(
         Err(err) => {
             let mut objects = vec![(Kind::RECIPE, prepared.built.bytes.clone().into())];
             objects.extend(prepared.built.config.iter().map(|(_, bytes)| (Kind::CONFIG, bytes.clone().into())));
+            let folder = prepared.config_folder.iter().flat_map(ConfigPart::objects);
+            objects.extend(folder.map(|(kind, bytes)| (kind, bytes.into())));
             objects.extend(prepared.code.tree.objects.iter().map(|(_, bytes)| (Kind::TREE, bytes.clone().into())));
             let code = prepared.code.tree.files.iter().map(|(path, id, _)| (path.as_bytes().to_owned(), *id)).collect();
             publish::leave(&publish::Pending { run: bytes.to_vec().into(), objects, code }, running, err)

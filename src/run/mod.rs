@@ -10,6 +10,7 @@ mod annotate;
 mod clear;
 mod code_part;
 mod commit;
+pub mod config_part;
 mod error;
 pub mod execute;
 pub mod exit;
@@ -54,7 +55,8 @@ pub use code_part::CodePart;
 pub use commit::{CommitOptions, Committed, Item, ItemAction, Staging, add, commit, staged};
 pub use error::{Error, chain};
 pub use managed::KEY as MANAGED_KEY;
-pub use miss::{Fresh, Nearest, candidates, command_line, nearest};
+pub(crate) use miss::candidates;
+pub use miss::{Nearest, command_line};
 pub use perform::{OutputAction, Performed, Plan, REPLAYED, Surroundings, perform, plan, plan_with};
 pub use publish::Publication;
 pub use request::{
