@@ -6,6 +6,7 @@
 
 mod dir;
 mod fault;
+mod listing;
 mod lock;
 mod map;
 mod output;
@@ -18,8 +19,9 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use dir::{Dir, Listed};
+pub use dir::Dir;
 pub use fault::{Fault, NthEffect, Op, Verdict};
+pub use listing::{Listed, Name};
 pub use lock::{Lock, lock};
 pub use map::Map;
 pub use output::Output;

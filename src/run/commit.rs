@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bstr::{BStr, BString};
 
 use super::session::Session;
-use super::{Error, name, record};
+use super::{Error, name, record, whole};
 use crate::hash::Id;
 use crate::object::recipe::Content;
 use crate::object::run::{Cache, Output, Run, RunKind, Status};
@@ -89,7 +89,8 @@ fn take(
     let mut captured = worktree::capture(&worktree, place, &options, None)?;
     let known = match captured.content.kind() {
         Some(_) => {
-            snapshot.header(&captured.content.id())?.is_some() && super::hydrate::is_whole(snapshot, &captured.content)?
+            snapshot.header(&captured.content.id())?.is_some()
+                && whole::is_whole_as_remembered(session.repo, snapshot, &captured.content)?
         }
         None => true,
     };

@@ -10,15 +10,14 @@ use super::perform::{OutputAction, REPLAYED};
 use super::prepare::Prepared;
 use super::request::Request;
 use super::session::Session;
-use crate::hash::Id;
 use crate::object::recipe::Content;
 use crate::object::run::{Output, Run};
-use crate::object::tree::{self, EntryKind};
-use crate::object::{AccessError, Source};
 use crate::path::{Place, RelPath};
 use crate::store::Snapshot;
 use crate::worktree::restore::{self, Existing, InTheWay, Outcome, RestoreOptions, State, Wanted};
 use crate::worktree::{self, CaptureOptions};
+
+pub use super::whole::is_whole;
 
 /// What came back.
 #[derive(Debug, Default)]
@@ -31,58 +30,10 @@ pub struct Hydrated {
     pub displaced: Vec<KeptSafe>,
 }
 
-/// Whether the store has all of some content: for a folder, everything below it.
-///
-/// # Errors
-/// When the store can't be read.
-pub fn is_whole(snapshot: &Snapshot, content: &Content) -> Result<bool, AccessError> {
-    let mut level: Vec<Id> = match content {
-        Content::Blob(id) => return Ok(snapshot.header(id)?.is_some()),
-        Content::Tree(id) => vec![*id],
-        Content::External(..) => return Ok(false),
-    };
-    let mut seen: std::collections::HashSet<Id> = level.iter().copied().collect();
-    let mut blobs = Vec::new();
-    while !level.is_empty() {
-        let mut below = Vec::new();
-        // In the order in which packs have them.
-        level.sort_unstable();
-        for id in level {
-            let mut is_missing = false;
-            let listed = tree::list(id, &mut |id| {
-                if let Some((_, bytes)) = snapshot.read(id)? {
-                    Ok(bytes)
-                } else {
-                    is_missing = true;
-                    Err(AccessError::Changed)
-                }
-            });
-            let entries = match listed {
-                Ok(entries) => entries,
-                Err(_) if is_missing => return Ok(false),
-                Err(tree::ListError::Read(AccessError::Damaged { .. }) | tree::ListError::Object(_)) => {
-                    return Ok(false);
-                }
-                Err(tree::ListError::Read(err)) => return Err(err),
-            };
-            for entry in entries {
-                if entry.kind != EntryKind::Tree {
-                    blobs.push(entry.id);
-                } else if seen.insert(entry.id) {
-                    below.push(entry.id);
-                }
-            }
-        }
-        level = below;
-    }
-    blobs.sort_unstable();
-    blobs.dedup();
-    snapshot.has_all(&blobs)
-}
-
 /// Whether the output lies at `place` already.
 pub fn lies_there(session: &Session<'_>, place: &Place, output: &Output) -> bool {
-    worktree::capture(&session.worktree(), place, &CaptureOptions::default(), None)
+    let options = CaptureOptions { without_fence: true, ..CaptureOptions::default() };
+    worktree::capture(&session.worktree(), place, &options, None)
         .is_ok_and(|captured| captured.content == output.content && captured.exec == output.exec)
 }
 

@@ -31,6 +31,7 @@ mod restore;
 mod session;
 mod settle;
 pub mod spool;
+mod whole;
 
 use crate::repo::Repo;
 

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use super::spread;
 use super::stat_cache::{Key, is_settled, settles_in};
 use super::{Error, Worktree};
 use crate::clock::Micros;
@@ -65,7 +66,7 @@ pub fn hash_file(worktree: &Worktree<'_>, key: Key, path: &Path, sink: Option<&d
     {
         return Ok(Hashed { id, stat, is_settled: true });
     }
-    read_file(worktree, key, path, sink, LastLink::Follow, 2)
+    read_file(worktree, key, path, sink, LastLink::Follow, true)
 }
 
 /// Whether there is no sink or it has the object.
@@ -73,14 +74,14 @@ pub(super) fn is_stored(sink: Option<&dyn Sink>, id: &Id, path: &Path) -> Result
     sink.map_or(Ok(true), |sink| sink.has(id).map_err(Error::access("store", path)))
 }
 
-/// As [`hash_file`] without looking into the cache; a large file is hashed by `threads` threads.
+/// As [`hash_file`] without looking into the cache; a large file is hashed by several threads if it `is_alone`.
 pub(super) fn read_file(
     worktree: &Worktree<'_>,
     key: Key,
     path: &Path,
     sink: Option<&dyn Sink>,
     last: LastLink,
-    threads: usize,
+    is_alone: bool,
 ) -> Result<Hashed, Error> {
     let open = || {
         let file = match last {
@@ -97,7 +98,7 @@ pub(super) fn read_file(
     let (hashed, began) = steadily(path, &mut |_| {
         let began = worktree.clock.now();
         let before = stat_of(&file, path)?;
-        let done = match contents(worktree, &file, &before, path, sink, threads) {
+        let done = match contents(worktree, &file, &before, path, sink, is_alone) {
             Ok(id) => Some(id),
             Err(Error::Changed { .. }) => None,
             Err(err) => return Err(err),
@@ -135,7 +136,7 @@ fn contents(
     stat: &Stat,
     path: &Path,
     sink: Option<&dyn Sink>,
-    threads: usize,
+    is_alone: bool,
 ) -> Result<Id, Error> {
     let changed = || Error::Changed { path: path.to_owned() };
     let read = |err: io::Error| match err.kind() {
@@ -159,6 +160,7 @@ fn contents(
         }
         return Ok(id);
     }
+    let threads = if is_alone { spread::threads_for(stat.size) } else { 1 };
     let id = hash::blob_at(stat.size, threads, &|at, buffer| {
         if worktree.cancel.is_raised() {
             return Err(io::Error::other("interrupted"));
@@ -311,8 +313,8 @@ mod tests {
         let mut stat = stat_of(&file, &path).unwrap();
         stat.size = 100;
         let worktree = bench.at(tree.root());
-        assert!(matches!(contents(&worktree, &file, &stat, &path, None, 2), Err(Error::Changed { .. })));
+        assert!(matches!(contents(&worktree, &file, &stat, &path, None, true), Err(Error::Changed { .. })));
         stat.size = SMALL * 2;
-        assert!(matches!(contents(&worktree, &file, &stat, &path, None, 2), Err(Error::Changed { .. })));
+        assert!(matches!(contents(&worktree, &file, &stat, &path, None, true), Err(Error::Changed { .. })));
     }
 }
