@@ -57,6 +57,33 @@ impl fmt::Debug for Micros {
     }
 }
 
+/// Milliseconds of a duration such as `30` (seconds), `250ms`, `90s`, `1h30m`, `2d`; `None` if it is none.
+pub fn parse_duration_ms(text: &str) -> Option<u64> {
+    if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() {
+        return text.parse::<u64>().ok()?.checked_mul(1000);
+    }
+    let mut rest = text;
+    let mut total: u64 = 0;
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, after) = rest.split_at(digits);
+        let letters = after.bytes().take_while(u8::is_ascii_alphabetic).count();
+        let (unit, after) = after.split_at(letters);
+        let ms: u64 = match unit {
+            "ms" => 1,
+            "s" => 1000,
+            "m" | "min" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            "w" => 604_800_000,
+            _ => return None,
+        };
+        total = number.parse::<u64>().ok()?.checked_mul(ms).and_then(|part| total.checked_add(part))?;
+        rest = after;
+    }
+    (!text.is_empty()).then_some(total)
+}
+
 /// Tells the time.
 pub trait Clock: Send + Sync + fmt::Debug {
     /// The current time.

@@ -117,7 +117,7 @@ class Bench:
         self.fill(small, few)
         self.fill(big, many)
         os.sync()
-        probe = Probe(small)
+        probe = Probe(self.work)  # beside the projects: its files are no work of either program
         hit = self.one(few // 2)
         for folder in (small, big):
             self.quiet(hit, folder)
@@ -150,7 +150,7 @@ class Bench:
     def miss(self):
         folder = self.project("miss")
         bare = ["sh", "three.sh", "x", "a.out", "b.out", "c.out"]
-        probe = Probe(folder)
+        probe = Probe(self.work)
 
         def recorded(round_):
             return [self.prov, "run", "-q", "--name", "three", "-S", f"i={round_}", "-i", "raw=raw.csv", "-o", "a=a.out", "-o", "b=b.out", "-o", "c=c.out",

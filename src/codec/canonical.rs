@@ -207,52 +207,104 @@ pub fn skip(bytes: &[u8], limits: &Limits) -> Result<usize, Error> {
 }
 
 /// Sorts every map of a well-formed value by its encoded keys.
-pub(super) fn sort_maps(bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
-    let wide = Limits { depth: 256, bytes: usize::MAX, entries: usize::MAX };
-    match check(&bytes, &wide) {
-        Ok(()) => return Ok(bytes),
-        Err(Error::NotCanonical { rule: "map keys are sorted and unique", .. }) => {}
-        Err(err) => return Err(Error::Encode(err.to_string())),
+///
+/// # Errors
+/// When the value breaks a rule that sorting can't mend.
+pub(super) fn sort_maps(bytes: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut sorter = Sorter {
+        reader: Reader { bytes, at: 0 },
+        out: Vec::with_capacity(bytes.len()),
+        spans: Vec::new(),
+        spare: Vec::new(),
+    };
+    let sorted = sorter.value(DEPTH_OF_VALUES);
+    match sorted {
+        Ok(()) if sorter.reader.at == bytes.len() => Ok(sorter.out),
+        Ok(()) => Err(Error::Encode("something follows the value".to_owned())),
+        Err(err @ Error::Encode(_)) => Err(err),
+        Err(err) => Err(Error::Encode(err.to_string())),
     }
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut reader = Reader { bytes: &bytes, at: 0 };
-    copy_sorted(&mut reader, &mut out, wide.depth)?;
-    check(&out, &wide).map_err(|err| Error::Encode(err.to_string()))?;
-    Ok(out)
 }
 
-fn copy_sorted(reader: &mut Reader<'_>, out: &mut Vec<u8>, depth: usize) -> Result<(), Error> {
-    if depth == 0 {
-        return Err(Error::Encode("nested too deeply".to_owned()));
+/// Levels of arrays and maps that are encoded at most.
+const DEPTH_OF_VALUES: usize = 256;
+
+/// One entry of a map in `Sorter::out`: where it begins, where its key ends, where it ends.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    start: usize,
+    key_end: usize,
+    end: usize,
+}
+
+/// Copies a value, checking it, and puts the entries of each map in order once they are copied. Records are encoded and
+/// decoded all the time, so one walk does both, and nothing is allocated for a map of its own.
+struct Sorter<'a> {
+    reader: Reader<'a>,
+    out: Vec<u8>,
+    /// The entries of the maps that are being copied, those of the innermost last.
+    spans: Vec<Span>,
+    spare: Vec<u8>,
+}
+
+impl Sorter<'_> {
+    fn value(&mut self, depth: usize) -> Result<(), Error> {
+        let start = self.reader.at;
+        let head = self.reader.head()?;
+        let within = match head {
+            Head::Array(_) | Head::Map(_) => {
+                depth.checked_sub(1).ok_or_else(|| Error::Encode("nested too deeply".to_owned()))?
+            }
+            Head::Plain => depth,
+            Head::Bin(n) => {
+                self.reader.take(n)?;
+                depth
+            }
+            Head::Str(n) => {
+                if std::str::from_utf8(self.reader.take(n)?).is_err() {
+                    return Err(Error::NotCanonical { at: start, rule: "text is UTF-8" });
+                }
+                depth
+            }
+        };
+        self.out.extend_from_slice(&self.reader.bytes[start..self.reader.at]);
+        match head {
+            Head::Array(n) => (0..n).try_for_each(|_| self.value(within)),
+            Head::Map(n) => self.map(n, within),
+            _ => Ok(()),
+        }
     }
-    let start = reader.at;
-    match reader.head()? {
-        Head::Plain => out.extend_from_slice(&reader.bytes[start..reader.at]),
-        Head::Str(n) | Head::Bin(n) => {
-            reader.take(n)?;
-            out.extend_from_slice(&reader.bytes[start..reader.at]);
-        }
-        Head::Array(n) => {
-            out.extend_from_slice(&reader.bytes[start..reader.at]);
-            for _ in 0..n {
-                copy_sorted(reader, out, depth - 1)?;
+
+    fn map(&mut self, entries: usize, depth: usize) -> Result<(), Error> {
+        let (first, at) = (self.spans.len(), self.out.len());
+        let mut in_order = true;
+        for _ in 0..entries {
+            let start = self.out.len();
+            self.value(depth)?;
+            let key_end = self.out.len();
+            self.value(depth)?;
+            let end = self.out.len();
+            if self.spans.len() > first
+                && let Some(last) = self.spans.last()
+            {
+                in_order &= self.out[last.start..last.key_end] < self.out[start..key_end];
             }
+            self.spans.push(Span { start, key_end, end });
         }
-        Head::Map(n) => {
-            out.extend_from_slice(&reader.bytes[start..reader.at]);
-            let mut entries = Vec::new();
-            for _ in 0..n {
-                let mut entry = Vec::new();
-                copy_sorted(reader, &mut entry, depth - 1)?;
-                let key_len = entry.len();
-                copy_sorted(reader, &mut entry, depth - 1)?;
-                entries.push((key_len, entry));
+        if !in_order {
+            let out = &self.out;
+            let key = |span: &Span| &out[span.start..span.key_end];
+            self.spans[first..].sort_unstable_by(|a, b| key(a).cmp(key(b)));
+            if self.spans[first..].windows(2).any(|pair| key(&pair[0]) == key(&pair[1])) {
+                return Err(Error::NotCanonical { at, rule: "map keys are sorted and unique" });
             }
-            entries.sort_by(|(a_len, a), (b_len, b)| a[..*a_len].cmp(&b[..*b_len]));
-            for (_, entry) in entries {
-                out.extend_from_slice(&entry);
+            self.spare.clear();
+            for span in &self.spans[first..] {
+                self.spare.extend_from_slice(&self.out[span.start..span.end]);
             }
+            self.out[at..].copy_from_slice(&self.spare);
         }
+        self.spans.truncate(first);
+        Ok(())
     }
-    Ok(())
 }

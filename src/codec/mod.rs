@@ -57,7 +57,7 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::with_capacity(256);
     let mut serializer = rmp_serde::Serializer::new(&mut bytes).with_struct_map();
     value.serialize(&mut serializer).map_err(|err| Error::Encode(err.to_string()))?;
-    canonical::sort_maps(bytes)
+    canonical::sort_maps(&bytes)
 }
 
 /// Reads a value back; accepts exactly what [`encode`] makes of it.
@@ -174,7 +174,40 @@ mod tests {
         assert!(decode::<Small>(&bytes, &Limits::RECORD).is_err());
     }
 
+    /// Maps within a map, written in the order given.
+    struct InThisOrder(Vec<(String, Vec<(String, u32)>)>);
+
+    impl Serialize for InThisOrder {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            struct Inner<'a>(&'a [(String, u32)]);
+            impl Serialize for Inner<'_> {
+                fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                    serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+                }
+            }
+            serializer.collect_map(self.0.iter().map(|(key, value)| (key, Inner(value))))
+        }
+    }
+
+    #[test]
+    fn a_key_that_comes_twice_is_not_encoded() {
+        let twice = vec![("b".to_owned(), 1), ("a".to_owned(), 2), ("b".to_owned(), 3)];
+        assert!(matches!(encode(&InThisOrder(vec![("x".to_owned(), twice)])), Err(Error::Encode(_))));
+    }
+
     proptest! {
+        #[test]
+        fn maps_in_any_order_become_the_same_bytes(
+            maps in proptest::collection::hash_map(".{0,40}", proptest::collection::hash_map("[a-c]{0,3}", any::<u32>(), 0..5), 0..20)
+        ) {
+            let as_it_came = maps.iter().map(|(key, map)| (key.clone(), map.clone().into_iter().collect())).collect();
+            let bytes = encode(&InThisOrder(as_it_came)).unwrap();
+            let sorted: BTreeMap<String, BTreeMap<String, u32>> =
+                maps.into_iter().map(|(key, map)| (key, map.into_iter().collect())).collect();
+            prop_assert_eq!(&encode(&sorted).unwrap(), &bytes);
+            prop_assert_eq!(decode::<BTreeMap<String, BTreeMap<String, u32>>>(&bytes, &Limits::RECORD).unwrap(), sorted);
+        }
+
         #[test]
         fn any_value_survives(value in value::tests::any_value()) {
             let bytes = encode(&value).unwrap();

@@ -44,7 +44,9 @@ mod catalogue;
 mod error;
 mod json;
 mod layer;
+pub mod located;
 mod print;
+mod python_scalar;
 mod scalar;
 mod settings;
 mod step;
@@ -118,6 +120,19 @@ pub fn parse(file: &Path, format: Format, bytes: &[u8]) -> Result<Value, Error> 
     };
     check_size(&value).map_err(|problem| Error::File { file: file.to_owned(), problem, hint: None })?;
     Ok(value)
+}
+
+/// The YAML of `bytes` of `file` with the place of every key and value, and all that is wrong with it.
+///
+/// # Errors
+/// When it is no text at all.
+pub fn locate(file: &Path, dialect: located::Dialect, bytes: &[u8]) -> Result<located::Located, Error> {
+    Ok(yaml::locate(&text_of(file, bytes)?, dialect))
+}
+
+/// The name among `names` that `typed` was probably meant to be.
+pub fn nearest<'a>(typed: &str, names: &[&'a str]) -> Option<&'a str> {
+    catalogue::nearest(typed, names)
 }
 
 /// Reads one configuration file, its format told by its extension.

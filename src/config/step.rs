@@ -14,6 +14,8 @@ pub struct StepSettings {
     pub input: Vec<String>,
     /// `[KEY=]PATH` each.
     pub output: Vec<String>,
+    /// `KEY=ROOT:GLOB` each.
+    pub output_set: Vec<String>,
     /// Output keys.
     pub in_place: Vec<String>,
     /// Path of standard input.
@@ -52,6 +54,10 @@ pub struct StepSettings {
     pub restore: Option<String>,
     /// What a missing output means, by name.
     pub on_missing: Option<String>,
+    /// How surely the outputs of a hit must be there, by name.
+    pub validate: Option<String>,
+    /// What a known failure means, by name.
+    pub on_known_failure: Option<String>,
     /// Time limit, such as `10m`.
     pub timeout: Option<String>,
     /// Whether to wait for claimed outputs.
@@ -67,6 +73,7 @@ impl Default for StepSettings {
             cwd: None,
             input: Vec::new(),
             output: Vec::new(),
+            output_set: Vec::new(),
             in_place: Vec::new(),
             stdin: None,
             config: Vec::new(),
@@ -86,6 +93,8 @@ impl Default for StepSettings {
             step_version: None,
             restore: None,
             on_missing: None,
+            validate: None,
+            on_known_failure: None,
             timeout: None,
             wait: None,
             no_store: Vec::new(),
@@ -104,6 +113,7 @@ impl StepSettings {
             "cwd" => self.cwd = text(),
             "input" => self.input = texts(),
             "output" => self.output = texts(),
+            "output_set" => self.output_set = texts(),
             "in_place" => self.in_place = texts(),
             "stdin" => self.stdin = text(),
             "config" => self.config = texts(),
@@ -121,6 +131,8 @@ impl StepSettings {
             "step_version" => self.step_version = count(),
             "restore" => self.restore = text(),
             "on_missing" => self.on_missing = text(),
+            "validate" => self.validate = text(),
+            "on_known_failure" => self.on_known_failure = text(),
             "timeout" => self.timeout = text(),
             "wait" => self.wait = Some(value.clone()),
             "no_store" => self.no_store = texts(),

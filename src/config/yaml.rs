@@ -1,44 +1,40 @@
 //! YAML 1.2 from its events: structure and quoting are the parser's, meaning is ours.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use serde_saphyr::granit_parser::{Event, Marker, Options, Parser, ScalarStyle, Span, StrInput, Tag};
 
 use super::error::Problem;
+use super::located::{Data, Dialect, Entry, Located, Node, Place};
+use super::python_scalar;
 use super::scalar::{self, cut};
 use super::{MAX_DEPTH, MAX_TEXT, MAX_VALUES};
 use crate::codec::Value;
 
 /// The value of a text that holds at most one document; `None` if it holds none.
 pub(super) fn parse(text: &str) -> Result<Option<Value>, Problem> {
-    let mut options = Options::default();
-    options.emit_comments = false;
-    let mut reader = Reader {
-        parser: Parser::new_from_str_with_options(text, options),
-        anchors: HashMap::new(),
-        values: 0,
-        text: 0,
-    };
-    let mut found = None;
-    loop {
-        let (event, span) = reader.next()?;
-        match event {
-            Event::StreamStart | Event::DocumentEnd => {}
-            Event::StreamEnd => return Ok(found),
-            Event::DocumentStart(_, version) => {
-                if found.is_some() {
-                    return Err(Problem::new(at(span.start), "a second document begins")
-                        .hint("put it into a file of its own and give both with --config"));
-                }
-                if version.is_some_and(|v| (v.major, v.minor) != (1, 2)) {
-                    return Err(Problem::new(at(span.start), "the file says that it is not YAML 1.2")
-                        .hint("remove the %YAML line; in YAML 1.2 only `true` and `false` are booleans"));
-                }
-                let (event, span) = reader.next()?;
-                found = Some(reader.node(event, span, 0)?.value);
-            }
-            _ => return Err(Problem::new(at(span.start), "something stands outside of a document")),
+    let mut reader = Reader::new(text, Dialect::Core);
+    let read = reader.document();
+    match reader.problems.into_iter().next() {
+        Some(problem) => Err(problem),
+        None => Ok(read?.map(|node| node.to_value())),
+    }
+}
+
+/// As [`parse`], with places, and with everything that is wrong instead of the first thing.
+pub(super) fn locate(text: &str, dialect: Dialect) -> Located {
+    let mut reader = Reader::new(text, dialect);
+    let root = match reader.document() {
+        Ok(root) => root,
+        Err(problem) => {
+            reader.problems.push(problem);
+            None
         }
+    };
+    Located {
+        root,
+        problems: reader.problems.into_iter().map(Into::into).collect(),
+        doubts: reader.doubts.into_iter().map(Into::into).collect(),
     }
 }
 
@@ -46,10 +42,14 @@ fn at(mark: Marker) -> (usize, usize) {
     (mark.line(), mark.col() + 1)
 }
 
-/// A value with what a copy of it costs.
+fn place(mark: Marker) -> Place {
+    Place { line: mark.line(), column: mark.col() + 1 }
+}
+
+/// A node with what a copy of it costs.
 #[derive(Clone)]
-struct Node {
-    value: Value,
+struct Costed {
+    node: Node,
     values: usize,
     text: usize,
     depth: usize,
@@ -57,22 +57,63 @@ struct Node {
     is_merge: bool,
 }
 
-impl Node {
-    fn leaf(value: Value) -> Self {
-        let text = if let Value::Text(text) = &value { text.len() } else { 0 };
-        Self { value, values: 1, text, depth: 0, is_merge: false }
+impl Costed {
+    fn of(start: Marker, data: Data) -> Self {
+        Self { node: Node { at: place(start), data }, values: 1, text: 0, depth: 0, is_merge: false }
     }
 }
 
 struct Reader<'a> {
     parser: Parser<'a, StrInput<'a>>,
+    dialect: Dialect,
     /// By anchor number; a node whose end was not seen yet is not in here.
-    anchors: HashMap<usize, Node>,
+    anchors: HashMap<usize, Costed>,
     values: usize,
     text: usize,
+    /// What is wrong and does not keep the rest from being read.
+    problems: Vec<Problem>,
+    doubts: Vec<Problem>,
 }
 
 impl<'a> Reader<'a> {
+    fn new(text: &'a str, dialect: Dialect) -> Self {
+        let mut options = Options::default();
+        options.emit_comments = false;
+        Self {
+            parser: Parser::new_from_str_with_options(text, options),
+            dialect,
+            anchors: HashMap::new(),
+            values: 0,
+            text: 0,
+            problems: Vec::new(),
+            doubts: Vec::new(),
+        }
+    }
+
+    fn document(&mut self) -> Result<Option<Node>, Problem> {
+        let mut found = None;
+        loop {
+            let (event, span) = self.next()?;
+            match event {
+                Event::StreamStart | Event::DocumentEnd => {}
+                Event::StreamEnd => return Ok(found),
+                Event::DocumentStart(_, version) => {
+                    if found.is_some() {
+                        return Err(Problem::new(at(span.start), "a second document begins")
+                            .hint("put it into a file of its own and give both with --config"));
+                    }
+                    if self.dialect == Dialect::Core && version.is_some_and(|v| (v.major, v.minor) != (1, 2)) {
+                        return Err(Problem::new(at(span.start), "the file says that it is not YAML 1.2")
+                            .hint("remove the %YAML line; in YAML 1.2 only `true` and `false` are booleans"));
+                    }
+                    let (event, span) = self.next()?;
+                    found = Some(self.node(event, span, 0)?.node);
+                }
+                _ => return Err(Problem::new(at(span.start), "something stands outside of a document")),
+            }
+        }
+    }
+
     fn next(&mut self) -> Result<(Event<'a>, Span), Problem> {
         loop {
             match self.parser.next_event() {
@@ -98,7 +139,11 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Problem> {
+    fn refuse(&mut self, start: Marker, refused: scalar::Refused) {
+        self.problems.push(Problem::new(at(start), refused.0).hint(refused.1));
+    }
+
+    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Costed, Problem> {
         let start = span.start;
         if depth > MAX_DEPTH {
             return Err(Problem::new(at(start), format!("nested deeper than {MAX_DEPTH} levels")));
@@ -107,16 +152,28 @@ impl<'a> Reader<'a> {
             Event::Scalar(text, style, anchor, tag) => {
                 self.charge(start, 1, text.len())?;
                 let is_merge = style == ScalarStyle::Plain && tag.is_none() && text == "<<";
-                let value = scalar_value(&text, style, tag.as_deref())
-                    .map_err(|(problem, hint)| Problem::new(at(start), problem).hint(hint))?;
-                (Node { is_merge, ..Node::leaf(value) }, anchor)
+                let value = match scalar_value(&text, style, tag.as_deref(), self.dialect) {
+                    Ok(value) => value,
+                    Err(refused) => {
+                        self.refuse(start, refused);
+                        Value::Null
+                    }
+                };
+                let lead = lead_of(&text, style, span);
+                let length = if let Value::Text(text) = &value { text.len() } else { 0 };
+                let node = Costed::of(start, Data::Scalar { value, lead });
+                (Costed { is_merge, text: length, ..node }, anchor)
             }
             Event::SequenceStart(_, anchor, tag) => {
-                collection_tag(tag.as_deref(), "seq").map_err(|p| Problem::new(at(start), p.0).hint(p.1))?;
+                if let Err(refused) = collection_tag(tag.as_deref(), "seq") {
+                    self.refuse(start, refused);
+                }
                 (self.list(start, depth)?, anchor)
             }
             Event::MappingStart(_, anchor, tag) => {
-                collection_tag(tag.as_deref(), "map").map_err(|p| Problem::new(at(start), p.0).hint(p.1))?;
+                if let Err(refused) = collection_tag(tag.as_deref(), "map") {
+                    self.refuse(start, refused);
+                }
                 (self.map(start, depth)?, anchor)
             }
             Event::Alias(id) => {
@@ -142,95 +199,126 @@ impl<'a> Reader<'a> {
         Ok(node)
     }
 
-    fn list(&mut self, start: Marker, depth: usize) -> Result<Node, Problem> {
+    fn list(&mut self, start: Marker, depth: usize) -> Result<Costed, Problem> {
         self.charge(start, 1, 0)?;
-        let mut node = Node::leaf(Value::Null);
+        let mut list = Costed::of(start, Data::List(Vec::new()));
         let mut items = Vec::new();
         loop {
             let (event, span) = self.next()?;
             if event == Event::SequenceEnd {
-                node.value = Value::List(items);
-                return Ok(node);
+                list.node.data = Data::List(items);
+                return Ok(list);
             }
             let item = self.node(event, span, depth + 1)?;
-            node.values += item.values;
-            node.text += item.text;
-            node.depth = node.depth.max(item.depth + 1);
-            items.push(item.value);
+            list.values += item.values;
+            list.text += item.text;
+            list.depth = list.depth.max(item.depth + 1);
+            items.push(item.node);
         }
     }
 
-    fn map(&mut self, start: Marker, depth: usize) -> Result<Node, Problem> {
+    fn map(&mut self, start: Marker, depth: usize) -> Result<Costed, Problem> {
         self.charge(start, 1, 0)?;
-        let mut node = Node::leaf(Value::Null);
-        let mut entries: Vec<(String, Value)> = Vec::new();
-        let mut seen: HashSet<String> = HashSet::new();
-        let mut merged: Option<Value> = None;
+        let mut map = Costed::of(start, Data::Map(Vec::new()));
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut seen: HashMap<String, usize> = HashMap::new();
+        let mut merged: Option<Node> = None;
         loop {
             let (event, span) = self.next()?;
             if event == Event::MappingEnd {
                 break;
             }
-            let key_place = at(span.start);
+            let key_start = span.start;
             let key = self.node(event, span, depth + 1)?;
             let (event, span) = self.next()?;
-            let value_place = at(span.start);
+            let value_start = span.start;
             let value = self.node(event, span, depth + 1)?;
-            node.values += value.values;
-            node.text += value.text;
-            node.depth = node.depth.max(value.depth + 1);
+            map.values += value.values;
+            map.text += value.text;
+            map.depth = map.depth.max(value.depth + 1);
             if key.is_merge {
                 if merged.is_some() {
-                    return Err(Problem::new(key_place, "the merge key `<<` stands twice in one map")
-                        .hint("merge several maps with `<<: [*a, *b]`"));
+                    let problem = Problem::new(at(key_start), "the merge key `<<` stands twice in one map");
+                    self.problems.push(problem.hint("merge several maps with `<<: [*a, *b]`"));
+                } else if is_map_or_maps(&value.node) {
+                    merged = Some(value.node);
+                } else {
+                    let problem = Problem::new(at(value_start), "the merge key `<<` needs a map or a list of maps");
+                    self.problems.push(problem.hint("quote it (`\"<<\"`) if it is an ordinary key"));
                 }
-                if !is_map_or_maps(&value.value) {
-                    return Err(Problem::new(value_place, "the merge key `<<` needs a map or a list of maps")
-                        .hint("quote it (`\"<<\"`) if it is an ordinary key"));
-                }
-                merged = Some(value.value);
                 continue;
             }
-            let key = key_text(key.value).map_err(|what| {
-                Problem::new(key_place, format!("a key can't be {what}")).hint("quote it to make it text")
-            })?;
-            node.text += key.len();
-            if !seen.insert(key.clone()) {
-                return Err(Problem::new(key_place, format!("the key `{}` stands twice in one map", cut(&key)))
-                    .hint("`1` and `\"1\"` are the same key; keep one of them"));
+            let key = match key_text(key.node) {
+                Ok(key) => key,
+                Err(what) => {
+                    let problem = Problem::new(at(key_start), format!("a key can't be {what}"));
+                    self.problems.push(problem.hint("quote it to make it text"));
+                    continue;
+                }
+            };
+            map.text += key.len();
+            if let Some(&before) = seen.get(&key) {
+                let text = format!("the key `{}` stands twice in one map", cut(&key));
+                if self.dialect == Dialect::Core {
+                    let problem = Problem::new(at(key_start), text);
+                    self.problems.push(problem.hint("`1` and `\"1\"` are the same key; keep one of them"));
+                } else {
+                    self.doubts.push(Problem::new(at(key_start), text).hint("the last one counts; keep one of them"));
+                    entries[before] = Entry { key, at: place(key_start), value: value.node };
+                }
+                continue;
             }
-            entries.push((key, value.value));
+            seen.insert(key.clone(), entries.len());
+            entries.push(Entry { key, at: place(key_start), value: value.node });
         }
-        let sources = match merged {
-            Some(Value::List(maps)) => maps,
+        let sources = match merged.map(|node| node.data) {
+            Some(Data::List(maps)) => maps.into_iter().map(|map| map.data).collect(),
             Some(map) => vec![map],
             None => Vec::new(),
         };
         for source in sources {
-            if let Value::Map(inherited) = source {
-                for (key, value) in inherited {
-                    if seen.insert(key.clone()) {
-                        node.text += key.len();
-                        entries.push((key, value));
+            if let Data::Map(inherited) = source {
+                for entry in inherited {
+                    if !seen.contains_key(&entry.key) {
+                        seen.insert(entry.key.clone(), entries.len());
+                        map.text += entry.key.len();
+                        entries.push(entry);
                     }
                 }
             }
         }
-        node.value = Value::Map(entries);
-        Ok(node)
+        map.node.data = Data::Map(entries);
+        Ok(map)
     }
 }
 
-fn is_map_or_maps(value: &Value) -> bool {
-    match value {
-        Value::Map(_) => true,
-        Value::List(items) => items.iter().all(|item| matches!(item, Value::Map(_))),
-        _ => false,
+/// How far the text lies behind the start of its node, if the file has it character by character.
+fn lead_of(text: &str, style: ScalarStyle, span: Span) -> Option<usize> {
+    let quotes = match style {
+        ScalarStyle::Plain => 0,
+        ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => 1,
+        _ => return None,
+    };
+    let is_as_written = span.start.line() == span.end.line()
+        && span.end.col().checked_sub(span.start.col()) == Some(text.chars().count() + 2 * quotes);
+    is_as_written.then_some(quotes)
+}
+
+fn is_map_or_maps(node: &Node) -> bool {
+    match &node.data {
+        Data::Map(_) => true,
+        Data::List(items) => items.iter().all(|item| item.as_map().is_some()),
+        Data::Scalar { .. } => false,
     }
 }
 
 /// The text of a key: text as it is, integers in decimal, `true` and `false`; else what it is.
-fn key_text(value: Value) -> Result<String, &'static str> {
+fn key_text(node: Node) -> Result<String, &'static str> {
+    let value = match node.data {
+        Data::Scalar { value, .. } => value,
+        Data::List(_) => return Err("a list"),
+        Data::Map(_) => return Err("a map"),
+    };
     match value {
         Value::Text(text) => Ok(text),
         Value::Int(n) => Ok(n.to_string()),
@@ -242,10 +330,11 @@ fn key_text(value: Value) -> Result<String, &'static str> {
     }
 }
 
-fn scalar_value(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Value, scalar::Refused> {
+fn scalar_value(text: &str, style: ScalarStyle, tag: Option<&Tag>, dialect: Dialect) -> Result<Value, scalar::Refused> {
     let Some(tag) = tag else {
-        return match style {
-            ScalarStyle::Plain => scalar::plain(text),
+        return match (style, dialect) {
+            (ScalarStyle::Plain, Dialect::Core) => scalar::plain(text),
+            (ScalarStyle::Plain, Dialect::Python) => python_scalar::plain(text),
             _ => Ok(Value::Text(text.to_owned())),
         };
     };

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bstr::BString;
 use serde::{Deserialize, Serialize};
 
-use super::recipe::Content;
+use super::recipe::{Content, FileSet};
 use super::{Error, Kind, Link, Record, Strength};
 use crate::clock::Micros;
 use crate::codec::{self, Limits, Value};
@@ -122,12 +122,43 @@ pub struct Output {
     /// Its schema object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<Id>,
-    /// Its members by name, for sets.
+    /// Which files of the folder at `path` it is; absent when it is all that lies there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set: Option<FileSet>,
+    /// Of a set: its files by path below `path`. `content` is the tree of just these.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub members: BTreeMap<BString, Value>,
+    pub members: BTreeMap<BString, Member>,
     /// Free remarks.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub meta: BTreeMap<String, Value>,
+}
+
+impl Output {
+    /// Where a member of a set lies, as `path` says where the set does.
+    pub fn member_path(&self, member: &BString) -> BString {
+        let mut path = self.path.clone();
+        if !path.is_empty() && !path.ends_with(b"/") {
+            path.push(b'/');
+        }
+        path.extend_from_slice(member);
+        path
+    }
+}
+
+/// One file of an output set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    /// Its content.
+    pub id: Id,
+    /// Its bytes.
+    pub size: u64,
+    /// Whether the owner may execute it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub exec: bool,
+    /// What its name says, by capture.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub facets: BTreeMap<String, Value>,
 }
 
 /// One reason for a miss.
@@ -246,6 +277,18 @@ pub struct Git {
     pub dirty: Option<bool>,
 }
 
+/// An earlier outcome of the same recipe whose bytes are others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Differs {
+    /// Its run id.
+    pub run: String,
+    /// Its object.
+    pub object: Id,
+    /// The keys of the outputs that differ.
+    pub keys: Vec<String>,
+}
+
 /// The closed record of a run. Pending and running exist only in the live folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -309,6 +352,9 @@ pub struct Run {
     /// Closed children: run id and object.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub children: BTreeMap<String, Id>,
+    /// The newest earlier outcome of its recipe that gave other bytes: the program is not deterministic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub differs: Option<Differs>,
     /// What the cache said.
     pub cache: Cache,
     /// Exit code of the command.
@@ -418,6 +464,7 @@ impl Record for Run {
         let content = |c: &Content, stored: bool| c.link(if stored { Strength::Content } else { Strength::Weak });
         let mut links: Vec<Link> = Vec::new();
         links.extend(self.recipe.map(|id| Link(id, Kind::RECIPE, Strength::Record)));
+        links.extend(self.differs.iter().map(|other| Link(other.object, Kind::RUN, Strength::Weak)));
         for input in self.inputs.values() {
             links.extend(content(&input.content, input.stored));
             let producer = input.producer.as_ref().and_then(|p| p.object);

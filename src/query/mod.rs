@@ -1,16 +1,18 @@
 //! Questions to the store: listing runs, what a file is, what is out of date, what differs.
 
 mod diff;
+mod events;
 mod log;
 mod status;
 mod why;
 
 pub use diff::{Difference, OutputDifference, diff};
+pub use events::{Whose, events};
 pub use log::{LogEnd, LogOptions, Logged, Match, id_matches, log};
 pub use status::{PathState, PathStatus, StepState, StepStatus, WorkStatus, status};
 pub use why::{Why, why};
 
-use crate::{codec, lineage, object, revspec, run, scenario, store};
+use crate::{codec, lineage, mark, object, revspec, run, scenario, store};
 
 /// Why a question can't be answered.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +39,13 @@ pub enum Error {
     /// A revision has no meaning.
     #[error(transparent)]
     Revision(#[from] revspec::Error),
+    /// Marks can't be read.
+    #[error(transparent)]
+    Mark(#[from] mark::Error),
+
+    /// The live folder can't be read.
+    #[error(transparent)]
+    Live(#[from] run::live::LiveError),
     /// A request can't be looked at.
     #[error(transparent)]
     Run(#[from] run::Error),

@@ -6,13 +6,15 @@ use bstr::BString;
 
 use super::Error;
 use crate::codec;
-use crate::object::recipe::Content;
-use crate::object::run::{Cache, Output, Reason, ReasonKind, Run, RunKind, Status};
+use crate::mark::{MarkKind, Marks};
+use crate::object::recipe::{Content, FileSet};
+use crate::object::run::{Cache, Differs, Output, Reason, ReasonKind, Run, RunKind, Status};
 use crate::path::locate;
 use crate::refs::key;
 use crate::repo::entry::{self, StepRun};
 use crate::revspec::read_run;
 use crate::run::live::{Entry, State};
+use crate::run::memory::other_outcomes;
 use crate::run::prepare::Environment;
 use crate::run::{Request, Session, plan};
 use crate::store::{Direction, Snapshot};
@@ -38,8 +40,10 @@ pub struct StepStatus {
     pub run: String,
     /// How it stands.
     pub state: StepState,
-    /// Why.
+    /// Why; of a fresh one, what it rests on that was retracted.
     pub reasons: Vec<Reason>,
+    /// Outcomes of the same recipe with other bytes.
+    pub others: Vec<Differs>,
 }
 
 /// How a path differs from what is on record.
@@ -95,24 +99,38 @@ pub fn status(session: &Session<'_>, snapshot: &Snapshot, environment: &Environm
     newest.sort_by_key(|(_, run)| run.started_at);
     let mut steps = Vec::new();
     // By path: what the newest run that recorded it says, so that an older commit of a path says nothing.
-    let mut recorded: BTreeMap<BString, (Output, String)> = BTreeMap::new();
+    let mut recorded: BTreeMap<(BString, Option<FileSet>), (Output, String)> = BTreeMap::new();
     for (step, run) in &newest {
         for output in run.outputs.values() {
-            recorded.insert(output.path.clone(), (output.clone(), run.run.clone()));
+            recorded.insert((output.path.clone(), output.set.clone()), (output.clone(), run.run.clone()));
         }
         if run.kind == RunKind::Command {
-            steps.push(step_status(session, snapshot, environment, step, run)?);
+            let mut status = step_status(session, snapshot, environment, step, run)?;
+            status.reasons.extend(retracted_inputs(snapshot, run)?);
+            if let Some(recipe) = &run.recipe {
+                let made = match &run.cache {
+                    Cache::Hit { source, .. } => source,
+                    _ => &run.run,
+                };
+                status.others = other_outcomes(snapshot, recipe, &run.outputs, made)?;
+            }
+            steps.push(status);
         }
     }
     for run in commits(session, snapshot)? {
         for output in run.outputs.values() {
-            recorded.entry(output.path.clone()).or_insert_with(|| (output.clone(), run.run.clone()));
+            recorded.entry((output.path.clone(), None)).or_insert_with(|| (output.clone(), run.run.clone()));
         }
     }
     let mut paths = Vec::new();
     // What lies as it was recorded, so that a large folder that is staged as well is looked at once.
     let mut same: BTreeMap<BString, Content> = BTreeMap::new();
-    for (path, (output, run)) in recorded {
+    for ((path, set), (output, run)) in recorded {
+        if set.is_some() {
+            let state = set_state(session, &output);
+            paths.extend(state.map(|state| PathStatus { path, state, run: Some(run) }));
+            continue;
+        }
         match path_state(session, &path, &output.content)? {
             Some(state) => paths.push(PathStatus { path, state, run: Some(run) }),
             None => drop(same.insert(path, output.content)),
@@ -133,9 +151,10 @@ pub fn status(session: &Session<'_>, snapshot: &Snapshot, environment: &Environm
     Ok(WorkStatus { steps, paths, live })
 }
 
-/// The newest successful run of every step of the current scenario.
+/// The newest successful run of every step of the current scenario that is not hidden.
 fn newest_of_steps(session: &Session<'_>, snapshot: &Snapshot) -> Result<Vec<(String, Run)>, Error> {
     let repo = session.repo;
+    let marks = Marks::open(snapshot)?;
     let mut found = Vec::new();
     let prefix = key::steps_of_project(repo.project());
     let mut from = prefix.clone();
@@ -145,7 +164,8 @@ fn newest_of_steps(session: &Session<'_>, snapshot: &Snapshot) -> Result<Vec<(St
         for item in snapshot.scan(&of_step, Direction::Forward) {
             let (raw, value) = item?;
             let line: StepRun = entry::decode(&value)?;
-            if line.scenario == repo.scenario() && line.status == Status::Success {
+            let is_meant = line.scenario == repo.scenario() && line.status == Status::Success;
+            if is_meant && !marks.is(&line.object, MarkKind::Hide)? {
                 let id = key::last_text(&raw).unwrap_or_default();
                 let run = read_run(snapshot, &id, &line.object)?;
                 if run.kind != RunKind::Manual {
@@ -179,6 +199,20 @@ fn commits(session: &Session<'_>, snapshot: &Snapshot) -> Result<Vec<Run>, Error
     Ok(found)
 }
 
+/// How the files of a set stand: missing when none of them is there.
+fn set_state(session: &Session<'_>, output: &Output) -> Option<PathState> {
+    let (root, fs) = (session.repo.root(), session.repo.fs());
+    let place = locate(root, root, &crate::path::from_bytes(&output.path));
+    if crate::run::outputs::lies_there(session, &place, output) {
+        return None;
+    }
+    let is_there = |member| {
+        let path = root.join(crate::path::from_bytes(&output.member_path(member)));
+        fs.lstat(&path).is_ok_and(|stat| stat.is_some())
+    };
+    Some(if output.members.keys().any(is_there) { PathState::Modified } else { PathState::Missing })
+}
+
 fn path_state(session: &Session<'_>, path: &BString, content: &Content) -> Result<Option<PathState>, Error> {
     let place = locate(session.repo.root(), session.repo.root(), &crate::path::from_bytes(path));
     match worktree::capture(
@@ -200,6 +234,26 @@ fn path_state(session: &Session<'_>, path: &BString, content: &Content) -> Resul
     }
 }
 
+/// The inputs of a run whose makers were retracted since.
+fn retracted_inputs(snapshot: &Snapshot, run: &Run) -> Result<Vec<Reason>, Error> {
+    let marks = Marks::open(snapshot)?;
+    let mut reasons = Vec::new();
+    for (key, input) in &run.inputs {
+        let Some((producer, object)) = input.producer.as_ref().and_then(|made| Some((made, made.object?))) else {
+            continue;
+        };
+        if let Some(said) = marks.retracted(&object)? {
+            reasons.push(Reason {
+                part: format!("inputs.{key}"),
+                kind: ReasonKind::Retracted,
+                before: Some(producer.run.clone()),
+                after: (!said.why.is_empty()).then_some(said.why),
+            });
+        }
+    }
+    Ok(reasons)
+}
+
 /// The request behind a run: its own, or that of the run it is a hit of.
 fn request_of(snapshot: &Snapshot, run: &Run) -> Option<Request> {
     let of = |run: &Run| run.meta.get("request").and_then(|value| codec::from_value::<Request>(value).ok());
@@ -216,7 +270,9 @@ fn step_status(
     step: &str,
     run: &Run,
 ) -> Result<StepStatus, Error> {
-    let done = |state, reasons| Ok(StepStatus { step: step.to_owned(), run: run.run.clone(), state, reasons });
+    let done = |state, reasons| {
+        Ok(StepStatus { step: step.to_owned(), run: run.run.clone(), state, reasons, others: Vec::new() })
+    };
     let reason =
         |part: &str, kind, after: String| Reason { part: part.to_owned(), kind, before: None, after: Some(after) };
     let Some(mut request) = request_of(snapshot, run) else {
@@ -226,8 +282,9 @@ fn step_status(
         );
     };
     request.cache = None;
+    request.lifecycle.always = false;
     request.step = Some(step.to_owned());
-    if request.outputs.is_empty() {
+    if !request.declares_outputs() {
         request.cache = Some(crate::run::CacheMode::Reuse);
     }
     match plan(session, snapshot, &request, environment) {
@@ -236,8 +293,14 @@ fn step_status(
                 .outputs
                 .iter()
                 .filter_map(|(key, output)| {
-                    let path = crate::path::from_bytes(&output.path);
-                    let gone = session.repo.fs().lstat(&session.repo.root().join(path)).ok().flatten().is_none();
+                    let is_gone = |path: &BString| {
+                        let path = session.repo.root().join(crate::path::from_bytes(path));
+                        session.repo.fs().lstat(&path).ok().flatten().is_none()
+                    };
+                    let gone = match &output.set {
+                        None => is_gone(&output.path),
+                        Some(_) => output.members.keys().any(|member| is_gone(&output.member_path(member))),
+                    };
                     gone.then(|| {
                         reason(&format!("outputs.{key}"), ReasonKind::Removed, "not in the work tree".to_owned())
                     })

@@ -47,6 +47,11 @@ impl Layout {
         self.dot.join("live")
     }
 
+    /// The user's own programs that are told of runs.
+    pub fn hooks(&self) -> PathBuf {
+        self.dot.join("hooks")
+    }
+
     /// What can be deleted and is made again.
     pub fn cache(&self) -> PathBuf {
         self.dot.join("cache")

@@ -192,6 +192,7 @@ pub fn commit(session: &Session<'_>, paths: &[BString], options: &CommitOptions)
             format: None,
             facets: BTreeMap::new(),
             schema: None,
+            set: None,
             members: BTreeMap::new(),
             meta: BTreeMap::new(),
         };
@@ -243,6 +244,7 @@ pub fn commit(session: &Session<'_>, paths: &[BString], options: &CommitOptions)
         inputs: BTreeMap::new(),
         outputs,
         children: BTreeMap::new(),
+        differs: None,
         cache: Cache::Off,
         exit_code: None,
         signal: None,

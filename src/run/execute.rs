@@ -39,7 +39,7 @@ use rustix::process::Pid;
 use super::exit::{self, Exit};
 use super::group::Group;
 use super::interrupts::Interrupts;
-use super::observer::{Observer, Stream};
+use super::observer::{Notice, Observer, Stream};
 use super::program::{self, SpawnError};
 use super::pump::{Pump, Side};
 use super::reap;
@@ -262,6 +262,7 @@ pub fn execute(cx: Context<'_>, command: &Command) -> Result<Outcome, SpawnError
         }
     };
     (cx.started)(child.id());
+    cx.observer.notice(Notice::Started(child.id()));
 
     let side =
         |stream, pipe: Option<OwnedFd>| Side::new(stream, pipe, Spool::new(cx.fs, cx.spool_dir, stream, command.spool));

@@ -6,6 +6,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use signal_hook::SigId;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
@@ -15,6 +18,9 @@ use crate::progress::Cancel;
 
 /// The signals that are heard: those that ask to end, then stopping by the terminal and news of children.
 const HEARD: [i32; 6] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCHLD];
+
+/// The place of SIGTSTP among them.
+const STOPPING: usize = 4;
 
 /// Those of them that ask to end.
 const ENDING: [i32; 4] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];
@@ -93,6 +99,30 @@ impl Interrupts {
     pub fn cancel(&self) -> Cancel {
         let flags = self.flags.iter().zip(HEARD).filter(|(_, signal)| ENDING.contains(signal));
         Cancel::watching(flags.map(|(flag, _)| Arc::clone(flag)).collect())
+    }
+
+    /// Waits this long, or until a request to end comes in, which it returns and leaves to be seen to.
+    pub fn pause(&self, time: Duration) -> Option<i32> {
+        // A time too long to be told is as good as no end.
+        let deadline = Instant::now().checked_add(time);
+        loop {
+            if let Some(signal) = self.ending() {
+                return Some(signal);
+            }
+            if self.flags[STOPPING].swap(false, Ordering::SeqCst) {
+                // Returns when somebody lets us go on.
+                let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
+            }
+            let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return None;
+            }
+            let left = left.and_then(|left| Timespec::try_from(left).ok());
+            // Whether it was woken or interrupted: the flags are looked at next.
+            let _ = poll(&mut [PollFd::new(self, PollFlags::IN)], left.as_ref());
+            let mut sink = [0; 64];
+            while (&self.read).read(&mut sink).is_ok_and(|n| n > 0) {}
+        }
     }
 
     /// Takes everything that came in since the last time.

@@ -32,7 +32,7 @@ use crate::path::{is_name, show, shown};
 pub use claim::{Claimed, Held};
 pub use entry::{Entry, State};
 pub use frame::FrameError;
-pub use intent::Intent;
+pub use intent::{Intent, SetClaim};
 
 const INTENT: &str = "intent";
 const CHILD: &str = "child";
@@ -222,6 +222,25 @@ impl Live {
     pub fn entry(&self, run: &str) -> Option<Entry> {
         let dir = self.dir(run).ok()?;
         entry::read(self, run, &dir)
+    }
+
+    /// The run id that a text names among the runs here: all of it, or the beginning of its random part.
+    ///
+    /// # Errors
+    /// When the folder can't be listed.
+    pub fn find(&self, text: &str) -> Result<Vec<String>, LiveError> {
+        let runs = self.runs()?;
+        if runs.iter().any(|run| run == text) {
+            return Ok(vec![text.to_owned()]);
+        }
+        let is_meant = |run: &String| text.len() >= 4 && crate::object::run::tail(run).starts_with(text);
+        Ok(runs.into_iter().filter(is_meant).collect())
+    }
+
+    /// What was written of a run's events so far; empty if there is nothing to read.
+    pub fn events(&self, run: &str) -> Vec<u8> {
+        let bytes = self.dir(run).ok().and_then(|dir| self.fs.read(&dir.join(super::report::EVENTS)).ok().flatten());
+        bytes.unwrap_or_default()
     }
 
     /// Whether anything is in the folder: one listing, for those who only want to know if there is something to settle.

@@ -12,16 +12,20 @@ use bstr::BString;
 use super::code_part::{self, CodePart};
 use super::execute::{self, Command, Stdin};
 use super::exit::Exit;
+use super::hooks::{Hooks, Moment};
 use super::interrupts::Interrupts;
+use super::lookup::Hit;
 use super::observer::Stream;
 use super::perform::{self, OutputAction, Performed, Surroundings};
 use super::prepare::{self, Prepared};
 use super::program::SpawnError;
 use super::publish::{self, Publication};
+use super::report::Reporter;
 use super::request::{CacheMode, Request};
 use super::session::Session;
-use super::{Error, clear, live};
+use super::{Error, clear, live, memory, outputs};
 use crate::code::{Narrowing, git};
+use crate::codec::Value;
 use crate::hash::Id;
 use crate::object::recipe::Recipe;
 use crate::object::run::{Cache, Git, Log, Output, Phase, Reason, Run, RunError, Status};
@@ -31,7 +35,7 @@ use crate::recipe::{self, Built, Role};
 use crate::refs::key;
 use crate::repo::entry::{self, StepRun};
 use crate::store::{Direction, Intake, Snapshot};
-use crate::worktree::{self, CaptureOptions, Fence};
+use crate::worktree::{self, Captured, Fence};
 
 /// Distinct earlier recipes of a step that are compared with at most.
 const COMPARED: usize = 8;
@@ -98,6 +102,43 @@ pub fn nearest(
     Ok(Some(Nearest { run: run.clone(), object: *object, reasons: recipe::explain(before, &own, &read) }))
 }
 
+/// Why something is executed.
+pub(super) struct Why<'a> {
+    /// The reasons.
+    pub(super) reasons: Vec<Reason>,
+    /// The least different recipe.
+    pub(super) nearest: Option<Nearest>,
+    /// The result that is known all the same, to be compared with.
+    pub(super) known: Option<&'a Hit>,
+}
+
+/// Compares what came out with what is known to come out, and puts it into the record: a program that gives other bytes for the same
+/// recipe isn't deterministic, or something that counts isn't declared.
+fn compare(run: &mut Run, known: &Hit, warnings: &mut Vec<String>) {
+    if run.status != Status::Success {
+        return;
+    }
+    let same = |key: &String| match (run.outputs.get(key), known.run.outputs.get(key)) {
+        (Some(a), Some(b)) => a.content == b.content && a.exec == b.exec,
+        (a, b) => a.is_none() && b.is_none(),
+    };
+    let keys: std::collections::BTreeSet<&String> = run.outputs.keys().chain(known.run.outputs.keys()).collect();
+    let differs: Vec<String> = keys.into_iter().filter(|key| !same(key)).cloned().collect();
+    if !differs.is_empty() {
+        warnings.push(format!(
+            "not deterministic: {} differ{} from what {} made of the same recipe",
+            differs.join(", "),
+            if differs.len() == 1 { "s" } else { "" },
+            crate::object::run::tail(&known.run.run)
+        ));
+    }
+    let compared = Value::Map(vec![
+        ("run".to_owned(), Value::Text(known.run.run.clone())),
+        ("differs".to_owned(), Value::List(differs.into_iter().map(Value::Text).collect())),
+    ]);
+    run.meta.insert("compared".to_owned(), compared);
+}
+
 /// Executes a request and records what came of it.
 ///
 /// # Errors
@@ -107,11 +148,11 @@ pub(super) fn execute(
     snapshot: Snapshot,
     request: &Request,
     mut prepared: Prepared,
-    reasons: Vec<Reason>,
-    nearest: Option<Nearest>,
+    why: Why<'_>,
     surroundings: Surroundings<'_>,
 ) -> Result<Performed, Error> {
     let repo = session.repo;
+    let Why { reasons, nearest, known } = why;
     let Surroundings { environment, observer, interrupts } = surroundings;
     let mut run = perform::draft(repo, request, &prepared, repo.now());
     let records = request.cache_mode() != CacheMode::Readonly;
@@ -121,8 +162,15 @@ pub(super) fn execute(
     let op = repo.new_op();
     let live = super::live_folder(repo);
     let running = live.begin(intent(repo, request, &prepared, &run, op.to_bytes()))?;
-    let ready = prepare_place(session, &snapshot, request, &mut prepared, &running, environment, interrupts);
-    let (intake, stored, command, displaced) = match ready {
+    let mut warnings = prepared.code.warnings();
+    let hooks = Hooks::of(session, environment);
+    let mut before = || match &hooks {
+        Some(hooks) => hooks.call(session, Moment::Start, &run, None, &mut *observer, interrupts),
+        None => Ok(None),
+    };
+    let ready =
+        prepare_place(session, &snapshot, request, &mut prepared, &running, environment, interrupts, &mut before);
+    let (intake, stored, command, displaced, told) = match ready {
         Ok(ready) => ready,
         Err(err) => {
             let _ = running.end();
@@ -133,21 +181,29 @@ pub(super) fn execute(
     let (fs, root) = (repo.fs().clone(), repo.root().to_owned());
     let git = std::thread::Builder::new().name("git".to_owned()).spawn(move || git_state(&fs, &root)).ok();
 
-    let mut warnings = prepared.code.warnings();
+    warnings.extend(told);
     let mut ignored = None;
     run.started_at = repo.now();
+    let mut told = None;
     let outcome = match command {
         Ok(mut command) => {
             command.set_env.insert("PROV_RUN_ID".into(), run.run.clone().into());
+            let clock = &*repo.world().clock;
+            let mut reporter = Reporter::new(repo.fs(), clock, &mut *observer, &run, running.dir());
             let context = execute::Context {
                 fs: repo.fs(),
-                clock: &*repo.world().clock,
+                clock,
                 spool_dir: running.dir(),
                 interrupts,
-                observer,
+                observer: &mut reporter,
                 started: &mut |pid| drop(running.note_child(pid)),
             };
-            execute::execute(context, &command)
+            let outcome = execute::execute(context, &command);
+            if let Ok(outcome) = &outcome {
+                reporter.ended(outcome);
+            }
+            told = reporter.told();
+            outcome
         }
         Err(err) => Err(err),
     };
@@ -225,6 +281,26 @@ pub(super) fn execute(
         }
     }
 
+    // What can't be compared must not keep the run from being recorded.
+    let others = if run.status == Status::Success && run.sealed {
+        memory::other_outcomes(&snapshot, &prepared.recipe(), &run.outputs, &run.run).unwrap_or_default()
+    } else {
+        Vec::new()
+    };
+    if let Some(other) = others.into_iter().next() {
+        if known.is_none() {
+            warnings.push(format!(
+                "not deterministic: {} of the same recipe made other bytes of {}",
+                crate::object::run::tail(&other.run),
+                other.keys.join(", ")
+            ));
+        }
+        run.differs = Some(other);
+    }
+
+    if let Some(known) = known {
+        compare(&mut run, known, &mut warnings);
+    }
     let bytes = run.encode().map_err(|source| Error::Record { run: run.run.clone(), source })?;
     let object = id_of(&Kind::RUN, &bytes);
     let narrow = narrow_hint(&prepared, request, &reasons, nearest.as_ref());
@@ -234,10 +310,20 @@ pub(super) fn execute(
         let _ = running.end();
         Publication::Unrecorded
     };
-    Ok(Performed { run, object, exit_code, actions, publication, warnings, displaced, replay: BTreeMap::new(), narrow })
+    if let Some(hooks) = &hooks {
+        let known = matches!(publication, Publication::Done).then_some(object);
+        // Everything is on record: a request to stop ends the hook and nothing else.
+        match hooks.call(session, Moment::end_of(&run), &run, known, &mut *observer, interrupts) {
+            Ok(why) => warnings.extend(why),
+            Err(err) => warnings.push(format!("a hook was ended: {}", super::chain(&err))),
+        }
+    }
+    let replay = BTreeMap::new();
+    Ok(Performed { run, told, object, exit_code, actions, publication, warnings, displaced, replay, narrow })
 }
 
 fn intent(repo: &crate::repo::Repo, request: &Request, prepared: &Prepared, run: &Run, op: [u8; 16]) -> live::Intent {
+    let (outputs, sets) = super::claims_of(prepared, &|_| true);
     live::Intent {
         run: run.run.clone(),
         project: run.project.clone(),
@@ -248,15 +334,17 @@ fn intent(repo: &crate::repo::Repo, request: &Request, prepared: &Prepared, run:
         started_at: run.started_at,
         argv: run.argv.clone(),
         cwd: run.cwd.clone(),
-        outputs: prepared.outputs().values().map(crate::revspec::recorded_path).collect(),
+        outputs,
+        sets,
         op,
         owner: super::live_folder(repo).here().clone(),
     }
 }
 
-type Ready = (Intake, BTreeMap<String, bool>, Result<Command, SpawnError>, Vec<clear::KeptSafe>);
+type Ready = (Intake, BTreeMap<String, bool>, Result<Command, SpawnError>, Vec<clear::KeptSafe>, Option<String>);
 
-/// Claims the outputs, stores what goes in, clears the outputs' places, and makes the command.
+/// Claims the outputs, calls `before`, stores what goes in, clears the outputs' places, and makes the command.
+#[expect(clippy::too_many_arguments, reason = "everything that stands between a request and its command")]
 fn prepare_place(
     session: &Session<'_>,
     snapshot: &Snapshot,
@@ -265,6 +353,7 @@ fn prepare_place(
     running: &live::Running,
     environment: &prepare::Environment,
     interrupts: Option<&Interrupts>,
+    before: &mut dyn FnMut() -> Result<Option<String>, Error>,
 ) -> Result<Ready, Error> {
     let repo = session.repo;
     if !prepared.outputs().is_empty() {
@@ -274,20 +363,34 @@ fn prepare_place(
             return Err(Error::Waited);
         }
     }
+    let told = before()?;
     let intake = repo.store().intake(snapshot);
     prepare::fetch_inputs(session, snapshot, prepared)?;
     let stored = prepare::store_inputs(session, prepared, request, &intake)?;
     // The program is looked for before anything is removed: a command that can't be started changes nothing.
     let command = command(session, request, prepared, running, environment)?;
     let startable = command.program().map(drop);
-    let places: Vec<&Place> =
-        prepared.outputs().iter().filter(|(key, _)| !request.in_place.contains(*key)).map(|(_, place)| place).collect();
-    prepare::check_real_overlaps(session, prepared, &places)?;
-    let displaced = if startable.is_ok() { clear::clear(session, &places)? } else { Vec::new() };
+    let written: Vec<&str> =
+        prepared.outputs().keys().map(String::as_str).filter(|key| !request.in_place.contains(*key)).collect();
+    prepare::check_real_overlaps(session, prepared, &written)?;
+    let displaced = match startable {
+        Ok(()) => clear::clear(session, &spots(session, prepared, &written))?,
+        Err(_) => Vec::new(),
+    };
     if let Some(change) = prepared.before.check(&session.worktree()).into_iter().next() {
         return Err(if request.wait { Error::Waited } else { Error::ChangedBefore { path: change.path } });
     }
-    Ok((intake, stored, startable.map(|()| command), displaced))
+    Ok((intake, stored, startable.map(|()| command), displaced, told))
+}
+
+/// What has to make way for outputs.
+fn spots(session: &Session<'_>, prepared: &Prepared, keys: &[&str]) -> Vec<clear::Spot> {
+    let worktree = session.worktree();
+    let spot = |key: &&str| {
+        let files = prepared.declared.set(key).map(|members| outputs::options(Some(members)));
+        Some(clear::Spot { path: worktree.path(prepared.output(key)?), files })
+    };
+    keys.iter().filter_map(spot).collect()
 }
 
 fn command(
@@ -331,6 +434,13 @@ fn command(
         for (key, place) in prepared.declared.places(role) {
             set(format!("{prefix}{}", recipe::variable_name(key)), seen(place));
         }
+    }
+    let lifecycle = &request.lifecycle;
+    if let Some(correlation) = &lifecycle.correlation_id {
+        command.set_env.insert("PROV_CORRELATION_ID".into(), correlation.clone().into());
+        command.set_env.insert("PROV_ATTEMPT".into(), lifecycle.attempt_number().to_string().into());
+        let last = if lifecycle.last_attempt { "1" } else { "0" };
+        command.set_env.insert("PROV_LAST_ATTEMPT".into(), last.into());
     }
     for (name, value) in &request.env {
         if let Some(value) = value {
@@ -392,23 +502,36 @@ fn take_outputs(
         let keeps = !request.no_store.contains(key);
         let sink = keeps.then_some(intake as &dyn Sink);
         let mut stored = keeps;
-        let captured = match worktree::capture(&worktree, place, &CaptureOptions::default(), sink) {
+        let members = prepared.declared.set(key);
+        let options = outputs::options(members);
+        let mut listed = BTreeMap::new();
+        let mut take = |sink: Option<&dyn Sink>| -> Result<Captured, Error> {
+            let Some(members) = members else { return Ok(worktree::capture(&worktree, place, &options, sink)?) };
+            let taken = outputs::take_set(session, key, place, members, &options, sink)?;
+            listed = taken.members;
+            Ok(taken.captured)
+        };
+        let captured = match take(sink) {
             // The store can't take the bytes, e.g. on a full disk: that is no fault of the command.
-            Err(worktree::Error::Access { source, .. }) if keeps => {
+            Err(Error::Worktree(worktree::Error::Access { source, .. })) if keeps => {
                 stored = false;
                 warnings.push(format!("output `{key}` is recorded by its hash only: {}", super::chain(&source)));
-                worktree::capture(&worktree, place, &CaptureOptions::default(), None)
+                take(None)
             }
             captured => captured,
         };
         let captured = match captured {
             Ok(captured) => captured,
-            Err(worktree::Error::Absent { .. }) => {
+            Err(Error::Worktree(worktree::Error::Absent { .. })) => {
                 missing.push(key.clone());
                 continue;
             }
-            Err(err) => return Err(err.into()),
+            Err(err) => return Err(err),
         };
+        if members.is_some() && listed.is_empty() {
+            missing.push(key.clone());
+            continue;
+        }
         fence.join(captured.fence);
         actions.insert(key.clone(), if stored { OutputAction::Stored } else { OutputAction::Hashed });
         run.outputs.insert(
@@ -422,7 +545,8 @@ fn take_outputs(
                 format: None,
                 facets: BTreeMap::new(),
                 schema: None,
-                members: BTreeMap::new(),
+                set: members.map(|members| members.files().clone()),
+                members: listed,
                 meta: BTreeMap::new(),
             },
         );

@@ -12,13 +12,17 @@ mod error;
 pub mod execute;
 pub mod exit;
 pub mod group;
+mod hooks;
 pub mod hydrate;
 pub mod interrupts;
+pub mod lifecycle;
 pub mod live;
 pub mod lookup;
+pub mod memory;
 mod miss;
 pub mod name;
 pub mod observer;
+pub mod outputs;
 mod perform;
 pub mod prepare;
 pub mod program;
@@ -26,8 +30,10 @@ pub mod publish;
 mod pump;
 mod reap;
 pub mod record;
+mod report;
 pub mod request;
 mod restore;
+mod retry;
 mod session;
 mod settle;
 pub mod spool;
@@ -42,8 +48,11 @@ pub use error::{Error, chain};
 pub use miss::{Nearest, command_line, nearest};
 pub use perform::{OutputAction, Performed, Plan, REPLAYED, Surroundings, perform, plan};
 pub use publish::Publication;
-pub use request::{CacheMode, CodeMode, Declared, OnMissing, Request, RestoreMode};
-pub use restore::{Restoration, RestoreOptions, RestoredItem, restore};
+pub use request::{
+    CacheMode, CodeMode, Declared, DeclaredSet, OnKnownFailure, OnMissing, Request, RestoreMode, Validate,
+};
+pub use restore::{Destination, Restoration, RestoreOptions, RestoredItem, restore};
+pub use retry::persist;
 pub use session::Session;
 pub use settle::{Settled, settle};
 
@@ -55,13 +64,32 @@ fn draft_of(
     crate::store::Draft { collected: Some(collected), edits, ..crate::store::Draft::default() }
 }
 
+/// Paths, and files of folders, that a run wants for itself.
+type Claims = (Vec<bstr::BString>, Vec<live::SetClaim>);
+
+/// What a run claims for those of its outputs that `is_wanted` chooses.
+fn claims_of(prepared: &prepare::Prepared, is_wanted: &dyn Fn(&str) -> bool) -> Claims {
+    let (mut paths, mut sets) = (Vec::new(), Vec::new());
+    for (key, place) in prepared.outputs().iter().filter(|(key, _)| is_wanted(key)) {
+        let path = crate::revspec::recorded_path(place);
+        match prepared.declared.set(key) {
+            None => paths.push(path),
+            Some(members) => {
+                let root = if path == "." { bstr::BString::default() } else { path };
+                sets.push(live::SetClaim { root, files: members.files().clone() });
+            }
+        }
+    }
+    (paths, sets)
+}
+
 /// Claims places for something that writes to them and is no execution: bringing outputs back.
 fn claim(
     repo: &Repo,
     step: &str,
     request: &Request,
     scenario: &str,
-    places: &[&crate::path::Place],
+    (outputs, sets): Claims,
     interrupts: Option<&interrupts::Interrupts>,
 ) -> Result<live::Running, Error> {
     let live = live_folder(repo);
@@ -76,7 +104,8 @@ fn claim(
         started_at: now,
         argv: Vec::new(),
         cwd: request.cwd.clone(),
-        outputs: places.iter().map(|place| crate::revspec::recorded_path(place)).collect(),
+        outputs,
+        sets,
         op: repo.new_op().to_bytes(),
         owner: live.here().clone(),
     })?;

@@ -3,9 +3,12 @@
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::fs::FileType;
 use rustix::io::Errno;
+
+use crate::event::{Event, Of};
 
 /// One of the two streams a child writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,6 +49,8 @@ impl fmt::Display for Stream {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Notice {
+    /// The child runs; its pid.
+    Started(u32),
     /// The time is up; the group was asked to end.
     TimedOut,
     /// This signal came in and was passed on.
@@ -56,6 +61,15 @@ pub enum Notice {
     LeftOver,
     /// Asking was not enough; the group is being killed.
     Killing,
+    /// The run failed; it is tried again after a while.
+    Again {
+        /// The number of the attempt that is to come.
+        attempt: u32,
+        /// The number of the last attempt.
+        last: u32,
+        /// How long after.
+        delay: Duration,
+    },
 }
 
 /// Hears a child's output as it arrives.
@@ -77,6 +91,17 @@ pub trait Observer {
 
     /// Hears what happens around the child.
     fn notice(&mut self, _notice: Notice) {}
+
+    /// Hears, before the command is started, that the same recipe failed before.
+    fn known_failure(&mut self, _known: &super::memory::KnownFailure) {}
+
+    /// Whether it cares for events: those that would be made for it alone are not made otherwise.
+    fn hears_events(&self) -> bool {
+        false
+    }
+
+    /// Hears what the run does: every event of it once, in the order of `docs/design/0004-events.md`, numbered from 0.
+    fn event(&mut self, _of: &Of, _seq: u64, _event: &Event) {}
 }
 
 /// Hears nothing.

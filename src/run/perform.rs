@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use super::clear::KeptSafe;
 use super::interrupts::Interrupts;
 use super::lookup::{self, Answer, Hit};
+use super::memory::{self, KnownFailure};
 use super::observer::Observer;
 use super::prepare::{self, Environment, Prepared};
 use super::publish::{self, Publication};
-use super::request::{CacheMode, OnMissing, Request, RestoreMode};
+use super::request::{CacheMode, OnKnownFailure, OnMissing, Request, RestoreMode, Validate};
 use super::session::Session;
 use super::{Error, hydrate, miss, name};
 use crate::object::recipe::Content;
@@ -53,6 +54,8 @@ pub enum OutputAction {
 pub struct Performed {
     /// The closed record.
     pub run: Run,
+    /// The events that were told already: rank of the last, and how many.
+    pub(super) told: Option<(u8, u64)>,
     /// Its object.
     pub object: crate::hash::Id,
     /// Exit code for whoever asked.
@@ -82,6 +85,8 @@ pub struct Plan {
     pub reasons: Vec<Reason>,
     /// The recipe that the reasons compare with: its newest run.
     pub nearest: Option<miss::Nearest>,
+    /// That this recipe failed before, if it would be executed.
+    pub known_failure: Option<KnownFailure>,
 }
 
 /// Bytes of each stream that a hit replays.
@@ -98,11 +103,26 @@ pub fn plan(
     environment: &Environment,
 ) -> Result<Plan, Error> {
     let prepared = prepare::prepare(session, snapshot, request, environment)?;
-    let (hit, reasons, nearest) = ask(session, snapshot, request, &prepared)?;
-    Ok(Plan { prepared, hit, reasons, nearest })
+    let (mut hit, mut reasons, nearest) = ask(session, snapshot, request, &prepared)?;
+    if request.lifecycle.always {
+        reasons.extend(hit.take().map(|hit| traced(&hit)));
+    }
+    let known_failure = if hit.is_none() { memory::known_failure(snapshot, &prepared.recipe())? } else { None };
+    Ok(Plan { prepared, hit, reasons, nearest, known_failure })
 }
 
+/// What the cache has: an outcome to take, or reasons for a miss and the nearest other recipe.
 type Asked = (Option<Box<Hit>>, Vec<Reason>, Option<miss::Nearest>);
+
+/// The reason of a run that is executed although its result is known.
+fn traced(hit: &Hit) -> Reason {
+    Reason {
+        part: "cache".to_owned(),
+        kind: ReasonKind::Policy,
+        before: Some(hit.run.run.clone()),
+        after: Some("it is executed even though its result is known".to_owned()),
+    }
+}
 
 fn ask(session: &Session<'_>, snapshot: &Snapshot, request: &Request, prepared: &Prepared) -> Result<Asked, Error> {
     let mut reasons = match request.cache_mode() {
@@ -121,7 +141,7 @@ fn ask(session: &Session<'_>, snapshot: &Snapshot, request: &Request, prepared: 
         }
         CacheMode::Reuse | CacheMode::Readonly => {
             match lookup::lookup(snapshot, &prepared.recipe(), &mut |key, output| {
-                can_be_had(session, snapshot, prepared, key, output)
+                can_be_had(session, snapshot, request, prepared, key, output)
             })? {
                 Answer::Hit(hit) => return Ok((Some(hit), Vec::new(), None)),
                 Answer::Miss(reasons) => reasons,
@@ -152,19 +172,29 @@ pub(super) fn is_hit_by_now(session: &Session<'_>, request: &Request, prepared: 
     }
     let newest = session.repo.store().snapshot()?;
     let answer = lookup::lookup(&newest, &prepared.recipe(), &mut |key, output| {
-        can_be_had(session, &newest, prepared, key, output)
+        can_be_had(session, &newest, request, prepared, key, output)
     })?;
     Ok(matches!(answer, Answer::Hit(_)))
 }
 
-/// Whether an output is in the store, or lies where it should be.
+/// Whether an output is in the store, or lies where it should be, as surely as the request wants to know.
 fn can_be_had(
     session: &Session<'_>,
     snapshot: &Snapshot,
+    request: &Request,
     prepared: &Prepared,
     key: &str,
     output: &crate::object::run::Output,
 ) -> Result<bool, AccessError> {
+    match request.validate {
+        Validate::Lazy => {}
+        Validate::None => return Ok(true),
+        Validate::Strict => {
+            let lies_there =
+                || prepared.output(key).is_some_and(|place| hydrate::lies_there_byte_by_byte(session, place, output));
+            return Ok(hydrate::is_sound(snapshot, &output.content)? || lies_there());
+        }
+    }
     let lies_there = || prepared.output(key).is_some_and(|place| hydrate::lies_there(session, place, output));
     // Whichever is asked for less: a file's header, or the states of the files of a folder.
     match output.content {
@@ -207,9 +237,10 @@ pub(super) fn check_name(snapshot: &Snapshot, name: Option<&str>) -> Result<(), 
 }
 
 fn perform_once(session: &Session<'_>, request: &Request, surroundings: Surroundings<'_>) -> Result<Performed, Error> {
+    let Surroundings { environment, observer, interrupts } = surroundings;
     let repo = session.repo;
     let snapshot = repo.store().snapshot()?;
-    let prepared = prepare::prepare(session, &snapshot, request, surroundings.environment)?;
+    let prepared = prepare::prepare(session, &snapshot, request, environment)?;
     if prepared.scenario != crate::scenario::MAIN
         && !crate::scenario::exists(&snapshot, repo.project(), &prepared.scenario)?
     {
@@ -220,14 +251,14 @@ fn perform_once(session: &Session<'_>, request: &Request, surroundings: Surround
         .into());
     }
     check_name(&snapshot, request.run_name.as_deref())?;
-    let (hit, mut reasons, nearest) = ask(session, &snapshot, request, &prepared)?;
+    let (mut hit, mut reasons, nearest) = ask(session, &snapshot, request, &prepared)?;
+    let known = if request.lifecycle.always { hit.take() } else { None };
+    reasons.extend(known.as_deref().map(traced));
     let mut taken = None;
     if let Some(hit) = hit {
         let started = repo.now();
         let restored = match request.restore {
-            RestoreMode::Outputs => {
-                hydrate::outputs(session, &snapshot, request, &prepared, &hit.run, surroundings.interrupts)
-            }
+            RestoreMode::Outputs => hydrate::outputs(session, &snapshot, request, &prepared, &hit.run, interrupts),
             RestoreMode::Metadata | RestoreMode::None => Ok(hydrate::Hydrated::default()),
         };
         match restored {
@@ -238,14 +269,40 @@ fn perform_once(session: &Session<'_>, request: &Request, surroundings: Surround
     }
     let performed = match taken {
         Some((hit, restored, started)) => take(session, &snapshot, request, &prepared, *hit, restored, started),
-        None => miss::execute(session, snapshot, request, prepared, reasons, nearest, surroundings),
+        None => {
+            remember(&snapshot, request, &prepared, observer)?;
+            let why = miss::Why { reasons, nearest, known: known.as_deref() };
+            let around = Surroundings { environment, observer: &mut *observer, interrupts };
+            miss::execute(session, snapshot, request, prepared, why, around)
+        }
     };
     session.save();
     let performed = performed?;
+    let object = matches!(performed.publication, Publication::Done).then_some(performed.object);
+    super::report::rest(observer, &performed.run, object, performed.told);
     if let (Publication::Done, Some(parent)) = (&performed.publication, &performed.run.parent) {
         super::live_folder(repo).note_child_run(parent, &performed.run.run, performed.object);
     }
     Ok(performed)
+}
+
+/// Tells of what is remembered of a recipe that is about to be executed: that it failed before.
+fn remember(
+    snapshot: &Snapshot,
+    request: &Request,
+    prepared: &Prepared,
+    observer: &mut dyn Observer,
+) -> Result<(), Error> {
+    // A further attempt follows a failure that was told of already.
+    if request.lifecycle.attempt_number() > 1 {
+        return Ok(());
+    }
+    let Some(known) = memory::known_failure(snapshot, &prepared.recipe())? else { return Ok(()) };
+    if request.on_known_failure == OnKnownFailure::Stop && request.cache_mode() != CacheMode::Overwrite {
+        return Err(Error::KnownFailure { known: Box::new(known) });
+    }
+    observer.known_failure(&known);
+    Ok(())
 }
 
 /// The reason for a miss that an error of bringing outputs back is; other errors stay errors.
@@ -278,8 +335,8 @@ pub(super) fn draft(repo: &Repo, request: &Request, prepared: &Prepared, now: cr
         failed_in: None,
         sealed: false,
         unsealed: Vec::new(),
-        attempt: 1,
-        correlation_id: None,
+        attempt: request.lifecycle.attempt_number(),
+        correlation_id: request.lifecycle.correlation_id.clone(),
         parent: request.parent.clone(),
         started_at: now,
         finished_at: now,
@@ -290,6 +347,7 @@ pub(super) fn draft(repo: &Repo, request: &Request, prepared: &Prepared, now: cr
         inputs: BTreeMap::new(),
         outputs: BTreeMap::new(),
         children: BTreeMap::new(),
+        differs: None,
         cache: Cache::Off,
         exit_code: None,
         signal: None,
@@ -303,7 +361,7 @@ pub(super) fn draft(repo: &Repo, request: &Request, prepared: &Prepared, now: cr
         code_left_out: prepared.code.left_out.iter().map(|(path, _)| path.as_bytes().to_owned()).collect(),
         description: request.message.clone(),
         tags: request.tags.clone(),
-        facets: BTreeMap::new(),
+        facets: request.lifecycle.recorded_facets(),
         metrics: BTreeMap::new(),
         meta,
     }
@@ -370,7 +428,7 @@ fn take(
         Cache::Hit { source: hit.run.run.clone(), object: hit.object, source_duration_us: hit.run.duration_us() };
     run.git = session.git_head();
     run.finished_at = repo.now();
-    let replay = hydrate::replay(snapshot, &hit.run);
+    let replay = hydrate::replay(snapshot, &hit.run, request.lifecycle.replay);
     let (object, publication) = if request.cache_mode() == CacheMode::Readonly {
         publish::unrecorded(&run)?
     } else {
@@ -386,6 +444,7 @@ fn take(
         displaced: restored.displaced,
         replay,
         narrow: None,
+        told: None,
     })
 }
 

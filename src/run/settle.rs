@@ -85,6 +85,9 @@ fn abort(repo: &Repo, live: &Live, entry: &Entry) -> Result<(), Error> {
         // What stays is litter, no harm.
         let _ = worktree::restore::sweep(repo.fs(), &path, intent.owner.pid);
     }
+    for claim in &intent.sets {
+        sweep_below(repo, &repo.root().join(from_bytes(&claim.root)), intent.owner.pid);
+    }
     if intent.argv.is_empty() {
         // A claim of something that brought outputs back: nothing was executed, so nothing is recorded.
         live.end(&entry.run)?;
@@ -131,6 +134,7 @@ fn abort(repo: &Repo, live: &Live, entry: &Entry) -> Result<(), Error> {
         inputs: BTreeMap::new(),
         outputs: BTreeMap::new(),
         children: BTreeMap::new(),
+        differs: None,
         cache: Cache::Off,
         exit_code: None,
         signal: None,
@@ -157,6 +161,15 @@ fn abort(repo: &Repo, live: &Live, entry: &Entry) -> Result<(), Error> {
     Ok(())
 }
 
+/// Removes what a dead process left when it was restoring files anywhere below a folder.
+fn sweep_below(repo: &Repo, folder: &std::path::Path, pid: u32) {
+    let scanned = worktree::scan(repo.fs(), folder, &worktree::ScanOptions::default(), &crate::progress::Cancel::new());
+    let Ok(scan) = scanned else { return };
+    for inner in &scan.folders {
+        let _ = worktree::restore::sweep(repo.fs(), &scan.path(&inner.path).join("x"), pid);
+    }
+}
+
 fn publish(repo: &Repo, intake: crate::store::Intake, op: OpId, run: Run) -> Result<Id, Error> {
     let bytes = run.encode().map_err(|source| Error::Record { run: run.run.clone(), source })?;
     let object = id_of(&Kind::RUN, &bytes);
@@ -180,26 +193,27 @@ fn finish(repo: &Repo, live: &Live, entry: &Entry, payload: &[u8]) -> Result<(),
     for (kind, bytes) in &pending.objects {
         intake.put(kind, &id_of(kind, bytes), bytes)?;
     }
-    let have = |path: &[u8], content: &Content| -> bool {
+    let have = |path: &[u8], content: &Content, options: &CaptureOptions| -> bool {
         let id = content.id();
         if intake.has(&id).unwrap_or(false) {
             return true;
         }
         let place = locate(repo.root(), repo.root(), &from_bytes(path));
-        let captured = worktree::capture(&session.worktree(), &place, &CaptureOptions::default(), Some(&intake));
+        let captured = worktree::capture(&session.worktree(), &place, options, Some(&intake));
         captured.is_ok_and(|captured| captured.content == *content)
     };
     if !run.is_hit() {
         for input in run.inputs.values_mut() {
-            input.stored = input.stored && have(&input.path, &input.content);
+            input.stored = input.stored && have(&input.path, &input.content, &CaptureOptions::default());
         }
         for output in run.outputs.values_mut() {
-            output.stored = output.stored && have(&output.path, &output.content);
+            let options = super::outputs::recorded(output);
+            output.stored = output.stored && have(&output.path, &output.content, &options);
         }
     }
     for (path, id) in &pending.code {
         // Code that changed since is lost; the tree still names it.
-        have(path, &Content::Blob(*id));
+        have(path, &Content::Blob(*id), &CaptureOptions::default());
     }
     let logs = std::mem::take(&mut run.logs);
     for (stream, log) in logs {

@@ -33,8 +33,6 @@ const LISTING_CONTEXT: &str = "prov 2026-11 stat cache listing";
 pub struct CaptureOptions {
     /// What is left out below the folder. By default nothing but `.prov` and `.git`.
     pub scan: ScanOptions,
-    /// Leaves out folders with nothing in them; the captured folder itself stays.
-    pub without_empty_folders: bool,
     /// Nobody will ask for later changes: the fence watches nothing, which saves memory and time.
     pub without_fence: bool,
 }
@@ -108,7 +106,7 @@ fn capture_folder(
     sink: Option<&dyn Sink>,
 ) -> Result<Captured, Error> {
     // The states of files are needed no more once the cache has told all that they are needed for.
-    let is_brief = options.without_fence && !options.without_empty_folders;
+    let is_brief = options.without_fence && !options.scan.without_empty_folders;
     let each = |folder: &mut Folder| if is_brief { known_leaf(worktree, place, folder, sink) } else { None };
     let (mut scan, leaves) = scan_and(worktree.fs, path, &options.scan, worktree.cancel, &each)?;
     let mut built = HashMap::with_capacity(scan.folders.len());
@@ -118,9 +116,6 @@ fn capture_folder(
             files += leaf.files;
             built.insert(folder.path.clone(), (leaf.tree, leaf.size));
         }
-    }
-    if options.without_empty_folders {
-        drop_empty_folders(&mut scan);
     }
     let views: Vec<FolderView<'_>> =
         scan.folders.iter().map(|folder| worktree.cache.folder(&place_of(place, folder))).collect();
@@ -148,24 +143,6 @@ fn capture_folder(
     let fence =
         if options.without_fence { Fence::new() } else { Fence::around_folder(scan, options.scan.clone(), unsettled) };
     Ok(Captured { content: Content::Tree(root), size, exec: false, files, fence })
-}
-
-/// Removes folders that hold no file or link at any depth.
-fn drop_empty_folders(scan: &mut Scan) {
-    // Deepest first, so that a folder of empty folders is empty when its turn comes.
-    let mut order: Vec<usize> = (0..scan.folders.len()).collect();
-    order.sort_by_key(|&at| std::cmp::Reverse(scan.folders[at].depth()));
-    let mut empty: std::collections::HashSet<BString> = std::collections::HashSet::new();
-    for at in order {
-        let folder = &mut scan.folders[at];
-        let path = folder.path.clone();
-        let shell = Folder { path: path.clone(), entries: Vec::new() };
-        folder.entries.retain(|e| !e.stat.is_folder() || !empty.contains(&shell.path_of(&e.name)));
-        if folder.entries.is_empty() && !path.is_empty() {
-            empty.insert(path);
-        }
-    }
-    scan.folders.retain(|folder| !empty.contains(&folder.path));
 }
 
 /// Where a folder of a scan lies, as the cache names it.

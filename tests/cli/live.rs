@@ -1,44 +1,12 @@
 //! Runs while they run: claims, children, interrupts, death, and stores that can't be written.
 
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::project::{self, Ran, exists, project, read, run};
+use crate::project::{self, Gate, Ran, exists, project, read, run};
 use crate::sandbox::Sandbox;
 use crate::schema;
-
-/// Two FIFOs by which a child says that it runs, and waits for being let go on.
-struct Gate {
-    started: PathBuf,
-    go: PathBuf,
-}
-
-impl Gate {
-    fn new(sandbox: &Sandbox, name: &str) -> Self {
-        let at = |what: &str| sandbox.project().with_file_name(format!("{name}-{what}"));
-        let gate = Self { started: at("started"), go: at("go") };
-        assert!(Command::new("mkfifo").args([&gate.started, &gate.go]).status().unwrap().success());
-        gate
-    }
-
-    /// A line of shell that says "started", then waits.
-    fn line(&self) -> String {
-        format!("echo > {}; read x < {}; ", self.started.display(), self.go.display())
-    }
-
-    /// Waits until the child has come to the gate.
-    fn wait(&self) {
-        std::fs::read(&self.started).unwrap();
-    }
-
-    fn open(&self) {
-        // Opening for writing waits for the reader.
-        use std::io::Write;
-        std::fs::OpenOptions::new().write(true).open(&self.go).unwrap().write_all(b"\n").unwrap();
-    }
-}
 
 fn start(sandbox: &Sandbox, words: &[&str]) -> Child {
     let mut command = sandbox.command(["--json", "run"].iter().chain(words));

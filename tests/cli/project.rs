@@ -116,7 +116,49 @@ pub(crate) fn why(sandbox: &Sandbox, rev: &str) -> Value {
     document
 }
 
+/// Changes a byte in the middle of the largest pack of the store.
+#[track_caller]
+pub(crate) fn spoil_content(sandbox: &Sandbox) {
+    let packs = std::fs::read_dir(sandbox.path(".prov/store/packs")).unwrap().map(|entry| entry.unwrap().path());
+    let pack = packs.max_by_key(|path| path.metadata().unwrap().len()).unwrap();
+    let mut bytes = std::fs::read(&pack).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    prov::fs::Fs::real().replace(&pack, &bytes, false).unwrap();
+}
+
 /// A word of any bytes.
 pub(crate) fn word(bytes: &[u8]) -> &OsStr {
     OsStr::from_bytes(bytes)
+}
+
+/// Two FIFOs by which a child says that it runs, and waits for being let go on.
+pub(crate) struct Gate {
+    started: std::path::PathBuf,
+    go: std::path::PathBuf,
+}
+
+impl Gate {
+    pub(crate) fn new(sandbox: &Sandbox, name: &str) -> Self {
+        let at = |what: &str| sandbox.project().with_file_name(format!("{name}-{what}"));
+        let gate = Self { started: at("started"), go: at("go") };
+        assert!(std::process::Command::new("mkfifo").args([&gate.started, &gate.go]).status().unwrap().success());
+        gate
+    }
+
+    /// A line of shell that says "started", then waits.
+    pub(crate) fn line(&self) -> String {
+        format!("echo > {}; read x < {}; ", self.started.display(), self.go.display())
+    }
+
+    /// Waits until the child has come to the gate.
+    pub(crate) fn wait(&self) {
+        std::fs::read(&self.started).unwrap();
+    }
+
+    pub(crate) fn open(&self) {
+        // Opening for writing waits for the reader.
+        use std::io::Write;
+        std::fs::OpenOptions::new().write(true).open(&self.go).unwrap().write_all(b"\n").unwrap();
+    }
 }

@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use clap::Parser;
 use clap::error::ErrorKind;
 use prov::clock::SystemClock;
 use prov::fs::Fs;
@@ -39,7 +38,8 @@ fn parsed(words: Vec<OsString>, environment: Environment, glance: &Glance) -> Ex
         }
         exit_of(failure, glance.is_run())
     };
-    let cli = match Cli::try_parse_from(std::iter::once("prov".into()).chain(words)) {
+    let words = std::iter::once("prov".into()).chain(words).collect();
+    let cli = match Cli::read(words, glance.command.as_deref()) {
         Ok(cli) => cli,
         Err(err) if !err.use_stderr() => {
             // Help and version are data.

@@ -4,8 +4,11 @@
 
 mod bring;
 mod check;
+mod follow;
 mod inspect;
+mod lifecycle;
 mod look;
+mod mark;
 pub(crate) mod planned;
 mod record;
 mod run;
@@ -13,19 +16,25 @@ mod scenario;
 pub(crate) mod values;
 pub(crate) mod words;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub(crate) use bring::{CatArgs, RestoreArgs};
 pub(crate) use check::{CompletionsArgs, ConfigArgs, ConfigCommand, DoctorArgs, FsckArgs};
+pub(crate) use follow::EventsArgs;
 pub(crate) use inspect::{CatObjectArgs, LsTreeArgs, RevParseArgs};
+pub(crate) use lifecycle::{LifecycleOptions, ReplayWord};
 pub(crate) use look::{
     DiffArgs, Direction, IdArgs, LineageArgs, LineageFormat, LogArgs, PlanArgs, ShowArgs, StatusArgs, StatusFilter,
     WhyArgs,
 };
+pub(crate) use mark::{HideArgs, MarkArgs, RetractArgs};
 pub(crate) use record::{AddArgs, CommitArgs, InitArgs};
-pub(crate) use run::{CacheWord, OnMissingWord, RestoreWord, RunArgs, RunOptions, StepParser};
+pub(crate) use run::{
+    CacheWord, OnKnownFailureWord, OnMissingWord, RestoreWord, RunArgs, RunOptions, StepParser, ValidateWord,
+};
 pub(crate) use scenario::{ScenarioArgs, ScenarioCommand, ScenarioNewArgs};
 
 /// Record what ran, on what, and what came out, and never compute it twice
@@ -116,12 +125,18 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Walk from a result to what made it, or on to what was made of it
     Lineage(LineageArgs),
+    /// Tell what runs do and did, event by event
+    Events(EventsArgs),
     /// Tell what a file is by its content alone
     Id(IdArgs),
     /// Bring recorded files back
     Restore(RestoreArgs),
     /// Print the content of a recorded file
     Cat(CatArgs),
+    /// Bar the outcome of a run from ever being a hit again
+    Retract(RetractArgs),
+    /// Fold a run away in listings
+    Hide(HideArgs),
     /// Create, list and switch scenarios
     Scenario(ScenarioArgs),
     /// Check the whole store
@@ -138,6 +153,42 @@ pub(crate) enum Command {
     LsTree(LsTreeArgs),
     /// Print the full id that a revision stands for
     RevParse(RevParseArgs),
+}
+
+impl Cli {
+    /// What `words`, the program's name first, say; `command` is the command that they seem to name.
+    ///
+    /// To make the whole grammar takes longer than many a command does its work, so words are first read by the grammar of
+    /// that command alone. Whatever is not good by it, help included, is read again by the whole.
+    ///
+    /// # Errors
+    /// What is wrong with the words, or a help text.
+    pub(crate) fn read(words: Vec<OsString>, command: Option<&str>) -> Result<Self, clap::Error> {
+        if let Some(mut grammar) = command.and_then(alone)
+            && let Ok(mut matches) = grammar.try_get_matches_from_mut(&words)
+            && let Ok(cli) = Self::from_arg_matches_mut(&mut matches)
+        {
+            return Ok(cli);
+        }
+        Self::try_parse_from(words)
+    }
+}
+
+/// The grammar of one command that has to be quick, without help texts for the rest.
+fn alone(name: &str) -> Option<clap::Command> {
+    let arguments: fn(clap::Command) -> clap::Command = match name {
+        "add" => AddArgs::augment_args,
+        "id" => IdArgs::augment_args,
+        "lineage" => LineageArgs::augment_args,
+        "log" => LogArgs::augment_args,
+        "run" => RunArgs::augment_args,
+        "status" => StatusArgs::augment_args,
+        "why" => WhyArgs::augment_args,
+        _ => return None,
+    };
+    let root =
+        clap::Command::new("prov").subcommand_required(true).args_override_self(true).disable_help_subcommand(true);
+    Some(Globals::augment_args(root).subcommand(arguments(clap::Command::new(name.to_owned()))))
 }
 
 #[cfg(test)]
@@ -169,5 +220,41 @@ mod tests {
             }
         }
         check(&Cli::command(), "prov");
+    }
+
+    #[test]
+    fn the_grammar_of_one_command_is_that_of_the_whole() {
+        let mut whole = Cli::command();
+        whole.build();
+        let names: Vec<String> = whole.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+        let mut quick = 0;
+        for (name, mut alone) in names.iter().filter_map(|name| Some((name, alone(name)?))) {
+            quick += 1;
+            alone.build();
+            let (part, full) = (alone.find_subcommand(name).unwrap(), whole.find_subcommand(name).unwrap());
+            let arguments =
+                |command: &clap::Command| command.get_arguments().map(|arg| format!("{arg:?}")).collect::<Vec<_>>();
+            assert_eq!(arguments(part), arguments(full), "{name}");
+            let groups =
+                |command: &clap::Command| command.get_groups().map(|group| format!("{group:?}")).collect::<Vec<_>>();
+            assert_eq!(groups(part), groups(full), "{name}");
+            assert_eq!(part.is_args_override_self(), full.is_args_override_self(), "{name}");
+            assert_eq!(part.get_subcommands().count(), full.get_subcommands().count(), "{name}");
+        }
+        assert!(quick >= 5);
+    }
+
+    #[test]
+    fn a_wrong_guess_of_the_command_makes_no_difference() {
+        let words = ["prov", "-qClog", "status", "--json"].map(OsString::from).to_vec();
+        for guess in [None, Some("log"), Some("status"), Some("run"), Some("nonsense")] {
+            let cli = Cli::read(words.clone(), guess).unwrap();
+            assert!(matches!(cli.command, Command::Status(_)), "{guess:?}");
+            assert!(cli.globals.json && cli.globals.quiet, "{guess:?}");
+        }
+        let words = ["prov", "-q", "-C", "log", "run", "-i", "a", "--", "log"].map(OsString::from).to_vec();
+        for guess in [None, Some("log"), Some("run")] {
+            assert!(matches!(Cli::read(words.clone(), guess).unwrap().command, Command::Run(_)), "{guess:?}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 
 use clap::{Args, Parser, ValueEnum};
 
-use super::values;
+use super::{LifecycleOptions, values};
 
 /// Arguments of `prov run`.
 #[derive(Debug, Clone, Args)]
@@ -50,6 +50,9 @@ pub(crate) struct RunOptions {
     /// Declare an output file or folder; it is cleared before CMD starts
     #[arg(short, long, value_name = "[KEY=]PATH", help_heading = "What it reads and writes")]
     pub(crate) output: Vec<OsString>,
+    /// Declare files of a folder as one output: KEY=ROOT:GLOB, again with the same KEY for more, KEY=ROOT:!GLOB to leave some out
+    #[arg(long, value_name = "KEY=ROOT:GLOB", help_heading = "What it reads and writes")]
+    pub(crate) output_set: Vec<OsString>,
     /// Leave this output in place for CMD to change
     #[arg(long, value_name = "KEY", help_heading = "What it reads and writes")]
     pub(crate) in_place: Vec<String>,
@@ -107,6 +110,12 @@ pub(crate) struct RunOptions {
     /// Say what to bring back on a hit
     #[arg(long, value_name = "WHAT", value_enum, help_heading = "What to do with known results")]
     pub(crate) restore: Option<RestoreWord>,
+    /// Say how surely the outputs of a known result must be there
+    #[arg(long, value_name = "HOW", value_enum, help_heading = "What to do with known results")]
+    pub(crate) validate: Option<ValidateWord>,
+    /// Say what to do if the same recipe failed before
+    #[arg(long, value_name = "WHAT", value_enum, help_heading = "What to do with known results")]
+    pub(crate) on_known_failure: Option<OnKnownFailureWord>,
     /// End CMD after this long, e.g. 90s, 5m or 1h30m
     #[arg(long, value_name = "TIME", value_parser = values::duration_ms, help_heading = "How it runs")]
     pub(crate) timeout: Option<u64>,
@@ -119,6 +128,8 @@ pub(crate) struct RunOptions {
     /// Record this key by its hash only, do not store its bytes
     #[arg(long, value_name = "KEY", help_heading = "How it runs")]
     pub(crate) no_store: Vec<String>,
+    #[command(flatten)]
+    pub(crate) lifecycle: LifecycleOptions,
 }
 
 /// Reads the options of one step of `prov.toml`, turned into words before.
@@ -162,4 +173,24 @@ pub(crate) enum OnMissingWord {
     Warn,
     /// The run succeeded
     Ignore,
+}
+
+/// How surely the outputs of a known result must be there, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ValidateWord {
+    /// They must be in the store; bytes are verified as they are read
+    Lazy,
+    /// Every byte is read and verified before
+    Strict,
+    /// The record alone counts
+    None,
+}
+
+/// What a known failure means, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnKnownFailureWord {
+    /// Say it and execute
+    Run,
+    /// Execute nothing
+    Stop,
 }

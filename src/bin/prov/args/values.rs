@@ -28,6 +28,37 @@ pub(crate) fn declared(word: &OsStr) -> Declared {
     Declared::path(bytes)
 }
 
+/// Splits `KEY=ROOT:GLOB` and `KEY=ROOT:!GLOB`: the key, the folder, the pattern, and whether it leaves files out. The pattern begins
+/// after the first `:` that the folder's name does not need: the last one before any character that only patterns have.
+///
+/// # Errors
+/// What is missing.
+pub(crate) fn set(word: &OsStr) -> Result<(String, BString, String, bool), String> {
+    let declared = declared(word);
+    let shown = prov::path::shown(word.as_bytes());
+    let Some(key) = declared.key else { return Err(format!("`{shown}`: write it as KEY=ROOT:GLOB")) };
+    let (root, pattern) = folder_and_pattern(&declared.path).map_err(|why| format!("`{shown}`: {why}"))?;
+    let pattern = pattern.ok_or_else(|| format!("`{shown}`: write it as KEY=ROOT:GLOB"))?;
+    match pattern.strip_prefix('!') {
+        Some(pattern) => Ok((key, root, pattern.to_owned(), true)),
+        None => Ok((key, root, pattern, false)),
+    }
+}
+
+/// Splits `ROOT[:GLOB]`.
+pub(crate) fn folder_and_pattern(word: &[u8]) -> Result<(BString, Option<String>), String> {
+    let special = word.iter().position(|b| b"*?[{!".contains(b)).unwrap_or(word.len());
+    let Some(colon) = word[..special].iter().rposition(|&b| b == b':') else {
+        return match word.iter().position(|&b| b == b':') {
+            Some(_) => Err("the folder's name has a character that patterns have".to_owned()),
+            None => Ok((word.into(), None)),
+        };
+    };
+    let pattern = std::str::from_utf8(&word[colon + 1..]).map_err(|_| "the pattern is not UTF-8".to_owned())?;
+    let root = if colon == 0 { b"." } else { &word[..colon] };
+    Ok((root.into(), Some(pattern.to_owned())))
+}
+
 /// The key that a declared path goes by: the given one, else the file name up to its first dot.
 pub(crate) fn key_of(declared: &Declared) -> String {
     if let Some(key) = &declared.key {
@@ -78,32 +109,8 @@ pub(crate) fn variable(word: &OsStr) -> Result<(String, Option<BString>), String
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn duration_ms(word: &str) -> Result<u64, String> {
-    let wrong = || format!("`{word}` is no duration; write 90s, 5m, 1h30m or 250ms");
-    if word.bytes().all(|b| b.is_ascii_digit()) && !word.is_empty() {
-        let seconds: u64 = word.parse().map_err(|_| wrong())?;
-        return seconds.checked_mul(1000).ok_or_else(wrong);
-    }
-    let mut rest = word;
-    let mut total: u64 = 0;
-    while !rest.is_empty() {
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, after) = rest.split_at(digits);
-        let letters = after.bytes().take_while(u8::is_ascii_alphabetic).count();
-        let (unit, after) = after.split_at(letters);
-        let ms: u64 = match unit {
-            "ms" => 1,
-            "s" => 1000,
-            "m" | "min" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
-            "w" => 604_800_000,
-            _ => return Err(wrong()),
-        };
-        let number: u64 = number.parse().map_err(|_| wrong())?;
-        total = number.checked_mul(ms).and_then(|part| total.checked_add(part)).ok_or_else(wrong)?;
-        rest = after;
-    }
-    if word.is_empty() { Err(wrong()) } else { Ok(total) }
+    prov::clock::parse_duration_ms(word)
+        .ok_or_else(|| format!("`{word}` is no duration; write 90s, 5m, 1h30m or 250ms"))
 }
 
 /// A moment: a date or an RFC 3339 time, or how long ago it was (`2d`, `90m ago`).

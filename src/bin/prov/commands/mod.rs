@@ -8,12 +8,14 @@ mod config;
 mod describe;
 mod diff;
 mod doctor;
+mod events;
 mod fsck;
 mod id;
 mod init;
 mod lineage;
 mod log;
 mod ls_tree;
+mod mark;
 mod plan;
 mod restore;
 mod rev_parse;
@@ -29,6 +31,7 @@ use std::path::PathBuf;
 
 use prov::clock::Clock;
 use prov::fs::Fs;
+use prov::mark::MarkKind;
 
 use crate::args::Command;
 use crate::error::Failure;
@@ -67,9 +70,12 @@ pub(crate) fn dispatch(cx: &Context, command: &Command) -> Result<Exit, Failure>
         Command::Why(args) => why::run(cx, args),
         Command::Plan(args) => plan::run(cx, args),
         Command::Lineage(args) => lineage::run(cx, args),
+        Command::Events(args) => events::run(cx, args),
         Command::Id(args) => id::run(cx, args),
         Command::Restore(args) => restore::run(cx, args),
         Command::Cat(args) => cat::run(cx, args),
+        Command::Retract(args) => mark::run(cx, MarkKind::Retract, &args.mark),
+        Command::Hide(args) => mark::run(cx, MarkKind::Hide, &args.mark),
         Command::Scenario(args) => scenario::run(cx, args),
         Command::Fsck(args) => fsck::run(cx, args),
         Command::Config(args) => config::run(cx, args),

@@ -1,19 +1,22 @@
 //! `prov run`.
 
 use std::io::Write as _;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use prov::repo::Repo;
 use prov::run::interrupts::Interrupts;
-use prov::run::observer::PassThrough;
+use prov::run::memory::KnownFailure;
+use prov::run::observer::{Notice, Observer, PassThrough, Stream};
 use prov::run::request::Request;
 use prov::run::{Performed, Session, Surroundings};
 
-use super::{Context, plan, run_summary};
+use super::{Context, events, plan, run_summary};
 use crate::args::RunArgs;
 use crate::error::{Class, Failure};
 use crate::exit::Exit;
 use crate::open;
+use crate::output::human;
+use crate::output::record::shown;
 use crate::settings::{self, Seen};
 
 /// Looks up, else executes and records.
@@ -42,10 +45,10 @@ fn heard(cx: &Context, args: &RunArgs, interrupts: &Interrupts) -> Result<Exit, 
     let bar = cx.ui.bar();
     let session = Session::with_progress(&repo, cx.cwd.clone(), &bar).cancelled_by(interrupts.cancel());
     cx.ui.flush()?;
-    let mut observer = observer(cx)?;
+    let mut observer = Heard { through: observer(cx)?, cx };
     let surroundings =
         Surroundings { environment: cx.environment.all(), observer: &mut observer, interrupts: Some(interrupts) };
-    let performed = prov::run::perform(&session, &request, surroundings)?;
+    let performed = prov::run::persist(&session, &request, surroundings)?;
     drop(bar);
     replay(cx, &performed);
     run_summary::tell(cx, &performed)?;
@@ -68,7 +71,38 @@ pub(crate) fn request(cx: &Context, repo: &Repo, args: &RunArgs) -> Result<Reque
     if request.cache.is_none() {
         request.cache = repo.settings().cache_mode().and_then(settings::cache_mode_word);
     }
+    if let Some(parent) = &args.options.lifecycle.parent {
+        request.parent = Some(events::run_of(cx, repo, parent)?);
+    }
     Ok(request)
+}
+
+/// Passes the command's output on and says what happens around it.
+struct Heard<'a> {
+    through: PassThrough,
+    cx: &'a Context,
+}
+
+impl Observer for Heard<'_> {
+    fn output(&mut self, from: Stream, bytes: &[u8]) -> std::io::Result<usize> {
+        self.through.output(from, bytes)
+    }
+
+    fn ready_on(&self, from: Stream) -> Option<BorrowedFd<'_>> {
+        self.through.ready_on(from)
+    }
+
+    fn known_failure(&mut self, known: &KnownFailure) {
+        let id = human::short(prov::object::run::tail(&known.run), 8);
+        self.cx.ui.warn(format_args!("this failed before, in {}: {}", shown(id), shown(known.describe())));
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        if let Notice::Again { attempt, last, delay } = notice {
+            let delay = human::duration(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
+            self.cx.ui.say(format_args!("failed; attempt {attempt} of {last} in {delay}"));
+        }
+    }
 }
 
 /// Where the command's output goes while it comes: to prov's own streams; under `--json` standard output is for the document.

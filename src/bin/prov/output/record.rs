@@ -2,9 +2,11 @@
 
 use prov::hash::Id;
 use prov::object::recipe::Content;
-use prov::object::run::{Cache, Input, Log, Output, Producer, Reason, Run};
+use prov::object::run::{Cache, Differs, Input, Log, Member, Output, Producer, Reason, Run};
 use prov::repo::entry::RunLine;
 use prov::run::KeptSafe;
+use prov::run::lifecycle::{MODEL, PHASE, STAGE};
+use prov::run::memory::KnownFailure;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -71,6 +73,10 @@ pub(crate) fn run(run: &Run, object: Option<&Id>) -> Map<String, Value> {
     put("started_at", json::time(run.started_at));
     put("finished_at", json::time(run.finished_at));
     put("duration_ms", json!(milliseconds(run.duration_us())));
+    for (key, facet) in [("model", MODEL), ("stage", STAGE), ("phase", PHASE)] {
+        put(key, run.facets.get(facet).map_or(Value::Null, json::stored));
+    }
+    put("compared", run.meta.get("compared").map_or(Value::Null, json::stored));
     put("cache", cache(&run.cache));
     put("inputs", run.inputs.iter().map(|(key, one)| (key.clone(), input(one))).collect());
     put("outputs", run.outputs.iter().map(|(key, one)| (key.clone(), output(one))).collect());
@@ -78,6 +84,7 @@ pub(crate) fn run(run: &Run, object: Option<&Id>) -> Map<String, Value> {
     put("sealed", json!(run.sealed));
     put("unsealed", json!(run.unsealed));
     put("children", run.children.iter().map(|(run, id)| (run.clone(), json!(id.to_string()))).collect());
+    put("differs_from", differs(run.differs.as_ref()));
     let resources = run.resources.as_ref();
     put(
         "resources",
@@ -110,6 +117,29 @@ pub(crate) fn run(run: &Run, object: Option<&Id>) -> Map<String, Value> {
     }
     json::put_bytes_list(&mut map, "code_left_out", &run.code_left_out);
     map
+}
+
+/// An outcome of the same recipe with other bytes.
+pub(crate) fn differs(other: Option<&Differs>) -> Value {
+    other.map_or(Value::Null, |other| json!({"run": other.run, "object": other.object.to_string(), "keys": other.keys}))
+}
+
+/// That the same recipe failed before.
+pub(crate) fn known_failure(known: Option<&KnownFailure>) -> Value {
+    known.map_or(Value::Null, |known| {
+        json!({
+            "run": known.run,
+            "object": known.object.to_string(),
+            "started_at": json::time(known.at),
+            "duration_ms": milliseconds(known.took_us),
+            "host": known.host,
+            "exit_code": known.exit_code,
+            "signal": known.signal,
+            "message": known.message,
+            "last_line": known.last_line,
+            "times": known.times,
+        })
+    })
 }
 
 /// What the cache said.
@@ -185,6 +215,21 @@ pub(crate) fn output(output: &Output) -> Value {
     for (key, values) in [("facets", &output.facets), ("meta", &output.meta)] {
         map.insert(key.to_owned(), values.iter().map(|(key, value)| (key.clone(), json::stored(value))).collect());
     }
+    if let Some(set) = &output.set {
+        map.insert("set".to_owned(), json!({"include": set.include, "exclude": set.exclude, "changed": set.changed}));
+        map.insert("members".to_owned(), output.members.iter().map(|(path, file)| member(path, file)).collect());
+    }
+    Value::Object(map)
+}
+
+fn member(path: &bstr::BString, file: &Member) -> Value {
+    let mut map = Map::new();
+    json::put_bytes(&mut map, "path", path);
+    map.insert("id".to_owned(), json!(file.id.to_string()));
+    map.insert("size".to_owned(), json!(file.size));
+    map.insert("exec".to_owned(), json!(file.exec));
+    let facets = file.facets.iter().map(|(key, value)| (key.clone(), json::stored(value))).collect();
+    map.insert("facets".to_owned(), facets);
     Value::Object(map)
 }
 

@@ -3,6 +3,7 @@
 //! Settings files are the library's; what they say comes below what stands here.
 
 mod environment;
+mod lifecycle;
 mod request;
 mod step;
 
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use prov::run::request::CacheMode;
 
 pub(crate) use environment::Environment;
+pub(crate) use lifecycle::lifecycle;
 pub(crate) use request::{Seen, request};
 pub(crate) use step::{Step, step_of};
 

@@ -38,6 +38,7 @@ pub(crate) fn step_of(name: &str, settings: &StepSettings) -> Result<Step, Failu
         ("command", &settings.command),
         ("input", &settings.input),
         ("output", &settings.output),
+        ("output-set", &settings.output_set),
         ("in-place", &settings.in_place),
         ("config", &settings.config),
         ("code", &settings.code),
@@ -56,6 +57,8 @@ pub(crate) fn step_of(name: &str, settings: &StepSettings) -> Result<Step, Failu
         ("cache", &settings.cache),
         ("restore", &settings.restore),
         ("on-missing", &settings.on_missing),
+        ("validate", &settings.validate),
+        ("on-known-failure", &settings.on_known_failure),
         ("timeout", &settings.timeout),
     ] {
         put(key, value.as_ref().map(text));
@@ -113,6 +116,7 @@ fn option_name(key: &str) -> String {
     match key.replace('_', "-").as_str() {
         "inputs" => "input".to_owned(),
         "outputs" => "output".to_owned(),
+        "output-sets" => "output-set".to_owned(),
         "tags" => "tag".to_owned(),
         "dims" => "dim".to_owned(),
         other => other.to_owned(),
@@ -222,7 +226,7 @@ mod tests {
     fn mistakes_name_the_step_and_the_key() {
         let message = |key: &str, value: Value| step("s", &map(&[(key, value)])).unwrap_err().message;
         assert_eq!(message("inptu", text("x")), "`[steps.s]` of prov.toml: `inptu` is no option of `prov run`");
-        assert_eq!(message("retries", Value::Int(1)), "`[steps.s]` of prov.toml: option `--retries` is not there yet");
+        assert_eq!(message("runtime", text("a=1")), "`[steps.s]` of prov.toml: option `--runtime` is not there yet");
         assert_eq!(message("wait", text("yes")), "`[steps.s]` of prov.toml: `wait`: true or false is meant");
         assert!(message("command", text("a b")).contains("list of words"));
         assert!(message("timeout", text("soon")).contains("no duration"));

@@ -1,0 +1,16 @@
+//! The pipeline file: prov's own `prov.yaml`, and Otter's configs as they are.
+//!
+//! One model for both, with the place of everything, so that all that is wrong can be told at once, each with line and column. Nothing is
+//! replaced or expanded here.
+
+mod model;
+mod options;
+mod read;
+
+pub(super) use model::names;
+pub use model::{Flavour, Named, Pipeline, Run, Spec, Step, TypeDeclaration};
+pub use options::{Given, Optioned, Options, Origin};
+pub use read::{parse, read};
+
+#[cfg(test)]
+mod tests;

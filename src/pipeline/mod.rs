@@ -1,0 +1,15 @@
+//! Pipelines: steps of tasks that a file declares, taken as data.
+//!
+//! [`file`] reads prov's own `prov.yaml` and Otter's configs into one model; [`template`] puts values in place of names; [`task`] knows
+//! the types of tasks; [`state`] is what a task goes through, and [`rollup`] what results of tasks make of a step and of the whole. All of it
+//! is pure: nothing here starts anything or touches what a task would write.
+
+mod error;
+pub mod file;
+pub mod finding;
+pub mod rollup;
+pub mod state;
+pub mod task;
+pub mod template;
+
+pub use error::Error;
