@@ -5,6 +5,7 @@
 //! not counted. This module is the only user of `memmap2` and `walkdir`.
 
 mod dir;
+mod disk;
 mod fault;
 mod listing;
 mod lock;
@@ -18,8 +19,10 @@ use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use dir::Dir;
+pub use disk::{Disk, DiskFile, Input};
 pub use fault::{Fault, NthEffect, Op, Verdict};
 pub use listing::{Listed, Name};
 pub use lock::{Lock, lock};
@@ -32,6 +35,7 @@ pub use stat::{FileKind, Stat};
 #[derive(Debug, Clone, Default)]
 pub struct Fs {
     fault: Option<Arc<dyn Fault>>,
+    disk: Option<Arc<dyn Disk>>,
 }
 
 impl Fs {
@@ -42,7 +46,12 @@ impl Fs {
 
     /// The real file system with `fault` asked before every effect.
     pub fn with_fault(fault: Arc<dyn Fault>) -> Self {
-        Self { fault: Some(fault) }
+        Self { fault: Some(fault), disk: None }
+    }
+
+    /// Another disk than the machine's, for what a store does; nothing else may be done through it.
+    pub fn on(disk: Arc<dyn Disk>) -> Self {
+        Self { fault: None, disk: Some(disk) }
     }
 
     pub(in crate::fs) fn before(&self, op: Op, path: &Path) -> io::Result<Verdict> {
@@ -68,6 +77,9 @@ impl Fs {
 
     /// Creates a file that must not exist yet, with permission bits `mode`, for writing.
     pub fn create_new(&self, path: &Path, mode: u32) -> io::Result<Output> {
+        if let Some(disk) = &self.disk {
+            return Ok(Output::on(self.clone(), disk.create_new(path)?, path.to_owned()));
+        }
         let file = self.effect(Op::Create, path, || {
             std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).custom_flags(nofollow()).open(path)
         })?;
@@ -90,11 +102,17 @@ impl Fs {
 
     /// Flushes a folder, so that names created or removed in it survive a power cut.
     pub fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        if let Some(disk) = &self.disk {
+            return disk.sync_dir(dir);
+        }
         self.effect(Op::SyncDir, dir, || File::open(dir)?.sync_all())
     }
 
     /// Gives an existing file a second name, which must not exist.
     pub fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        if let Some(disk) = &self.disk {
+            return disk.link(from, to);
+        }
         #[expect(clippy::disallowed_methods, reason = "the owner of writing calls")]
         self.effect(Op::Link, to, || std::fs::hard_link(from, to))
     }
@@ -108,11 +126,17 @@ impl Fs {
     /// Renames; fails with `AlreadyExists` if there is anything at `to`, and with an unsupported-operation error
     /// where the file system has no such primitive.
     pub fn rename_no_replace(&self, from: &Path, to: &Path) -> io::Result<()> {
+        if let Some(disk) = &self.disk {
+            return disk.rename_no_replace(from, to);
+        }
         self.effect(Op::Rename, to, || rename_no_replace(from, to))
     }
 
     /// Removes a file or link.
     pub fn remove_file(&self, path: &Path) -> io::Result<()> {
+        if let Some(disk) = &self.disk {
+            return disk.remove_file(path);
+        }
         #[expect(clippy::disallowed_methods, reason = "the owner of writing calls")]
         self.effect(Op::Remove, path, || std::fs::remove_file(path))
     }
@@ -135,6 +159,9 @@ impl Fs {
 
     /// Creates a folder and those above it where missing.
     pub fn make_dirs(&self, path: &Path) -> io::Result<()> {
+        if let Some(disk) = &self.disk {
+            return disk.make_dirs(path);
+        }
         if path.is_dir() {
             return Ok(());
         }
@@ -178,11 +205,29 @@ impl Fs {
 
     /// All bytes of a file; `None` if it does not exist.
     pub fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
-        match std::fs::read(path) {
+        let bytes = match &self.disk {
+            Some(disk) => disk.open(path).map(|bytes| bytes.to_vec()),
+            None => std::fs::read(path),
+        };
+        match bytes {
             Ok(bytes) => Ok(Some(bytes)),
             Err(err) if is_absent(&err) => Ok(None),
             Err(err) => Err(err),
         }
+    }
+
+    /// As [`Fs::read`], of a file that is never written once it has its name: its size is asked for, not found out by reading on.
+    pub fn read_final(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
+        let file = match File::open(path) {
+            Err(err) if is_absent(&err) => return Ok(None),
+            opened => opened?,
+        };
+        let size = file.metadata()?.len();
+        let mut bytes = Vec::new();
+        // A size that no memory has room for is a reason not to read, not one to give up everything.
+        bytes.try_reserve_exact(usize::try_from(size).unwrap_or(usize::MAX))?;
+        file.take(size).read_to_end(&mut bytes)?;
+        Ok(Some(bytes))
     }
 
     /// Opens a regular file for reading, following links; a FIFO, socket or device is refused and never blocks.
@@ -192,6 +237,38 @@ impl Fs {
             Ok(file)
         } else {
             Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
+        }
+    }
+
+    /// As [`Fs::open`], for reading at any position.
+    pub fn open_at(&self, path: &Path) -> io::Result<Input> {
+        match &self.disk {
+            Some(disk) => disk.open(path).map(Input::of_bytes),
+            None => self.open(path).map(Input::of_file),
+        }
+    }
+
+    /// Whether there is a folder at `path`, links followed.
+    pub fn is_dir(&self, path: &Path) -> bool {
+        match &self.disk {
+            Some(disk) => disk.is_dir(path),
+            None => path.is_dir(),
+        }
+    }
+
+    /// Tries for at most `wait` to lock the file at `path`, which is created if absent; `None` if that did not work for any reason.
+    pub fn lock(&self, path: &Path, wait: Duration) -> Option<Lock> {
+        match &self.disk {
+            Some(disk) => disk.lock(path, wait).map(Lock::held),
+            None => lock(path, wait),
+        }
+    }
+
+    /// Lets time pass, between two attempts.
+    pub fn pause(&self, time: Duration) {
+        match &self.disk {
+            Some(disk) => disk.pause(time),
+            None => std::thread::sleep(time),
         }
     }
 
@@ -207,8 +284,12 @@ impl Fs {
 
     /// The state of `path` itself, links not followed; `None` if there is nothing.
     pub fn lstat(&self, path: &Path) -> io::Result<Option<Stat>> {
-        match std::fs::symlink_metadata(path) {
-            Ok(meta) => Ok(Some(Stat::of(&meta))),
+        let stat = match &self.disk {
+            Some(disk) => disk.lstat(path),
+            None => std::fs::symlink_metadata(path).map(|meta| Stat::of(&meta)),
+        };
+        match stat {
+            Ok(stat) => Ok(Some(stat)),
             Err(err) if is_absent(&err) => Ok(None),
             Err(err) => Err(err),
         }
@@ -225,6 +306,9 @@ impl Fs {
 
     /// Names in a folder, in no order; empty if the folder does not exist.
     pub fn names(&self, dir: &Path) -> io::Result<Vec<std::ffi::OsString>> {
+        if let Some(disk) = &self.disk {
+            return Ok(disk.names(dir)?.into_iter().map(Into::into).collect());
+        }
         match std::fs::read_dir(dir) {
             Ok(entries) => entries.map(|entry| entry.map(|e| e.file_name())).collect(),
             Err(err) if is_absent(&err) => Ok(Vec::new()),
@@ -245,6 +329,23 @@ impl Fs {
 /// Whether the error says that there is nothing at the path.
 pub fn is_absent(err: &io::Error) -> bool {
     matches!(err.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// Whether the error tells of the process or of the moment, not of what lies on the disk: another try, or another user, may succeed.
+pub fn may_pass(err: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let passing = [
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOMEM,
+        Errno::INTR,
+        Errno::AGAIN,
+        Errno::TIMEDOUT,
+        Errno::NOBUFS,
+        Errno::ACCESS,
+        Errno::PERM,
+    ];
+    passing.iter().any(|errno| err.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 /// Fills `buffer` from the file at `offset`, without moving a shared position.

@@ -34,9 +34,11 @@ mod report;
 pub mod request;
 mod restore;
 mod retry;
+mod secrets;
 mod session;
 mod settle;
 pub mod spool;
+mod versions;
 mod whole;
 
 use crate::repo::Repo;
@@ -49,10 +51,11 @@ pub use miss::{Nearest, command_line, nearest};
 pub use perform::{OutputAction, Performed, Plan, REPLAYED, Surroundings, perform, plan};
 pub use publish::Publication;
 pub use request::{
-    CacheMode, CodeMode, Declared, DeclaredSet, OnKnownFailure, OnMissing, Request, RestoreMode, Validate,
+    CacheMode, CodeMode, Container, Declared, DeclaredSet, OnKnownFailure, OnMissing, Request, RestoreMode, Validate,
 };
 pub use restore::{Destination, Restoration, RestoreOptions, RestoredItem, restore};
 pub use retry::persist;
+pub use secrets::Secrets;
 pub use session::Session;
 pub use settle::{Settled, settle};
 

@@ -41,6 +41,7 @@
 
 pub mod backend;
 pub mod check;
+pub mod collect;
 mod compress;
 mod cut;
 mod draft;
@@ -61,7 +62,10 @@ mod objects;
 mod pack;
 mod pieces;
 mod publish;
+mod rules;
 mod scan;
+#[cfg(any(test, feature = "simulate"))]
+pub mod sim;
 mod snapshot;
 mod sorted;
 mod state;
@@ -86,6 +90,7 @@ pub use world::World;
 
 use entry::Entry;
 use files::Files;
+use rules::Rules;
 
 /// A store in some place. Cheap to clone; may be used from many threads.
 #[derive(Debug, Clone)]
@@ -99,6 +104,7 @@ struct Shared {
     world: World,
     id: String,
     files: Files,
+    rules: Rules,
 }
 
 impl Store {
@@ -157,6 +163,10 @@ impl Store {
     /// # Errors
     /// [`Error::NotAStore`], [`Error::TooNew`], or [`Error::Damaged`] when the format can't be understood.
     pub fn open(backend: Arc<dyn Backend>, world: &World) -> Result<Self, Error> {
+        Self::open_under(Rules::default(), backend, world)
+    }
+
+    fn open_under(rules: Rules, backend: Arc<dyn Backend>, world: &World) -> Result<Self, Error> {
         let place = backend.place();
         let Some(bytes) = backend.read_format()? else {
             // The first entry alone is a creation that was cut off before it was a store; `create` goes on from there.
@@ -167,7 +177,7 @@ impl Store {
         };
         let id = format::decode(&bytes, &place)?;
         let files = Files::new(Arc::clone(&backend));
-        Ok(Self { shared: Arc::new(Shared { backend, world: world.clone(), id, files }) })
+        Ok(Self { shared: Arc::new(Shared { backend, world: world.clone(), id, files, rules }) })
     }
 
     /// The store's own id: 32 hexadecimal digits.
@@ -189,12 +199,24 @@ impl Store {
         &self.shared.files
     }
 
+    pub(in crate::store) fn rules(&self) -> &Rules {
+        &self.shared.rules
+    }
+
     /// The store as it is now.
     ///
     /// # Errors
     /// When the log can't be read, or neither a checkpoint nor a copy of one is left.
     pub fn snapshot(&self) -> Result<Snapshot, Error> {
         Snapshot::load(self)
+    }
+
+    /// The store as it is now; `known` itself, for the price of one listing, if the log still ends where it did then.
+    ///
+    /// # Errors
+    /// As [`Store::snapshot`].
+    pub fn snapshot_since(&self, known: &Snapshot) -> Result<Snapshot, Error> {
+        if self.is_newest(known) { Ok(known.clone()) } else { self.snapshot() }
     }
 
     /// Begins to collect objects for a transaction; what `snapshot` has is not stored again.

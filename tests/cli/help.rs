@@ -20,8 +20,8 @@ fn help_lists_every_command_with_one_line() {
         .take_while(|line| !line.is_empty())
         .filter_map(|line| line.split_whitespace().next())
         .collect();
-    let expected = "init add commit run status log show diff why plan lineage id restore cat retract hide scenario fsck config doctor \
-                    completions cat-object ls-tree rev-parse help";
+    let expected = "init add commit run status log show diff why plan lineage events id restore cat retract hide scenario pipeline fsck config \
+                    doctor completions cat-object ls-tree rev-parse help";
     assert_eq!(commands.join(" "), expected);
 }
 
@@ -43,9 +43,10 @@ fn completions_come_for_every_shell() {
 fn the_help_of_run_explains_keys_and_exit_codes() {
     let help = Sandbox::new().prov(["run", "--help"]).ok().out();
     let tail: String =
-        help.lines().skip_while(|line| !line.starts_with("In CMD")).take(3).collect::<Vec<_>>().join("\n");
+        help.lines().skip_while(|line| !line.starts_with("In CMD")).take(4).collect::<Vec<_>>().join("\n");
     assert_snapshot!(tail, @r"
-    In CMD, {input.KEY}, {output.KEY}, {config} and {set.KEY} are replaced; other braces are left alone.
+    In CMD, {input.KEY}, {output.KEY}, {config}, {set.KEY}, {dim.KEY} and {runtime.KEY} are replaced.
+    Other braces are left alone. --run-name, --tag and -m take {step}, {year}, {iteration}, {DIM}.
     KEY is the file name up to its first dot unless given as KEY=PATH; write ./a=b for a path with `=`.
     The exit code is CMD's own; 125 says that prov itself failed, 124 that the time was up.
     ");

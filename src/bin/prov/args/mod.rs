@@ -9,6 +9,7 @@ mod inspect;
 mod lifecycle;
 mod look;
 mod mark;
+mod pipeline;
 pub(crate) mod planned;
 mod record;
 mod run;
@@ -22,7 +23,7 @@ use std::path::PathBuf;
 use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub(crate) use bring::{CatArgs, RestoreArgs};
-pub(crate) use check::{CompletionsArgs, ConfigArgs, ConfigCommand, DoctorArgs, FsckArgs};
+pub(crate) use check::{CompletionsArgs, ConfigArgs, ConfigCommand, DoctorArgs, FsckArgs, GcArgs};
 pub(crate) use follow::EventsArgs;
 pub(crate) use inspect::{CatObjectArgs, LsTreeArgs, RevParseArgs};
 pub(crate) use lifecycle::{LifecycleOptions, ReplayWord};
@@ -31,6 +32,10 @@ pub(crate) use look::{
     WhyArgs,
 };
 pub(crate) use mark::{HideArgs, MarkArgs, RetractArgs};
+pub(crate) use pipeline::{
+    FlavourWord, GraphDetail, GraphFormat, PipelineArgs, PipelineCheckArgs, PipelineCommand, PipelineGraphArgs,
+    PipelineOptions, PipelinePlanArgs,
+};
 pub(crate) use record::{AddArgs, CommitArgs, InitArgs};
 pub(crate) use run::{
     CacheWord, OnKnownFailureWord, OnMissingWord, RestoreWord, RunArgs, RunOptions, StepParser, ValidateWord,
@@ -139,8 +144,12 @@ pub(crate) enum Command {
     Hide(HideArgs),
     /// Create, list and switch scenarios
     Scenario(ScenarioArgs),
+    /// Check, plan and draw pipelines
+    Pipeline(Box<PipelineArgs>),
     /// Check the whole store
     Fsck(FsckArgs),
+    /// Take out of the store what nothing leads to
+    Gc(GcArgs),
     /// Show the settings and where they come from
     Config(ConfigArgs),
     /// Check this machine and folder for what prov needs

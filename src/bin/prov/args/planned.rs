@@ -31,7 +31,6 @@ const COMMANDS: &[&str] = &[
     "preview",
     "rerun",
     "verify",
-    "gc",
     "evict",
     "ops",
     "undo",
@@ -47,7 +46,6 @@ const COMMANDS: &[&str] = &[
     "hooks",
     "export",
     "import",
-    "pipeline",
     "map",
     "man",
     "fork",
@@ -55,22 +53,14 @@ const COMMANDS: &[&str] = &[
     "rename",
 ];
 
+/// The same of `prov pipeline`.
+const PIPELINE: &[&str] = &["run", "status", "logs"];
+
 /// Options that the documented command line has and this version has not, by command.
 const OPTIONS: &[(&str, &[&str])] = &[
     (
         "run",
-        &[
-            "--capture",
-            "--config-dir",
-            "--override",
-            "--base-run",
-            "--runtime",
-            "--facet-from",
-            "--secret-env",
-            "--tool",
-            "--inputs-missing",
-            "--json-lines",
-        ],
+        &["--capture", "--config-dir", "--override", "--base-run", "--facet-from", "--inputs-missing", "--json-lines"],
     ),
     ("log", &["--graph", "--facet", "--json-lines"]),
     ("fsck", &["--repair", "--sample"]),
@@ -104,6 +94,11 @@ pub(crate) fn usage(command: Option<&str>, err: &clap::Error) -> Failure {
         }
         ErrorKind::InvalidSubcommand => {
             let name = word(ContextKind::InvalidSubcommand).unwrap_or_default();
+            if command == Some("pipeline") && PIPELINE.contains(&name.as_str()) {
+                let message = format!("command `pipeline {name}` is not there yet");
+                return Failure::new(Class::Usage, "not_there_yet", message)
+                    .hint("see `prov pipeline --help` for what this version has");
+            }
             if COMMANDS.contains(&name.as_str()) {
                 return Failure::new(Class::Usage, "not_there_yet", format!("command `{name}` is not there yet"))
                     .hint("see `prov --help` for what this version has");
@@ -112,12 +107,6 @@ pub(crate) fn usage(command: Option<&str>, err: &clap::Error) -> Failure {
         }
         _ => plain(err),
     }
-}
-
-/// What is said about an option in `[steps.NAME]` that is not there yet; `None` if there will be no such option.
-pub(crate) fn unknown_in_step(option: &str) -> Option<String> {
-    let option = format!("--{option}");
-    is_planned(Some("run"), &option).then(|| format!("option `{option}` is not there yet"))
 }
 
 fn is_planned(command: Option<&str>, argument: &str) -> bool {
@@ -166,7 +155,7 @@ mod tests {
         let failure = failure(&["run", "--json-lines", "--", "x"]);
         assert_eq!(failure.code, "not_there_yet");
         assert_eq!(failure.message, "option `--json-lines` of `prov run` is not there yet");
-        assert_eq!(self::failure(&["gc"]).message, "command `gc` is not there yet");
+        assert_eq!(self::failure(&["evict"]).message, "command `evict` is not there yet");
     }
 
     #[test]

@@ -10,12 +10,14 @@ mod diff;
 mod doctor;
 mod events;
 mod fsck;
+mod gc;
 mod id;
 mod init;
 mod lineage;
 mod log;
 mod ls_tree;
 mod mark;
+mod pipeline;
 mod plan;
 mod restore;
 mod rev_parse;
@@ -77,7 +79,9 @@ pub(crate) fn dispatch(cx: &Context, command: &Command) -> Result<Exit, Failure>
         Command::Retract(args) => mark::run(cx, MarkKind::Retract, &args.mark),
         Command::Hide(args) => mark::run(cx, MarkKind::Hide, &args.mark),
         Command::Scenario(args) => scenario::run(cx, args),
+        Command::Pipeline(args) => pipeline::run(cx, args),
         Command::Fsck(args) => fsck::run(cx, args),
+        Command::Gc(args) => gc::run(cx, args),
         Command::Config(args) => config::run(cx, args),
         Command::Doctor(args) => doctor::run(cx, args),
         Command::Completions(args) => completions::run(cx, args),
