@@ -86,7 +86,16 @@ fn take(
 ) -> Result<(Captured, Item), Error> {
     let worktree = session.worktree();
     let options = session.capture_options(place)?;
-    let mut captured = worktree::capture(&worktree, place, &options, None)?;
+    let looked_at = if dry_run {
+        Some(worktree::capture(&worktree, place, &options, None)?)
+    } else {
+        worktree::capture_unless_new(&worktree, place, &options)?
+    };
+    let is_taken = looked_at.is_none();
+    let mut captured = match looked_at {
+        Some(captured) => captured,
+        None => worktree::capture(&worktree, place, &options, Some(sink))?,
+    };
     let known = match captured.content.kind() {
         Some(_) => {
             snapshot.header(&captured.content.id())?.is_some()
@@ -94,7 +103,7 @@ fn take(
         }
         None => true,
     };
-    if !known && !dry_run {
+    if !known && !dry_run && !is_taken {
         captured = worktree::capture(&worktree, place, &options, Some(sink))?;
     }
     let item = Item {

@@ -65,21 +65,51 @@ pub fn capture(
     options: &CaptureOptions,
     sink: Option<&dyn Sink>,
 ) -> Result<Captured, Error> {
+    match take(worktree, place, options, sink, false)? {
+        Some(captured) => Ok(captured),
+        // It gives up only if it is told to.
+        None => Err(Error::Changed { path: worktree.path(place) }),
+    }
+}
+
+/// As [`capture()`] without a sink, unless the cache knows nothing of the file or less than half of the folder: whoever is going to store
+/// it would read it twice.
+///
+/// # Errors
+/// As [`capture()`].
+pub fn capture_unless_new(
+    worktree: &Worktree<'_>,
+    place: &Place,
+    options: &CaptureOptions,
+) -> Result<Option<Captured>, Error> {
+    take(worktree, place, options, None, true)
+}
+
+fn take(
+    worktree: &Worktree<'_>,
+    place: &Place,
+    options: &CaptureOptions,
+    sink: Option<&dyn Sink>,
+    unless_new: bool,
+) -> Result<Option<Captured>, Error> {
     let path = worktree.path(place);
     let stat = worktree.fs.stat(&path).map_err(Error::io("read", &path))?;
     let stat = stat.ok_or_else(|| Error::Absent { path: path.clone() })?;
     if stat.is_folder() {
-        return capture_folder(worktree, place, &path, options, sink);
+        return capture_folder(worktree, place, &path, options, sink, unless_new);
+    }
+    if unless_new && worktree.cache.get(Key::of(place), &stat).is_none() {
+        return Ok(None);
     }
     let hashed = hash_file(worktree, Key::of(place), &path, sink)?;
     let unsettled = (!hashed.is_settled).then_some(hashed.id);
-    Ok(Captured {
+    Ok(Some(Captured {
         content: Content::Blob(hashed.id),
         size: hashed.stat.size,
         exec: matches!(hashed.stat.kind, FileKind::File { exec: true }),
         files: 1,
         fence: Fence::around_file(path, hashed.stat, unsettled),
-    })
+    }))
 }
 
 /// What is known of a name in a folder: the id once it is known, and whether its state proves that.
@@ -104,7 +134,8 @@ fn capture_folder(
     path: &Path,
     options: &CaptureOptions,
     sink: Option<&dyn Sink>,
-) -> Result<Captured, Error> {
+    unless_new: bool,
+) -> Result<Option<Captured>, Error> {
     // The states of files are needed no more once the cache has told all that they are needed for.
     let is_brief = options.without_fence && !options.scan.without_empty_folders;
     let each = |folder: &mut Folder| if is_brief { known_leaf(worktree, place, folder, sink) } else { None };
@@ -127,6 +158,9 @@ fn capture_folder(
         files += found.files;
         known.push(found.known);
     }
+    if unless_new && todo.len() as u64 > files / 2 {
+        return Ok(None);
+    }
     let results = hash_all(worktree, &scan, &views, &todo, sink)?;
     let mut unsettled = Vec::new();
     for (todo, (result, stat)) in todo.iter().zip(results) {
@@ -142,7 +176,7 @@ fn capture_folder(
     let (root, size) = build_trees(worktree, &scan, &known, built, sink)?;
     let fence =
         if options.without_fence { Fence::new() } else { Fence::around_folder(scan, options.scan.clone(), unsettled) };
-    Ok(Captured { content: Content::Tree(root), size, exec: false, files, fence })
+    Ok(Some(Captured { content: Content::Tree(root), size, exec: false, files, fence }))
 }
 
 /// Where a folder of a scan lies, as the cache names it.

@@ -85,19 +85,19 @@ pub(super) fn read_file(
 ) -> Result<Hashed, Error> {
     let open = || {
         let file = match last {
-            LastLink::Follow => worktree.fs.open(path),
-            LastLink::Refuse => worktree.fs.open_no_follow(path),
+            LastLink::Follow => worktree.fs.open_with_stat(path),
+            LastLink::Refuse => worktree.fs.open_no_follow_with_stat(path),
         };
         file.map_err(|err| match err.kind() {
             io::ErrorKind::InvalidInput => not_a_file(worktree, path, err),
             _ => Error::io("read", path)(err),
         })
     };
-    let mut file = open()?;
-    wait_until_settled(worktree, &file, path)?;
+    let (mut file, stat) = open()?;
+    let mut opened = if wait_until_settled(worktree, &stat) { None } else { Some(stat) };
     let (hashed, began) = steadily(path, &mut |_| {
         let began = worktree.clock.now();
-        let before = stat_of(&file, path)?;
+        let before = opened.take().map_or_else(|| stat_of(&file, path), Ok)?;
         let done = match contents(worktree, &file, &before, path, sink, is_alone) {
             Ok(id) => Some(id),
             Err(Error::Changed { .. }) => None,
@@ -110,7 +110,8 @@ pub(super) fn read_file(
             return Ok(Some((Hashed { id, stat: after, is_settled: is_settled(&after, began) }, began)));
         }
         // It may have been replaced under its name.
-        file = open()?;
+        let (again, stat) = open()?;
+        (file, opened) = (again, Some(stat));
         Ok(None)
     })?;
     worktree.cache.put(key, &hashed.stat, hashed.id, began);
@@ -197,16 +198,14 @@ fn stat_of(file: &File, path: &Path) -> Result<Stat, Error> {
     file.metadata().map(|meta| Stat::of(&meta)).map_err(Error::io("read", path))
 }
 
-/// A large file that was written a moment ago is given the few milliseconds after which its id can be remembered.
-fn wait_until_settled(worktree: &Worktree<'_>, file: &File, path: &Path) -> Result<(), Error> {
-    let stat = stat_of(file, path)?;
-    if stat.size >= WORTH_WAITING {
-        let wait = Duration::from_nanos(settles_in(&stat, worktree.clock.now()));
-        if wait <= LONGEST_WAIT {
-            std::thread::sleep(wait);
-        }
+/// A large file that was written a moment ago is given the few milliseconds after which its id can be remembered. Whether it was.
+fn wait_until_settled(worktree: &Worktree<'_>, stat: &Stat) -> bool {
+    let wait = Duration::from_nanos(settles_in(stat, worktree.clock.now()));
+    let is_worth_it = stat.size >= WORTH_WAITING && !wait.is_zero() && wait <= LONGEST_WAIT;
+    if is_worth_it {
+        std::thread::sleep(wait);
     }
-    Ok(())
+    is_worth_it
 }
 
 fn not_a_file(worktree: &Worktree<'_>, path: &Path, source: io::Error) -> Error {

@@ -232,3 +232,15 @@ fn a_pack_that_was_written_a_moment_ago_is_not_trusted_to_show_changes() {
     assert!(Folder::of(&snapshot, project.data(), ground(), Micros(written + 1_000)).is_none());
     assert!(Folder::of(&snapshot, project.data(), ground(), Micros(written + 3_000_000)).is_some());
 }
+
+#[test]
+fn without_the_stat_cache_all_is_read_again_and_nothing_stored_twice() {
+    let project = remembered();
+    let (packs, tip) = (project.packs(), project.anew().store().snapshot().unwrap().tip());
+    project.repo.fs().remove_tree(project.repo.stat_cache().parent().unwrap()).unwrap();
+    assert_eq!(project.add("data"), ItemAction::Known);
+    assert_eq!(project.add("data/in/7"), ItemAction::Known);
+    assert_eq!(project.packs(), packs);
+    // Only that the one file is staged is new.
+    assert_eq!(project.anew().store().snapshot().unwrap().tip(), tip + 1);
+}

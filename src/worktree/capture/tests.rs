@@ -322,3 +322,30 @@ fn a_capture_without_a_fence_is_the_same_content() {
     Fs::real().rename(&tree.path("twin"), &tree.path("d/0")).unwrap();
     assert_ne!(same(None), named);
 }
+
+#[test]
+fn what_is_mostly_new_is_left_to_whoever_stores_it() {
+    let (tree, bench, store) = (Tree::new(), Bench::new(), Memory::default());
+    let ahead = StepClock::new(Micros(SystemClock.now().0 + 3_600_000_000), 1);
+    let worktree = Worktree { clock: &ahead, ..bench.at(tree.root()) };
+    let options = CaptureOptions::default();
+    let unless_new = |path| capture_unless_new(&worktree, &inside(path), &options).unwrap().map(|c| c.content);
+    for n in 0..4 {
+        tree.file(format!("d/{n}"), format!("{n}"));
+    }
+    tree.folder("empty");
+    assert!(unless_new("d").is_none() && unless_new("d/0").is_none() && unless_new("empty").is_some());
+    assert!(matches!(capture_unless_new(&worktree, &inside("none"), &options), Err(Error::Absent { .. })));
+    let content = capture(&worktree, &inside("d"), &options, Some(&store)).unwrap().content;
+    assert_eq!(unless_new("d"), Some(content));
+    assert_eq!(unless_new("d/0"), Some(Content::Blob(hash::blob(b"0"))));
+    // Half of it is read, more isn't.
+    tree.file("d/4", "4");
+    tree.file("d/5", "5");
+    let half = unless_new("d").unwrap();
+    assert_eq!(half, capture(&worktree, &inside("d"), &options, None).unwrap().content);
+    for n in 6..20 {
+        tree.file(format!("d/{n}"), format!("{n}"));
+    }
+    assert!(unless_new("d").is_none());
+}
