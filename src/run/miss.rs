@@ -10,13 +10,14 @@ use std::time::Duration;
 use bstr::BString;
 
 use super::code_part::{self, CodePart};
+use super::config_part::ConfigPart;
 use super::execute::{self, Command, Stdin};
 use super::exit::Exit;
 use super::hooks::{Hooks, Moment};
 use super::interrupts::Interrupts;
 use super::lookup::Hit;
 use super::observer::Stream;
-use super::perform::{self, OutputAction, Performed, Surroundings};
+use super::perform::{self, Performed, Surroundings};
 use super::prepare::{self, Prepared};
 use super::program::SpawnError;
 use super::publish::{self, Publication};
@@ -24,19 +25,20 @@ use super::report::Reporter;
 use super::request::{CacheMode, Request};
 use super::secrets::Secrets;
 use super::session::Session;
-use super::{Error, clear, live, memory, outputs, versions};
+use super::take::{self, Taken};
+use super::{Error, clear, live, managed, memory, outputs, versions};
 use crate::code::{Narrowing, git};
 use crate::codec::Value;
 use crate::hash::Id;
 use crate::object::recipe::Recipe;
 use crate::object::run::{Cache, Git, Log, Output, Phase, Reason, Run, RunError, Status};
 use crate::object::{Kind, Record, Sink, Source, id_of};
-use crate::path::{Place, show, shown};
+use crate::path::{Place, RelPath, show, shown};
 use crate::recipe::{self, Built, Role};
 use crate::refs::key;
 use crate::repo::entry::{self, StepRun};
 use crate::store::{Direction, Intake, Snapshot};
-use crate::worktree::{self, Captured, Fence};
+use crate::worktree::{self, Fence};
 
 /// Distinct earlier recipes of a step that are compared with at most.
 const COMPARED: usize = 8;
@@ -54,6 +56,9 @@ pub struct Nearest {
     pub reasons: Vec<Reason>,
 }
 
+/// A recipe that the store may not have yet: its bytes, its code, and what gives other small objects of it.
+pub(crate) type Fresh<'a> = (&'a Built, &'a CodePart, &'a dyn Fn(&Id) -> Option<Vec<u8>>);
+
 /// Finds the nearest other recipe of a step and says what differs from it to `id`; `None` when the step never ran otherwise. `fresh` is the
 /// recipe `id` with its code, where the store may not have them yet.
 ///
@@ -64,16 +69,17 @@ pub fn nearest(
     project: &str,
     step: &str,
     id: &Id,
-    fresh: Option<(&Built, &CodePart)>,
+    fresh: Option<Fresh<'_>>,
 ) -> Result<Option<Nearest>, Error> {
     let own_tree = |wanted: &Id| {
-        let (_, code) = fresh?;
+        let (_, code, _) = fresh?;
         code.tree.objects.iter().find(|(id, _)| id == wanted).map(|(_, bytes)| bytes.clone())
     };
-    let read = |kind: &Kind, wanted: &Id| match fresh.map(|(built, _)| built) {
-        _ if *kind == Kind::TREE => {
-            own_tree(wanted).or_else(|| snapshot.read(wanted).ok().flatten().map(|(_, bytes)| bytes))
-        }
+    let other = |wanted: &Id| fresh.and_then(|(_, _, read)| read(wanted));
+    let read = |kind: &Kind, wanted: &Id| match fresh.map(|(built, ..)| built) {
+        _ if *kind == Kind::TREE || *kind == Kind::BLOB => own_tree(wanted)
+            .or_else(|| other(wanted))
+            .or_else(|| snapshot.read(wanted).ok().flatten().map(|(_, bytes)| bytes)),
         Some(built) if *kind == Kind::CONFIG && built.config.as_ref().is_some_and(|(own, _)| own == wanted) => {
             built.config.as_ref().map(|(_, bytes)| bytes.clone())
         }
@@ -235,27 +241,23 @@ pub(super) fn execute(
         outcome => outcome,
     };
 
-    let mut actions = BTreeMap::new();
-    let mut output_fence = Fence::new();
+    let mut taken = Taken::default();
     if run.status == Status::Success {
-        match take_outputs(
-            session,
-            request,
-            &prepared,
-            &intake,
-            &mut run,
-            &mut actions,
-            &mut output_fence,
-            &mut warnings,
-        ) {
-            Ok(missing) => ignored = judge_missing(request, missing, &mut run, &mut exit_code),
+        match take::outputs_of(session, request, &prepared, &running, &intake, &mut run, &mut warnings) {
+            Ok(all) => {
+                taken = all;
+                ignored = take::judge(session, request, &prepared, &taken, &mut run, &mut exit_code, &mut warnings);
+                let made = taken.made.iter().filter_map(|path| RelPath::new(path.clone()));
+                prepared.declared.add_made(made.collect::<Vec<_>>());
+                say(session, request, &prepared, &running, &mut run, &mut warnings);
+            }
             Err(Error::Worktree(worktree::Error::Cancelled)) => {
-                fail(&mut run, "interrupted", "interrupted while its outputs were recorded".to_owned());
+                take::fail(&mut run, "interrupted", "interrupted while its outputs were recorded".to_owned());
                 run.status = Status::Aborted;
                 exit_code = interrupts.and_then(Interrupts::ending).map_or(1, super::exit::signalled);
             }
             Err(err) => {
-                fail(&mut run, "output", super::chain(&err));
+                take::fail(&mut run, "output", super::chain(&err));
                 exit_code = 1;
             }
         }
@@ -273,7 +275,7 @@ pub(super) fn execute(
     }
     run.inputs = perform::record_inputs(repo, &snapshot, &prepared, &stored)?;
     run.children = children(&running);
-    seal(session, &snapshot, request, &prepared, environment, &output_fence, &mut run);
+    seal(session, &snapshot, request, &prepared, environment, &taken.fence, &mut run);
     if run.status == Status::Success && !run.sealed {
         let told: Vec<&str> =
             run.unsealed.iter().filter(|text| Some(*text) != ignored.as_ref()).map(String::as_str).collect();
@@ -302,6 +304,12 @@ pub(super) fn execute(
     if let Some(known) = known {
         compare(&mut run, known, &mut warnings);
     }
+    if run.outputs.contains_key(managed::KEY)
+        && prepared.output(managed::KEY).is_none()
+        && let Err(err) = managed::settle_down(session, &prepared.step, &running)
+    {
+        warnings.push(format!("the folder of the run is in the store alone: {}", super::chain(&err)));
+    }
     let bytes = run.encode().map_err(|source| Error::Record { run: run.run.clone(), source })?;
     let object = id_of(&Kind::RUN, &bytes);
     let narrow = narrow_hint(&prepared, request, &reasons, nearest.as_ref());
@@ -320,7 +328,18 @@ pub(super) fn execute(
         }
     }
     let replay = BTreeMap::new();
-    Ok(Performed { run, told, object, exit_code, actions, publication, warnings, displaced, replay, narrow })
+    Ok(Performed {
+        run,
+        told,
+        object,
+        exit_code,
+        actions: taken.actions,
+        publication,
+        warnings,
+        displaced,
+        replay,
+        narrow,
+    })
 }
 
 fn intent(repo: &crate::repo::Repo, request: &Request, prepared: &Prepared, run: &Run, op: [u8; 16]) -> live::Intent {
@@ -369,33 +388,53 @@ fn prepare_place(
     prepare::fetch_inputs(session, snapshot, prepared)?;
     let stored = prepare::store_inputs(session, prepared, request, &intake)?;
     // The program is looked for before anything is removed: a command that can't be started changes nothing.
-    let command = command(session, request, prepared, running, environment)?;
+    let command = command(session, snapshot, request, prepared, running, environment)?;
     let startable = command.program().map(drop);
     let written: Vec<&str> =
         prepared.outputs().keys().map(String::as_str).filter(|key| !request.in_place.contains(*key)).collect();
     prepare::check_real_overlaps(session, prepared, &written)?;
     let displaced = match startable {
-        Ok(()) => clear::clear(session, &spots(session, prepared, &written))?,
+        Ok(()) => clear::clear(session, &spots(session, snapshot, prepared, &written)?)?,
         Err(_) => Vec::new(),
     };
+    for (key, members) in prepared.declared.sets().iter().filter(|(_, members)| members.is_changed_only()) {
+        if let Some(place) = prepared.output(key) {
+            prepared.seen.insert(key.clone(), outputs::see(session, place, members)?);
+        }
+    }
     if let Some(change) = prepared.before.check(&session.worktree()).into_iter().next() {
         return Err(if request.wait { Error::Waited } else { Error::ChangedBefore { path: change.path } });
     }
     Ok((intake, stored, startable.map(|()| command), displaced, told))
 }
 
-/// What has to make way for outputs.
-fn spots(session: &Session<'_>, prepared: &Prepared, keys: &[&str]) -> Vec<clear::Spot> {
+/// What has to make way for outputs. Of what is captured these are the outputs of this step's own earlier runs.
+fn spots(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    prepared: &Prepared,
+    keys: &[&str],
+) -> Result<Vec<clear::Spot>, Error> {
     let worktree = session.worktree();
-    let spot = |key: &&str| {
-        let files = prepared.declared.set(key).map(|members| outputs::options(Some(members)));
-        Some(clear::Spot { path: worktree.path(prepared.output(key)?), files })
-    };
-    keys.iter().filter_map(spot).collect()
+    let mut spots = Vec::new();
+    for key in keys {
+        let Some(place) = prepared.output(key) else { continue };
+        let files = match prepared.declared.set(key) {
+            None => None,
+            Some(members) if members.is_changed_only() => {
+                let old = outputs::own_old(session, snapshot, &prepared.step, place, members)?;
+                Some(outputs::exactly(old.iter().map(|name| -> &bstr::BStr { name.as_ref() })))
+            }
+            Some(members) => Some(outputs::options(Some(members))),
+        };
+        spots.push(clear::Spot { path: worktree.path(place), files });
+    }
+    Ok(spots)
 }
 
 fn command(
     session: &Session<'_>,
+    snapshot: &Snapshot,
     request: &Request,
     prepared: &Prepared,
     running: &live::Running,
@@ -411,23 +450,43 @@ fn command(
             .replace(&config_file, text.as_bytes(), false)
             .map_err(|source| Error::io("write", &config_file, source))?;
     }
+    let folder = running.dir().join("config");
+    if let Some(part) = &prepared.config_folder {
+        part.lay_out(session, snapshot, &folder)?;
+    }
+    let given = match &prepared.config_folder {
+        Some(_) => Some(&folder),
+        None => has_config.then_some(&config_file),
+    };
+    let words = match &prepared.config_folder {
+        // A layer that holds just what it should is read where it lies, with everything that lies around it.
+        Some(part) if !part.is_as_it_lies() => part.words(&request.argv, &prepared.declared, b"{config}"),
+        _ => request.argv.clone(),
+    };
     let expansion = recipe::Expansion {
         declared: &prepared.declared,
-        config_file: has_config.then_some(config_file.as_path()),
+        config_file: given.map(PathBuf::as_path),
         config: &prepared.config,
         runtime: &request.runtime,
         dims: &request.dims,
     };
-    let argv = recipe::expand(&request.argv, &expansion)?;
+    let argv = recipe::expand(&words, &expansion)?;
     let mut command = Command::new(argv, prepared.cwd.clone());
     command.search_path = environment.get(std::ffi::OsStr::new("PATH")).cloned();
     command.timeout = request.timeout_ms.map(Duration::from_millis);
     if let Some((place, _)) = &prepared.stdin {
         command.stdin = Stdin::File(worktree.path(place));
     }
+    let managed = managed::make(session, prepared, running)?;
     let mut set = |name: String, value: PathBuf| command.set_env.insert(name.into(), value.into_os_string());
-    if has_config {
-        set("PROV_CONFIG".to_owned(), config_file.clone());
+    if let Some(given) = given {
+        set("PROV_CONFIG".to_owned(), given.clone());
+    }
+    if has_config && prepared.config_folder.is_some() {
+        set("PROV_CONFIG_VALUES".to_owned(), config_file.clone());
+    }
+    if let Some(folder) = managed {
+        set("PROV_OUTPUT_DIR".to_owned(), folder);
     }
     let seen = |place: &Place| match place {
         Place::Inside(path) => crate::path::from_bytes(&recipe::from_here(path, &prepared.declared)),
@@ -486,100 +545,25 @@ fn end_of(run: &mut Run, outcome: &execute::Outcome, request: &Request) {
     };
 }
 
-fn fail(run: &mut Run, kind: &str, message: String) {
-    run.status = Status::Failure;
-    run.failed_in = Some(Phase::Validation);
-    run.error = Some(RunError { kind: kind.to_owned(), message, run: None });
-}
-
-/// Captures declared outputs; returns the keys of those that are not there.
-#[expect(clippy::too_many_arguments, reason = "everything that an output leaves a trace in")]
-fn take_outputs(
+/// Writes down what is said of the outputs, and read from them where they lie.
+fn say(
     session: &Session<'_>,
     request: &Request,
     prepared: &Prepared,
-    intake: &Intake,
+    running: &live::Running,
     run: &mut Run,
-    actions: &mut BTreeMap<String, OutputAction>,
-    fence: &mut Fence,
     warnings: &mut Vec<String>,
-) -> Result<Vec<String>, Error> {
-    let worktree = session.worktree();
-    let mut missing = Vec::new();
-    for (key, place) in prepared.outputs() {
-        let keeps = !request.no_store.contains(key);
-        let sink = keeps.then_some(intake as &dyn Sink);
-        let mut stored = keeps;
-        let members = prepared.declared.set(key);
-        let options = outputs::options(members);
-        let mut listed = BTreeMap::new();
-        let mut take = |sink: Option<&dyn Sink>| -> Result<Captured, Error> {
-            let Some(members) = members else { return Ok(worktree::capture(&worktree, place, &options, sink)?) };
-            let taken = outputs::take_set(session, key, place, members, &options, sink)?;
-            listed = taken.members;
-            Ok(taken.captured)
+) {
+    let managed = managed::recorded_path(session.repo, &prepared.step);
+    let read = |output: &Output| {
+        let path = if output.path == managed {
+            managed::folder(running)
+        } else {
+            session.repo.root().join(crate::path::from_bytes(&output.path))
         };
-        let captured = match take(sink) {
-            // The store can't take the bytes, e.g. on a full disk: that is no fault of the command.
-            Err(Error::Worktree(worktree::Error::Access { source, .. })) if keeps => {
-                stored = false;
-                warnings.push(format!("output `{key}` is recorded by its hash only: {}", super::chain(&source)));
-                take(None)
-            }
-            captured => captured,
-        };
-        let captured = match captured {
-            Ok(captured) => captured,
-            Err(Error::Worktree(worktree::Error::Absent { .. })) => {
-                missing.push(key.clone());
-                continue;
-            }
-            Err(err) => return Err(err),
-        };
-        if members.is_some() && listed.is_empty() {
-            missing.push(key.clone());
-            continue;
-        }
-        fence.join(captured.fence);
-        actions.insert(key.clone(), if stored { OutputAction::Stored } else { OutputAction::Hashed });
-        run.outputs.insert(
-            key.clone(),
-            Output {
-                content: captured.content,
-                path: crate::revspec::recorded_path(place),
-                size: captured.size,
-                stored,
-                exec: captured.exec,
-                format: None,
-                facets: BTreeMap::new(),
-                schema: None,
-                set: members.map(|members| members.files().clone()),
-                members: listed,
-                meta: BTreeMap::new(),
-            },
-        );
-    }
-    Ok(missing)
-}
-
-/// Returns what nobody wants to be told of.
-fn judge_missing(request: &Request, missing: Vec<String>, run: &mut Run, exit_code: &mut u8) -> Option<String> {
-    if missing.is_empty() {
-        return None;
-    }
-    let message = format!(
-        "the command succeeded, but did not make its declared output{} {}",
-        if missing.len() == 1 { "" } else { "s" },
-        missing.join(", ")
-    );
-    if perform::missing_is_failure(request) {
-        fail(run, "output_missing", message);
-        *exit_code = 1;
-        return None;
-    }
-    // An outcome without all of its outputs is on record, but nothing to take.
-    run.unsealed.push(message.clone());
-    (request.on_missing == super::request::OnMissing::Ignore).then_some(message)
+        session.repo.fs().read(&path).ok().flatten()
+    };
+    warnings.extend(super::annotate::say(run, request, &prepared.config, &read));
 }
 
 fn keep_logs(
@@ -727,6 +711,8 @@ fn record(
         Err(err) => {
             let mut objects = vec![(Kind::RECIPE, prepared.built.bytes.clone().into())];
             objects.extend(prepared.built.config.iter().map(|(_, bytes)| (Kind::CONFIG, bytes.clone().into())));
+            let folder = prepared.config_folder.iter().flat_map(ConfigPart::objects);
+            objects.extend(folder.map(|(kind, bytes)| (kind, bytes.into())));
             objects.extend(prepared.code.tree.objects.iter().map(|(_, bytes)| (Kind::TREE, bytes.clone().into())));
             let code = prepared.code.tree.files.iter().map(|(path, id, _)| (path.as_bytes().to_owned(), *id)).collect();
             publish::leave(&publish::Pending { run: bytes.to_vec().into(), objects, code }, running, err)

@@ -11,7 +11,7 @@ use super::prepare::{self, Environment, Prepared};
 use super::publish::{self, Publication};
 use super::request::{CacheMode, OnKnownFailure, OnMissing, Request, RestoreMode, Validate};
 use super::session::Session;
-use super::{Error, hydrate, miss, name};
+use super::{Error, annotate, hydrate, miss, name};
 use crate::codec::Value;
 use crate::object::recipe::Content;
 use crate::object::run::{Cache, Reason, ReasonKind, Run, RunKind, Status};
@@ -144,7 +144,10 @@ fn ask(session: &Session<'_>, snapshot: &Snapshot, request: &Request, prepared: 
             match lookup::lookup(snapshot, &prepared.recipe(), &mut |key, output| {
                 can_be_had(session, snapshot, request, prepared, key, output)
             })? {
-                Answer::Hit(hit) => return Ok((Some(hit), Vec::new(), None)),
+                Answer::Hit(hit) => match not_as_expected(session, request, prepared, &hit)? {
+                    None => return Ok((Some(hit), Vec::new(), None)),
+                    Some(reason) => vec![reason],
+                },
                 Answer::Miss(reasons) => reasons,
             }
         }
@@ -152,7 +155,11 @@ fn ask(session: &Session<'_>, snapshot: &Snapshot, request: &Request, prepared: 
     if !reasons.is_empty() {
         return Ok((None, reasons, None));
     }
-    let fresh = Some((&prepared.built, &prepared.code));
+    let small = |wanted: &crate::hash::Id| {
+        let part = prepared.config_folder.as_ref()?;
+        part.object(wanted).or_else(|| part.lying(session, wanted))
+    };
+    let fresh = Some((&prepared.built, &prepared.code, &small as _));
     let nearest = miss::nearest(snapshot, session.repo.project(), &prepared.step, &prepared.built.id, fresh)?;
     match &nearest {
         None => reasons.push(Reason {
@@ -164,6 +171,26 @@ fn ask(session: &Session<'_>, snapshot: &Snapshot, request: &Request, prepared: 
         Some(nearest) => reasons.extend(nearest.reasons.iter().cloned()),
     }
     Ok((None, reasons, nearest))
+}
+
+/// Why a known result is not what is expected of it now.
+fn not_as_expected(
+    session: &Session<'_>,
+    request: &Request,
+    prepared: &Prepared,
+    hit: &Hit,
+) -> Result<Option<Reason>, Error> {
+    if request.about.on_mismatch != OnMissing::Error {
+        return Ok(None);
+    }
+    let found = annotate::mismatches(session, &hit.run, request, &prepared.config, false);
+    let found = found.map_err(|what| Error::Usage { what })?;
+    Ok((!found.is_empty()).then(|| Reason {
+        part: "outputs".to_owned(),
+        kind: ReasonKind::Policy,
+        before: Some(hit.run.run.clone()),
+        after: Some(found.join("; ")),
+    }))
 }
 
 /// Whether the store as it is now has an outcome of this recipe that a run may take; `snapshot` is what was known of it before.
@@ -326,7 +353,15 @@ fn lost(err: Error) -> Result<Reason, Error> {
 pub(super) fn draft(repo: &Repo, request: &Request, prepared: &Prepared, now: crate::clock::Micros) -> Run {
     let run = name::run_id(now, &prepared.step, &*repo.world().random);
     let mut meta = BTreeMap::new();
-    if let Ok(value) = crate::codec::to_value(request) {
+    let mut asked = std::borrow::Cow::Borrowed(request);
+    if let Some(part) = &prepared.config_folder {
+        meta.insert("config".to_owned(), part.told(&request.config_folder));
+    }
+    if let Some(base) = &prepared.base_run {
+        // `@last` would be another run tomorrow.
+        asked.to_mut().config_folder.base_run = Some(base.clone());
+    }
+    if let Ok(value) = crate::codec::to_value(&*asked) {
         meta.insert("request".to_owned(), value);
     }
     if !request.runtime.is_empty() {
@@ -400,6 +435,10 @@ pub(super) fn record_inputs(
             crate::object::run::Input { content, path, size: input.captured.size, stored, producer },
         );
     }
+    if let Some(part) = &prepared.config_folder {
+        let is_stored = stored.get(&part.key()).copied().unwrap_or(false);
+        inputs.insert(part.key(), part.input(is_stored));
+    }
     Ok(inputs)
 }
 
@@ -425,12 +464,23 @@ fn take(
         .iter()
         .map(|(key, output)| {
             let mut output = output.clone();
+            output.facets.clear();
+            output.meta.clear();
+            if key == super::MANAGED_KEY && prepared.output(key).is_none() {
+                output.path = super::managed::recorded_path(repo, &prepared.step);
+            }
             if let Some(place) = prepared.output(key) {
                 output.path = crate::revspec::recorded_path(place);
             }
             (key.clone(), output)
         })
         .collect();
+    // Remarks of the other run were its own; what is true of the content stays.
+    let read = |output: &crate::object::run::Output| small_blob(snapshot, &output.content.id());
+    let mut told = annotate::say(&mut run, request, &prepared.config, &read);
+    if request.about.on_mismatch == OnMissing::Warn {
+        told.extend(annotate::mismatches(session, &run, request, &prepared.config, false).unwrap_or_default());
+    }
     run.status = Status::Success;
     run.sealed = true;
     run.exit_code = hit.run.exit_code;
@@ -450,7 +500,7 @@ fn take(
         exit_code: 0,
         actions: restored.actions,
         publication,
-        warnings: prepared.code.warnings().into_iter().chain(restored.warnings).collect(),
+        warnings: prepared.code.warnings().into_iter().chain(restored.warnings).chain(told).collect(),
         displaced: restored.displaced,
         replay,
         narrow: None,

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 
 use bstr::{BStr, BString, ByteSlice};
 
-use super::Error;
 use super::code_part::{self, CodePart};
+use super::config_part::{self, ConfigPart};
 use super::request::{CodeMode, Request};
 use super::secrets::Secrets;
 use super::session::Session;
 use super::versions::{self, Versions};
+use super::{Error, outputs};
 use crate::codec::Value;
 use crate::config;
 use crate::hash::Id;
@@ -20,6 +21,7 @@ use crate::object::recipe::{Code, Content, Epochs};
 use crate::object::run::{LinkedBy, Producer};
 use crate::path::{Place, RelPath};
 use crate::recipe::{self, Declared, Members, Role};
+use crate::refs::key;
 use crate::store::Snapshot;
 use crate::worktree::{self, CaptureOptions, Captured, Fence};
 
@@ -56,6 +58,10 @@ pub struct Prepared {
     pub stdin: Option<(Place, Captured)>,
     /// The config, an empty map when there is none.
     pub config: Value,
+    /// The run that the configs were taken from.
+    pub base_run: Option<String>,
+    /// The folder of configuration.
+    pub config_folder: Option<ConfigPart>,
     /// The selected code.
     pub code: CodePart,
     /// Whether the list of the project's files was needed for it.
@@ -68,6 +74,8 @@ pub struct Prepared {
     pub built: recipe::Built,
     /// Notices when an input or something that counts changes.
     pub fence: Fence,
+    /// What captures could take, as it lay there before the command ran.
+    pub seen: BTreeMap<String, outputs::Seen>,
     /// Notices when something that the command changes in place is changed before the command starts.
     pub before: Fence,
 }
@@ -115,11 +123,11 @@ pub fn prepare(
     let mut before = Fence::new();
     let declarations = request.inputs.iter().chain(&request.outputs).chain(&request.identity).chain(&request.locks);
     let typed = declarations.map(|one| &one.path);
-    for path in typed.chain(&request.stdin).chain(&request.config_files) {
+    for path in typed.chain(&request.stdin).chain(&request.config_files).chain(&request.config_folder.dirs) {
         check_spelling(repo, &cwd, path.as_bstr())?;
     }
     for input in &request.inputs {
-        let found = find_input(session, snapshot, &scenario, &cwd, input.path.as_bstr())?;
+        let found = find_input(session, snapshot, &scenario, &cwd, input.path.as_bstr(), request.restores_inputs)?;
         // As it was typed, so that an error about it can be typed as well.
         let path = match &found.made {
             None => input.path.clone(),
@@ -154,7 +162,8 @@ pub fn prepare(
     }
     for key in request.in_place.iter().chain(&request.no_store) {
         let is_input = request.no_store.contains(key) && inputs.contains_key(key);
-        if !declared.places(Role::Output).contains_key(key) && !is_input {
+        let is_managed = request.no_store.contains(key) && key == super::MANAGED_KEY;
+        if !declared.places(Role::Output).contains_key(key) && !is_input && !is_managed {
             return Err(Error::Usage { what: format!("there is no declared output `{key}`") });
         }
     }
@@ -194,6 +203,9 @@ pub fn prepare(
         let place = declared.locate(&one.path);
         let captured = worktree::capture(&worktree, &place, &CaptureOptions::default(), None)?;
         fence.join(captured.fence);
+        if let Some(label) = &one.key {
+            recipe::check_key(label)?;
+        }
         let label = one.key.clone().unwrap_or_else(|| {
             recipe::derive_key(
                 crate::path::bytes(std::path::Path::new(
@@ -210,6 +222,7 @@ pub fn prepare(
     }
 
     check_overlaps(request, &declared, &inputs, stdin.as_ref().map(|(place, _)| place))?;
+    set_apart(request, &mut declared, stdin.as_ref().map(|(place, _)| place));
 
     let files: Vec<PathBuf> = request.config_files.iter().map(|file| cwd.join(crate::path::from_bytes(file))).collect();
     // Looked at before it is parsed, so that no edit in between goes unseen; what is wrong with a file is told by parsing it.
@@ -223,7 +236,16 @@ pub fn prepare(
         })
         .collect();
     let overrides = request.sets.iter().map(|set| config::Override::parse(set)).collect::<Result<Vec<_>, _>>()?;
-    let base = crate::scenario::config(snapshot, repo.project(), &scenario)?;
+    let based = config_part::prepare(session, snapshot, request, &scenario, &declared, &secrets)?;
+    let base = match based.values {
+        Some(values) => values,
+        None => crate::scenario::config(snapshot, repo.project(), &scenario)?,
+    };
+    if let Some(part) = &based.folder {
+        fence.join(part.fence.clone());
+        // No label that a user gives begins like this key.
+        identity.extend(part.counted.clone().map(|(key, tree)| (key, Content::Tree(tree))));
+    }
     let config = config::resolve_over(repo.fs(), base, &files, &overrides)?;
     for (place, captured) in config_files {
         let captured = captured?;
@@ -249,7 +271,15 @@ pub fn prepare(
         env.insert(name.clone(), value);
     }
 
-    let normalised = recipe::normalise(&request.argv, &declared)?;
+    for (key, about) in &request.about.by_key {
+        let is_managed = key == super::MANAGED_KEY;
+        if !declared.places(Role::Output).contains_key(key) && !is_managed {
+            return Err(Error::Usage { what: format!("there is no declared output `{key}`") });
+        }
+        super::annotate::check(key, declared.set(key), about, &config).map_err(|what| Error::Usage { what })?;
+    }
+    let words = based.folder.as_ref().map(|part| part.normal_words(&request.argv, &declared));
+    let normalised = recipe::normalise(words.as_ref().unwrap_or(&request.argv), &declared)?;
     let needs_files = !matches!(request.code, Some(CodeMode::None | CodeMode::Command));
     let is_fresh = !session.is_listed();
     let files = if needs_files { session.files()? } else { &[] };
@@ -288,12 +318,15 @@ pub fn prepare(
         inputs,
         stdin,
         config,
+        base_run: based.run,
+        config_folder: based.folder,
         code,
         needs_files,
         program: outside,
         versions,
         built,
         fence,
+        seen: BTreeMap::new(),
         before,
     })
 }
@@ -387,6 +420,7 @@ fn find_input(
     scenario: &str,
     cwd: &std::path::Path,
     text: &BStr,
+    restores: bool,
 ) -> Result<FoundInput, Error> {
     use crate::revspec::{self, Target};
     let fs = session.repo.fs();
@@ -395,10 +429,14 @@ fn find_input(
     if fs.stat(&path).map_err(|source| Error::io("read", &path, source))?.is_some() {
         return Ok(FoundInput { place, captured: None, made: None, producer: None });
     }
-    let missing = || Error::InputMissing { path: path.clone() };
-    let Ok(text) = text.to_str() else { return Err(missing()) };
+    let missing = || match restorable(session, snapshot, &place)? {
+        Some(found) if restores => Ok(found),
+        Some(_) => Err(Error::InputMissing { path: path.clone(), is_restorable: true }),
+        None => Err(Error::InputMissing { path: path.clone(), is_restorable: false }),
+    };
+    let Ok(text) = text.to_str() else { return missing() };
     if !text.contains(':') && !text.starts_with('@') {
-        return Err(missing());
+        return missing();
     }
     match revspec::resolve(session.repo, snapshot, scenario, cwd, text) {
         Ok(Target::Artifact(at, key)) => {
@@ -429,10 +467,38 @@ fn find_input(
         }
         Ok(_) => Err(Error::Usage { what: format!("`{text}` is not one artifact: name an output, RUN:KEY") }),
         Err(revspec::Error::NotFound { .. } | revspec::Error::NoRuns { .. } | revspec::Error::NoSuccess { .. }) => {
-            Err(missing())
+            missing()
         }
         Err(err) => Err(err.into()),
     }
+}
+
+/// What the newest run that recorded an output at this place made there, if the store has it.
+fn restorable(session: &Session<'_>, snapshot: &Snapshot, place: &Place) -> Result<Option<FoundInput>, Error> {
+    use crate::repo::entry;
+    let recorded = crate::revspec::recorded_path(place);
+    let refs = |source| Error::Ref { source };
+    let Some(value) = snapshot.get_ref(&key::outpath(session.repo.project(), recorded.as_ref()))? else {
+        return Ok(None);
+    };
+    let run: String = entry::decode(&value).map_err(refs)?;
+    let Some(value) = snapshot.get_ref(&key::id(&run))? else { return Ok(None) };
+    let at: entry::RunPlace = entry::decode(&value).map_err(refs)?;
+    let record = crate::revspec::read_run(snapshot, &run, &at.object)?;
+    let found = record.outputs.values().find_map(|output| match &output.set {
+        None if output.path == recorded => Some((output.content.clone(), output.size, output.exec)),
+        None => None,
+        Some(_) => {
+            let member = output.members.iter().find(|(name, _)| output.member_path(name) == recorded);
+            member.map(|(_, file)| (Content::Blob(file.id), file.size, file.exec))
+        }
+    });
+    let Some((content, size, exec)) = found else { return Ok(None) };
+    if !super::hydrate::is_whole(snapshot, &content)? {
+        return Ok(None);
+    }
+    let captured = Captured { content, size, exec, files: 1, fence: Fence::new() };
+    Ok(Some(FoundInput { place: place.clone(), captured: Some(captured), made: None, producer: None }))
 }
 
 /// Puts inputs that were named by revisions, and that nothing lies at the paths of, to where they were recorded.
@@ -496,6 +562,32 @@ fn check_set(repo: &crate::repo::Repo, key: &str, place: &Place) -> Result<(), E
     }
 }
 
+/// What is declared as something else is never captured.
+fn set_apart(request: &Request, declared: &mut Declared, stdin: Option<&Place>) {
+    let captures: Vec<(String, Place)> = declared
+        .sets()
+        .iter()
+        .filter(|(_, members)| members.is_changed_only())
+        .filter_map(|(key, _)| Some((key.clone(), declared.places(Role::Output).get(key)?.clone())))
+        .collect();
+    for (key, root) in captures {
+        let beside = request.config_files.iter().chain(request.identity.iter().map(|one| &one.path));
+        let others = declared.places(Role::Output).iter().filter(|(other, _)| !declared.sets().contains_key(*other));
+        let all = others.map(|(_, place)| place.clone()).chain(declared.places(Role::Input).values().cloned());
+        let all: Vec<BString> = all
+            .chain(stdin.cloned())
+            .chain(beside.map(|path| declared.locate(path)))
+            .filter_map(|place| match (place, &root) {
+                (Place::Inside(path), Place::Inside(root)) => recipe::below(&path, root).map(BStr::to_owned),
+                (Place::Outside(path), Place::Outside(root)) => path.strip_prefix(root).ok().map(crate::path::bytes),
+                _ => None,
+            })
+            .filter(|path| !path.is_empty())
+            .collect();
+        declared.set_apart(&key, all);
+    }
+}
+
 /// How something that is read meets an output set.
 fn meets_set(read: &Place, is_folder: bool, root: &Place, members: &Members) -> bool {
     if is_below(root, read) {
@@ -518,7 +610,7 @@ fn check_overlaps(
     stdin: Option<&Place>,
 ) -> Result<(), Error> {
     let named = request.identity.iter().chain(&request.locks).map(|one| &one.path);
-    let beside = request.config_files.iter().chain(named);
+    let beside = request.config_files.iter().chain(&request.config_folder.dirs).chain(named);
     let beside: Vec<Place> = beside.map(|path| declared.locate(path)).collect();
     for (key, output) in declared.places(Role::Output) {
         if request.in_place.contains(key) {
@@ -529,6 +621,16 @@ fn check_overlaps(
             Err(Error::Usage { what: format!("output `{key}` ({}) {what}; {fix}", shown(output)) })
         };
         if let Some(members) = declared.set(key) {
+            if members.is_changed_only() {
+                // What is declared as something else is not captured; only a folder that holds all of it can't be told apart.
+                if let Some((name, _)) = inputs.iter().find(|(_, input)| is_below(output, &input.place)) {
+                    return refuse(
+                        format!("is captured, and lies in input `{name}`"),
+                        "declare the input more narrowly",
+                    );
+                }
+                continue;
+            }
             for (name, input) in inputs {
                 let is_folder = matches!(input.captured.content, Content::Tree(_));
                 if meets_set(&input.place, is_folder, output, members) {
@@ -690,6 +792,10 @@ pub fn store_inputs(
         && !sink.has(&captured.content.id())?
     {
         worktree::capture(&worktree, place, &CaptureOptions::default(), Some(sink))?;
+    }
+    if let Some(part) = &prepared.config_folder {
+        part.store(session, sink)?;
+        stored.insert(part.key(), true);
     }
     code_part::store(session, &prepared.code, sink)?;
     Ok(stored)

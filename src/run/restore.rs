@@ -168,7 +168,11 @@ fn sum_up(set: &mut RestoredItem, files: &[hydrate::Restored]) {
     if matches!(worst.outcome, Outcome::Refused | Outcome::Missing) {
         let such: Vec<&hydrate::Restored> = files.iter().filter(|done| done.outcome == worst.outcome).collect();
         let more = if such.len() > 1 { format!(" and {} more", such.len() - 1) } else { String::new() };
-        set.why = Some(format!("{}{more}", crate::path::show(&worst.path)));
+        set.why = Some(if worst.path == set.path {
+            "the store does not have all files there that are no members of it".to_owned()
+        } else {
+            format!("{}{more}", crate::path::show(&worst.path))
+        });
     }
 }
 
@@ -216,6 +220,13 @@ fn pieces(
             output.iter().map(|output| artifact(session, key, output, options)).collect()
         }
         Target::Code(_, id) => one(place("code", "code")?, Content::Tree(*id)),
+        // The name comes from a record: it must not lead anywhere.
+        Target::ConfigFolder(_, name, content) if crate::path::is_name(name.as_bytes()) => {
+            one(place("a config", name)?, content.clone())
+        }
+        Target::ConfigFolder(_, name, _) => {
+            Err(Error::Usage { what: format!("`{}` is no file name", crate::path::shown(name.as_bytes())) })
+        }
         Target::Config(_, id) => {
             let path = place("a config", "config.json")?;
             Ok(vec![Piece::Text { path, text: config_text(snapshot, id)? }])
@@ -262,6 +273,12 @@ fn artifact(session: &Session<'_>, key: &str, output: &Output, options: &Restore
         }
         Some(Destination::Exactly(path)) if is_set => Ok((path.clone(), RelPath::root())),
         Some(Destination::Exactly(path)) => hydrate::split(session, &Place::Outside(path.clone())),
+        // It has no place of its own.
+        Some(Destination::Below(root)) if super::managed::is_home(session.repo, &session.worktree().path(&place)) => {
+            RelPath::new(key)
+                .map(|to| (root.clone(), to))
+                .ok_or_else(|| Error::Usage { what: format!("`{key}` is no name") })
+        }
         Some(Destination::Below(root)) => {
             // What lay outside of the project keeps its whole path below the folder.
             let recorded = match &place {

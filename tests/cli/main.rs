@@ -5,6 +5,7 @@
 mod bad_input;
 mod chain;
 mod config;
+mod config_folder;
 mod damage;
 mod doctor;
 mod errors;
@@ -16,6 +17,7 @@ mod lifecycle;
 mod live;
 mod look;
 mod marks;
+mod outputs;
 mod parts;
 mod pipeline;
 mod project;

@@ -4,11 +4,13 @@
 
 mod bring;
 mod check;
+mod folder;
 mod follow;
 mod inspect;
 mod lifecycle;
 mod look;
 mod mark;
+mod outputs;
 mod pipeline;
 pub(crate) mod planned;
 mod record;
@@ -24,6 +26,7 @@ use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub(crate) use bring::{CatArgs, RestoreArgs};
 pub(crate) use check::{CompletionsArgs, ConfigArgs, ConfigCommand, DoctorArgs, FsckArgs, GcArgs};
+pub(crate) use folder::{ConfigIdentityWord, ConfigWinsWord, FolderOptions};
 pub(crate) use follow::EventsArgs;
 pub(crate) use inspect::{CatObjectArgs, LsTreeArgs, RevParseArgs};
 pub(crate) use lifecycle::{LifecycleOptions, ReplayWord};
@@ -32,13 +35,15 @@ pub(crate) use look::{
     WhyArgs,
 };
 pub(crate) use mark::{HideArgs, MarkArgs, RetractArgs};
+pub(crate) use outputs::OutputOptions;
 pub(crate) use pipeline::{
     FlavourWord, GraphDetail, GraphFormat, PipelineArgs, PipelineCheckArgs, PipelineCommand, PipelineGraphArgs,
     PipelineOptions, PipelinePlanArgs,
 };
 pub(crate) use record::{AddArgs, CommitArgs, InitArgs};
 pub(crate) use run::{
-    CacheWord, OnKnownFailureWord, OnMissingWord, RestoreWord, RunArgs, RunOptions, StepParser, ValidateWord,
+    CacheWord, InputsMissingWord, OnKnownFailureWord, OnMissingWord, RestoreWord, RunArgs, RunOptions, StepParser,
+    ValidateWord,
 };
 pub(crate) use scenario::{ScenarioArgs, ScenarioCommand, ScenarioNewArgs};
 
