@@ -139,7 +139,7 @@ impl Collect {
 pub(super) fn read(fd: BorrowedFd<'_>) -> io::Result<Vec<Listed>> {
     use std::mem::MaybeUninit;
 
-    let mut buffer = [const { MaybeUninit::uninit() }; 32 << 10];
+    let mut buffer = [const { MaybeUninit::uninit() }; 16 << 10];
     let mut entries = rustix::fs::RawDir::new(fd, &mut buffer);
     let mut collect = Collect::default();
     while let Some(entry) = entries.next() {

@@ -139,7 +139,8 @@ fn a_pack_that_is_gone_cut_off_or_touched_ends_it() {
 #[test]
 fn a_condemned_pack_is_not_relied_on() {
     let project = remembered();
-    let packs: Vec<Id> = project.repo.store().snapshot().unwrap().state().packs.iter().map(|row| row.name()).collect();
+    let packs: Vec<Id> =
+        project.repo.store().snapshot().unwrap().state().packs.iter().map(crate::store::PackRow::name).collect();
     let draft = Draft { condemn: packs, ..Draft::default() };
     let mut build = |_: &Snapshot| Ok::<_, crate::store::Error>(Some(draft.clone()));
     project.repo.store().publish(project.repo.new_op(), "test", &mut build).unwrap();
