@@ -46,6 +46,7 @@ mod settle;
 pub mod spool;
 mod take;
 mod versions;
+mod whole;
 
 use crate::repo::Repo;
 
