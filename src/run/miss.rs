@@ -15,92 +15,25 @@ use super::exit::Exit;
 use super::hooks::{Hooks, Moment};
 use super::interrupts::Interrupts;
 use super::lookup::Hit;
+use super::nearest::Nearest;
 use super::observer::Stream;
 use super::perform::{self, OutputAction, Performed, Surroundings};
 use super::prepare::{self, Prepared};
 use super::program::SpawnError;
-use super::publish::{self, Publication};
+use super::publish::{self, Pending, Publication};
 use super::report::Reporter;
 use super::request::{CacheMode, Request};
 use super::session::Session;
-use super::{Error, clear, live};
+use super::{Error, clear, live, logged};
 use crate::code::{Narrowing, git};
 use crate::codec::Value;
 use crate::hash::Id;
-use crate::object::recipe::Recipe;
 use crate::object::run::{Cache, Git, Log, Output, Phase, Reason, Run, RunError, Status};
-use crate::object::{Kind, Record, Sink, Source, id_of};
+use crate::object::{Kind, Record, Sink, id_of};
 use crate::path::{Place, show, shown};
-use crate::recipe::{self, Built, Role};
-use crate::refs::key;
-use crate::repo::entry::{self, StepRun};
-use crate::store::{Direction, Intake, Snapshot};
+use crate::recipe::{self, Role};
+use crate::store::{Intake, Snapshot};
 use crate::worktree::{self, CaptureOptions, Fence};
-
-/// Distinct earlier recipes of a step that are compared with at most.
-const COMPARED: usize = 8;
-/// Runs of a step that are looked through for them.
-const LOOKED_THROUGH: usize = 64;
-
-/// The earlier recipe that is the least different.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Nearest {
-    /// Its newest run.
-    pub run: String,
-    /// That run's object.
-    pub object: Id,
-    /// The parts that differ.
-    pub reasons: Vec<Reason>,
-}
-
-/// Finds the nearest other recipe of a step and says what differs from it to `id`; `None` when the step never ran otherwise. `fresh` is the
-/// recipe `id` with its code, where the store may not have them yet.
-///
-/// # Errors
-/// When refs can't be read.
-pub fn nearest(
-    snapshot: &Snapshot,
-    project: &str,
-    step: &str,
-    id: &Id,
-    fresh: Option<(&Built, &CodePart)>,
-) -> Result<Option<Nearest>, Error> {
-    let own_tree = |wanted: &Id| {
-        let (_, code) = fresh?;
-        code.tree.objects.iter().find(|(id, _)| id == wanted).map(|(_, bytes)| bytes.clone())
-    };
-    let read = |kind: &Kind, wanted: &Id| match fresh.map(|(built, _)| built) {
-        _ if *kind == Kind::TREE => {
-            own_tree(wanted).or_else(|| snapshot.read(wanted).ok().flatten().map(|(_, bytes)| bytes))
-        }
-        Some(built) if *kind == Kind::CONFIG && built.config.as_ref().is_some_and(|(own, _)| own == wanted) => {
-            built.config.as_ref().map(|(_, bytes)| bytes.clone())
-        }
-        Some(built) if built.id == *wanted => Some(built.bytes.clone()),
-        _ => snapshot.read(wanted).ok().flatten().map(|(_, bytes)| bytes),
-    };
-    let Some(own) = read(&Kind::RECIPE, id).and_then(|bytes| Recipe::decode(&bytes).ok()) else { return Ok(None) };
-    let mut found: Vec<(Recipe, Id, crate::clock::Micros, String, Id)> = Vec::new();
-    let of_step = key::steps_of(project, step);
-    for item in snapshot.scan(&of_step, Direction::Forward).take(LOOKED_THROUGH) {
-        let (raw, value) = item?;
-        let line: StepRun = entry::decode(&value).map_err(|source| Error::Ref { source })?;
-        let (Some(other), Some(run)) = (line.recipe, key::last_text(&raw)) else { continue };
-        if other == *id || found.iter().any(|(_, known, ..)| *known == other) {
-            continue;
-        }
-        let Some(recipe) = read(&Kind::RECIPE, &other).and_then(|bytes| Recipe::decode(&bytes).ok()) else { continue };
-        let at = crate::clock::Micros(i64::try_from(key::rank_after(&of_step, &raw).unwrap_or(0)).unwrap_or(0));
-        found.push((recipe, other, at, run, line.object));
-        if found.len() == COMPARED {
-            break;
-        }
-    }
-    let candidates = found.iter().map(|(recipe, id, at, ..)| recipe::Candidate { recipe, id: *id, at: *at });
-    let Some(at) = recipe::nearest(&own, candidates) else { return Ok(None) };
-    let (before, _, _, run, object) = &found[at];
-    Ok(Some(Nearest { run: run.clone(), object: *object, reasons: recipe::explain(before, &own, &read) }))
-}
 
 /// Why something is executed.
 pub(super) struct Why<'a> {
@@ -185,6 +118,8 @@ pub(super) fn execute(
     let mut ignored = None;
     run.started_at = repo.now();
     let mut told = None;
+    let beside = std::cell::OnceCell::new();
+    let mut inputs = None;
     let outcome = match command {
         Ok(mut command) => {
             command.set_env.insert("PROV_RUN_ID".into(), run.run.clone().into());
@@ -196,7 +131,17 @@ pub(super) fn execute(
                 spool_dir: running.dir(),
                 interrupts,
                 observer: &mut reporter,
-                started: &mut |pid| drop(running.note_child(pid)),
+                started: &mut |pid| {
+                    let _ = running.note_child(pid);
+                    // While the command runs there is time for what only matters if prov is killed.
+                    let found = perform::record_inputs(repo, &snapshot, &prepared, &stored);
+                    let mut draft = run.clone();
+                    draft.inputs = found.as_ref().map(Clone::clone).unwrap_or_default();
+                    inputs = Some(found);
+                    let beside: &Pending = beside.get_or_init(|| beside_of(&prepared));
+                    // Not being able to write it costs something only then.
+                    let _ = note_draft(&running, &draft, beside);
+                },
             };
             let outcome = execute::execute(context, &command);
             if let Ok(outcome) = &outcome {
@@ -240,7 +185,7 @@ pub(super) fn execute(
         match take_outputs(
             session,
             request,
-            &prepared,
+            prepared.outputs(),
             &intake,
             &mut run,
             &mut actions,
@@ -270,8 +215,12 @@ pub(super) fn execute(
             "the command names {path}, which is neither an input nor code: a change of it would go unnoticed; declare it with -i {path}"
         ));
     }
-    run.inputs = perform::record_inputs(repo, &snapshot, &prepared, &stored)?;
-    run.children = children(&running);
+    run.inputs = match inputs {
+        Some(found) => found?,
+        None => perform::record_inputs(repo, &snapshot, &prepared, &stored)?,
+    };
+    run.children = running.children();
+    logged::apply(session, &snapshot, &running.notes(), &mut run, &intake, &mut warnings)?;
     seal(session, &snapshot, request, &prepared, environment, &output_fence, &mut run);
     if run.status == Status::Success && !run.sealed {
         let told: Vec<&str> =
@@ -305,7 +254,13 @@ pub(super) fn execute(
     Ok(Performed { run, told, object, exit_code, actions, publication, warnings, displaced, replay, narrow })
 }
 
-fn intent(repo: &crate::repo::Repo, request: &Request, prepared: &Prepared, run: &Run, op: [u8; 16]) -> live::Intent {
+pub(super) fn intent(
+    repo: &crate::repo::Repo,
+    request: &Request,
+    prepared: &Prepared,
+    run: &Run,
+    op: [u8; 16],
+) -> live::Intent {
     live::Intent {
         run: run.run.clone(),
         project: run.project.clone(),
@@ -319,6 +274,7 @@ fn intent(repo: &crate::repo::Repo, request: &Request, prepared: &Prepared, run:
         outputs: prepared.outputs().values().map(crate::revspec::recorded_path).collect(),
         op,
         owner: super::live_folder(repo).here().clone(),
+        open: None,
     }
 }
 
@@ -361,38 +317,30 @@ fn prepare_place(
     Ok((intake, stored, startable.map(|()| command), displaced, told))
 }
 
-fn command(
+/// Whether there is anything in the config.
+fn has_config(prepared: &Prepared) -> bool {
+    !matches!(&prepared.config, Value::Map(entries) if entries.is_empty())
+}
+
+/// What a program of the run finds in its environment; its config is written for it.
+pub(super) fn told_environment(
     session: &Session<'_>,
     request: &Request,
     prepared: &Prepared,
     running: &live::Running,
-    environment: &prepare::Environment,
-) -> Result<Command, Error> {
+) -> Result<BTreeMap<OsString, OsString>, Error> {
     let repo = session.repo;
-    let worktree = session.worktree();
-    let has_config = !matches!(&prepared.config, crate::codec::Value::Map(entries) if entries.is_empty());
+    let mut environment: BTreeMap<OsString, OsString> = BTreeMap::new();
     let config_file = running.dir().join("config.json");
-    if has_config {
+    if has_config(prepared) {
         let text = crate::config::to_json(&prepared.config);
         repo.fs()
             .replace(&config_file, text.as_bytes(), false)
             .map_err(|source| Error::io("write", &config_file, source))?;
     }
-    let expansion = recipe::Expansion {
-        declared: &prepared.declared,
-        config_file: has_config.then_some(config_file.as_path()),
-        config: &prepared.config,
-    };
-    let argv = recipe::expand(&request.argv, &expansion)?;
-    let mut command = Command::new(argv, prepared.cwd.clone());
-    command.search_path = environment.get(std::ffi::OsStr::new("PATH")).cloned();
-    command.timeout = request.timeout_ms.map(Duration::from_millis);
-    if let Some((place, _)) = &prepared.stdin {
-        command.stdin = Stdin::File(worktree.path(place));
-    }
-    let mut set = |name: String, value: PathBuf| command.set_env.insert(name.into(), value.into_os_string());
-    if has_config {
-        set("PROV_CONFIG".to_owned(), config_file.clone());
+    let mut set = |name: String, value: PathBuf| environment.insert(name.into(), value.into_os_string());
+    if has_config(prepared) {
+        set("PROV_CONFIG".to_owned(), config_file);
     }
     let seen = |place: &Place| match place {
         Place::Inside(path) => crate::path::from_bytes(&recipe::from_here(path, &prepared.declared)),
@@ -405,16 +353,42 @@ fn command(
     }
     let lifecycle = &request.lifecycle;
     if let Some(correlation) = &lifecycle.correlation_id {
-        command.set_env.insert("PROV_CORRELATION_ID".into(), correlation.clone().into());
-        command.set_env.insert("PROV_ATTEMPT".into(), lifecycle.attempt_number().to_string().into());
+        environment.insert("PROV_CORRELATION_ID".into(), correlation.clone().into());
+        environment.insert("PROV_ATTEMPT".into(), lifecycle.attempt_number().to_string().into());
         let last = if lifecycle.last_attempt { "1" } else { "0" };
-        command.set_env.insert("PROV_LAST_ATTEMPT".into(), last.into());
+        environment.insert("PROV_LAST_ATTEMPT".into(), last.into());
     }
     for (name, value) in &request.env {
         if let Some(value) = value {
-            command.set_env.insert(name.into(), OsString::from_vec(value.to_vec()));
+            environment.insert(name.into(), OsString::from_vec(value.to_vec()));
         }
     }
+    Ok(environment)
+}
+
+fn command(
+    session: &Session<'_>,
+    request: &Request,
+    prepared: &Prepared,
+    running: &live::Running,
+    environment: &prepare::Environment,
+) -> Result<Command, Error> {
+    let worktree = session.worktree();
+    let has_config = has_config(prepared);
+    let config_file = running.dir().join("config.json");
+    let expansion = recipe::Expansion {
+        declared: &prepared.declared,
+        config_file: has_config.then_some(config_file.as_path()),
+        config: &prepared.config,
+    };
+    let argv = recipe::expand(&request.argv, &expansion)?;
+    let mut command = Command::new(argv, prepared.cwd.clone());
+    command.search_path = environment.get(std::ffi::OsStr::new("PATH")).cloned();
+    command.timeout = request.timeout_ms.map(Duration::from_millis);
+    if let Some((place, _)) = &prepared.stdin {
+        command.stdin = Stdin::File(worktree.path(place));
+    }
+    command.set_env = told_environment(session, request, prepared, running)?;
     Ok(command)
 }
 
@@ -446,7 +420,7 @@ fn end_of(run: &mut Run, outcome: &execute::Outcome, request: &Request) {
     };
 }
 
-fn fail(run: &mut Run, kind: &str, message: String) {
+pub(super) fn fail(run: &mut Run, kind: &str, message: String) {
     run.status = Status::Failure;
     run.failed_in = Some(Phase::Validation);
     run.error = Some(RunError { kind: kind.to_owned(), message, run: None });
@@ -454,10 +428,10 @@ fn fail(run: &mut Run, kind: &str, message: String) {
 
 /// Captures declared outputs; returns the keys of those that are not there.
 #[expect(clippy::too_many_arguments, reason = "everything that an output leaves a trace in")]
-fn take_outputs(
+pub(super) fn take_outputs(
     session: &Session<'_>,
     request: &Request,
-    prepared: &Prepared,
+    outputs: &BTreeMap<String, Place>,
     intake: &Intake,
     run: &mut Run,
     actions: &mut BTreeMap<String, OutputAction>,
@@ -466,7 +440,7 @@ fn take_outputs(
 ) -> Result<Vec<String>, Error> {
     let worktree = session.worktree();
     let mut missing = Vec::new();
-    for (key, place) in prepared.outputs() {
+    for (key, place) in outputs {
         let keeps = !request.no_store.contains(key);
         let sink = keeps.then_some(intake as &dyn Sink);
         let mut stored = keeps;
@@ -509,7 +483,12 @@ fn take_outputs(
 }
 
 /// Returns what nobody wants to be told of.
-fn judge_missing(request: &Request, missing: Vec<String>, run: &mut Run, exit_code: &mut u8) -> Option<String> {
+pub(super) fn judge_missing(
+    request: &Request,
+    missing: Vec<String>,
+    run: &mut Run,
+    exit_code: &mut u8,
+) -> Option<String> {
     if missing.is_empty() {
         return None;
     }
@@ -632,9 +611,26 @@ fn select_again(
 }
 
 /// What is checked out around `root`, and whether anything tracked differs from it.
-fn git_state(fs: &crate::fs::Fs, root: &std::path::Path) -> Option<Git> {
+pub(super) fn git_state(fs: &crate::fs::Fs, root: &std::path::Path) -> Option<Git> {
     let head = git::head(fs, root)?;
     Some(Git { commit: head.commit, branch: head.branch, dirty: git::is_dirty(root).ok() })
+}
+
+/// What is recorded beside a run: its recipe, its config, its code.
+pub(super) fn beside_of(prepared: &Prepared) -> Pending {
+    let mut objects = vec![(Kind::RECIPE, prepared.built.bytes.clone().into())];
+    objects.extend(prepared.built.config.iter().map(|(_, bytes)| (Kind::CONFIG, bytes.clone().into())));
+    objects.extend(prepared.code.tree.objects.iter().map(|(_, bytes)| (Kind::TREE, bytes.clone().into())));
+    let code = prepared.code.tree.files.iter().map(|(path, id, _)| (path.as_bytes().to_owned(), *id)).collect();
+    Pending { run: BString::default(), objects, code }
+}
+
+/// Leaves the record, as far as it is known, in the live folder.
+pub(super) fn note_draft(running: &live::Running, draft: &Run, beside: &Pending) -> Result<(), Error> {
+    let bytes = draft.encode().map_err(|source| Error::Record { run: draft.run.clone(), source })?;
+    let pending = Pending { run: bytes.into(), objects: beside.objects.clone(), code: beside.code.clone() };
+    let payload = crate::codec::encode(&pending).map_err(|source| Error::Ref { source })?;
+    Ok(running.note_draft(&payload)?)
 }
 
 /// Puts the record into the store in one transaction; if that can't be done now, leaves it in the live folder.
@@ -664,19 +660,8 @@ fn record(
             let _ = running.end();
             Publication::Done
         }
-        Err(err) => {
-            let mut objects = vec![(Kind::RECIPE, prepared.built.bytes.clone().into())];
-            objects.extend(prepared.built.config.iter().map(|(_, bytes)| (Kind::CONFIG, bytes.clone().into())));
-            objects.extend(prepared.code.tree.objects.iter().map(|(_, bytes)| (Kind::TREE, bytes.clone().into())));
-            let code = prepared.code.tree.files.iter().map(|(path, id, _)| (path.as_bytes().to_owned(), *id)).collect();
-            publish::leave(&publish::Pending { run: bytes.to_vec().into(), objects, code }, running, err)
-        }
+        Err(err) => publish::leave(&Pending { run: bytes.to_vec().into(), ..beside_of(prepared) }, running, err),
     }
-}
-
-/// The children that told of themselves in the live folder of this run.
-fn children(running: &live::Running) -> BTreeMap<String, Id> {
-    running.children()
 }
 
 /// The line that would have kept this miss from happening, when only a wide code part caused it.

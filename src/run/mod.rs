@@ -17,9 +17,11 @@ pub mod hydrate;
 pub mod interrupts;
 pub mod lifecycle;
 pub mod live;
+pub mod logged;
 pub mod lookup;
 mod miss;
 pub mod name;
+mod nearest;
 pub mod observer;
 mod perform;
 pub mod prepare;
@@ -35,6 +37,7 @@ mod retry;
 mod session;
 mod settle;
 pub mod spool;
+mod started;
 
 use crate::repo::Repo;
 
@@ -42,7 +45,8 @@ pub use clear::{Displaced, KeptSafe, clear, keep_safe};
 pub use code_part::CodePart;
 pub use commit::{CommitOptions, Committed, Item, ItemAction, Staging, add, commit, staged};
 pub use error::{Error, chain};
-pub use miss::{Nearest, command_line, nearest};
+pub use miss::command_line;
+pub use nearest::{Nearest, nearest};
 pub use perform::{OutputAction, Performed, Plan, REPLAYED, Surroundings, perform, plan};
 pub use publish::Publication;
 pub use request::{CacheMode, CodeMode, Declared, OnMissing, Request, RestoreMode};
@@ -50,6 +54,7 @@ pub use restore::{Restoration, RestoreOptions, RestoredItem, restore};
 pub use retry::persist;
 pub use session::Session;
 pub use settle::{Settled, settle};
+pub use started::{FinishOptions, Finished, StartOptions, Started, finish, metric, start};
 
 /// A transaction of what was collected and edits of refs.
 fn draft_of(
@@ -83,6 +88,7 @@ fn claim(
         outputs: places.iter().map(|place| crate::revspec::recorded_path(place)).collect(),
         op: repo.new_op().to_bytes(),
         owner: live.here().clone(),
+        open: None,
     })?;
     match claim_outputs(&running, request.wait, interrupts) {
         Ok(()) => Ok(running),
@@ -122,4 +128,5 @@ fn claim_outputs(
 /// The live folder of a project, seen from this process.
 pub fn live_folder(repo: &Repo) -> live::Live {
     live::Live::new(repo.fs().clone(), repo.layout().live(), repo.world().process.clone())
+        .with_clock(repo.world().clock.clone())
 }

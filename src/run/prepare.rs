@@ -245,6 +245,7 @@ pub fn prepare(
     let built = recipe::Parts {
         step: request.lifecycle.model.clone().unwrap_or_else(|| step.clone()),
         command: Some(normalised),
+        is_function: request.lifecycle.open,
         cwd: cwd_place,
         stdin: stdin.as_ref().map(|(_, captured)| captured.content.clone()),
         code: part,

@@ -38,6 +38,7 @@ impl Bench {
             outputs: outputs.iter().map(|&path| path.into()).collect(),
             op: *b"0123456789abcdef",
             owner: self.live.here.clone(),
+            open: None,
         }
     }
 

@@ -8,6 +8,7 @@ mod follow;
 mod inspect;
 mod lifecycle;
 mod look;
+mod pieces;
 pub(crate) mod planned;
 mod record;
 mod run;
@@ -29,6 +30,7 @@ pub(crate) use look::{
     DiffArgs, Direction, IdArgs, LineageArgs, LineageFormat, LogArgs, PlanArgs, ShowArgs, StatusArgs, StatusFilter,
     WhyArgs,
 };
+pub(crate) use pieces::{FinishArgs, LogInputArgs, LogMetaArgs, LogOutputArgs, StartArgs, StatusWord};
 pub(crate) use record::{AddArgs, CommitArgs, InitArgs};
 pub(crate) use run::{CacheWord, OnMissingWord, RestoreWord, RunArgs, RunOptions, StepParser};
 pub(crate) use scenario::{ScenarioArgs, ScenarioCommand, ScenarioNewArgs};
@@ -107,6 +109,16 @@ pub(crate) enum Command {
     Commit(CommitArgs),
     /// Look up a command's results, or execute and record it
     Run(Box<RunArgs>),
+    /// Begin a run that something else executes
+    Start(Box<StartArgs>),
+    /// Log files that a live run reads
+    LogInput(LogInputArgs),
+    /// Log files that a live run writes
+    LogOutput(LogOutputArgs),
+    /// Say something of a live run: remarks, numbers, tags
+    LogMeta(LogMetaArgs),
+    /// Close a run that was begun with `start`
+    Finish(FinishArgs),
     /// Show which steps and files are up to date
     Status(StatusArgs),
     /// List runs, newest first
