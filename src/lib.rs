@@ -68,6 +68,7 @@ pub mod hash;
 pub mod host;
 pub mod lineage;
 pub mod maintain;
+pub mod mark;
 pub mod object;
 pub mod path;
 pub mod pipeline;

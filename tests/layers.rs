@@ -15,7 +15,7 @@ const ROWS: &[Row] = &[
     Row { name: "services", modules: &["worktree", "code", "index"], is_ordered: false },
     Row { name: "storage", modules: &["store", "refs", "recipe"], is_ordered: false },
     Row { name: "handle", modules: &["repo"], is_ordered: false },
-    Row { name: "domain", modules: &["scenario", "revspec", "lineage", "run"], is_ordered: true },
+    Row { name: "domain", modules: &["mark", "scenario", "revspec", "lineage", "run"], is_ordered: true },
     Row { name: "workflows", modules: &["pipeline", "query", "sync", "interchange", "maintain"], is_ordered: false },
 ];
 
@@ -33,6 +33,8 @@ const OWNERS: &[(&str, &str)] = &[
     ("globset", "code"),
     ("serde_saphyr", "config"),
     ("toml", "config"),
+    ("fastcdc", "store"),
+    ("zstd", "store"),
     ("getrandom", "clock"),
     ("jiff", "clock"),
     ("signal_hook", "run"),

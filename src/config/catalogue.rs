@@ -28,6 +28,8 @@ pub(super) enum Kind {
 
 pub(super) const CACHE_MODES: &[&str] = &["reuse", "overwrite", "readonly", "off"];
 const RESTORE: &[&str] = &["outputs", "metadata", "none"];
+const VALIDATE: &[&str] = &["lazy", "strict", "none"];
+const ON_KNOWN_FAILURE: &[&str] = &["run", "stop"];
 const ON_MISSING: &[&str] = &["error", "warn", "ignore"];
 
 /// Every setting. `*` stands for any name.
@@ -57,6 +59,7 @@ pub(super) const SETTINGS: &[(&[&str], Kind)] = &[
     (&["steps", "*", "iteration"], Kind::Count),
     (&["steps", "*", "message"], Kind::Text),
     (&["steps", "*", "no_store"], Kind::Texts),
+    (&["steps", "*", "on_known_failure"], Kind::Choice(ON_KNOWN_FAILURE)),
     (&["steps", "*", "on_missing"], Kind::Choice(ON_MISSING)),
     (&["steps", "*", "output"], Kind::Pairs),
     (&["steps", "*", "restore"], Kind::Choice(RESTORE)),
@@ -67,6 +70,7 @@ pub(super) const SETTINGS: &[(&[&str], Kind)] = &[
     (&["steps", "*", "step_version"], Kind::Count),
     (&["steps", "*", "tag"], Kind::Texts),
     (&["steps", "*", "timeout"], Kind::Duration),
+    (&["steps", "*", "validate"], Kind::Choice(VALIDATE)),
     (&["steps", "*", "wait"], Kind::Bool),
     (&["steps", "*", "year"], Kind::Count),
     (&["store", "path"], Kind::Text),

@@ -52,6 +52,10 @@ pub struct StepSettings {
     pub restore: Option<String>,
     /// What a missing output means, by name.
     pub on_missing: Option<String>,
+    /// How surely the outputs of a hit must be there, by name.
+    pub validate: Option<String>,
+    /// What a known failure means, by name.
+    pub on_known_failure: Option<String>,
     /// Time limit, such as `10m`.
     pub timeout: Option<String>,
     /// Whether to wait for claimed outputs.
@@ -86,6 +90,8 @@ impl Default for StepSettings {
             step_version: None,
             restore: None,
             on_missing: None,
+            validate: None,
+            on_known_failure: None,
             timeout: None,
             wait: None,
             no_store: Vec::new(),
@@ -121,6 +127,8 @@ impl StepSettings {
             "step_version" => self.step_version = count(),
             "restore" => self.restore = text(),
             "on_missing" => self.on_missing = text(),
+            "validate" => self.validate = text(),
+            "on_known_failure" => self.on_known_failure = text(),
             "timeout" => self.timeout = text(),
             "wait" => self.wait = Some(value.clone()),
             "no_store" => self.no_store = texts(),

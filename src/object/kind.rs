@@ -15,7 +15,7 @@ impl Kind {
     pub const BLOB: Kind = Kind(Cow::Borrowed("blob"));
     /// A folder listing.
     pub const TREE: Kind = Kind(Cow::Borrowed("tree"));
-    /// The pieces of a large blob (reserved).
+    /// The pieces of a large blob.
     pub const CHUNKS: Kind = Kind(Cow::Borrowed("chunks"));
     /// A configuration.
     pub const CONFIG: Kind = Kind(Cow::Borrowed("config"));
@@ -33,7 +33,7 @@ impl Kind {
     pub const SIGNATURE: Kind = Kind(Cow::Borrowed("signature"));
     /// The outcome of a verification (reserved).
     pub const VERDICT: Kind = Kind(Cow::Borrowed("verdict"));
-    /// Hide, retract, scrub (reserved).
+    /// Something said about a run: retract, hide.
     pub const MARK: Kind = Kind(Cow::Borrowed("mark"));
 
     /// Takes a kind's name: 1 to 32 characters, `a-z`, `0-9` and `-`, a letter first; `None` for anything else.

@@ -5,9 +5,11 @@
 //! which other objects a record needs, so that walking the graph never needs to understand a body.
 
 pub mod access;
+pub mod chunks;
 pub mod config;
 pub mod envelope;
 pub mod kind;
+pub mod mark;
 pub mod recipe;
 pub mod run;
 pub mod scenario;

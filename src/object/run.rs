@@ -246,6 +246,18 @@ pub struct Git {
     pub dirty: Option<bool>,
 }
 
+/// An earlier outcome of the same recipe whose bytes are others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Differs {
+    /// Its run id.
+    pub run: String,
+    /// Its object.
+    pub object: Id,
+    /// The keys of the outputs that differ.
+    pub keys: Vec<String>,
+}
+
 /// The closed record of a run. Pending and running exist only in the live folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -309,6 +321,9 @@ pub struct Run {
     /// Closed children: run id and object.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub children: BTreeMap<String, Id>,
+    /// The newest earlier outcome of its recipe that gave other bytes: the program is not deterministic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub differs: Option<Differs>,
     /// What the cache said.
     pub cache: Cache,
     /// Exit code of the command.
@@ -418,6 +433,7 @@ impl Record for Run {
         let content = |c: &Content, stored: bool| c.link(if stored { Strength::Content } else { Strength::Weak });
         let mut links: Vec<Link> = Vec::new();
         links.extend(self.recipe.map(|id| Link(id, Kind::RECIPE, Strength::Record)));
+        links.extend(self.differs.iter().map(|other| Link(other.object, Kind::RUN, Strength::Weak)));
         for input in self.inputs.values() {
             links.extend(content(&input.content, input.stored));
             let producer = input.producer.as_ref().and_then(|p| p.object);

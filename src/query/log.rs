@@ -7,6 +7,7 @@ use bstr::ByteSlice;
 use super::Error;
 use crate::clock::Micros;
 use crate::hash::Id;
+use crate::mark::{MarkKind, Marks};
 use crate::object::run::Status;
 use crate::refs::key;
 use crate::repo::Repo;
@@ -20,7 +21,7 @@ pub struct LogOptions {
     pub scenario: Option<String>,
     /// Whether all scenarios are meant when none is named.
     pub all: bool,
-    /// Whether hits are listed as well.
+    /// Whether hits and hidden runs are listed as well.
     pub hits: bool,
     /// At most this many.
     pub limit: Option<usize>,
@@ -65,6 +66,12 @@ pub struct Logged {
     pub line: RunLine,
     /// Hits that were left out since the run that was listed before.
     pub folded: u64,
+    /// Hidden runs that were left out since then.
+    pub hidden: u64,
+    /// Whether its outcome was retracted.
+    pub is_retracted: bool,
+    /// Whether it is hidden, and listed all the same.
+    pub is_hidden: bool,
 }
 
 /// How a listing ended.
@@ -72,6 +79,8 @@ pub struct Logged {
 pub struct LogEnd {
     /// Hits that were left out after the last listed run.
     pub folded: u64,
+    /// Hidden runs that were left out after it.
+    pub hidden: u64,
     /// The run id to go on from when there are more.
     pub next: Option<String>,
 }
@@ -109,12 +118,13 @@ pub fn log(
             Head { scenario, runs }
         })
         .collect();
+    let marks = Marks::open(snapshot)?;
     let mut end = LogEnd::default();
     let mut listed = 0;
     while let Some(at) = newest(&mut heads) {
         let Some(item) = heads[at].runs.next() else { continue };
         let (key, value) = item?;
-        let Some((run, _)) = key::run_and_object(&key) else { continue };
+        let Some((run, object)) = key::run_and_object(&key) else { continue };
         let line: RunLine = entry::decode(&value)?;
         if options.since.is_some_and(|since| line.at < since) {
             heads.remove(at);
@@ -128,14 +138,20 @@ pub fn log(
         if !options.wants(&line) {
             continue;
         }
+        let is_hidden = marks.is(&object, MarkKind::Hide)?;
+        if is_hidden && !options.hits {
+            end.hidden += 1;
+            continue;
+        }
         if line.cache == "hit" && !options.hits {
             end.folded += 1;
             continue;
         }
         listed += 1;
         let scenario = heads[at].scenario.clone();
-        let folded = std::mem::take(&mut end.folded);
-        if each(Logged { run, scenario, line, folded }).is_break() {
+        let (folded, hidden) = (std::mem::take(&mut end.folded), std::mem::take(&mut end.hidden));
+        let is_retracted = marks.retracted(&object)?.is_some();
+        if each(Logged { run, scenario, line, folded, hidden, is_retracted, is_hidden }).is_break() {
             break;
         }
     }

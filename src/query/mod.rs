@@ -12,7 +12,7 @@ pub use log::{LogEnd, LogOptions, Logged, Match, id_matches, log};
 pub use status::{PathState, PathStatus, StepState, StepStatus, WorkStatus, status};
 pub use why::{Why, why};
 
-use crate::{codec, lineage, object, revspec, run, scenario, store};
+use crate::{codec, lineage, mark, object, revspec, run, scenario, store};
 
 /// Why a question can't be answered.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +39,10 @@ pub enum Error {
     /// A revision has no meaning.
     #[error(transparent)]
     Revision(#[from] revspec::Error),
+    /// Marks can't be read.
+    #[error(transparent)]
+    Mark(#[from] mark::Error),
+
     /// The live folder can't be read.
     #[error(transparent)]
     Live(#[from] run::live::LiveError),

@@ -6,13 +6,15 @@ use bstr::BString;
 
 use super::Error;
 use crate::codec;
+use crate::mark::{MarkKind, Marks};
 use crate::object::recipe::Content;
-use crate::object::run::{Cache, Output, Reason, ReasonKind, Run, RunKind, Status};
+use crate::object::run::{Cache, Differs, Output, Reason, ReasonKind, Run, RunKind, Status};
 use crate::path::locate;
 use crate::refs::key;
 use crate::repo::entry::{self, StepRun};
 use crate::revspec::read_run;
 use crate::run::live::{Entry, State};
+use crate::run::memory::other_outcomes;
 use crate::run::prepare::Environment;
 use crate::run::{Request, Session, plan};
 use crate::store::{Direction, Snapshot};
@@ -38,8 +40,10 @@ pub struct StepStatus {
     pub run: String,
     /// How it stands.
     pub state: StepState,
-    /// Why.
+    /// Why; of a fresh one, what it rests on that was retracted.
     pub reasons: Vec<Reason>,
+    /// Outcomes of the same recipe with other bytes.
+    pub others: Vec<Differs>,
 }
 
 /// How a path differs from what is on record.
@@ -101,7 +105,16 @@ pub fn status(session: &Session<'_>, snapshot: &Snapshot, environment: &Environm
             recorded.insert(output.path.clone(), (output.clone(), run.run.clone()));
         }
         if run.kind == RunKind::Command {
-            steps.push(step_status(session, snapshot, environment, step, run)?);
+            let mut status = step_status(session, snapshot, environment, step, run)?;
+            status.reasons.extend(retracted_inputs(snapshot, run)?);
+            if let Some(recipe) = &run.recipe {
+                let made = match &run.cache {
+                    Cache::Hit { source, .. } => source,
+                    _ => &run.run,
+                };
+                status.others = other_outcomes(snapshot, recipe, &run.outputs, made)?;
+            }
+            steps.push(status);
         }
     }
     for run in commits(session, snapshot)? {
@@ -133,9 +146,10 @@ pub fn status(session: &Session<'_>, snapshot: &Snapshot, environment: &Environm
     Ok(WorkStatus { steps, paths, live })
 }
 
-/// The newest successful run of every step of the current scenario.
+/// The newest successful run of every step of the current scenario that is not hidden.
 fn newest_of_steps(session: &Session<'_>, snapshot: &Snapshot) -> Result<Vec<(String, Run)>, Error> {
     let repo = session.repo;
+    let marks = Marks::open(snapshot)?;
     let mut found = Vec::new();
     let prefix = key::steps_of_project(repo.project());
     let mut from = prefix.clone();
@@ -145,7 +159,8 @@ fn newest_of_steps(session: &Session<'_>, snapshot: &Snapshot) -> Result<Vec<(St
         for item in snapshot.scan(&of_step, Direction::Forward) {
             let (raw, value) = item?;
             let line: StepRun = entry::decode(&value)?;
-            if line.scenario == repo.scenario() && line.status == Status::Success {
+            let is_meant = line.scenario == repo.scenario() && line.status == Status::Success;
+            if is_meant && !marks.is(&line.object, MarkKind::Hide)? {
                 let id = key::last_text(&raw).unwrap_or_default();
                 let run = read_run(snapshot, &id, &line.object)?;
                 if run.kind != RunKind::Manual {
@@ -197,6 +212,26 @@ fn path_state(session: &Session<'_>, path: &BString, content: &Content) -> Resul
     }
 }
 
+/// The inputs of a run whose makers were retracted since.
+fn retracted_inputs(snapshot: &Snapshot, run: &Run) -> Result<Vec<Reason>, Error> {
+    let marks = Marks::open(snapshot)?;
+    let mut reasons = Vec::new();
+    for (key, input) in &run.inputs {
+        let Some((producer, object)) = input.producer.as_ref().and_then(|made| Some((made, made.object?))) else {
+            continue;
+        };
+        if let Some(said) = marks.retracted(&object)? {
+            reasons.push(Reason {
+                part: format!("inputs.{key}"),
+                kind: ReasonKind::Retracted,
+                before: Some(producer.run.clone()),
+                after: (!said.why.is_empty()).then_some(said.why),
+            });
+        }
+    }
+    Ok(reasons)
+}
+
 /// The request behind a run: its own, or that of the run it is a hit of.
 fn request_of(snapshot: &Snapshot, run: &Run) -> Option<Request> {
     let of = |run: &Run| run.meta.get("request").and_then(|value| codec::from_value::<Request>(value).ok());
@@ -213,7 +248,9 @@ fn step_status(
     step: &str,
     run: &Run,
 ) -> Result<StepStatus, Error> {
-    let done = |state, reasons| Ok(StepStatus { step: step.to_owned(), run: run.run.clone(), state, reasons });
+    let done = |state, reasons| {
+        Ok(StepStatus { step: step.to_owned(), run: run.run.clone(), state, reasons, others: Vec::new() })
+    };
     let reason =
         |part: &str, kind, after: String| Reason { part: part.to_owned(), kind, before: None, after: Some(after) };
     let Some(mut request) = request_of(snapshot, run) else {

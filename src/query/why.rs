@@ -1,8 +1,9 @@
 //! Why a recorded run was executed.
 
 use super::Error;
-use crate::object::run::{Cache, Reason, Run};
+use crate::object::run::{Cache, Differs, Reason, Run, Status};
 use crate::revspec::RunRef;
+use crate::run::memory::other_outcomes;
 use crate::run::{Nearest, nearest};
 use crate::store::Snapshot;
 
@@ -15,6 +16,8 @@ pub struct Why {
     pub reasons: Vec<Reason>,
     /// The nearest other recipe of its step that is on record now.
     pub nearest: Option<Nearest>,
+    /// Outcomes of the same recipe, on record now, with other bytes.
+    pub others: Vec<Differs>,
 }
 
 /// Reads why a run was executed from its record; what it differs in from the nearest other recipe of its step is compared anew.
@@ -31,5 +34,9 @@ pub fn why(snapshot: &Snapshot, at: &RunRef) -> Result<Why, Error> {
         Some(id) => nearest(snapshot, &run.project, &run.step, id, None)?,
         None => None,
     };
-    Ok(Why { run, reasons, nearest })
+    let others = match (&run.recipe, run.status) {
+        (Some(id), Status::Success) => other_outcomes(snapshot, id, &run.outputs, &run.run)?,
+        _ => Vec::new(),
+    };
+    Ok(Why { run, reasons, nearest, others })
 }

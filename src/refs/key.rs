@@ -262,6 +262,21 @@ pub fn scenario(project: &str, name: &str) -> Vec<u8> {
     Key::of("scenarios").text(project).text(name).done()
 }
 
+/// Everything said about objects.
+pub fn about() -> Vec<u8> {
+    Key::of("about").done()
+}
+
+/// What is said about an object, of one kind.
+pub fn about_of(object: &Id, kind: &str) -> Vec<u8> {
+    Key::of("about").id(object).text(kind).done()
+}
+
+/// One thing said about an object: its kind, and the object that says it.
+pub fn about_one(object: &Id, kind: &str, said: &Id) -> Vec<u8> {
+    Key::of("about").id(object).text(kind).id(said).done()
+}
+
 /// What lies staged in a workspace.
 pub fn staged_of(workspace: &str) -> Vec<u8> {
     Key::of("workspaces").text(workspace).text("staged").done()

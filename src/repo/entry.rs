@@ -113,6 +113,21 @@ pub struct Touch {
     pub path: BString,
 }
 
+/// Something said about a run: the value of an `about` ref of a mark.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MarkLine {
+    /// Whether it holds from then on, or no longer.
+    pub on: bool,
+    /// When it was said.
+    pub at: Micros,
+    /// Why, for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub why: String,
+    /// Who said it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+}
+
 /// What lies staged for the next commit: the value of a `workspaces/…/staged` ref.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Staged {

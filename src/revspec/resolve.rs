@@ -4,6 +4,7 @@ use bstr::{BString, ByteSlice};
 
 use super::parse::{self, Base, Moment, Part, Spec};
 use crate::hash::Id;
+use crate::mark::{MarkKind, Marks};
 use crate::object::run::{Run, Status};
 use crate::object::{Kind, Record, Source};
 use crate::path::Place;
@@ -88,6 +89,9 @@ pub enum Error {
         /// What it could mean.
         candidates: Vec<String>,
     },
+    /// Marks can't be read.
+    #[error(transparent)]
+    Mark(#[from] crate::mark::Error),
     /// The store can't be read.
     #[error(transparent)]
     Store(#[from] crate::store::Error),
@@ -280,18 +284,19 @@ impl Seen<'_> {
         Ok(found.pop())
     }
 
-    /// The newest run of a scenario for which `wanted` holds.
+    /// The newest run of a scenario that is not hidden and for which `wanted` holds.
     fn newest_of(
         &self,
         scenario: &str,
         mut wanted: impl FnMut(&str, &RunLine) -> bool,
     ) -> Result<Option<RunRef>, Error> {
         let project = self.repo.project();
+        let marks = Marks::open(self.snapshot)?;
         for item in self.snapshot.scan(&key::runs_of(project, scenario), Direction::Backward) {
             let (key, value) = item?;
             let Some((run, object)) = key::run_and_object(&key) else { continue };
             let line: RunLine = entry::decode(&value)?;
-            if wanted(&run, &line) {
+            if !marks.is(&object, MarkKind::Hide)? && wanted(&run, &line) {
                 return Ok(Some(RunRef { run, object, project: project.to_owned(), scenario: scenario.to_owned() }));
             }
         }
@@ -300,11 +305,13 @@ impl Seen<'_> {
 
     fn newest_of_step(&self, step: &str) -> Result<Option<RunRef>, Error> {
         let project = self.repo.project();
+        let marks = Marks::open(self.snapshot)?;
         for item in self.snapshot.scan(&key::steps_of(project, step), Direction::Forward) {
             let (key, value) = item?;
             let line: StepRun = entry::decode(&value)?;
             if line.scenario == self.scenario
                 && line.status == Status::Success
+                && !is_passed_over(&marks, &line.object)?
                 && let Some(run) = key::last_text(&key)
             {
                 return Ok(Some(RunRef {
@@ -320,13 +327,18 @@ impl Seen<'_> {
 
     fn newest_with_key(&self, scenario: &str, wanted: &str) -> Result<Option<Target>, Error> {
         let project = self.repo.project();
-        let mut scan = self.snapshot.scan(&key::artifacts_of(project, scenario, wanted), Direction::Forward);
-        let Some(item) = scan.next() else { return Ok(None) };
-        let (key, value) = item?;
-        let touch: Touch = entry::decode(&value)?;
-        let Some(run) = key::last_text(&key) else { return Ok(None) };
-        let run = RunRef { run, object: touch.object, project: project.to_owned(), scenario: scenario.to_owned() };
-        Ok(Some(Target::Artifact(run, wanted.to_owned())))
+        let marks = Marks::open(self.snapshot)?;
+        for item in self.snapshot.scan(&key::artifacts_of(project, scenario, wanted), Direction::Forward) {
+            let (key, value) = item?;
+            let touch: Touch = entry::decode(&value)?;
+            let Some(run) = key::last_text(&key) else { return Ok(None) };
+            if is_passed_over(&marks, &touch.object)? {
+                continue;
+            }
+            let run = RunRef { run, object: touch.object, project: project.to_owned(), scenario: scenario.to_owned() };
+            return Ok(Some(Target::Artifact(run, wanted.to_owned())));
+        }
+        Ok(None)
     }
 
     /// The n-th earlier run of the same step in the same scenario.
@@ -383,6 +395,11 @@ impl Seen<'_> {
             }
         }
     }
+}
+
+/// Whether names that mean the newest success pass over a run: its outcome was retracted, or it is hidden.
+fn is_passed_over(marks: &Marks<'_>, object: &Id) -> Result<bool, Error> {
+    Ok(marks.is(object, MarkKind::Hide)? || marks.retracted(object)?.is_some())
 }
 
 /// The bytes of a path as records hold it: relative to the project, or absolute.

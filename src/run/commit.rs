@@ -242,6 +242,7 @@ pub fn commit(session: &Session<'_>, paths: &[BString], options: &CommitOptions)
         inputs: BTreeMap::new(),
         outputs,
         children: BTreeMap::new(),
+        differs: None,
         cache: Cache::Off,
         exit_code: None,
         signal: None,

@@ -156,6 +156,12 @@ pub enum Error {
         /// The signal.
         signal: i32,
     },
+    /// The same recipe failed before, and was not to be executed again.
+    #[error("the same recipe failed before, in run {}: {}", .known.run, .known.describe())]
+    KnownFailure {
+        /// How.
+        known: Box<super::memory::KnownFailure>,
+    },
     /// Nothing is there to be committed.
     #[error("nothing is staged and no path was given")]
     NothingToCommit,

@@ -81,6 +81,55 @@ pub fn is_whole(snapshot: &Snapshot, content: &Content) -> Result<bool, AccessEr
     snapshot.has_all(&blobs)
 }
 
+/// Whether the store has all of some content, every byte of it read and verified.
+///
+/// # Errors
+/// When the store can't be read. Damage is no error: then it is not sound.
+pub fn is_sound(snapshot: &Snapshot, content: &Content) -> Result<bool, AccessError> {
+    let read = |id: &Id| match snapshot.copy(id, &mut std::io::sink()) {
+        Ok(found) => Ok(found.is_some()),
+        Err(AccessError::Damaged { .. } | AccessError::Changed) => Ok(false),
+        Err(err) => Err(err),
+    };
+    if !is_whole(snapshot, content)? {
+        return Ok(false);
+    }
+    let mut level = match content {
+        Content::Blob(id) => return read(id),
+        Content::Tree(id) => vec![*id],
+        Content::External(..) => return Ok(false),
+    };
+    let mut seen: std::collections::HashSet<Id> = std::collections::HashSet::new();
+    while let Some(id) = level.pop() {
+        let listed = tree::list(id, &mut |id| match snapshot.read(id) {
+            Ok(Some((_, bytes))) => Ok(bytes),
+            Ok(None) | Err(AccessError::Damaged { .. }) => Err(None),
+            Err(err) => Err(Some(err)),
+        });
+        let entries = match listed {
+            Ok(entries) => entries,
+            Err(tree::ListError::Read(Some(err))) => return Err(err),
+            Err(_) => return Ok(false),
+        };
+        for entry in entries.into_iter().filter(|entry| seen.insert(entry.id)) {
+            if entry.kind == EntryKind::Tree {
+                level.push(entry.id);
+            } else if !read(&entry.id)? {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// As [`lies_there`], every byte hashed again whatever the states of the files say.
+pub fn lies_there_byte_by_byte(session: &Session<'_>, place: &Place, output: &Output) -> bool {
+    let nothing = worktree::StatCache::empty();
+    let worktree = worktree::Worktree { cache: &nothing, ..session.worktree() };
+    worktree::capture(&worktree, place, &CaptureOptions::default(), None)
+        .is_ok_and(|captured| captured.content == output.content && captured.exec == output.exec)
+}
+
 /// Whether the output lies at `place` already.
 pub fn lies_there(session: &Session<'_>, place: &Place, output: &Output) -> bool {
     worktree::capture(&session.worktree(), place, &CaptureOptions::default(), None)

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::codec;
 use crate::hash::Id;
+use crate::mark::{self, MarkKind, Marks};
 use crate::object::run::{Output, Reason, ReasonKind, Run};
 use crate::object::{AccessError, Record, Source};
 use crate::refs::key;
@@ -23,6 +24,9 @@ pub enum Error {
     /// An object can't be read.
     #[error(transparent)]
     Access(#[from] AccessError),
+    /// Marks can't be read.
+    #[error(transparent)]
+    Mark(#[from] mark::Error),
     /// A ref is damaged.
     #[error("a result ref can't be read")]
     Ref(#[from] codec::Error),
@@ -50,7 +54,8 @@ fn reason(part: impl Into<String>, kind: ReasonKind, before: Option<String>) -> 
     Reason { part: part.into(), kind, before, after: None }
 }
 
-/// Looks for the newest successful, sealed outcome of `recipe` all of whose outputs can be had: `is_here` says so of an output.
+/// Looks for the newest successful, sealed outcome of `recipe` that was not retracted and all of whose outputs can be had: `is_here` says
+/// so of an output.
 ///
 /// # Errors
 /// When refs can't be read. A record that can't be read is passed over and named among the reasons.
@@ -60,9 +65,28 @@ pub fn lookup(
     is_here: &mut dyn FnMut(&str, &Output) -> Result<bool, AccessError>,
 ) -> Result<Answer, Error> {
     let mut reasons = Vec::new();
-    for item in snapshot.scan(&key::results_of(recipe), Direction::Forward).take(LOOKED_AT) {
-        let (_, value) = item?;
+    let mut left = LOOKED_AT;
+    for item in snapshot.scan(&key::results_of(recipe), Direction::Forward) {
+        let (raw, value) = item?;
         let outcome: Outcome = entry::decode(&value)?;
+        if let Some(said) = mark::said(snapshot, &outcome.object, MarkKind::Retract)? {
+            let why = (!said.why.is_empty()).then_some(said.why);
+            reasons.push(Reason {
+                part: "outcome".to_owned(),
+                kind: ReasonKind::Retracted,
+                before: key::last_text(&raw),
+                after: why,
+            });
+            continue;
+        }
+        // Where a table is damaged, nothing is known of what was retracted: executing again is safe, a hit is not.
+        if let Some(damage) = snapshot.damage().iter().find(|damage| damage.file.starts_with("tables/")) {
+            let what = format!("{}: {}", damage.file, damage.what);
+            reasons.push(reason("outcome", ReasonKind::OutputsLost, Some(what)));
+            break;
+        }
+        let Some(less) = left.checked_sub(1) else { break };
+        left = less;
         let run = match snapshot.read(&outcome.object) {
             Ok(Some((_, bytes))) => Run::decode(&bytes).ok(),
             Ok(None) | Err(AccessError::Damaged { .. }) => None,
@@ -90,17 +114,28 @@ pub fn lookup(
             lost.into_iter().map(|(key, path)| reason(format!("outputs.{key}"), ReasonKind::OutputsLost, Some(path))),
         );
     }
-    if reasons.is_empty()
-        && let Some(item) = snapshot.scan(&key::failures_of(recipe), Direction::Forward).next()
-    {
+    let only_retracted = reasons.iter().all(|reason| reason.kind == ReasonKind::Retracted);
+    if only_retracted && let Some(reason) = failed(snapshot, recipe)? {
+        reasons.push(reason);
+    }
+    Ok(Answer::Miss(reasons))
+}
+
+/// The newest outcome of a recipe that is no result, if it was not retracted, as a reason.
+fn failed(snapshot: &Snapshot, recipe: &Id) -> Result<Option<Reason>, Error> {
+    let marks = Marks::open(snapshot)?;
+    for item in snapshot.scan(&key::failures_of(recipe), Direction::Forward).take(LOOKED_AT) {
         let (raw, value) = item?;
         let outcome: Outcome = entry::decode(&value)?;
+        if marks.is(&outcome.object, MarkKind::Retract)? {
+            continue;
+        }
         let kind = if outcome.status == crate::object::run::Status::Success {
             ReasonKind::Unsealed
         } else {
             ReasonKind::Failed
         };
-        reasons.push(reason("outcome", kind, key::last_text(&raw)));
+        return Ok(Some(reason("outcome", kind, key::last_text(&raw))));
     }
-    Ok(Answer::Miss(reasons))
+    Ok(None)
 }

@@ -24,7 +24,7 @@ use super::publish::{self, Pending, Publication};
 use super::report::Reporter;
 use super::request::{CacheMode, Request};
 use super::session::Session;
-use super::{Error, clear, live, logged};
+use super::{Error, clear, live, logged, memory};
 use crate::code::{Narrowing, git};
 use crate::codec::Value;
 use crate::hash::Id;
@@ -228,6 +228,23 @@ pub(super) fn execute(
         if !told.is_empty() {
             warnings.push(format!("this run will never be a hit: {}", told.join("; ")));
         }
+    }
+
+    // What can't be compared must not keep the run from being recorded.
+    let others = if run.status == Status::Success && run.sealed {
+        memory::other_outcomes(&snapshot, &prepared.recipe(), &run.outputs, &run.run).unwrap_or_default()
+    } else {
+        Vec::new()
+    };
+    if let Some(other) = others.into_iter().next() {
+        if known.is_none() {
+            warnings.push(format!(
+                "not deterministic: {} of the same recipe made other bytes of {}",
+                crate::object::run::tail(&other.run),
+                other.keys.join(", ")
+            ));
+        }
+        run.differs = Some(other);
     }
 
     if let Some(known) = known {

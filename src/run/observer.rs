@@ -92,6 +92,9 @@ pub trait Observer {
     /// Hears what happens around the child.
     fn notice(&mut self, _notice: Notice) {}
 
+    /// Hears, before the command is started, that the same recipe failed before.
+    fn known_failure(&mut self, _known: &super::memory::KnownFailure) {}
+
     /// Whether it cares for events: those that would be made for it alone are not made otherwise.
     fn hears_events(&self) -> bool {
         false

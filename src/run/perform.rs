@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use super::clear::KeptSafe;
 use super::interrupts::Interrupts;
 use super::lookup::{self, Answer, Hit};
+use super::memory::{self, KnownFailure};
 use super::nearest::Nearest;
 use super::observer::Observer;
 use super::prepare::{self, Environment, Prepared};
 use super::publish::{self, Publication};
-use super::request::{CacheMode, OnMissing, Request, RestoreMode};
+use super::request::{CacheMode, OnKnownFailure, OnMissing, Request, RestoreMode, Validate};
 use super::session::Session;
 use super::{Error, hydrate, miss, name, nearest};
 use crate::object::recipe::Content;
@@ -85,6 +86,8 @@ pub struct Plan {
     pub reasons: Vec<Reason>,
     /// The recipe that the reasons compare with: its newest run.
     pub nearest: Option<Nearest>,
+    /// That this recipe failed before, if it would be executed.
+    pub known_failure: Option<KnownFailure>,
 }
 
 /// Bytes of each stream that a hit replays.
@@ -105,7 +108,8 @@ pub fn plan(
     if request.lifecycle.always {
         reasons.extend(hit.take().map(|hit| traced(&hit)));
     }
-    Ok(Plan { prepared, hit, reasons, nearest })
+    let known_failure = if hit.is_none() { memory::known_failure(snapshot, &prepared.recipe())? } else { None };
+    Ok(Plan { prepared, hit, reasons, nearest, known_failure })
 }
 
 /// What the cache has: an outcome to take, or reasons for a miss and the nearest other recipe.
@@ -143,7 +147,7 @@ pub(super) fn ask(
         }
         CacheMode::Reuse | CacheMode::Readonly => {
             match lookup::lookup(snapshot, &prepared.recipe(), &mut |key, output| {
-                can_be_had(session, snapshot, prepared, key, output)
+                can_be_had(session, snapshot, request, prepared, key, output)
             })? {
                 Answer::Hit(hit) => return Ok((Some(hit), Vec::new(), None)),
                 Answer::Miss(reasons) => reasons,
@@ -174,19 +178,29 @@ pub(super) fn is_hit_by_now(session: &Session<'_>, request: &Request, prepared: 
     }
     let newest = session.repo.store().snapshot()?;
     let answer = lookup::lookup(&newest, &prepared.recipe(), &mut |key, output| {
-        can_be_had(session, &newest, prepared, key, output)
+        can_be_had(session, &newest, request, prepared, key, output)
     })?;
     Ok(matches!(answer, Answer::Hit(_)))
 }
 
-/// Whether an output is in the store, or lies where it should be.
+/// Whether an output is in the store, or lies where it should be, as surely as the request wants to know.
 fn can_be_had(
     session: &Session<'_>,
     snapshot: &Snapshot,
+    request: &Request,
     prepared: &Prepared,
     key: &str,
     output: &crate::object::run::Output,
 ) -> Result<bool, AccessError> {
+    match request.validate {
+        Validate::Lazy => {}
+        Validate::None => return Ok(true),
+        Validate::Strict => {
+            let lies_there =
+                || prepared.output(key).is_some_and(|place| hydrate::lies_there_byte_by_byte(session, place, output));
+            return Ok(hydrate::is_sound(snapshot, &output.content)? || lies_there());
+        }
+    }
     let lies_there = || prepared.output(key).is_some_and(|place| hydrate::lies_there(session, place, output));
     // Whichever is asked for less: a file's header, or the states of the files of a folder.
     match output.content {
@@ -274,6 +288,7 @@ fn perform_once(session: &Session<'_>, request: &Request, surroundings: Surround
     let performed = match taken {
         Some((hit, restored, started)) => take(session, &snapshot, request, &prepared, *hit, restored, started),
         None => {
+            remember(&snapshot, request, &prepared, observer)?;
             let why = miss::Why { reasons, nearest, known: known.as_deref() };
             let around = Surroundings { environment, observer: &mut *observer, interrupts };
             miss::execute(session, snapshot, request, prepared, why, around)
@@ -302,6 +317,25 @@ pub(super) fn take_back(
         RestoreMode::Outputs => hydrate::outputs(session, snapshot, request, prepared, &hit.run, interrupts),
         RestoreMode::Metadata | RestoreMode::None => Ok(hydrate::Hydrated::default()),
     }
+}
+
+/// Tells of what is remembered of a recipe that is about to be executed: that it failed before.
+fn remember(
+    snapshot: &Snapshot,
+    request: &Request,
+    prepared: &Prepared,
+    observer: &mut dyn Observer,
+) -> Result<(), Error> {
+    // A further attempt follows a failure that was told of already.
+    if request.lifecycle.attempt_number() > 1 {
+        return Ok(());
+    }
+    let Some(known) = memory::known_failure(snapshot, &prepared.recipe())? else { return Ok(()) };
+    if request.on_known_failure == OnKnownFailure::Stop && request.cache_mode() != CacheMode::Overwrite {
+        return Err(Error::KnownFailure { known: Box::new(known) });
+    }
+    observer.known_failure(&known);
+    Ok(())
 }
 
 /// The reason for a miss that an error of bringing outputs back is; other errors stay errors.
@@ -346,6 +380,7 @@ pub(super) fn draft(repo: &Repo, request: &Request, prepared: &Prepared, now: cr
         inputs: BTreeMap::new(),
         outputs: BTreeMap::new(),
         children: BTreeMap::new(),
+        differs: None,
         cache: Cache::Off,
         exit_code: None,
         signal: None,

@@ -63,6 +63,34 @@ pub enum OnMissing {
     Ignore,
 }
 
+/// How surely the outputs of an earlier outcome must be there before it counts as a hit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Validate {
+    /// The store has every byte of every output, or the output lies there; bytes are verified as they are read.
+    #[default]
+    Lazy,
+    /// Every byte of every output is read and verified.
+    Strict,
+    /// The record alone counts.
+    None,
+}
+
+/// What happens when the same recipe failed before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnKnownFailure {
+    /// It is said, and the command is executed.
+    #[default]
+    Run,
+    /// Nothing is executed, unless the cache mode is `Overwrite`.
+    Stop,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 /// One declared path: `[KEY=]PATH`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Declared {
@@ -140,6 +168,12 @@ pub struct Request {
     pub wait: bool,
     /// What happens when a declared output is missing.
     pub on_missing: OnMissing,
+    /// How surely the outputs of a hit must be there.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub validate: Validate,
+    /// What happens when the same recipe failed before.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub on_known_failure: OnKnownFailure,
     /// What it is called and counted as, how it is tried, what a hit prints.
     #[serde(default, skip_serializing_if = "Lifecycle::is_default")]
     pub lifecycle: Lifecycle,
@@ -175,6 +209,8 @@ impl Request {
             timeout_ms: None,
             wait: false,
             on_missing: OnMissing::Error,
+            validate: Validate::Lazy,
+            on_known_failure: OnKnownFailure::Run,
             lifecycle: Lifecycle::default(),
         }
     }

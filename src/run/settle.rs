@@ -167,6 +167,7 @@ fn of_intent(intent: &super::live::Intent) -> Run {
         inputs: BTreeMap::new(),
         outputs: BTreeMap::new(),
         children: BTreeMap::new(),
+        differs: None,
         cache: Cache::Off,
         exit_code: None,
         signal: None,

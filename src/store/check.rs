@@ -15,6 +15,7 @@ use super::entry::{self, PackRow};
 use super::files::Unusable;
 use super::load::{self, Read};
 use super::pack::{self, CopyError, PackRecord};
+use super::pieces::Failed;
 use super::snapshot::{Snapshot, log_file};
 use super::sorted::{Direction, SortedFile, verify};
 use super::state::KNOWN_FEATURES;
@@ -410,8 +411,12 @@ impl Check<'_> {
                     return;
                 }
                 self.report.checked.objects += 1;
-                self.report.checked.bytes += record.len;
-                self.progress.add(record.len);
+                self.report.checked.bytes += record.stored_len();
+                self.progress.add(record.stored_len());
+                if record.is_in_pieces() {
+                    self.pieces(snapshot, &id, &file, &record, &path);
+                    continue;
+                }
                 if record.kind == Kind::BLOB {
                     if let Err(CopyError::Broken(what)) = pack::copy(&file, &id, &record, &mut std::io::sink()) {
                         self.add(Severity::Error, "object-damaged", Some(id), Some(path.clone()), &what);
@@ -427,6 +432,31 @@ impl Check<'_> {
             }
         }
         self.progress.end();
+    }
+
+    /// The lists of content in pieces must lead to pieces that are there; these are checked as objects of their own.
+    fn pieces(&mut self, snapshot: &Snapshot, id: &Id, file: &SortedFile, record: &PackRecord, path: &str) {
+        let list = match pack::pieces(file, record) {
+            Ok(list) => list,
+            Err(what) => return self.add(Severity::Error, "object-damaged", Some(*id), Some(path.to_owned()), &what),
+        };
+        let present = &self.present;
+        let walked = snapshot.walk_pieces(&list, record.len, 0..record.len, &mut |_, piece| {
+            if present.get(&piece.id) == Some(&Kind::BLOB) {
+                Ok(())
+            } else {
+                Err(Failed::Broken(format!("its piece {} is missing", piece.id)))
+            }
+        });
+        match walked {
+            Ok(()) => {}
+            Err(Failed::Broken(what)) => {
+                self.add(Severity::Error, "object-damaged", Some(*id), Some(path.to_owned()), &what);
+            }
+            Err(Failed::Other(err)) => {
+                self.add(Severity::Error, "object-damaged", Some(*id), Some(path.to_owned()), &err);
+            }
+        }
     }
 
     /// What an object leads to must be there.

@@ -5,14 +5,18 @@ use std::io::{self, Read};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::backend::{Backend, Folder, Outcome};
+use super::compress;
 use super::entry::{Class, INLINE_MAX, PackRow};
 use super::error::Error;
 use super::objects::Place;
-use super::pack::{PackWriter, TakeError};
+use super::pack::PackWriter;
 use super::snapshot::Snapshot;
 use super::world::World;
-use crate::hash::{BlobHasher, Id};
+use crate::hash::Id;
 use crate::object::{AccessError, Kind, Sink, id_of};
+
+/// Bytes of a blob from which on it is stored in pieces. Not a part of the format: a reader takes both.
+pub(super) const WHOLE_MAX: u64 = 1 << 20;
 
 /// Bytes of objects the store already had that are kept all the same, in case they go meanwhile.
 const KEPT_MAX: usize = 1 << 20;
@@ -41,6 +45,15 @@ struct Inner {
     packs: Vec<AddedPack>,
     /// Why nothing can be taken any more.
     failed: Option<String>,
+}
+
+impl Inner {
+    /// Whether an object of this length is to wait in memory.
+    fn holds(&self, kind: &Kind, len: usize) -> bool {
+        // Once a content pack is being written, content costs nothing more there, and records keep the room.
+        let packed = Class::of(kind) == Class::Content && self.open[Class::Content as usize].is_some();
+        !packed && len <= INLINE_MAX
+    }
 }
 
 /// A pack that was written for a transaction.
@@ -139,15 +152,38 @@ impl Intake {
         }
     }
 
+    /// Stores an object whose bytes are right and that is not here yet, with its compressed form if that pays.
+    pub(super) fn put_packed(
+        &self,
+        kind: &Kind,
+        id: &Id,
+        bytes: &[u8],
+        packed: Option<&[u8]>,
+    ) -> Result<(), AccessError> {
+        let mut inner = self.usable()?;
+        if !inner.taken.insert(*id) {
+            return Ok(());
+        }
+        self.pack(&mut inner, Class::of(kind), bytes.len() as u64, |pack| pack.put_packed(id, kind, bytes, packed))
+    }
+
+    /// Stores that the blob `id` of `len` bytes is made up of the pieces of `list`. The caller has hashed it, and has
+    /// put the list and all pieces.
+    pub(super) fn put_pieces(&self, id: &Id, len: u64, list: &Id) -> Result<(), AccessError> {
+        let mut inner = self.usable()?;
+        if !inner.taken.insert(*id) {
+            return Ok(());
+        }
+        self.pack(&mut inner, Class::Content, 0, |pack| pack.put_pieces(id, len, list))
+    }
+
     /// Stores an object whose bytes are right and that is not here yet.
     fn store(&self, inner: &mut Inner, kind: &Kind, id: &Id, bytes: &[u8]) -> Result<(), AccessError> {
         if !inner.taken.insert(*id) {
             return Ok(());
         }
         let class = Class::of(kind);
-        // Once a content pack is being written, content costs nothing more there, and records keep the room.
-        let packed = class == Class::Content && inner.open[class as usize].is_some();
-        if !packed && bytes.len() <= INLINE_MAX {
+        if inner.holds(kind, bytes.len()) {
             inner.waiting.push((kind.clone(), *id, bytes.to_vec()));
             inner.waiting_bytes += bytes.len();
             if inner.waiting_bytes > INLINE_MAX {
@@ -295,53 +331,26 @@ impl Sink for Intake {
             return Err(AccessError::Changed);
         }
         let mut inner = self.usable()?;
-        self.store(&mut inner, kind, id, bytes)
+        if inner.holds(kind, bytes.len()) {
+            return self.store(&mut inner, kind, id, bytes);
+        }
+        drop(inner);
+        // What takes time is done by as many threads as there are.
+        self.put_packed(kind, id, bytes, compress::compress(bytes).as_deref())
     }
 
     fn put_blob(&self, id: &Id, len: u64, reader: &mut dyn Read) -> Result<(), AccessError> {
         if self.known(id)? {
             return Ok(());
         }
-        let small = usize::try_from(len).ok().filter(|&len| len <= INLINE_MAX);
-        if let Some(small) = small {
-            let fits = {
-                let inner = self.usable()?;
-                inner.waiting_bytes + small <= INLINE_MAX && inner.open[Class::Content as usize].is_none()
-            };
-            if fits {
-                let mut bytes = Vec::with_capacity(small);
-                let mut hasher = BlobHasher::new();
-                reader.take(len + 1).read_to_end(&mut bytes)?;
-                hasher.update(&bytes);
-                if hasher.len() != len || hasher.id() != *id {
-                    return Err(AccessError::Changed);
-                }
-                let mut inner = self.usable()?;
-                return self.store(&mut inner, &Kind::BLOB, id, &bytes);
-            }
+        if len > WHOLE_MAX {
+            return self.put_large(id, len, reader);
         }
-        let mut inner = self.usable()?;
-        if inner.taken.contains(id) {
-            return Ok(());
+        let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
+        reader.take(len + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 != len {
+            return Err(AccessError::Changed);
         }
-        let pack = match self.open_pack(&mut inner, Class::Content, len) {
-            Ok(pack) => pack,
-            Err(err) => {
-                inner.failed = Some(err.to_string());
-                return Err(err);
-            }
-        };
-        match pack.take(id, len, reader) {
-            Ok(()) => {
-                inner.taken.insert(*id);
-                Ok(())
-            }
-            Err(TakeError::Changed) => Err(AccessError::Changed),
-            Err(TakeError::Reader(err)) => Err(err.into()),
-            Err(TakeError::Pack(err)) => {
-                inner.failed = Some(err.to_string());
-                Err(err.into())
-            }
-        }
+        self.put(&Kind::BLOB, id, &bytes)
     }
 }

@@ -41,6 +41,8 @@
 
 pub mod backend;
 pub mod check;
+mod compress;
+mod cut;
 mod draft;
 mod entry;
 mod error;
@@ -50,12 +52,14 @@ mod fold;
 mod format;
 mod history;
 mod intake;
+mod large;
 mod load;
 mod local;
 mod memory;
 mod merge;
 mod objects;
 mod pack;
+mod pieces;
 mod publish;
 mod scan;
 mod snapshot;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::backend::Folder;
 use super::pack::{self, CopyError, PackRecord};
+use super::pieces::Failed;
 use super::snapshot::{File, Snapshot};
 use super::sorted::SortedFile;
 use crate::hash::Id;
@@ -149,6 +150,43 @@ impl Snapshot {
         }
     }
 
+    /// The entry of a pack, condemned or not, that holds the object.
+    pub(super) fn packed(&self, id: &Id) -> Result<Option<(Arc<SortedFile>, PackRecord)>, AccessError> {
+        let mut packed = None;
+        let search = self.search(id, Which::Any, &mut |found| {
+            if let Found::Packed(file, record) = found {
+                packed = Some((file, record));
+            }
+            Ok(packed.is_some())
+        })?;
+        match search {
+            Search::Moved(newer) => newer.packed(id),
+            _ => Ok(packed),
+        }
+    }
+
+    /// Streams what lies in a pack; [`CopyError::Broken`] if it is damaged.
+    fn copy_packed(
+        &self,
+        id: &Id,
+        file: &SortedFile,
+        record: &PackRecord,
+        out: &mut dyn Write,
+    ) -> Result<Result<(), CopyError>, AccessError> {
+        if !record.is_in_pieces() {
+            return Ok(pack::copy(file, id, record, out));
+        }
+        let list = match pack::pieces(file, record) {
+            Ok(list) => list,
+            Err(what) => return Ok(Err(CopyError::Broken(what))),
+        };
+        match self.copy_pieces(&list, record.len, 0..record.len, out) {
+            Ok(()) => Ok(Ok(())),
+            Err(Failed::Broken(what)) => Ok(Err(CopyError::Broken(what))),
+            Err(Failed::Other(err)) => Err(err),
+        }
+    }
+
     /// Remembers that an object's bytes are damaged.
     fn note_object(&self, id: &Id, found: &Found, what: &str) -> (String, String) {
         match found {
@@ -193,6 +231,14 @@ impl Source for Snapshot {
                     let checked = verify(id, &object.0, &object.1).map_err(|err| err.to_string());
                     checked.map(|()| (object.0.clone(), object.1.to_vec()))
                 }
+                Found::Packed(file, record) if record.is_in_pieces() => {
+                    let mut bytes = Vec::new();
+                    match self.copy_packed(id, file, record, &mut bytes)? {
+                        Ok(()) => Ok((record.kind.clone(), bytes)),
+                        Err(CopyError::Broken(what)) => Err(what),
+                        Err(CopyError::Out(err)) => return Err(err.into()),
+                    }
+                }
                 Found::Packed(file, record) => pack::read(file, id, record).map(|bytes| (record.kind.clone(), bytes)),
             };
             match bytes {
@@ -229,7 +275,7 @@ impl Source for Snapshot {
                         return Ok(false);
                     }
                 },
-                Found::Packed(file, record) => pack::copy(file, id, record, out).map(|()| record.len),
+                Found::Packed(file, record) => self.copy_packed(id, file, record, out)?.map(|()| record.len),
             };
             match copied {
                 Ok(len) => {

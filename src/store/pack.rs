@@ -1,12 +1,13 @@
 //! Packs: stored bytes of objects one after another, and a sorted index of them (`docs/format.md`, section 7.1).
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use super::backend::Staged;
+use super::compress;
 use super::entry::Class;
 use super::sorted::{Broken, Finished, SortedFile, Writer, varint};
-use crate::hash::{BlobHasher, Id};
+use crate::hash::{BlobHasher, ID_LEN, Id};
 use crate::object::{Kind, verify};
 
 pub(super) const MAGIC: [u8; 8] = *b"provpck1";
@@ -22,13 +23,21 @@ const RECORD_MAX: u64 = 16 << 20;
 
 const CHUNK: usize = 128 << 10;
 
-/// Stored as it is.
-const PLAIN: u64 = 0;
+/// How the bytes of an object are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Codec {
+    /// As they are.
+    Plain = 0,
+    /// As one zstd frame.
+    Zstd = 1,
+    /// As the id of the list of its pieces, which are objects of their own.
+    Pieces = 2,
+}
 
 /// What the index says of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PackRecord {
-    codec: u64,
+    codec: Codec,
     pub(super) offset: u64,
     stored: u64,
     pub(super) len: u64,
@@ -38,7 +47,7 @@ pub(super) struct PackRecord {
 impl PackRecord {
     fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(24);
-        for number in [self.codec, self.offset, self.stored, self.len] {
+        for number in [self.codec as u64, self.offset, self.stored, self.len] {
             varint::put(&mut out, number);
         }
         out.extend_from_slice(self.kind.as_str().as_bytes());
@@ -52,13 +61,31 @@ impl PackRecord {
         let mut number = || varint::take(&mut rest).ok_or_else(malformed);
         let (codec, offset, stored, len) = (number()?, number()?, number()?, number()?);
         let kind = std::str::from_utf8(rest).ok().and_then(Kind::new).ok_or_else(malformed)?;
-        if codec != PLAIN {
-            return Err(format!("it holds an entry of codec {codec}, which this prov does not know"));
-        }
-        if stored != len || offset < 8 || offset.checked_add(stored).is_none_or(|end| end > file.data_end()) {
+        let (codec, is_sound) = match codec {
+            0 => (Codec::Plain, stored == len),
+            1 => (Codec::Zstd, stored < len && len <= compress::MOST),
+            2 => (Codec::Pieces, stored == ID_LEN as u64 && len > 0 && kind == Kind::BLOB),
+            _ => return Err(format!("it holds an entry of codec {codec}, which this prov does not know")),
+        };
+        if !is_sound || offset < 8 || offset.checked_add(stored).is_none_or(|end| end > file.data_end()) {
             return Err(malformed());
         }
         Ok(Self { codec, offset, stored, len, kind })
+    }
+
+    /// Whether it is stored as a list of pieces, which [`pieces`] names.
+    pub(super) fn is_in_pieces(&self) -> bool {
+        self.codec == Codec::Pieces
+    }
+
+    /// Whether its stored bytes are its bytes, so that it can be streamed whatever its size.
+    fn is_plain_blob(&self) -> bool {
+        self.codec == Codec::Plain && self.kind == Kind::BLOB
+    }
+
+    /// Bytes that it takes in the pack.
+    pub(super) fn stored_len(&self) -> u64 {
+        self.stored
     }
 }
 
@@ -67,12 +94,23 @@ pub(super) fn find(file: &SortedFile, id: &Id) -> Result<Option<PackRecord>, Bro
     file.get(&id.to_bytes())?.map(|value| PackRecord::parse(&value, file)).transpose()
 }
 
-/// The bytes of an object, verified by its id.
+/// The list of pieces of an object that is stored so.
+pub(super) fn pieces(file: &SortedFile, record: &PackRecord) -> Result<Id, Broken> {
+    Id::from_bytes(&file.raw(record.offset, record.stored)?)
+        .ok_or_else(|| "an entry names no list of pieces".to_owned())
+}
+
+/// The bytes of an object, verified by its id. What is in pieces can't be read from its pack alone.
 pub(super) fn read(file: &SortedFile, id: &Id, record: &PackRecord) -> Result<Vec<u8>, Broken> {
     if record.kind != Kind::BLOB && record.len > RECORD_MAX {
         return Err("a record is too large".to_owned());
     }
-    let bytes = file.raw(record.offset, record.len)?;
+    let stored = file.raw(record.offset, record.stored)?;
+    let bytes = match record.codec {
+        Codec::Plain => stored,
+        Codec::Zstd => compress::decompress(&stored, record.len)?,
+        Codec::Pieces => return Err("an object in pieces is not read whole".to_owned()),
+    };
     verify(id, &record.kind, &bytes).map_err(|err| err.to_string())?;
     Ok(bytes)
 }
@@ -88,7 +126,7 @@ pub(super) enum CopyError {
 
 /// Streams the bytes of an object into `out`; an error if they are not those of its id.
 pub(super) fn copy(file: &SortedFile, id: &Id, record: &PackRecord, out: &mut dyn Write) -> Result<(), CopyError> {
-    if record.kind != Kind::BLOB {
+    if !record.is_plain_blob() {
         let bytes = read(file, id, record).map_err(CopyError::Broken)?;
         return out.write_all(&bytes).map_err(CopyError::Out);
     }
@@ -117,17 +155,6 @@ pub(super) struct PackWriter {
     index: Vec<(Id, PackRecord)>,
 }
 
-/// Why a blob was not taken into a pack.
-#[derive(Debug)]
-pub(super) enum TakeError {
-    /// The bytes are not those announced; the pack is as it was before.
-    Changed,
-    /// What gives the bytes failed; the pack is as it was before.
-    Reader(io::Error),
-    /// The pack can't be written; it is of no use any more.
-    Pack(io::Error),
-}
-
 impl PackWriter {
     pub(super) fn new(out: Box<dyn Staged>, class: Class) -> io::Result<Self> {
         Ok(Self { writer: Writer::new(out, MAGIC)?, class, index: Vec::new() })
@@ -146,49 +173,52 @@ impl PackWriter {
         self.index.is_empty() || (self.writer.position() + len <= PACK_BYTES && self.index.len() < PACK_OBJECTS)
     }
 
-    fn note(&mut self, id: Id, kind: &Kind, offset: u64, len: u64) {
-        self.index.push((id, PackRecord { codec: PLAIN, offset, stored: len, len, kind: kind.clone() }));
+    fn append(&mut self, id: &Id, kind: &Kind, codec: Codec, stored: &[u8], len: u64) -> io::Result<()> {
+        let offset = self.writer.position();
+        self.writer.data().write_all(stored)?;
+        let record = PackRecord { codec, offset, stored: stored.len() as u64, len, kind: kind.clone() };
+        self.index.push((*id, record));
+        Ok(())
     }
 
-    /// Appends an object whose bytes are right.
+    /// Appends an object whose bytes are right, compressed if that pays.
     pub(super) fn put(&mut self, id: &Id, kind: &Kind, bytes: &[u8]) -> io::Result<()> {
-        let offset = self.writer.position();
-        self.writer.data().write_all(bytes)?;
-        self.note(*id, kind, offset, bytes.len() as u64);
-        Ok(())
+        self.put_packed(id, kind, bytes, compress::compress(bytes).as_deref())
     }
 
-    /// Appends a blob from `reader`, which must yield exactly the `len` bytes of `id`.
-    pub(super) fn take(&mut self, id: &Id, len: u64, reader: &mut dyn Read) -> Result<(), TakeError> {
-        let offset = self.writer.position();
-        let mut hasher = BlobHasher::new();
-        let mut buffer = vec![0; CHUNK];
-        let result = loop {
-            match reader.read(&mut buffer) {
-                Ok(0) if hasher.len() == len && hasher.id() == *id => break Ok(()),
-                Ok(0) => break Err(TakeError::Changed),
-                Ok(n) if hasher.len() + n as u64 > len => break Err(TakeError::Changed),
-                Ok(n) => {
-                    hasher.update(&buffer[..n]);
-                    self.writer.data().write_all(&buffer[..n]).map_err(TakeError::Pack)?;
-                }
-                Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
-                Err(err) => break Err(TakeError::Reader(err)),
-            }
-        };
-        match result {
-            Ok(()) => self.note(*id, &Kind::BLOB, offset, len),
-            Err(_) => self.writer.data().truncate(offset).map_err(TakeError::Pack)?,
+    /// Appends an object whose bytes are right, and whose compressed form, if that pays, is at hand.
+    pub(super) fn put_packed(&mut self, id: &Id, kind: &Kind, bytes: &[u8], packed: Option<&[u8]>) -> io::Result<()> {
+        match packed {
+            Some(packed) => self.append(id, kind, Codec::Zstd, packed, bytes.len() as u64),
+            None => self.append(id, kind, Codec::Plain, bytes, bytes.len() as u64),
         }
-        result
     }
 
-    /// Appends an object from another pack, verified on the way.
+    /// Appends what says that the blob `id` of `len` bytes is made up of the pieces of a list: the caller has hashed it.
+    pub(super) fn put_pieces(&mut self, id: &Id, len: u64, list: &Id) -> io::Result<()> {
+        self.append(id, &Kind::BLOB, Codec::Pieces, &list.to_bytes(), len)
+    }
+
+    /// Appends an object from another pack as it is stored there, verified on the way.
     pub(super) fn copy(&mut self, from: &SortedFile, id: &Id, record: &PackRecord) -> Result<(), CopyError> {
-        let offset = self.writer.position();
-        copy(from, id, record, &mut self.writer.data())?;
-        self.note(*id, &record.kind, offset, record.len);
-        Ok(())
+        if record.is_plain_blob() {
+            let offset = self.writer.position();
+            copy(from, id, record, &mut self.writer.data())?;
+            self.index.push((*id, PackRecord { offset, ..record.clone() }));
+            return Ok(());
+        }
+        if record.is_in_pieces() {
+            let list = pieces(from, record).map_err(CopyError::Broken)?;
+            return self.put_pieces(id, record.len, &list).map_err(CopyError::Out);
+        }
+        let bytes = read(from, id, record).map_err(CopyError::Broken)?;
+        match record.codec {
+            Codec::Zstd => {
+                let stored = from.raw(record.offset, record.stored).map_err(CopyError::Broken)?;
+                self.append(id, &record.kind, Codec::Zstd, &stored, record.len).map_err(CopyError::Out)
+            }
+            _ => self.append(id, &record.kind, Codec::Plain, &bytes, record.len).map_err(CopyError::Out),
+        }
     }
 
     /// Writes the index; returns the file and the ids in it.

@@ -423,6 +423,10 @@ fn store_again(snapshot: &Snapshot, draft: &Draft, all: &[Arc<Collected>], gone:
                 continue 'each;
             }
         }
+        // In a pack that is condemned and not gone yet.
+        if snapshot.store_again(id, &intake)? {
+            continue;
+        }
         let restored = match &draft.restore {
             Some(restore) => restore.restore(id, &intake)? && intake.has(id)?,
             None => false,
@@ -441,31 +445,13 @@ fn copy_again(snapshot: &Snapshot, row: &PackRow, id: &Id, intake: &Intake) -> R
         Err(Unusable::Absent | Unusable::Broken(_)) => return Ok(false),
     };
     let Ok(Some(record)) = pack::find(&file, id) else { return Ok(false) };
-    if record.kind == crate::object::Kind::BLOB {
-        let mut reader = PackReader { file: &file, at: record.offset, end: record.offset + record.len };
-        return match intake.put_blob(id, record.len, &mut reader) {
-            Ok(()) => Ok(true),
-            Err(AccessError::Changed) => Ok(false),
-            Err(err) => Err(err.into()),
-        };
+    if record.is_in_pieces() {
+        // List and pieces are either in packs of this transaction, and looked after one by one, or relied on by it.
+        let Ok(list) = pack::pieces(&file, &record) else { return Ok(false) };
+        intake.put_pieces(id, record.len, &list)?;
+        return Ok(true);
     }
     let Ok(bytes) = pack::read(&file, id, &record) else { return Ok(false) };
     intake.put(&record.kind, id, &bytes)?;
     Ok(true)
-}
-
-/// Reads the stored bytes of one entry of a pack.
-struct PackReader<'a> {
-    file: &'a super::sorted::SortedFile,
-    at: u64,
-    end: u64,
-}
-
-impl std::io::Read for PackReader<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let size = usize::try_from(self.end - self.at).unwrap_or(usize::MAX).min(buffer.len());
-        self.file.raw_into(self.at, &mut buffer[..size]).map_err(std::io::Error::other)?;
-        self.at += size as u64;
-        Ok(size)
-    }
 }

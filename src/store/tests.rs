@@ -20,6 +20,7 @@ mod crash;
 mod damage;
 mod growth;
 mod intake;
+mod pieces;
 mod protocol;
 mod refs;
 
@@ -53,6 +54,14 @@ fn again(place: &MemoryBackend) -> Store {
 /// Bytes that look like content.
 fn pattern(seed: u8, len: usize) -> Vec<u8> {
     (0..len).map(|i| (i % 251).to_le_bytes()[0].wrapping_mul(seed | 1) ^ seed).collect()
+}
+
+/// Bytes that no compression makes shorter.
+fn noise(seed: u64, len: usize) -> Vec<u8> {
+    use crate::clock::Random;
+    let mut bytes = vec![0; len];
+    SeededRandom::new(seed).fill(&mut bytes);
+    bytes
 }
 
 fn blob(text: &str) -> Id {

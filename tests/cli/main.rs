@@ -14,6 +14,7 @@ mod hits;
 mod lifecycle;
 mod live;
 mod look;
+mod marks;
 mod pieces;
 mod project;
 mod records;

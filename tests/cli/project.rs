@@ -116,6 +116,17 @@ pub(crate) fn why(sandbox: &Sandbox, rev: &str) -> Value {
     document
 }
 
+/// Changes a byte in the middle of the largest pack of the store.
+#[track_caller]
+pub(crate) fn spoil_content(sandbox: &Sandbox) {
+    let packs = std::fs::read_dir(sandbox.path(".prov/store/packs")).unwrap().map(|entry| entry.unwrap().path());
+    let pack = packs.max_by_key(|path| path.metadata().unwrap().len()).unwrap();
+    let mut bytes = std::fs::read(&pack).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    prov::fs::Fs::real().replace(&pack, &bytes, false).unwrap();
+}
+
 /// A word of any bytes.
 pub(crate) fn word(bytes: &[u8]) -> &OsStr {
     OsStr::from_bytes(bytes)

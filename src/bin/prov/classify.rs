@@ -7,7 +7,7 @@ use prov::object::AccessError;
 use prov::run::live::LiveError;
 use prov::run::lookup;
 use prov::run::program::SpawnError;
-use prov::{codec, config, lineage, object, query, recipe, repo, revspec, run, scenario, store, worktree};
+use prov::{codec, config, lineage, mark, object, query, recipe, repo, revspec, run, scenario, store, worktree};
 
 use crate::error::{Class, Failure};
 
@@ -186,6 +186,7 @@ impl Classify for revspec::Error {
                 .hint("type more of the one that is meant"),
             revspec::Error::Store(err) => err.failure(),
             revspec::Error::Access(err) => err.failure(),
+            revspec::Error::Mark(err) => err.failure(),
             _ => Failure::of(Class::Damaged, "damaged", self).hint(FSCK),
         }
     }
@@ -208,6 +209,16 @@ impl Classify for scenario::Error {
     }
 }
 
+impl Classify for mark::Error {
+    fn failure(&self) -> Failure {
+        match self {
+            mark::Error::Store(err) => err.failure(),
+            mark::Error::Access(err) => err.failure(),
+            _ => Failure::of(Class::Damaged, "damaged", self).hint(FSCK),
+        }
+    }
+}
+
 impl Classify for lineage::Error {
     fn failure(&self) -> Failure {
         match self {
@@ -222,6 +233,7 @@ impl Classify for lookup::Error {
         match self {
             lookup::Error::Store(err) => err.failure(),
             lookup::Error::Access(err) => err.failure(),
+            lookup::Error::Mark(err) => err.failure(),
             _ => Failure::of(Class::Damaged, "damaged", self).hint(FSCK),
         }
     }
@@ -282,6 +294,8 @@ impl Classify for run::Error {
             run::Error::NothingToCommit => {
                 Failure::of(Class::Usage, "nothing_to_commit", self).hint("name the files: prov commit PATH... -m MSG")
             }
+            run::Error::KnownFailure { .. } => Failure::of(Class::Refused, "known_failure", self)
+                .hint("execute it all the same with -f, or forget that failure with `prov retract RUN`"),
             run::Error::Interrupted { .. } => Failure::of(Class::Interrupted, "interrupted", self),
             run::Error::Pattern(_) => Failure::of(Class::Usage, "usage", self).hint("patterns are those of .gitignore"),
             run::Error::Config(err) => err.failure(),
@@ -319,6 +333,7 @@ impl Classify for query::Error {
             query::Error::Access(err) => err.failure(),
             query::Error::Scenario(err) => err.failure(),
             query::Error::Lineage(err) => err.failure(),
+            query::Error::Mark(err) => err.failure(),
             query::Error::Revision(err) => err.failure(),
             query::Error::Run(err) => err.failure(),
             query::Error::Live(err) => err.failure(),

@@ -265,9 +265,10 @@ fn add(store: &Store, collected: &Arc<Collected>) -> Published {
 }
 
 /// Condemns every pack, as gc does with packs in which nothing is alive.
-fn condemn_all(store: &Store) {
+fn condemn_all(store: &Store) -> Vec<Id> {
     let packs: Vec<Id> = store.snapshot().unwrap().state().packs.iter().map(PackRow::name).collect();
-    publish(store, &Draft { condemn: packs, ..Draft::default() }).unwrap();
+    publish(store, &Draft { condemn: packs.clone(), ..Draft::default() }).unwrap();
+    packs
 }
 
 #[derive(Debug)]
@@ -328,7 +329,11 @@ fn what_is_gone_and_can_not_be_had_again_is_named() {
     let (place, store) = memory();
     add(&store, &put(&store, &data, false));
     let relying = put(&store, &data, true);
-    condemn_all(&store);
+    let condemned = condemn_all(&store);
+    publish(&store, &Draft { remove: condemned.clone(), ..Draft::default() }).unwrap();
+    for name in &condemned {
+        place.remove(Folder::Packs, &Folder::Packs.file(name)).unwrap();
+    }
     let ids: HashSet<Id> = data.iter().map(|bytes| id_of(&Kind::BLOB, bytes)).collect();
     for draft in [
         Draft { collected: Some(relying), ..Draft::default() },

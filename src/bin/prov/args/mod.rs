@@ -8,6 +8,7 @@ mod follow;
 mod inspect;
 mod lifecycle;
 mod look;
+mod mark;
 mod pieces;
 pub(crate) mod planned;
 mod record;
@@ -30,9 +31,12 @@ pub(crate) use look::{
     DiffArgs, Direction, IdArgs, LineageArgs, LineageFormat, LogArgs, PlanArgs, ShowArgs, StatusArgs, StatusFilter,
     WhyArgs,
 };
+pub(crate) use mark::{HideArgs, MarkArgs, RetractArgs};
 pub(crate) use pieces::{FinishArgs, LogInputArgs, LogMetaArgs, LogOutputArgs, StartArgs, StatusWord};
 pub(crate) use record::{AddArgs, CommitArgs, InitArgs};
-pub(crate) use run::{CacheWord, OnMissingWord, RestoreWord, RunArgs, RunOptions, StepParser};
+pub(crate) use run::{
+    CacheWord, OnKnownFailureWord, OnMissingWord, RestoreWord, RunArgs, RunOptions, StepParser, ValidateWord,
+};
 pub(crate) use scenario::{ScenarioArgs, ScenarioCommand, ScenarioNewArgs};
 
 /// Record what ran, on what, and what came out, and never compute it twice
@@ -141,6 +145,10 @@ pub(crate) enum Command {
     Restore(RestoreArgs),
     /// Print the content of a recorded file
     Cat(CatArgs),
+    /// Bar the outcome of a run from ever being a hit again
+    Retract(RetractArgs),
+    /// Fold a run away in listings
+    Hide(HideArgs),
     /// Create, list and switch scenarios
     Scenario(ScenarioArgs),
     /// Check the whole store

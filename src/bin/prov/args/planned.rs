@@ -8,10 +8,10 @@ use crate::error::{Class, Failure};
 
 /// Commands that the documented command line has and this version has not.
 const COMMANDS: &[&str] = &[
-    "tag", "note", "hide", "retract", "scrub", "impact", "where", "find", "facets", "metrics", "compare", "history",
-    "summary", "check", "sql", "view", "schema", "preview", "rerun", "verify", "gc", "evict", "ops", "undo", "remote",
-    "push", "fetch", "pull", "sync", "clone", "bundle", "pack", "serve", "hooks", "export", "import", "pipeline",
-    "map", "man", "fork", "close", "rename",
+    "tag", "note", "scrub", "impact", "where", "find", "facets", "metrics", "compare", "history", "summary", "check",
+    "sql", "view", "schema", "preview", "rerun", "verify", "gc", "evict", "ops", "undo", "remote", "push", "fetch",
+    "pull", "sync", "clone", "bundle", "pack", "serve", "hooks", "export", "import", "pipeline", "map", "man", "fork",
+    "close", "rename",
 ];
 
 /// Options that the documented command line has and this version has not, by command.
@@ -29,7 +29,6 @@ const OPTIONS: &[(&str, &[&str])] = &[
             "--secret-env",
             "--tool",
             "--inputs-missing",
-            "--validate",
             "--json-lines",
         ],
     ),

@@ -107,6 +107,12 @@ pub(crate) struct RunOptions {
     /// Say what to bring back on a hit
     #[arg(long, value_name = "WHAT", value_enum, help_heading = "What to do with known results")]
     pub(crate) restore: Option<RestoreWord>,
+    /// Say how surely the outputs of a known result must be there
+    #[arg(long, value_name = "HOW", value_enum, help_heading = "What to do with known results")]
+    pub(crate) validate: Option<ValidateWord>,
+    /// Say what to do if the same recipe failed before
+    #[arg(long, value_name = "WHAT", value_enum, help_heading = "What to do with known results")]
+    pub(crate) on_known_failure: Option<OnKnownFailureWord>,
     /// End CMD after this long, e.g. 90s, 5m or 1h30m
     #[arg(long, value_name = "TIME", value_parser = values::duration_ms, help_heading = "How it runs")]
     pub(crate) timeout: Option<u64>,
@@ -164,4 +170,24 @@ pub(crate) enum OnMissingWord {
     Warn,
     /// The run succeeded
     Ignore,
+}
+
+/// How surely the outputs of a known result must be there, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ValidateWord {
+    /// They must be in the store; bytes are verified as they are read
+    Lazy,
+    /// Every byte is read and verified before
+    Strict,
+    /// The record alone counts
+    None,
+}
+
+/// What a known failure means, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnKnownFailureWord {
+    /// Say it and execute
+    Run,
+    /// Execute nothing
+    Stop,
 }

@@ -24,7 +24,10 @@ pub(crate) fn run(cx: &Context, args: &LogArgs) -> Result<Exit, Failure> {
     if cx.ui.is_json() {
         let mut runs = Vec::new();
         let end = query::log(&repo, &snapshot, &options, &mut |logged| {
-            runs.push(row(&logged.run, &logged.scenario, &logged.line));
+            let mut one = row(&logged.run, &logged.scenario, &logged.line);
+            one["retracted"] = logged.is_retracted.into();
+            one["hidden"] = logged.is_hidden.into();
+            runs.push(one);
             ControlFlow::Continue(())
         })?;
         let mut document = json::document("log");
@@ -42,12 +45,12 @@ pub(crate) fn run(cx: &Context, args: &LogArgs) -> Result<Exit, Failure> {
         let (mut listed, mut printed) = (0, Ok(()));
         let end = query::log(&repo, &snapshot, &options, &mut |logged| {
             listed += 1;
-            printed = text.folded(cx, logged.folded).and_then(|()| cx.ui.print(text.of(&logged)));
+            printed = text.folded(cx, logged.folded, logged.hidden).and_then(|()| cx.ui.print(text.of(&logged)));
             if printed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
         printed?;
-        text.folded(cx, end.folded)?;
-        if listed == 0 && end.folded == 0 {
+        text.folded(cx, end.folded, end.hidden)?;
+        if listed == 0 && end.folded == 0 && end.hidden == 0 {
             cx.ui.say("no such runs are on record");
         }
     }
@@ -110,16 +113,20 @@ struct Text {
 }
 
 impl Text {
-    fn folded(&self, cx: &Context, hits: u64) -> Result<(), Failure> {
-        if hits == 0 {
+    fn folded(&self, cx: &Context, hits: u64, hidden: u64) -> Result<(), Failure> {
+        let mut folded = Vec::new();
+        if hits > 0 {
+            folded.push(human::count(hits, "hit"));
+        }
+        if hidden > 0 {
+            folded.push(format!("{hidden} hidden"));
+        }
+        if folded.is_empty() {
             return Ok(());
         }
         let indent = if self.oneline { "          " } else { "" };
         let gap = if self.oneline { "" } else { "\n" };
-        cx.ui.print(format_args!(
-            "{indent}{}\n{gap}",
-            self.painter.dim(format!("({} folded)", human::count(hits, "hit")))
-        ))
+        cx.ui.print(format_args!("{indent}{}\n{gap}", self.painter.dim(format!("({} folded)", folded.join(", ")))))
     }
 
     fn of(&self, logged: &Logged) -> String {
@@ -132,6 +139,11 @@ impl Text {
             Status::Failure | Status::Aborted => self.painter.bad(status).to_string(),
         };
         let mut labels: Vec<String> = line.name.iter().map(|name| format!("named {}", shown(name))).collect();
+        for (is_so, word) in [(logged.is_retracted, "retracted"), (logged.is_hidden, "hidden")] {
+            if is_so {
+                labels.push(word.to_owned());
+            }
+        }
         if !line.tags.is_empty() {
             let tags: Vec<String> = line.tags.iter().map(shown).collect();
             labels.push(format!("tags {}", tags.join(", ")));

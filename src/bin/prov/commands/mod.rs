@@ -15,6 +15,7 @@ mod init;
 mod lineage;
 mod log;
 mod ls_tree;
+mod mark;
 mod pieces;
 mod plan;
 mod restore;
@@ -31,6 +32,7 @@ use std::path::PathBuf;
 
 use prov::clock::Clock;
 use prov::fs::Fs;
+use prov::mark::MarkKind;
 
 use crate::args::Command;
 use crate::error::Failure;
@@ -78,6 +80,8 @@ pub(crate) fn dispatch(cx: &Context, command: &Command) -> Result<Exit, Failure>
         Command::Id(args) => id::run(cx, args),
         Command::Restore(args) => restore::run(cx, args),
         Command::Cat(args) => cat::run(cx, args),
+        Command::Retract(args) => mark::run(cx, MarkKind::Retract, &args.mark),
+        Command::Hide(args) => mark::run(cx, MarkKind::Hide, &args.mark),
         Command::Scenario(args) => scenario::run(cx, args),
         Command::Fsck(args) => fsck::run(cx, args),
         Command::Config(args) => config::run(cx, args),

@@ -16,7 +16,7 @@ use crate::args::{Cli, Command, PlanArgs, RunArgs, planned};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::open;
-use crate::output::record::{milliseconds, reason_line, reasons, shown};
+use crate::output::record::{known_failure, milliseconds, reason_line, reasons, shown};
 use crate::output::{human, json};
 
 /// Says what the words after `--` would do.
@@ -71,6 +71,7 @@ pub(crate) fn show(
         document.insert("nearest".to_owned(), json!(plan.nearest.as_ref().map(|nearest| &nearest.run)));
         document.insert("reasons".to_owned(), reasons(&plan.reasons));
         document.insert("estimate_ms".to_owned(), json!(estimate));
+        document.insert("known_failure".to_owned(), known_failure(plan.known_failure.as_ref()));
         cx.ui.document(document)?;
     } else {
         let step = shown(&plan.prepared.step);
@@ -87,8 +88,16 @@ pub(crate) fn show(
         for reason in &plan.reasons {
             cx.ui.line(format_args!("  {}", reason_line(reason)))?;
         }
+        failed_before(cx, &plan)?;
     }
     Ok(Exit::Done)
+}
+
+/// Says that the same recipe failed before.
+pub(crate) fn failed_before(cx: &Context, plan: &Plan) -> Result<(), Failure> {
+    let Some(known) = &plan.known_failure else { return Ok(()) };
+    let id = human::short(prov::object::run::tail(&known.run), 8).to_owned();
+    cx.ui.line(format_args!("  it failed before, in {}: {}", shown(id), shown(known.describe())))
 }
 
 /// `hit`, `miss`, or `off` when nothing is looked up.

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use prov::repo::Repo;
 use prov::run::interrupts::Interrupts;
+use prov::run::memory::KnownFailure;
 use prov::run::observer::{Notice, Observer, PassThrough, Stream};
 use prov::run::request::Request;
 use prov::run::{Performed, Session, Surroundings};
@@ -16,6 +17,7 @@ use crate::error::{Class, Failure};
 use crate::exit::Exit;
 use crate::open;
 use crate::output::human;
+use crate::output::record::shown;
 use crate::settings::{self, Seen};
 
 /// Looks up, else executes and records.
@@ -109,6 +111,11 @@ impl Observer for Heard<'_> {
 
     fn ready_on(&self, from: Stream) -> Option<BorrowedFd<'_>> {
         self.through.ready_on(from)
+    }
+
+    fn known_failure(&mut self, known: &KnownFailure) {
+        let id = human::short(prov::object::run::tail(&known.run), 8);
+        self.cx.ui.warn(format_args!("this failed before, in {}: {}", shown(id), shown(known.describe())));
     }
 
     fn notice(&mut self, notice: Notice) {

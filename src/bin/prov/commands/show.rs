@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use prov::codec::Value as Stored;
 use prov::hash::Id;
+use prov::mark::{MarkKind, Marks, Said};
 use prov::object::recipe::Recipe;
 use prov::object::run::{Cache, Run};
 use prov::object::{Kind, Record};
@@ -84,6 +85,12 @@ fn show_run(cx: &Context, seen: &Seen, run: &Run, object: &Id) -> Result<(), Fai
             let config = recipe.config.and_then(|id| seen.config(&id).ok());
             value.insert("recipe_parts".to_owned(), parts(recipe, config.as_ref()));
         }
+        let marks = Marks::open(&seen.snapshot)?;
+        let said = |said: Option<Said>| {
+            said.map(|said| json!({"at": json::time(said.at), "why": said.why, "author": said.author}))
+        };
+        value.insert("retracted".to_owned(), json!(said(marks.retracted(object)?)));
+        value.insert("hidden".to_owned(), json!(said(marks.said(object, MarkKind::Hide)?)));
         return document(cx, "run", "run", Value::Object(value));
     }
     cx.ui.page(&cx.environment);
@@ -117,6 +124,22 @@ fn show_run(cx: &Context, seen: &Seen, run: &Run, object: &Id) -> Result<(), Fai
     }
     if !run.sealed && run.cache != Cache::Off {
         put("sealed", "no, so it is never taken for a hit".to_owned());
+    }
+    if let Some(other) = &run.differs {
+        put(
+            "differs",
+            format!("{} of the same recipe made other bytes of {}", shown(&other.run), other.keys.join(", ")),
+        );
+    }
+    let marks = Marks::open(&seen.snapshot)?;
+    let said =
+        |said: Option<Said>| said.map(|said| if said.why.is_empty() { "yes".to_owned() } else { shown(said.why) });
+    for (label, found) in
+        [("retracted", said(marks.retracted(object)?)), ("hidden", said(marks.said(object, MarkKind::Hide)?))]
+    {
+        if let Some(why) = found {
+            put(label, why);
+        }
     }
     for what in &run.unsealed {
         put("changed", shown(what));

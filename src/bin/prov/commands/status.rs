@@ -65,6 +65,7 @@ fn document(status: &WorkStatus) -> Map<String, Value> {
             "run": one.run,
             "state": step_word(one.state),
             "reasons": record::reasons(&one.reasons),
+            "others": one.others.iter().map(|other| record::differs(Some(other))).collect::<Value>(),
         })
     });
     document.insert("steps".to_owned(), steps.collect());
@@ -109,6 +110,13 @@ fn text(cx: &Context, scenario: &str, status: &WorkStatus) -> Result<(), Failure
         cx.ui.line(format_args!("  {word}  {}  {}", shown(&one.step), painter.id(shown(human::short(tail, 8)))))?;
         for reason in &one.reasons {
             cx.ui.line(format_args!("            {}", reason_line(reason)))?;
+        }
+        for other in &one.others {
+            cx.ui.line(format_args!(
+                "            not deterministic: {} made other bytes of {}",
+                shown(human::short(prov::object::run::tail(&other.run), 8)),
+                other.keys.join(", ")
+            ))?;
         }
     }
     if !status.paths.is_empty() {

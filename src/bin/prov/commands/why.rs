@@ -10,7 +10,7 @@ use crate::args::WhyArgs;
 use crate::error::{Class, Failure};
 use crate::exit::Exit;
 use crate::open;
-use crate::output::record::{reason_line, reasons, shown};
+use crate::output::record::{differs, known_failure, reason_line, reasons, shown};
 use crate::output::{human, json};
 
 /// Explains a run that was made, or one that was not made yet.
@@ -43,6 +43,7 @@ fn recorded(cx: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
         document.insert("outcome".to_owned(), json!(why.run.cache_word()));
         document.insert("nearest".to_owned(), json!(nearest.map(|nearest| &nearest.run)));
         document.insert("reasons".to_owned(), reasons(&why.reasons));
+        document.insert("others".to_owned(), why.others.iter().map(|other| differs(Some(other))).collect());
         cx.ui.document(document)?;
         return Ok(Exit::Done);
     }
@@ -61,6 +62,13 @@ fn recorded(cx: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
             cx.ui.line(format_args!("{step} {id} was executed because"))?;
             lines(cx, &why.reasons)?;
         }
+    }
+    for other in &why.others {
+        cx.ui.line(format_args!(
+            "not deterministic: {} of the same recipe made other bytes of {}",
+            shown(human::short(prov::object::run::tail(&other.run), 8)),
+            other.keys.join(", ")
+        ))?;
     }
     if let Some(nearest) = nearest.filter(|_| !why.run.is_hit()) {
         cx.ui.say(format_args!("nearest other run: {}", human::short(prov::object::run::tail(&nearest.run), 8)));
@@ -83,6 +91,7 @@ fn not_made(cx: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
         document.insert("outcome".to_owned(), json!(plan::outcome(&plan)));
         document.insert("nearest".to_owned(), json!(plan.nearest.as_ref().map(|nearest| &nearest.run)));
         document.insert("reasons".to_owned(), reasons(&plan.reasons));
+        document.insert("known_failure".to_owned(), known_failure(plan.known_failure.as_ref()));
         cx.ui.document(document)?;
         return Ok(Exit::Done);
     }
@@ -92,6 +101,7 @@ fn not_made(cx: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
     } else {
         cx.ui.line(format_args!("{step} would be executed because"))?;
         lines(cx, &plan.reasons)?;
+        plan::failed_before(cx, &plan)?;
     }
     if let Some(nearest) = &plan.nearest {
         cx.ui.say(format_args!("nearest run: {}", human::short(prov::object::run::tail(&nearest.run), 8)));

@@ -2,10 +2,11 @@
 
 use prov::hash::Id;
 use prov::object::recipe::Content;
-use prov::object::run::{Cache, Input, Log, Output, Producer, Reason, Run};
+use prov::object::run::{Cache, Differs, Input, Log, Output, Producer, Reason, Run};
 use prov::repo::entry::RunLine;
 use prov::run::KeptSafe;
 use prov::run::lifecycle::{MODEL, PHASE, STAGE};
+use prov::run::memory::KnownFailure;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -83,6 +84,7 @@ pub(crate) fn run(run: &Run, object: Option<&Id>) -> Map<String, Value> {
     put("sealed", json!(run.sealed));
     put("unsealed", json!(run.unsealed));
     put("children", run.children.iter().map(|(run, id)| (run.clone(), json!(id.to_string()))).collect());
+    put("differs_from", differs(run.differs.as_ref()));
     let resources = run.resources.as_ref();
     put(
         "resources",
@@ -115,6 +117,29 @@ pub(crate) fn run(run: &Run, object: Option<&Id>) -> Map<String, Value> {
     }
     json::put_bytes_list(&mut map, "code_left_out", &run.code_left_out);
     map
+}
+
+/// An outcome of the same recipe with other bytes.
+pub(crate) fn differs(other: Option<&Differs>) -> Value {
+    other.map_or(Value::Null, |other| json!({"run": other.run, "object": other.object.to_string(), "keys": other.keys}))
+}
+
+/// That the same recipe failed before.
+pub(crate) fn known_failure(known: Option<&KnownFailure>) -> Value {
+    known.map_or(Value::Null, |known| {
+        json!({
+            "run": known.run,
+            "object": known.object.to_string(),
+            "started_at": json::time(known.at),
+            "duration_ms": milliseconds(known.took_us),
+            "host": known.host,
+            "exit_code": known.exit_code,
+            "signal": known.signal,
+            "message": known.message,
+            "last_line": known.last_line,
+            "times": known.times,
+        })
+    })
 }
 
 /// What the cache said.

@@ -7,11 +7,11 @@ use std::path::Path;
 use bstr::BString;
 use prov::codec::Value;
 use prov::path::{self, Place, RelPath};
-use prov::run::request::{CacheMode, CodeMode, Declared, OnMissing, Request, RestoreMode};
+use prov::run::request::{CacheMode, CodeMode, Declared, OnKnownFailure, OnMissing, Request, RestoreMode, Validate};
 
 use super::{Settings, Step};
 use crate::args::values;
-use crate::args::{CacheWord, OnMissingWord, RestoreWord, RunArgs, RunOptions};
+use crate::args::{CacheWord, OnKnownFailureWord, OnMissingWord, RestoreWord, RunArgs, RunOptions, ValidateWord};
 use crate::error::Failure;
 
 /// From where the words were typed.
@@ -102,6 +102,15 @@ pub(crate) fn request(
     request.timeout_ms = given.timeout.or(file.timeout);
     request.wait = given.wait || file.wait;
     request.on_missing = on_missing(given.on_missing.or(file.on_missing));
+    request.validate = match given.validate.or(file.validate) {
+        None | Some(ValidateWord::Lazy) => Validate::Lazy,
+        Some(ValidateWord::Strict) => Validate::Strict,
+        Some(ValidateWord::None) => Validate::None,
+    };
+    request.on_known_failure = match given.on_known_failure.or(file.on_known_failure) {
+        None | Some(OnKnownFailureWord::Run) => OnKnownFailure::Run,
+        Some(OnKnownFailureWord::Stop) => OnKnownFailure::Stop,
+    };
     request.lifecycle = super::lifecycle(&file.lifecycle, &given.lifecycle)?;
     Ok(request)
 }

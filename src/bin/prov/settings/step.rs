@@ -56,6 +56,8 @@ pub(crate) fn step_of(name: &str, settings: &StepSettings) -> Result<Step, Failu
         ("cache", &settings.cache),
         ("restore", &settings.restore),
         ("on-missing", &settings.on_missing),
+        ("validate", &settings.validate),
+        ("on-known-failure", &settings.on_known_failure),
         ("timeout", &settings.timeout),
     ] {
         put(key, value.as_ref().map(text));

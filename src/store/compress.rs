@@ -1,0 +1,101 @@
+//! Compression of stored bytes: zstd frames without checksum, since every object is verified by its id.
+
+use std::cell::RefCell;
+
+use zstd::bulk::{Compressor, Decompressor};
+
+/// What is smaller is not worth the trouble.
+const LEAST: usize = 4 << 10;
+
+/// Fast, and on tables of numbers better than the levels above it.
+const LEVEL: i32 = 1;
+
+/// Bytes that an object stored compressed may have at most, so that unpacking it is safe.
+pub(super) const MOST: u64 = 16 << 20;
+
+thread_local! {
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+/// The compressed form of `bytes`, if that saves at least one part in sixteen.
+pub(super) fn compress(bytes: &[u8]) -> Option<Vec<u8>> {
+    if bytes.len() < LEAST || bytes.len() as u64 > MOST {
+        return None;
+    }
+    COMPRESSOR.with_borrow_mut(|slot| {
+        if slot.is_none() {
+            *slot = Compressor::new(LEVEL).ok();
+        }
+        // What does not fit into the room is not wanted.
+        let mut out = Vec::with_capacity(bytes.len() - bytes.len() / 16);
+        slot.as_mut()?.compress_to_buffer(bytes, &mut out).ok()?;
+        Some(out)
+    })
+}
+
+/// The `len` bytes whose compressed form is `stored`.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn decompress(stored: &[u8], len: u64) -> Result<Vec<u8>, String> {
+    let len = usize::try_from(len.min(MOST)).unwrap_or(0);
+    DECOMPRESSOR.with_borrow_mut(|slot| {
+        if slot.is_none() {
+            *slot = Decompressor::new().ok();
+        }
+        let decompressor = slot.as_mut().ok_or("there is no memory to unpack it")?;
+        let mut out = Vec::with_capacity(len);
+        match decompressor.decompress_to_buffer(stored, &mut out) {
+            Ok(found) if found == len => Ok(out),
+            Ok(found) => Err(format!("unpacked it has {found} bytes, not {len}")),
+            Err(err) => Err(format!("it can't be unpacked: {err}")),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::clock::{Random, SeededRandom};
+
+    #[test]
+    fn only_what_pays_is_compressed() {
+        assert!(compress(&vec![7; LEAST - 1]).is_none());
+        let packed = compress(&vec![7; 1 << 20]).unwrap();
+        assert!(packed.len() < 1000);
+        assert_eq!(decompress(&packed, 1 << 20).unwrap(), vec![7; 1 << 20]);
+        let mut noise = vec![0; 1 << 20];
+        SeededRandom::new(3).fill(&mut noise);
+        assert!(compress(&noise).is_none());
+    }
+
+    #[test]
+    fn lies_are_told() {
+        let packed = compress(&vec![7; 1 << 16]).unwrap();
+        assert!(decompress(&packed, 1 << 15).is_err(), "more than was said");
+        assert!(decompress(&packed, 1 << 17).is_err(), "less than was said");
+        assert!(decompress(&packed[..packed.len() - 1], 1 << 16).is_err());
+        assert!(decompress(b"", 5).is_err());
+        // A frame that says it is endless takes no more room than was allowed.
+        assert!(decompress(&packed, u64::MAX).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn round_trip(seed in proptest::collection::vec(any::<u8>(), 1..50), times in 100usize..2000) {
+            let bytes = seed.repeat(times);
+            if let Some(packed) = compress(&bytes) {
+                prop_assert!(packed.len() <= bytes.len() - bytes.len() / 16);
+                prop_assert_eq!(decompress(&packed, bytes.len() as u64).unwrap(), bytes);
+            }
+        }
+
+        #[test]
+        fn arbitrary_bytes_do_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), len in 0u64..100_000) {
+            let _ = decompress(&bytes, len);
+        }
+    }
+}
