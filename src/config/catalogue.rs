@@ -18,6 +18,8 @@ pub(super) enum Kind {
     Texts,
     /// A list of `[KEY=]VALUE`, or a table of them; kept as a list.
     Pairs,
+    /// As `Pairs`, where a table may give a list for a key: each of it with that key.
+    Sets,
     /// A command: a list of words, or a text that is split at blanks.
     Words,
     /// A number of seconds, or a text such as `10m`.
@@ -62,6 +64,7 @@ pub(super) const SETTINGS: &[(&[&str], Kind)] = &[
     (&["steps", "*", "on_known_failure"], Kind::Choice(ON_KNOWN_FAILURE)),
     (&["steps", "*", "on_missing"], Kind::Choice(ON_MISSING)),
     (&["steps", "*", "output"], Kind::Pairs),
+    (&["steps", "*", "output_set"], Kind::Sets),
     (&["steps", "*", "restore"], Kind::Choice(RESTORE)),
     (&["steps", "*", "run_name"], Kind::Text),
     (&["steps", "*", "scenario"], Kind::Text),
@@ -170,8 +173,10 @@ pub(super) fn accept(kind: Kind, value: Value) -> Result<Value, String> {
         (Kind::Count, _) => Err("a whole number from 0".to_owned()),
         (Kind::Choice(words), Value::Text(text)) if words.contains(&text.as_str()) => Ok(Value::Text(text)),
         (Kind::Choice(words), _) => Err(format!("one of {}", words.join(", "))),
-        (Kind::Texts | Kind::Pairs, Value::Text(text)) => Ok(Value::List(vec![Value::Text(text)])),
-        (Kind::Texts | Kind::Pairs, Value::List(items)) if items.iter().all(|i| matches!(i, Value::Text(_))) => {
+        (Kind::Texts | Kind::Pairs | Kind::Sets, Value::Text(text)) => Ok(Value::List(vec![Value::Text(text)])),
+        (Kind::Texts | Kind::Pairs | Kind::Sets, Value::List(items))
+            if items.iter().all(|i| matches!(i, Value::Text(_))) =>
+        {
             Ok(Value::List(items))
         }
         (Kind::Pairs, Value::Map(entries)) => entries
@@ -182,6 +187,25 @@ pub(super) fn accept(kind: Kind, value: Value) -> Result<Value, String> {
             })
             .collect::<Result<_, _>>()
             .map(Value::List),
+        (Kind::Sets, Value::Map(entries)) => {
+            let mut all = Vec::new();
+            for (key, value) in entries {
+                let texts = match value {
+                    Value::Text(text) => vec![Value::Text(text)],
+                    Value::List(items) => items,
+                    other => vec![other],
+                };
+                for text in texts {
+                    match text {
+                        Value::Text(text) => all.push(Value::Text(format!("{key}={text}"))),
+                        Value::Int(number) => all.push(Value::Text(format!("{key}={number}"))),
+                        _ => return Err("a table of texts, or of lists of texts".to_owned()),
+                    }
+                }
+            }
+            Ok(Value::List(all))
+        }
+        (Kind::Sets, _) => Err("a list of texts `KEY=VALUE` or a table of texts or lists of texts".to_owned()),
         (Kind::Texts, _) => Err("a text or a list of texts".to_owned()),
         (Kind::Pairs, _) => Err("a list of texts `[KEY=]VALUE` or a table of texts".to_owned()),
         (Kind::Words, Value::Text(text)) => {

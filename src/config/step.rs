@@ -14,6 +14,8 @@ pub struct StepSettings {
     pub input: Vec<String>,
     /// `[KEY=]PATH` each.
     pub output: Vec<String>,
+    /// `KEY=ROOT:GLOB` each.
+    pub output_set: Vec<String>,
     /// Output keys.
     pub in_place: Vec<String>,
     /// Path of standard input.
@@ -71,6 +73,7 @@ impl Default for StepSettings {
             cwd: None,
             input: Vec::new(),
             output: Vec::new(),
+            output_set: Vec::new(),
             in_place: Vec::new(),
             stdin: None,
             config: Vec::new(),
@@ -110,6 +113,7 @@ impl StepSettings {
             "cwd" => self.cwd = text(),
             "input" => self.input = texts(),
             "output" => self.output = texts(),
+            "output_set" => self.output_set = texts(),
             "in_place" => self.in_place = texts(),
             "stdin" => self.stdin = text(),
             "config" => self.config = texts(),

@@ -119,6 +119,37 @@ pub struct Epochs {
     pub step: u64,
 }
 
+/// Which files of a folder an output is, where it is not the whole folder: patterns as `recipe::pattern` reads them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileSet {
+    /// Patterns of its files, sorted.
+    pub include: Vec<String>,
+    /// Patterns of files that are none of it, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+    /// Whether it is only what the run made or changed of them.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub changed: bool,
+}
+
+impl FileSet {
+    /// The same set in the form that records have.
+    pub fn sorted(&self) -> Self {
+        let sorted = |texts: &[String]| {
+            let mut texts = texts.to_vec();
+            texts.sort();
+            texts.dedup();
+            texts
+        };
+        Self { include: sorted(&self.include), exclude: sorted(&self.exclude), changed: self.changed }
+    }
+}
+
+fn is_false(b: &bool) -> bool {
+    !*b
+}
+
 /// Everything that determines a result, as named parts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -159,6 +190,9 @@ pub struct Recipe {
     /// Declared output keys; with the path where the command can only know it by heart, because no word of argv is it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub outputs: BTreeMap<String, Option<BString>>,
+    /// Those of the outputs that are only some files of their folder.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sets: BTreeMap<String, FileSet>,
     /// The version that the step declares.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub version: u64,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bstr::BString;
 use serde::{Deserialize, Serialize};
 
-use super::recipe::Content;
+use super::recipe::{Content, FileSet};
 use super::{Error, Kind, Link, Record, Strength};
 use crate::clock::Micros;
 use crate::codec::{self, Limits, Value};
@@ -122,12 +122,43 @@ pub struct Output {
     /// Its schema object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<Id>,
-    /// Its members by name, for sets.
+    /// Which files of the folder at `path` it is; absent when it is all that lies there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set: Option<FileSet>,
+    /// Of a set: its files by path below `path`. `content` is the tree of just these.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub members: BTreeMap<BString, Value>,
+    pub members: BTreeMap<BString, Member>,
     /// Free remarks.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub meta: BTreeMap<String, Value>,
+}
+
+impl Output {
+    /// Where a member of a set lies, as `path` says where the set does.
+    pub fn member_path(&self, member: &BString) -> BString {
+        let mut path = self.path.clone();
+        if !path.is_empty() && !path.ends_with(b"/") {
+            path.push(b'/');
+        }
+        path.extend_from_slice(member);
+        path
+    }
+}
+
+/// One file of an output set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    /// Its content.
+    pub id: Id,
+    /// Its bytes.
+    pub size: u64,
+    /// Whether the owner may execute it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub exec: bool,
+    /// What its name says, by capture.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub facets: BTreeMap<String, Value>,
 }
 
 /// One reason for a miss.

@@ -7,7 +7,7 @@ use bstr::BString;
 use super::Error;
 use crate::codec;
 use crate::mark::{MarkKind, Marks};
-use crate::object::recipe::Content;
+use crate::object::recipe::{Content, FileSet};
 use crate::object::run::{Cache, Differs, Output, Reason, ReasonKind, Run, RunKind, Status};
 use crate::path::locate;
 use crate::refs::key;
@@ -99,10 +99,10 @@ pub fn status(session: &Session<'_>, snapshot: &Snapshot, environment: &Environm
     newest.sort_by_key(|(_, run)| run.started_at);
     let mut steps = Vec::new();
     // By path: what the newest run that recorded it says, so that an older commit of a path says nothing.
-    let mut recorded: BTreeMap<BString, (Output, String)> = BTreeMap::new();
+    let mut recorded: BTreeMap<(BString, Option<FileSet>), (Output, String)> = BTreeMap::new();
     for (step, run) in &newest {
         for output in run.outputs.values() {
-            recorded.insert(output.path.clone(), (output.clone(), run.run.clone()));
+            recorded.insert((output.path.clone(), output.set.clone()), (output.clone(), run.run.clone()));
         }
         if run.kind == RunKind::Command {
             let mut status = step_status(session, snapshot, environment, step, run)?;
@@ -119,13 +119,18 @@ pub fn status(session: &Session<'_>, snapshot: &Snapshot, environment: &Environm
     }
     for run in commits(session, snapshot)? {
         for output in run.outputs.values() {
-            recorded.entry(output.path.clone()).or_insert_with(|| (output.clone(), run.run.clone()));
+            recorded.entry((output.path.clone(), None)).or_insert_with(|| (output.clone(), run.run.clone()));
         }
     }
     let mut paths = Vec::new();
     // What lies as it was recorded, so that a large folder that is staged as well is looked at once.
     let mut same: BTreeMap<BString, Content> = BTreeMap::new();
-    for (path, (output, run)) in recorded {
+    for ((path, set), (output, run)) in recorded {
+        if set.is_some() {
+            let state = set_state(session, &output);
+            paths.extend(state.map(|state| PathStatus { path, state, run: Some(run) }));
+            continue;
+        }
         match path_state(session, &path, &output.content)? {
             Some(state) => paths.push(PathStatus { path, state, run: Some(run) }),
             None => drop(same.insert(path, output.content)),
@@ -192,6 +197,20 @@ fn commits(session: &Session<'_>, snapshot: &Snapshot) -> Result<Vec<Run>, Error
         }
     }
     Ok(found)
+}
+
+/// How the files of a set stand: missing when none of them is there.
+fn set_state(session: &Session<'_>, output: &Output) -> Option<PathState> {
+    let (root, fs) = (session.repo.root(), session.repo.fs());
+    let place = locate(root, root, &crate::path::from_bytes(&output.path));
+    if crate::run::outputs::lies_there(session, &place, output) {
+        return None;
+    }
+    let is_there = |member| {
+        let path = root.join(crate::path::from_bytes(&output.member_path(member)));
+        fs.lstat(&path).is_ok_and(|stat| stat.is_some())
+    };
+    Some(if output.members.keys().any(is_there) { PathState::Modified } else { PathState::Missing })
 }
 
 fn path_state(session: &Session<'_>, path: &BString, content: &Content) -> Result<Option<PathState>, Error> {
@@ -262,7 +281,7 @@ fn step_status(
     request.cache = None;
     request.lifecycle.always = false;
     request.step = Some(step.to_owned());
-    if request.outputs.is_empty() {
+    if !request.declares_outputs() {
         request.cache = Some(crate::run::CacheMode::Reuse);
     }
     match plan(session, snapshot, &request, environment) {
@@ -271,8 +290,14 @@ fn step_status(
                 .outputs
                 .iter()
                 .filter_map(|(key, output)| {
-                    let path = crate::path::from_bytes(&output.path);
-                    let gone = session.repo.fs().lstat(&session.repo.root().join(path)).ok().flatten().is_none();
+                    let is_gone = |path: &BString| {
+                        let path = session.repo.root().join(crate::path::from_bytes(path));
+                        session.repo.fs().lstat(&path).ok().flatten().is_none()
+                    };
+                    let gone = match &output.set {
+                        None => is_gone(&output.path),
+                        Some(_) => output.members.keys().any(|member| is_gone(&output.member_path(member))),
+                    };
                     gone.then(|| {
                         reason(&format!("outputs.{key}"), ReasonKind::Removed, "not in the work tree".to_owned())
                     })

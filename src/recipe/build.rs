@@ -86,7 +86,7 @@ impl Parts {
             Some(_) => ActionKind::Command,
             None => ActionKind::Manual,
         };
-        let (argv, outputs) = self.command.map(|c| (c.argv, c.outputs)).unwrap_or_default();
+        let (argv, outputs, sets) = self.command.map(|c| (c.argv, c.outputs, c.sets)).unwrap_or_default();
         let mut dims = self.dims;
         dims.values_mut().for_each(Value::sort);
         let recipe = Recipe {
@@ -103,6 +103,7 @@ impl Parts {
             container: self.container,
             dims,
             outputs,
+            sets,
             version: self.version,
             epochs: self.epochs,
         };
@@ -130,6 +131,7 @@ pub(super) mod tests {
             command: Some(Normalised {
                 argv: vec!["python".into(), "clean.py".into(), "{input.raw}".into()],
                 outputs: BTreeMap::from([("out".to_owned(), Some("work/out.csv".into()))]),
+                sets: BTreeMap::new(),
             }),
             is_function: false,
             cwd: RelPath::new("sub").unwrap(),

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use bstr::{BStr, BString};
+use bstr::{BStr, BString, ByteSlice};
 
 use super::Error;
 use super::key::{check_key, derive_key, variable_name};
+use super::members::Members;
 use crate::path::{Place, RelPath, bytes, from_bytes, locate, shown};
 
 /// What a declared path is to a run.
@@ -35,12 +36,20 @@ pub struct Declared {
     cwd: PathBuf,
     inputs: BTreeMap<String, Place>,
     outputs: BTreeMap<String, Place>,
+    /// Outputs that are only some files of their folder.
+    sets: BTreeMap<String, Members>,
 }
 
 impl Declared {
     /// Nothing yet. `root` is the project, `cwd` the folder that relative paths are seen from; both absolute and normal.
     pub fn new(root: &Path, cwd: &Path) -> Self {
-        Self { root: root.to_owned(), cwd: cwd.to_owned(), inputs: BTreeMap::new(), outputs: BTreeMap::new() }
+        Self {
+            root: root.to_owned(),
+            cwd: cwd.to_owned(),
+            inputs: BTreeMap::new(),
+            outputs: BTreeMap::new(),
+            sets: BTreeMap::new(),
+        }
     }
 
     /// Declares `path`, relative to the working folder or absolute, and returns its key: the given one, else the one
@@ -49,6 +58,20 @@ impl Declared {
     /// # Errors
     /// A key that can't be one, a key that another path has (the error prints the fix), an output declared twice.
     pub fn add(&mut self, role: Role, key: Option<&str>, path: &BStr) -> Result<String, Error> {
+        self.insert(role, key, path, false)
+    }
+
+    /// Declares an output that is some files of the folder at `path`. Several sets may share a folder.
+    ///
+    /// # Errors
+    /// As [`Declared::add`].
+    pub fn add_set(&mut self, key: Option<&str>, path: &BStr, members: Members) -> Result<String, Error> {
+        let key = self.insert(Role::Output, key, path, true)?;
+        self.sets.insert(key.clone(), members);
+        Ok(key)
+    }
+
+    fn insert(&mut self, role: Role, key: Option<&str>, path: &BStr, is_set: bool) -> Result<String, Error> {
         let place = self.locate(path);
         let key = if let Some(key) = key {
             check_key(key)?;
@@ -88,7 +111,8 @@ impl Declared {
             });
         }
         if role == Role::Output
-            && let Some((other, _)) = entries.iter().find(|(_, p)| **p == place)
+            && !is_set
+            && let Some((other, _)) = entries.iter().find(|(k, p)| **p == place && !self.sets.contains_key(*k))
         {
             return Err(Error::SamePath { first: other.clone(), second: key, path: show_place(&place) });
         }
@@ -130,19 +154,49 @@ impl Declared {
         }
     }
 
+    /// The outputs that are only some files of their folder.
+    pub fn sets(&self) -> &BTreeMap<String, Members> {
+        &self.sets
+    }
+
+    /// Which files of its folder an output is; `None` if it is all that lies at its place.
+    pub fn set(&self, key: &str) -> Option<&Members> {
+        self.sets.get(key)
+    }
+
+    /// Takes paths out of a set: what they name is something else to the run.
+    pub fn set_apart(&mut self, key: &str, paths: impl IntoIterator<Item = BString>) {
+        if let Some(members) = self.sets.get_mut(key) {
+            members.set_apart(paths);
+        }
+    }
+
     /// What is declared at this place: an input before an output, the smallest key first.
     pub fn find(&self, place: &Place) -> Option<(Role, &str)> {
         let at = |role| self.places(role).iter().find(|(_, p)| *p == place).map(|(key, _)| (role, key.as_str()));
         at(Role::Input).or_else(|| at(Role::Output))
     }
 
-    /// Whether the path is declared or lies below a declared folder.
+    /// Whether the path is declared, lies below a declared folder, or could be a member of a declared set.
     pub fn covers(&self, path: &RelPath) -> bool {
-        self.inputs
-            .values()
-            .chain(self.outputs.values())
-            .any(|place| matches!(place, Place::Inside(inside) if path.is_within(inside)))
+        let is_in = |place: &Place| matches!(place, Place::Inside(inside) if path.is_within(inside));
+        self.inputs.values().any(is_in)
+            || self.outputs.iter().any(|(key, place)| match (self.sets.get(key), place) {
+                // What a run may change of other people's files stays what it is.
+                (Some(members), _) if members.is_changed_only() => false,
+                (Some(members), Place::Inside(inside)) => below(path, inside).is_some_and(|path| members.has(path)),
+                (Some(_), Place::Outside(_)) => false,
+                (None, place) => is_in(place),
+            })
     }
+}
+
+/// The part of `path` below `folder`; `None` if it does not lie there.
+pub fn below<'a>(path: &'a RelPath, folder: &RelPath) -> Option<&'a BStr> {
+    if folder.is_root() {
+        return Some(path.as_bytes());
+    }
+    path.as_bytes().strip_prefix(folder.as_bytes().as_bytes())?.strip_prefix(b"/").map(BStr::new)
 }
 
 /// A place as a record names it: relative to the project, or absolute.

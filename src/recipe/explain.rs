@@ -9,6 +9,7 @@
 //! | `code.PATH`, `code.program` | a file of the code, the program of `argv[0]`; `code` alone where the tree can't be read |
 //! | `config.KEY.SUB`, `config.LIST[N]` | a value of the configuration (`\.` is a dot in a name); `config` alone where it can't be read |
 //! | `params.KEY`, `inputs.KEY`, `identity.LABEL`, `env.NAME`, `tools.NAME`, `dims.NAME`, `outputs.KEY` | by name |
+//! | `outputs.KEY.files` | which files of its folder the output is |
 //! | `container`, `version`, `epochs.project`, `epochs.scenario`, `epochs.step` | |
 
 use std::collections::BTreeMap;
@@ -19,7 +20,7 @@ use super::tree_diff;
 use crate::codec::Value;
 use crate::hash::Id;
 use crate::object::config::Config;
-use crate::object::recipe::{ActionKind, Content, Recipe};
+use crate::object::recipe::{ActionKind, Content, FileSet, Recipe};
 use crate::object::run::{Reason, ReasonKind};
 use crate::object::{Kind, Record};
 use crate::path::shown;
@@ -66,6 +67,10 @@ pub fn explain(before: &Recipe, after: &Recipe, read: ReadObject<'_>) -> Vec<Rea
     map(&mut out, "outputs", &before.outputs, &after.outputs, &|path: &Option<BString>| {
         path.as_ref().map_or_else(|| "(named by the command)".to_owned(), show_bytes)
     });
+    for key in before.sets.keys().chain(after.sets.keys()).collect::<std::collections::BTreeSet<_>>() {
+        let part = format!("outputs.{}.files", shown(key.as_bytes()));
+        option(&mut out, &part, before.sets.get(key), after.sets.get(key), &show_set);
+    }
     one(&mut out, "version", &before.version, &after.version, ToString::to_string);
     let (a, b) = (&before.epochs, &after.epochs);
     one(&mut out, "epochs.project", &a.project, &b.project, ToString::to_string);
@@ -194,6 +199,12 @@ fn show_content(content: &Content) -> String {
 
 fn show_value(value: &Value) -> String {
     cut(&crate::config::to_json(value))
+}
+
+fn show_set(set: &FileSet) -> String {
+    let left_out = set.exclude.iter().map(|text| format!("!{text}"));
+    let all: Vec<String> = set.include.iter().cloned().chain(left_out).collect();
+    cut(&format!("{}{}", all.join(" "), if set.changed { " (what changed)" } else { "" }))
 }
 
 fn show_bytes(bytes: &BString) -> String {

@@ -11,16 +11,20 @@ mod build;
 mod declared;
 mod explain;
 mod key;
+mod members;
 mod nearest;
 mod normalise;
+mod pattern;
 mod tree_diff;
 
 pub use build::{Built, Parts};
-pub use declared::{Declared, Role};
+pub use declared::{Declared, Role, below};
 pub use explain::{ReadObject, explain};
 pub use key::{check_key, check_step, derive_key, split_declaration, variable_name};
+pub use members::Members;
 pub use nearest::{Candidate, nearest};
 pub use normalise::{Expansion, Normalised, expand, from_here, normalise};
+pub use pattern::{Captured, Disagreement, Pattern, Type};
 
 /// Why a recipe can't be made.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +88,14 @@ pub enum Error {
         /// What it could be.
         known: Vec<String>,
     },
+    /// A pattern of an output set has no meaning.
+    #[error("`{pattern}` can't name the members of a set: {rule}")]
+    Members {
+        /// The pattern, shown.
+        pattern: String,
+        /// The rule it breaks.
+        rule: String,
+    },
     /// The record can't be encoded.
     #[error("the recipe can't be encoded")]
     Encode(#[from] crate::object::Error),
@@ -101,7 +113,7 @@ impl Error {
                 Some("declare it with -i, -o or -S, or spell the braces otherwise".to_owned())
             }
             Error::Placeholder { known, .. } => Some(format!("known are {}", known.join(", "))),
-            Error::Step { .. } | Error::Encode(_) => None,
+            Error::Step { .. } | Error::Members { .. } | Error::Encode(_) => None,
         }
     }
 }

@@ -21,6 +21,7 @@ use super::Error;
 use super::declared::{Declared, Role, place_bytes};
 use super::key::check_key;
 use crate::codec::Value;
+use crate::object::recipe::FileSet;
 use crate::path::{Place, RelPath, bytes, shown};
 
 /// The words of a command as the recipe has them.
@@ -31,6 +32,8 @@ pub struct Normalised {
     /// Output keys; with the path (relative to the project, or absolute) where no word names the output, so that the
     /// command must know it by heart.
     pub outputs: BTreeMap<String, Option<BString>>,
+    /// Those of them that are only some files of their folder.
+    pub sets: BTreeMap<String, FileSet>,
 }
 
 /// Takes the declared paths out of a command's words.
@@ -60,7 +63,8 @@ pub fn normalise(words: &[BString], declared: &Declared) -> Result<Normalised, E
         .iter()
         .map(|(key, place)| (key.clone(), (!named.contains(key)).then(|| place_bytes(place))))
         .collect();
-    Ok(Normalised { argv, outputs })
+    let sets = declared.sets().iter().map(|(key, set)| (key.clone(), set.files().clone())).collect();
+    Ok(Normalised { argv, outputs, sets })
 }
 
 fn normal_word(word: &BStr, declared: &Declared) -> BString {

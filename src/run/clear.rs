@@ -3,15 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Error;
+use bstr::ByteSlice;
+
 use super::session::Session;
+use super::{Error, outputs};
 use crate::fs::FileKind;
-use crate::object::Sink;
 use crate::object::recipe::Content;
-use crate::path::{Place, locate};
+use crate::object::{Sink, Source};
+use crate::path::{Place, RelPath, locate};
 use crate::refs::key;
 use crate::repo::entry::{self, Staged};
 use crate::store::{Draft, RefEdit, Snapshot};
+use crate::worktree::restore::Wanted;
+use crate::worktree::stat_cache::Key;
 use crate::worktree::{self, CaptureOptions, Captured, Fence};
 
 /// Something that lay where an output goes; the store has it.
@@ -19,10 +23,25 @@ use crate::worktree::{self, CaptureOptions, Captured, Fence};
 pub struct Displaced {
     /// Where, absolute.
     pub path: PathBuf,
+    /// The files, absolute, when it is some files of the folder there.
+    pub members: Option<Vec<PathBuf>>,
+    /// What it was.
+    pub was: Was,
     /// What was stored of it, if nobody knew it before.
     pub stored: Option<Content>,
     /// Notices that it changed after it was stored.
     pub fence: Fence,
+}
+
+/// What lay somewhere: enough to put it back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Was {
+    /// This, and whether it was a file that may be executed.
+    Content(Content, bool),
+    /// A link to this.
+    Link(bstr::BString),
+    /// These files of the folder there.
+    Files(Vec<Wanted>),
 }
 
 /// Content that lay where an output went and that nobody knew: it was stored before it was removed or replaced.
@@ -42,72 +61,171 @@ impl Displaced {
     }
 }
 
+/// Where something goes, and what of that which lies there has to make way.
+#[derive(Debug, Clone)]
+pub struct Spot {
+    /// Where, absolute.
+    pub path: PathBuf,
+    /// Which files of the folder there; `None` for all that lies there.
+    pub files: Option<CaptureOptions>,
+}
+
+impl Spot {
+    /// All that lies at a path.
+    pub fn whole(path: PathBuf) -> Self {
+        Self { path, files: None }
+    }
+}
+
 /// What the store does not have: where, and as it lay there.
-type Unknown = (PathBuf, Place, Captured);
+type Unknown = (Spot, Place, Captured);
 
 /// Tells what the store has of what lies at each of `paths` from what it has not.
 fn sort_out(
     session: &Session<'_>,
     snapshot: &Snapshot,
-    paths: &[PathBuf],
+    spots: &[Spot],
 ) -> Result<(Vec<Displaced>, Vec<Unknown>), Error> {
     let repo = session.repo;
     let worktree = session.worktree();
     let (mut known, mut unknown) = (Vec::new(), Vec::new());
-    for path in paths {
+    for spot in spots {
+        let path = &spot.path;
+        if let Some(options) = &spot.files {
+            let place = locate(repo.root(), repo.root(), path);
+            let (here, strange) = members_there(session, snapshot, &place, options)?;
+            known.extend(here);
+            if let Some(options) = strange {
+                let captured = worktree::capture(&worktree, &place, &options, None)?;
+                unknown.push((Spot { path: path.clone(), files: Some(options) }, place, captured));
+            }
+            continue;
+        }
         let Some(stat) = repo.fs().lstat(path).map_err(|source| Error::io("read", path, source))? else { continue };
         if stat.kind == FileKind::Link {
             // A link holds nothing but its target, and what it leads to stays.
-            known.push(Displaced { path: path.clone(), stored: None, fence: Fence::new() });
+            let target = std::fs::read_link(path).map_err(|source| Error::io("read", path, source))?;
+            let was = Was::Link(crate::path::bytes(&target));
+            known.push(Displaced { path: path.clone(), members: None, was, stored: None, fence: Fence::new() });
             continue;
         }
         let place = locate(repo.root(), repo.root(), path);
         let captured = worktree::capture(&worktree, &place, &CaptureOptions::default(), None)?;
         if super::hydrate::is_whole(snapshot, &captured.content)? {
-            known.push(Displaced { path: path.clone(), stored: None, fence: captured.fence });
+            let (fence, was) = (captured.fence, Was::Content(captured.content, captured.exec));
+            known.push(Displaced { path: path.clone(), members: None, was, stored: None, fence });
         } else {
-            unknown.push((path.clone(), place, captured));
+            unknown.push((spot.clone(), place, captured));
         }
     }
     Ok((known, unknown))
 }
 
-/// Those of `paths` whose content the store has: they may be replaced without losing anything. Links are none of them: nothing knows where
+/// The files of a folder that `options` take, with what would bring each back; nothing would a link.
+fn files_there(
+    session: &Session<'_>,
+    place: &Place,
+    options: &CaptureOptions,
+) -> Result<Vec<(bstr::BString, PathBuf, Option<Wanted>)>, Error> {
+    let worktree = session.worktree();
+    let mut files = Vec::new();
+    for (name, path, kind) in outputs::list(session, place, options)? {
+        let wanted = match (kind, RelPath::new(name.clone())) {
+            (FileKind::File { exec }, Some(to)) => {
+                let key = Key::of(&locate(worktree.root, worktree.root, &path));
+                let id = worktree::hash_file(&worktree, key, &path, None)?.id;
+                Some(Wanted { content: Content::Blob(id), exec, to })
+            }
+            _ => None,
+        };
+        files.push((name, path, wanted));
+    }
+    Ok(files)
+}
+
+/// The files of a folder that `options` take: those that the store has, and how to take the others, if there are any.
+fn members_there(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    place: &Place,
+    options: &CaptureOptions,
+) -> Result<(Option<Displaced>, Option<CaptureOptions>), Error> {
+    let worktree = session.worktree();
+    let (mut names, mut members, mut was, mut strange) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (name, path, wanted) in files_there(session, place, options)? {
+        let id = wanted.as_ref().map(|wanted| wanted.content.id());
+        match (wanted, id) {
+            (Some(wanted), Some(id)) if snapshot.header(&id)?.is_some() => {
+                names.push(name);
+                members.push(path);
+                was.push(wanted);
+            }
+            _ => strange.push(name),
+        }
+    }
+    let strange = (!strange.is_empty()).then(|| outputs::exactly(strange.iter().map(|name| name.as_bstr())));
+    if names.is_empty() {
+        return Ok((None, strange));
+    }
+    let known = outputs::exactly(names.iter().map(|name| name.as_bstr()));
+    let captured = worktree::capture(&worktree, place, &known, None)?;
+    let path = worktree.path(place);
+    let known = Displaced { path, members: Some(members), was: Was::Files(was), stored: None, fence: captured.fence };
+    Ok((Some(known), strange))
+}
+
+/// Those of `spots` whose content the store has: they may be replaced without losing anything. Links are none of them: nothing knows where
 /// they lead.
 ///
 /// # Errors
 /// When one of them can't be read.
-pub(super) fn known(session: &Session<'_>, snapshot: &Snapshot, paths: &[PathBuf]) -> Result<Vec<Displaced>, Error> {
-    let mut known = sort_out(session, snapshot, paths)?.0;
-    known.retain(|displaced| !displaced.fence.is_empty());
+pub(super) fn known(session: &Session<'_>, snapshot: &Snapshot, spots: &[Spot]) -> Result<Vec<Displaced>, Error> {
+    let (mut known, unknown) = sort_out(session, snapshot, spots)?;
+    // A set goes as a whole or not at all.
+    let is_whole = |set: &Displaced| unknown.iter().all(|(spot, ..)| spot.files.is_none() || spot.path != set.path);
+    known.retain(|displaced| !displaced.fence.is_empty() && (displaced.members.is_none() || is_whole(displaced)));
     Ok(known)
 }
 
-/// Makes sure that the store has what lies at each of `paths`: what it does not have yet is stored, durably, under a ref of this
+/// Makes sure that the store has what lies at each of `spots`: what it does not have yet is stored, durably, under a ref of this
 /// workspace, so that it can be brought back. Nothing is removed.
 ///
 /// # Errors
 /// When something there can't be stored: then it must not be touched.
-pub fn keep_safe(session: &Session<'_>, paths: &[PathBuf]) -> Result<Vec<Displaced>, Error> {
+pub fn keep_safe(session: &Session<'_>, spots: &[Spot]) -> Result<Vec<Displaced>, Error> {
     let repo = session.repo;
     let worktree = session.worktree();
-    let options = CaptureOptions::default();
     let snapshot = repo.store().snapshot()?;
-    let (mut kept, unknown) = sort_out(session, &snapshot, paths)?;
+    let (mut kept, unknown) = sort_out(session, &snapshot, spots)?;
     if unknown.is_empty() {
         return Ok(kept);
     }
     let intake = repo.store().intake(&snapshot);
     let at = u64::try_from(repo.now().0).unwrap_or(0);
     let mut edits = Vec::new();
-    for (path, place, before) in unknown {
+    for (nth, (spot, place, before)) in (0_u64..).zip(unknown) {
+        let options = spot.files.clone().unwrap_or_default();
+        let files = match &spot.files {
+            Some(options) => Some(files_there(session, &place, options)?),
+            None => None,
+        };
+        let path = spot.path;
         let captured = worktree::capture(&worktree, &place, &options, Some(&intake as &dyn Sink))?;
         let value = Staged { content: captured.content.clone(), size: captured.size, exec: captured.exec };
         let recorded = crate::revspec::recorded_path(&place);
+        // Two sets of one folder lie at one path: the times tell them apart.
         let value = entry::encode(&value).map_err(|source| Error::Ref { source })?;
-        edits.push(RefEdit::set(key::displaced(repo.workspace(), at, recorded.as_ref()), value));
+        edits.push(RefEdit::set(key::displaced(repo.workspace(), at.saturating_add(nth), recorded.as_ref()), value));
         let fence = if captured.content == before.content { captured.fence } else { before.fence };
-        kept.push(Displaced { path, stored: Some(captured.content), fence });
+        let (members, was) = match files {
+            Some(files) => {
+                let (paths, wanted): (Vec<_>, Vec<_>) =
+                    files.into_iter().map(|(_, path, wanted)| (path, wanted)).unzip();
+                (Some(paths), Was::Files(wanted.into_iter().flatten().collect()))
+            }
+            None => (None, Was::Content(captured.content.clone(), captured.exec)),
+        };
+        kept.push(Displaced { path, members, was, stored: Some(captured.content), fence });
     }
     let collected = Arc::new(intake.finish()?);
     repo.store().publish(repo.new_op(), "keep what was in the way", &mut |_| -> Result<Option<Draft>, Error> {
@@ -116,31 +234,49 @@ pub fn keep_safe(session: &Session<'_>, paths: &[PathBuf]) -> Result<Vec<Displac
     Ok(kept)
 }
 
-/// Clears the places where a command is going to write: what lies there is kept safe, then removed, if it is still what was kept.
-/// Folders above them are made.
+/// Clears the spots where a command is going to write: what lies there is kept safe, then removed, if it is still what was kept.
+/// Folders above them are made; a folder of which only some files go stays.
 ///
 /// # Errors
 /// When something can't be kept safe or removed, or changed meanwhile.
-pub fn clear(session: &Session<'_>, places: &[&Place]) -> Result<Vec<KeptSafe>, Error> {
-    let worktree = session.worktree();
+pub fn clear(session: &Session<'_>, spots: &[Spot]) -> Result<Vec<KeptSafe>, Error> {
     let fs = session.repo.fs();
-    let paths: Vec<PathBuf> = places.iter().map(|place| worktree.path(place)).collect();
-    let kept = keep_safe(session, &paths)?;
+    let kept = keep_safe(session, spots)?;
     for displaced in &kept {
-        if !displaced.fence.is_empty() && !displaced.fence.check(&worktree).is_empty() {
-            return Err(Error::ChangedBefore { path: displaced.path.clone() });
-        }
-        remove(fs, &displaced.path)?;
+        remove(session, displaced)?;
     }
-    for path in &paths {
-        if let Some(parent) = path.parent() {
-            fs.make_dirs(parent).map_err(|source| Error::io("create", parent, source))?;
+    for spot in spots {
+        let folder = if spot.files.is_some() { Some(spot.path.as_path()) } else { spot.path.parent() };
+        if let Some(folder) = folder {
+            fs.make_dirs(folder).map_err(|source| Error::io("create", folder, source))?;
         }
     }
     Ok(kept.into_iter().filter_map(Displaced::into_kept_safe).collect())
 }
 
-fn remove(fs: &crate::fs::Fs, path: &Path) -> Result<(), Error> {
+/// Removes what the store has, if it is still that.
+///
+/// # Errors
+/// When it changed meanwhile, or can't be removed.
+pub(super) fn remove(session: &Session<'_>, displaced: &Displaced) -> Result<(), Error> {
+    let fs = session.repo.fs();
+    if !displaced.fence.is_empty() && !displaced.fence.check(&session.worktree()).is_empty() {
+        return Err(Error::ChangedBefore { path: displaced.path.clone() });
+    }
+    let Some(members) = &displaced.members else { return remove_path(fs, &displaced.path) };
+    for member in members {
+        remove_path(fs, member)?;
+        // Folders that this leaves empty go as well; others refuse.
+        for folder in member.ancestors().skip(1).take_while(|folder| *folder != displaced.path) {
+            if fs.remove_dir(folder).is_err() {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn remove_path(fs: &crate::fs::Fs, path: &Path) -> Result<(), Error> {
     let stat = fs.lstat(path).map_err(|source| Error::io("read", path, source))?;
     let removed = match stat {
         None => Ok(()),

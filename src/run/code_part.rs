@@ -15,7 +15,7 @@ use crate::hash::Id;
 use crate::object::run::Reason;
 use crate::object::{Kind, Sink};
 use crate::path::{Place, RelPath};
-use crate::recipe::Declared;
+use crate::recipe::{Declared, Members, below};
 use crate::refs::key;
 use crate::store::Snapshot;
 use crate::worktree::stat_cache::Key;
@@ -119,10 +119,12 @@ pub(super) fn select(
         })
         .collect();
     let is_declared = |path: &RelPath| declared.covers(path) || beside.iter().any(|other| path.is_within(other));
-    let claimed = OnceCell::new();
+    let claims = OnceCell::new();
     let is_recorded_output = |path: &RelPath| {
-        let claimed: &Vec<RelPath> = claimed.get_or_init(|| claimed_paths(session));
-        claimed.iter().any(|folder| path.is_within(folder)) || is_outpath(snapshot, repo.project(), path)
+        let (paths, sets): &Claimed = claims.get_or_init(|| claimed(session));
+        paths.iter().any(|folder| path.is_within(folder))
+            || sets.iter().any(|(root, set)| below(path, root).is_some_and(|path| set.has(path)))
+            || is_outpath(snapshot, repo.project(), path)
     };
     let io = |source| Error::io("look for", cwd, source);
     let words = &request.argv;
@@ -154,12 +156,23 @@ pub(super) fn select(
     Ok(CodePart { tree, left_out: selected.left_out, unmatched: selected.unmatched, named: names, program })
 }
 
-/// Paths that live runs are going to write, below the project.
-fn claimed_paths(session: &Session<'_>) -> Vec<RelPath> {
+/// Paths that live runs are going to write, and sets of files by their folder.
+type Claimed = (Vec<RelPath>, Vec<(RelPath, Members)>);
+
+/// What live runs are going to write below the project.
+fn claimed(session: &Session<'_>) -> Claimed {
     let live = super::live_folder(session.repo);
-    let entries = live.list().unwrap_or_default();
-    let paths = entries.into_iter().filter_map(|entry| entry.intent).flat_map(|intent| intent.outputs);
-    paths.filter_map(RelPath::new).filter(|path| !path.is_root()).collect()
+    let (mut paths, mut sets) = (Vec::new(), Vec::new());
+    for intent in live.list().unwrap_or_default().into_iter().filter_map(|entry| entry.intent) {
+        paths.extend(intent.outputs.into_iter().filter_map(RelPath::new).filter(|path| !path.is_root()));
+        // What a run changes of other files is known when it has ended.
+        for claim in intent.sets.into_iter().filter(|claim| !claim.files.changed) {
+            if let (Some(root), Ok(set)) = (RelPath::new(claim.root), Members::new(&claim.files)) {
+                sets.push((root, set));
+            }
+        }
+    }
+    (paths, sets)
 }
 
 /// Whether an executed run recorded the path, or a folder above it, as an output.

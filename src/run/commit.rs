@@ -191,6 +191,7 @@ pub fn commit(session: &Session<'_>, paths: &[BString], options: &CommitOptions)
             format: None,
             facets: BTreeMap::new(),
             schema: None,
+            set: None,
             members: BTreeMap::new(),
             meta: BTreeMap::new(),
         };

@@ -81,6 +81,17 @@ pub enum Error {
         /// Why not.
         source: Box<worktree::Error>,
     },
+    /// Something failed after files had been replaced, and these could not be put back as they were.
+    #[error(
+        "not everything could be brought back, and these hold what was restored, or are gone: {}; the store has what was there",
+        .paths.iter().map(|path| show(path)).collect::<Vec<_>>().join(", ")
+    )]
+    HalfRestored {
+        /// Which.
+        paths: Vec<PathBuf>,
+        /// What failed first, where that was an error.
+        source: Option<Box<Error>>,
+    },
     /// A file can't be read, written or removed.
     #[error("can't {doing} `{}`", show(.path))]
     Io {

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use bstr::{BString, ByteSlice};
+
 use super::Error;
-use super::clear::{self, Displaced, KeptSafe};
+use super::clear::{self, Displaced, KeptSafe, Spot, Was};
 use super::interrupts::Interrupts;
 use super::lifecycle::Replay;
 use super::perform::{OutputAction, REPLAYED};
@@ -19,7 +21,7 @@ use crate::object::{AccessError, Source};
 use crate::path::{Place, RelPath};
 use crate::store::Snapshot;
 use crate::worktree::restore::{self, Existing, InTheWay, Outcome, RestoreOptions, State, Wanted};
-use crate::worktree::{self, CaptureOptions};
+use crate::worktree::{self, Fence};
 
 /// What came back.
 #[derive(Debug, Default)]
@@ -81,6 +83,8 @@ pub fn is_whole(snapshot: &Snapshot, content: &Content) -> Result<bool, AccessEr
     snapshot.has_all(&blobs)
 }
 
+pub use super::outputs::lies_there;
+
 /// Whether the store has all of some content, every byte of it read and verified.
 ///
 /// # Errors
@@ -126,13 +130,7 @@ pub fn is_sound(snapshot: &Snapshot, content: &Content) -> Result<bool, AccessEr
 pub fn lies_there_byte_by_byte(session: &Session<'_>, place: &Place, output: &Output) -> bool {
     let nothing = worktree::StatCache::empty();
     let worktree = worktree::Worktree { cache: &nothing, ..session.worktree() };
-    worktree::capture(&worktree, place, &CaptureOptions::default(), None)
-        .is_ok_and(|captured| captured.content == output.content && captured.exec == output.exec)
-}
-
-/// Whether the output lies at `place` already.
-pub fn lies_there(session: &Session<'_>, place: &Place, output: &Output) -> bool {
-    worktree::capture(&session.worktree(), place, &CaptureOptions::default(), None)
+    worktree::capture(&worktree, place, &super::outputs::recorded(output), None)
         .is_ok_and(|captured| captured.content == output.content && captured.exec == output.exec)
 }
 
@@ -220,45 +218,195 @@ fn plans(session: &Session<'_>, snapshot: &Snapshot, items: &[Item]) -> Result<P
 }
 
 /// What is in the way of a plan and could be replaced, one after the other.
-fn in_the_way(plans: &Plans) -> Vec<PathBuf> {
+fn in_the_way(plans: &Plans) -> Vec<Spot> {
     let items = plans.iter().flat_map(|(_, plan)| plan.items());
     items
         .filter(|item| item.missing.is_empty() && matches!(item.state, State::Different(way) if way != InTheWay::Other))
-        .map(|item| item.path.clone())
+        .map(|item| Spot::whole(item.path.clone()))
         .collect()
 }
 
-/// Brings items back. What is in the way is replaced as far as `replace` says; else it is left and the item refused. Everything is checked
-/// before anything is written.
+/// Files that have to go so that a set is just its members: whose, and where.
+#[derive(Debug, Clone)]
+pub struct Extra {
+    /// The set's key.
+    pub key: String,
+    /// The files.
+    pub spot: Spot,
+}
+
+/// What a destination will come to, as far as the plan knows.
+fn expected(item: &restore::PlanItem, may_go: &dyn Fn(&Path) -> bool) -> Outcome {
+    match &item.state {
+        State::Same => Outcome::Kept,
+        State::Blocked(_) => Outcome::Refused,
+        _ if !item.missing.is_empty() => Outcome::Missing,
+        State::Different(_) if !may_go(&item.path) => Outcome::Refused,
+        State::Absent | State::Different(_) => Outcome::Restored,
+    }
+}
+
+/// Brings items back, all or none. What is in the way is replaced as far as `replace` says, and so are `extras`; if something may not
+/// be replaced or can't be had, nothing is written, and what could have been is told as [`Outcome::Skipped`]. Everything is written
+/// beside its place before anything takes its place. If one can't take it in spite of that, those before it are put back.
 ///
 /// # Errors
-/// When something can't be checked, stored or written; nothing under a final name is half written.
+/// When something can't be checked, stored or written; nothing under a final name is half written. [`Error::HalfRestored`] if what had
+/// been replaced by then could not be put back: it says what and where.
 pub fn bring_back(
     session: &Session<'_>,
     snapshot: &Snapshot,
     items: &[Item],
+    extras: &[Extra],
     replace: Replace,
 ) -> Result<(Vec<Restored>, Vec<KeptSafe>), Error> {
-    let worktree = session.worktree();
     let plans = plans(session, snapshot, items)?;
+    let mut spots = in_the_way(&plans);
+    spots.extend(extras.iter().map(|extra| extra.spot.clone()));
+    // What may go is found out before anything is stored, so that what is refused leaves no trace.
+    let known = clear::known(session, snapshot, &spots)?;
+    let may_go = |path: &Path| match replace {
+        Replace::Nothing => false,
+        Replace::Known => known.iter().any(|displaced| displaced.path == path),
+        Replace::All => spots.iter().any(|spot| spot.path == path),
+    };
+    let verdicts = verdicts(&plans, items, extras, &may_go);
+    if verdicts.iter().any(|done| matches!(done.outcome, Outcome::Refused | Outcome::Missing)) {
+        let skipped = |done: Restored| match done.outcome {
+            Outcome::Restored => Restored { outcome: Outcome::Skipped, ..done },
+            _ => done,
+        };
+        return Ok((verdicts.into_iter().map(skipped).collect(), Vec::new()));
+    }
     let displaced = match replace {
         Replace::Nothing => Vec::new(),
-        Replace::Known => clear::known(session, snapshot, &in_the_way(&plans))?,
-        Replace::All => clear::keep_safe(session, &in_the_way(&plans))?,
+        Replace::Known => known,
+        Replace::All => clear::keep_safe(session, &spots)?,
     };
+    let worktree = session.worktree();
+    let existing =
+        |item: &restore::PlanItem| match displaced.iter().find(|d| d.path == item.path && d.members.is_none()) {
+            Some(displaced) => Existing::Replace(displaced.fence.clone()),
+            None => Existing::Refuse,
+        };
+    let staged: Vec<_> = plans.iter().map(|(_, plan)| restore::stage(&worktree, plan, snapshot, &existing)).collect();
+    let is_whole = staged.iter().all(restore::Staging::is_whole);
+    let done: Vec<Vec<restore::Done>> =
+        staged.into_iter().map(|staging| if is_whole { staging.finish() } else { staging.discard() }).collect();
     let mut results: Vec<Option<Restored>> = items.iter().map(|_| None).collect();
-    for (at, plan) in &plans {
-        let done =
-            restore::apply(&worktree, plan, snapshot, &|item| match displaced.iter().find(|d| d.path == item.path) {
-                Some(displaced) => Existing::Replace(displaced.fence.clone()),
-                None => Existing::Refuse,
-            });
+    let mut failed = None;
+    let mut written = Vec::new();
+    for ((at, plan), done) in plans.iter().zip(done) {
         for ((at, done), item) in at.iter().zip(done).zip(plan.items()) {
-            let outcome = done.result.map_err(|err| not_back(items, err))?;
+            let outcome = match done.result {
+                Ok(outcome) => outcome,
+                Err(err) => {
+                    failed = failed.or(Some(not_back(items, err)));
+                    Outcome::Refused
+                }
+            };
+            if outcome == Outcome::Restored {
+                written.push(item);
+            }
             results[*at] = Some(Restored { key: items[*at].key.clone(), path: item.path.clone(), outcome });
         }
     }
-    Ok((results.into_iter().flatten().collect(), displaced.into_iter().filter_map(Displaced::into_kept_safe).collect()))
+    let mut results: Vec<Restored> = results.into_iter().flatten().collect();
+    let is_done = failed.is_none() && results.iter().all(|r| matches!(r.outcome, Outcome::Restored | Outcome::Kept));
+    let mut removed = Vec::new();
+    if is_done {
+        for extra in displaced.iter().filter(|displaced| displaced.members.is_some()) {
+            removed.push(extra);
+            if let Err(err) = clear::remove(session, extra) {
+                failed = Some(err);
+                break;
+            }
+        }
+    }
+    if failed.is_some() || !is_done {
+        let left = put_back(session, snapshot, &written, &removed, &displaced);
+        if !left.is_empty() {
+            let source = failed.map(Box::new);
+            return Err(Error::HalfRestored { paths: left, source });
+        }
+        if let Some(err) = failed {
+            return Err(err);
+        }
+        for done in results.iter_mut().filter(|done| done.outcome == Outcome::Restored) {
+            done.outcome = Outcome::Skipped;
+        }
+        return Ok((results, Vec::new()));
+    }
+    for extra in extras {
+        results.push(Restored { key: extra.key.clone(), path: extra.spot.path.clone(), outcome: Outcome::Restored });
+    }
+    Ok((results, displaced.into_iter().filter_map(Displaced::into_kept_safe).collect()))
+}
+
+fn verdicts(plans: &Plans, items: &[Item], extras: &[Extra], may_go: &dyn Fn(&Path) -> bool) -> Vec<Restored> {
+    let mut verdicts: Vec<Option<Restored>> = items.iter().map(|_| None).collect();
+    for (at, plan) in plans {
+        for (at, item) in at.iter().zip(plan.items()) {
+            let outcome = expected(item, may_go);
+            verdicts[*at] = Some(Restored { key: items[*at].key.clone(), path: item.path.clone(), outcome });
+        }
+    }
+    let extras = extras.iter().map(|extra| Restored {
+        key: extra.key.clone(),
+        path: extra.spot.path.clone(),
+        outcome: if may_go(&extra.spot.path) { Outcome::Restored } else { Outcome::Refused },
+    });
+    verdicts.into_iter().flatten().chain(extras).collect()
+}
+
+/// Undoes what was written and removed before something failed: new files go, what they replaced comes back from the store, which has
+/// all of it. Returns what could not be put back.
+fn put_back(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    written: &[&restore::PlanItem],
+    removed: &[&Displaced],
+    displaced: &[Displaced],
+) -> Vec<PathBuf> {
+    let worktree = session.worktree();
+    let fs = session.repo.fs();
+    let mut left = Vec::new();
+    // Some of it may have been stored only now.
+    let newest = session.repo.store().snapshot();
+    let snapshot = newest.as_ref().unwrap_or(snapshot);
+    let again = |root: &Path, wanted: Vec<Wanted>| -> bool {
+        let Ok(plan) = restore::plan(&worktree, root, snapshot, &wanted, &RestoreOptions::default()) else {
+            return false;
+        };
+        restore::apply(&worktree, &plan, snapshot, &|_| Existing::Replace(Fence::new()))
+            .iter()
+            .all(|done| matches!(done.result, Ok(Outcome::Restored | Outcome::Kept)))
+    };
+    for item in written {
+        let was = displaced.iter().find(|d| d.path == item.path && d.members.is_none()).map(|d| &d.was);
+        let is_back = match (was, item.path.parent(), item.path.file_name()) {
+            (None, ..) => clear::remove_path(fs, &item.path).is_ok(),
+            (Some(Was::Content(content, exec)), Some(root), Some(name)) => {
+                let to = RelPath::new(crate::path::bytes(Path::new(name))).unwrap_or_default();
+                again(root, vec![Wanted { content: content.clone(), exec: *exec, to }])
+            }
+            (Some(Was::Link(target)), ..) => {
+                clear::remove_path(fs, &item.path).is_ok()
+                    && fs.symlink(&crate::path::from_bytes(target), &item.path).is_ok()
+            }
+            _ => false,
+        };
+        if !is_back {
+            left.push(item.path.clone());
+        }
+    }
+    for extra in removed {
+        let Was::Files(wanted) = &extra.was else { continue };
+        if !again(&extra.path, wanted.clone()) {
+            left.push(extra.path.clone());
+        }
+    }
+    left
 }
 
 /// What [`bring_back`] would do; nothing is changed.
@@ -269,31 +417,63 @@ pub fn would_bring_back(
     session: &Session<'_>,
     snapshot: &Snapshot,
     items: &[Item],
+    extras: &[Extra],
     replace: Replace,
 ) -> Result<Vec<Restored>, Error> {
     let plans = plans(session, snapshot, items)?;
-    let in_the_way = in_the_way(&plans);
-    let known: Vec<PathBuf> =
-        clear::known(session, snapshot, &in_the_way)?.into_iter().map(|displaced| displaced.path).collect();
-    let may_go = |path: &PathBuf| match replace {
+    let mut spots = in_the_way(&plans);
+    spots.extend(extras.iter().map(|extra| extra.spot.clone()));
+    let known = clear::known(session, snapshot, &spots)?;
+    let may_go = |path: &Path| match replace {
         Replace::Nothing => false,
-        Replace::Known => known.contains(path),
-        Replace::All => in_the_way.contains(path),
+        Replace::Known => known.iter().any(|displaced| displaced.path == path),
+        Replace::All => spots.iter().any(|spot| spot.path == path),
     };
-    let mut results: Vec<Option<Restored>> = items.iter().map(|_| None).collect();
-    for (at, plan) in &plans {
-        for (at, item) in at.iter().zip(plan.items()) {
-            let outcome = match &item.state {
-                State::Same => Outcome::Kept,
-                State::Blocked(_) => Outcome::Refused,
-                _ if !item.missing.is_empty() => Outcome::Missing,
-                State::Different(_) if !may_go(&item.path) => Outcome::Refused,
-                State::Absent | State::Different(_) => Outcome::Restored,
-            };
-            results[*at] = Some(Restored { key: items[*at].key.clone(), path: item.path.clone(), outcome });
+    let mut results = verdicts(&plans, items, extras, &may_go);
+    if results.iter().any(|done| matches!(done.outcome, Outcome::Refused | Outcome::Missing)) {
+        for done in results.iter_mut().filter(|done| done.outcome == Outcome::Restored) {
+            done.outcome = Outcome::Skipped;
         }
     }
-    Ok(results.into_iter().flatten().collect())
+    Ok(results)
+}
+
+/// What a set is brought back as: each of its files by itself, so that others in its folder are left alone; and what is too many there.
+///
+/// # Errors
+/// When what lies there can't be read.
+pub fn set_items(
+    session: &Session<'_>,
+    key: &str,
+    output: &Output,
+    root: &Path,
+    folder: &RelPath,
+) -> Result<(Vec<Item>, Option<Extra>), Error> {
+    let mut items = Vec::new();
+    for (name, file) in &output.members {
+        let to = name.split_str("/").try_fold(folder.clone(), |path, name| path.join(name));
+        let Some(to) = to else {
+            let why = "a name in it is no name".to_owned();
+            return Err(Error::Elsewhere { path: folder.below(root), why });
+        };
+        let content = Content::Blob(file.id);
+        items.push(Item { key: key.to_owned(), content, exec: file.exec, root: root.to_owned(), to });
+    }
+    let at = folder.below(root);
+    let place = crate::path::locate(session.repo.root(), session.repo.root(), &at);
+    let extra = match &output.set {
+        Some(set) if !set.changed => {
+            let there = super::outputs::list(session, &place, &super::outputs::recorded(output))?;
+            let extra: Vec<BString> =
+                there.into_iter().map(|(name, ..)| name).filter(|name| !output.members.contains_key(name)).collect();
+            (!extra.is_empty()).then(|| {
+                let options = super::outputs::exactly(extra.iter().map(|name| -> &bstr::BStr { name.as_ref() }));
+                Extra { key: key.to_owned(), spot: Spot { path: at, files: Some(options) } }
+            })
+        }
+        _ => None,
+    };
+    Ok((items, extra))
 }
 
 /// Says of which item content is damaged or can't exist where it should; other errors are not of an item.
@@ -321,8 +501,9 @@ pub fn outputs(
     source: &Run,
     interrupts: Option<&Interrupts>,
 ) -> Result<Hydrated, Error> {
-    let mut items = Vec::new();
+    let (mut items, mut extras) = (Vec::new(), Vec::new());
     let mut hydrated = Hydrated::default();
+    let mut restored_keys: Vec<&str> = Vec::new();
     for (key, output) in &source.outputs {
         let Some(place) = prepared.output(key) else { continue };
         // What is right already needs no plan: a state is compared, nothing else.
@@ -338,20 +519,31 @@ pub fn outputs(
         } else {
             crate::path::locate(session.repo.root(), session.repo.root(), &real)
         };
+        restored_keys.push(key);
+        if output.set.is_some() {
+            let (root, folder) = match &to {
+                Place::Inside(path) => (session.repo.root().to_owned(), path.clone()),
+                Place::Outside(path) => (path.clone(), RelPath::root()),
+            };
+            let (members, extra) = set_items(session, key, output, &root, &folder)?;
+            items.extend(members);
+            extras.extend(extra);
+            // All that is left to be seen is whether anything was done about it.
+            hydrated.actions.insert(key.clone(), OutputAction::Kept);
+            continue;
+        }
         let (root, to) = split(session, &to)?;
         items.push(Item { key: key.clone(), content: output.content.clone(), exec: output.exec, root, to });
     }
-    if items.is_empty() {
+    if items.is_empty() && extras.is_empty() {
         return Ok(hydrated);
     }
-    let is_written =
-        |key: &String| items.iter().any(|item| item.key == *key) && !request.in_place.iter().any(|other| other == key);
-    let restored: Vec<&Place> =
-        prepared.outputs().iter().filter(|(key, _)| is_written(key)).map(|(_, place)| place).collect();
-    super::prepare::check_real_overlaps(session, prepared, &restored)?;
+    let written: Vec<&str> =
+        restored_keys.iter().copied().filter(|key| !request.in_place.iter().any(|other| other == key)).collect();
+    super::prepare::check_real_overlaps(session, prepared, &written)?;
     // Writing there needs the same claim as executing does: a live run must not take these bytes for its own.
-    let places: Vec<&Place> = items.iter().filter_map(|item| prepared.output(&item.key)).collect();
-    let claim = match super::claim(session.repo, &prepared.step, request, &prepared.scenario, &places, interrupts) {
+    let claims = super::claims_of(prepared, &|key| restored_keys.contains(&key));
+    let claim = match super::claim(session.repo, &prepared.step, request, &prepared.scenario, claims, interrupts) {
         Ok(claim) => Some(claim),
         // Where nothing can be written no claim is needed, as long as nobody runs who could before.
         Err(err @ Error::Live(_)) => {
@@ -363,19 +555,23 @@ pub fn outputs(
         }
         Err(err) => return Err(err),
     };
-    let brought = bring_back(session, snapshot, &items, Replace::All);
+    let brought = bring_back(session, snapshot, &items, &extras, Replace::All);
     if let Some(claim) = claim {
         let _ = claim.end();
     }
     let (restored, displaced) = brought?;
-    for done in restored {
+    // What was skipped is told by what it was skipped for.
+    for done in restored.into_iter().filter(|done| done.outcome != Outcome::Skipped) {
         let action = match done.outcome {
             Outcome::Restored => OutputAction::Restored,
-            Outcome::Kept => OutputAction::Kept,
+            Outcome::Kept | Outcome::Skipped => OutputAction::Kept,
             Outcome::Refused => return Err(Error::InTheWay { path: done.path }),
             Outcome::Missing => return Err(Error::OutputLost { key: done.key, path: done.path }),
         };
-        hydrated.actions.insert(done.key, action);
+        let is_set = source.outputs.get(&done.key).is_some_and(|output| output.set.is_some());
+        if !is_set || action == OutputAction::Restored {
+            hydrated.actions.insert(done.key, action);
+        }
     }
     hydrated.displaced = displaced;
     Ok(hydrated)

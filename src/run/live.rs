@@ -38,7 +38,7 @@ use crate::path::{is_name, show, shown};
 pub use claim::{Claimed, Held};
 pub use entry::{Entry, State};
 pub use frame::FrameError;
-pub use intent::{Intent, Open};
+pub use intent::{Intent, Open, SetClaim};
 pub use notes::{Note, Noted};
 
 const INTENT: &str = "intent";

@@ -89,7 +89,8 @@ pub(super) fn apply(
                 crate::lineage::producer_of(snapshot, project, scenario, noted.path.as_ref(), &noted.content.id())?;
             // What lies outside of the project is recorded by its hash, as declared inputs are.
             let is_inside = !noted.path.starts_with(b"/");
-            let stored = is_inside && settle::have(session, intake, &noted.path, &noted.content);
+            let stored =
+                is_inside && settle::have(session, intake, &noted.path, &noted.content, &CaptureOptions::default());
             let input =
                 Input { content: noted.content.clone(), path: noted.path.clone(), size: noted.size, stored, producer };
             run.inputs.insert(key, input);
@@ -109,7 +110,7 @@ pub(super) fn apply(
             if was_declared {
                 continue;
             }
-            let stored = settle::have(session, intake, &noted.path, &noted.content);
+            let stored = settle::have(session, intake, &noted.path, &noted.content, &CaptureOptions::default());
             if !stored {
                 warnings.push(format!("output `{key}` changed after it was logged: it is recorded by its hash only"));
             }
@@ -122,6 +123,7 @@ pub(super) fn apply(
                 format: None,
                 facets: BTreeMap::new(),
                 schema: None,
+                set: None,
                 members: BTreeMap::new(),
                 meta: BTreeMap::new(),
             };

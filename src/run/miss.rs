@@ -24,16 +24,16 @@ use super::publish::{self, Pending, Publication};
 use super::report::Reporter;
 use super::request::{CacheMode, Request};
 use super::session::Session;
-use super::{Error, clear, live, logged, memory};
+use super::{Error, clear, live, logged, memory, outputs};
 use crate::code::{Narrowing, git};
 use crate::codec::Value;
 use crate::hash::Id;
 use crate::object::run::{Cache, Git, Log, Output, Phase, Reason, Run, RunError, Status};
 use crate::object::{Kind, Record, Sink, id_of};
 use crate::path::{Place, show, shown};
-use crate::recipe::{self, Role};
+use crate::recipe::{self, Declared, Role};
 use crate::store::{Intake, Snapshot};
-use crate::worktree::{self, CaptureOptions, Fence};
+use crate::worktree::{self, Captured, Fence};
 
 /// Why something is executed.
 pub(super) struct Why<'a> {
@@ -185,7 +185,7 @@ pub(super) fn execute(
         match take_outputs(
             session,
             request,
-            prepared.outputs(),
+            &prepared.declared,
             &intake,
             &mut run,
             &mut actions,
@@ -278,6 +278,7 @@ pub(super) fn intent(
     run: &Run,
     op: [u8; 16],
 ) -> live::Intent {
+    let (outputs, sets) = super::claims_of(prepared, &|_| true);
     live::Intent {
         run: run.run.clone(),
         project: run.project.clone(),
@@ -288,7 +289,8 @@ pub(super) fn intent(
         started_at: run.started_at,
         argv: run.argv.clone(),
         cwd: run.cwd.clone(),
-        outputs: prepared.outputs().values().map(crate::revspec::recorded_path).collect(),
+        outputs,
+        sets,
         op,
         owner: super::live_folder(repo).here().clone(),
         open: None,
@@ -324,14 +326,27 @@ fn prepare_place(
     // The program is looked for before anything is removed: a command that can't be started changes nothing.
     let command = command(session, request, prepared, running, environment)?;
     let startable = command.program().map(drop);
-    let places: Vec<&Place> =
-        prepared.outputs().iter().filter(|(key, _)| !request.in_place.contains(*key)).map(|(_, place)| place).collect();
-    prepare::check_real_overlaps(session, prepared, &places)?;
-    let displaced = if startable.is_ok() { clear::clear(session, &places)? } else { Vec::new() };
+    let written: Vec<&str> =
+        prepared.outputs().keys().map(String::as_str).filter(|key| !request.in_place.contains(*key)).collect();
+    prepare::check_real_overlaps(session, prepared, &written)?;
+    let displaced = match startable {
+        Ok(()) => clear::clear(session, &spots(session, prepared, &written))?,
+        Err(_) => Vec::new(),
+    };
     if let Some(change) = prepared.before.check(&session.worktree()).into_iter().next() {
         return Err(if request.wait { Error::Waited } else { Error::ChangedBefore { path: change.path } });
     }
     Ok((intake, stored, startable.map(|()| command), displaced, told))
+}
+
+/// What has to make way for outputs.
+pub(super) fn spots(session: &Session<'_>, prepared: &Prepared, keys: &[&str]) -> Vec<clear::Spot> {
+    let worktree = session.worktree();
+    let spot = |key: &&str| {
+        let files = prepared.declared.set(key).map(|members| outputs::options(Some(members)));
+        Some(clear::Spot { path: worktree.path(prepared.output(key)?), files })
+    };
+    keys.iter().filter_map(spot).collect()
 }
 
 /// Whether there is anything in the config.
@@ -448,7 +463,7 @@ pub(super) fn fail(run: &mut Run, kind: &str, message: String) {
 pub(super) fn take_outputs(
     session: &Session<'_>,
     request: &Request,
-    outputs: &BTreeMap<String, Place>,
+    declared: &Declared,
     intake: &Intake,
     run: &mut Run,
     actions: &mut BTreeMap<String, OutputAction>,
@@ -457,27 +472,40 @@ pub(super) fn take_outputs(
 ) -> Result<Vec<String>, Error> {
     let worktree = session.worktree();
     let mut missing = Vec::new();
-    for (key, place) in outputs {
+    for (key, place) in declared.places(Role::Output) {
         let keeps = !request.no_store.contains(key);
         let sink = keeps.then_some(intake as &dyn Sink);
         let mut stored = keeps;
-        let captured = match worktree::capture(&worktree, place, &CaptureOptions::default(), sink) {
+        let members = declared.set(key);
+        let options = outputs::options(members);
+        let mut listed = BTreeMap::new();
+        let mut take = |sink: Option<&dyn Sink>| -> Result<Captured, Error> {
+            let Some(members) = members else { return Ok(worktree::capture(&worktree, place, &options, sink)?) };
+            let taken = outputs::take_set(session, key, place, members, &options, sink)?;
+            listed = taken.members;
+            Ok(taken.captured)
+        };
+        let captured = match take(sink) {
             // The store can't take the bytes, e.g. on a full disk: that is no fault of the command.
-            Err(worktree::Error::Access { source, .. }) if keeps => {
+            Err(Error::Worktree(worktree::Error::Access { source, .. })) if keeps => {
                 stored = false;
                 warnings.push(format!("output `{key}` is recorded by its hash only: {}", super::chain(&source)));
-                worktree::capture(&worktree, place, &CaptureOptions::default(), None)
+                take(None)
             }
             captured => captured,
         };
         let captured = match captured {
             Ok(captured) => captured,
-            Err(worktree::Error::Absent { .. }) => {
+            Err(Error::Worktree(worktree::Error::Absent { .. })) => {
                 missing.push(key.clone());
                 continue;
             }
-            Err(err) => return Err(err.into()),
+            Err(err) => return Err(err),
         };
+        if members.is_some() && listed.is_empty() {
+            missing.push(key.clone());
+            continue;
+        }
         fence.join(captured.fence);
         actions.insert(key.clone(), if stored { OutputAction::Stored } else { OutputAction::Hashed });
         run.outputs.insert(
@@ -491,7 +519,8 @@ pub(super) fn take_outputs(
                 format: None,
                 facets: BTreeMap::new(),
                 schema: None,
-                members: BTreeMap::new(),
+                set: members.map(|members| members.files().clone()),
+                members: listed,
                 meta: BTreeMap::new(),
             },
         );

@@ -24,6 +24,7 @@ mod miss;
 pub mod name;
 mod nearest;
 pub mod observer;
+pub mod outputs;
 mod perform;
 pub mod prepare;
 pub mod program;
@@ -50,8 +51,10 @@ pub use miss::command_line;
 pub use nearest::{Nearest, nearest};
 pub use perform::{OutputAction, Performed, Plan, REPLAYED, Surroundings, perform, plan};
 pub use publish::Publication;
-pub use request::{CacheMode, CodeMode, Declared, OnKnownFailure, OnMissing, Request, RestoreMode, Validate};
-pub use restore::{Restoration, RestoreOptions, RestoredItem, restore};
+pub use request::{
+    CacheMode, CodeMode, Declared, DeclaredSet, OnKnownFailure, OnMissing, Request, RestoreMode, Validate,
+};
+pub use restore::{Destination, Restoration, RestoreOptions, RestoredItem, restore};
 pub use retry::persist;
 pub use session::Session;
 pub use settle::{Settled, settle};
@@ -65,13 +68,32 @@ fn draft_of(
     crate::store::Draft { collected: Some(collected), edits, ..crate::store::Draft::default() }
 }
 
+/// Paths, and files of folders, that a run wants for itself.
+type Claims = (Vec<bstr::BString>, Vec<live::SetClaim>);
+
+/// What a run claims for those of its outputs that `is_wanted` chooses.
+fn claims_of(prepared: &prepare::Prepared, is_wanted: &dyn Fn(&str) -> bool) -> Claims {
+    let (mut paths, mut sets) = (Vec::new(), Vec::new());
+    for (key, place) in prepared.outputs().iter().filter(|(key, _)| is_wanted(key)) {
+        let path = crate::revspec::recorded_path(place);
+        match prepared.declared.set(key) {
+            None => paths.push(path),
+            Some(members) => {
+                let root = if path == "." { bstr::BString::default() } else { path };
+                sets.push(live::SetClaim { root, files: members.files().clone() });
+            }
+        }
+    }
+    (paths, sets)
+}
+
 /// Claims places for something that writes to them and is no execution: bringing outputs back.
 fn claim(
     repo: &Repo,
     step: &str,
     request: &Request,
     scenario: &str,
-    places: &[&crate::path::Place],
+    (outputs, sets): Claims,
     interrupts: Option<&interrupts::Interrupts>,
 ) -> Result<live::Running, Error> {
     let live = live_folder(repo);
@@ -86,7 +108,8 @@ fn claim(
         started_at: now,
         argv: Vec::new(),
         cwd: request.cwd.clone(),
-        outputs: places.iter().map(|place| crate::revspec::recorded_path(place)).collect(),
+        outputs,
+        sets,
         op: repo.new_op().to_bytes(),
         owner: live.here().clone(),
         open: None,

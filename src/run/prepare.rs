@@ -17,7 +17,7 @@ use crate::object::Sink;
 use crate::object::recipe::{Code, Content, Epochs};
 use crate::object::run::{LinkedBy, Producer};
 use crate::path::{Place, RelPath};
-use crate::recipe::{self, Declared, Role};
+use crate::recipe::{self, Declared, Members, Role};
 use crate::store::Snapshot;
 use crate::worktree::{self, CaptureOptions, Captured, Fence};
 
@@ -134,10 +134,7 @@ pub fn prepare(
         let declared_by = found.producer;
         inputs.insert(key, ReadyInput { place: found.place, captured, declared_by, is_to_be_fetched });
     }
-    for output in &request.outputs {
-        let key = declared.add(Role::Output, output.key.as_deref(), output.path.as_bstr())?;
-        check_output(repo, &key, &declared.places(Role::Output)[&key])?;
-    }
+    declare_outputs(repo, request, &cwd, &mut declared)?;
     for key in request.in_place.iter().chain(&request.no_store) {
         let is_input = request.no_store.contains(key) && inputs.contains_key(key);
         if !declared.places(Role::Output).contains_key(key) && !is_input {
@@ -277,6 +274,31 @@ pub fn prepare(
     })
 }
 
+/// Declares the outputs of a request: files, folders and sets.
+///
+/// # Errors
+/// When one of them can't be one.
+pub(super) fn declare_outputs(
+    repo: &crate::repo::Repo,
+    request: &Request,
+    cwd: &std::path::Path,
+    declared: &mut Declared,
+) -> Result<(), Error> {
+    for output in &request.outputs {
+        let key = declared.add(Role::Output, output.key.as_deref(), output.path.as_bstr())?;
+        check_output(repo, &key, &declared.places(Role::Output)[&key])?;
+    }
+    for set in &request.output_sets {
+        check_spelling(repo, cwd, set.root.as_bstr())?;
+        let key = declared.add_set(set.key.as_deref(), set.root.as_bstr(), Members::new(&set.files)?)?;
+        check_set(repo, &key, &declared.places(Role::Output)[&key])?;
+        if request.in_place.contains(&key) {
+            return Err(Error::Usage { what: format!("--in-place {key}: an output set can't be changed in place") });
+        }
+    }
+    Ok(())
+}
+
 /// Whether a word of the command, or what follows the first `=` of an option, is this place.
 fn is_named(argv: &[BString], declared: &Declared, place: &Place) -> bool {
     argv.iter().skip(1).any(|word| {
@@ -400,10 +422,10 @@ pub fn fetch_inputs(session: &Session<'_>, snapshot: &Snapshot, prepared: &mut P
     if items.is_empty() {
         return Ok(());
     }
-    let (restored, _) = hydrate::bring_back(session, snapshot, &items, hydrate::Replace::Nothing)?;
+    let (restored, _) = hydrate::bring_back(session, snapshot, &items, &[], hydrate::Replace::Nothing)?;
     for done in restored {
         match done.outcome {
-            Outcome::Restored | Outcome::Kept => {}
+            Outcome::Restored | Outcome::Kept | Outcome::Skipped => {}
             Outcome::Refused => return Err(Error::InTheWay { path: done.path }),
             Outcome::Missing => return Err(Error::OutputLost { key: done.key, path: done.path }),
         }
@@ -433,6 +455,32 @@ fn check_output(repo: &crate::repo::Repo, key: &str, place: &Place) -> Result<()
     }
 }
 
+/// As [`check_output`], for a folder only some files of which are an output: it may be the project, or hold it.
+fn check_set(repo: &crate::repo::Repo, key: &str, place: &Place) -> Result<(), Error> {
+    let refuse = |what: &str| Err(Error::Usage { what: format!("output set `{key}` {what}") });
+    match place {
+        Place::Inside(path) if path.components().any(|name| worktree::is_reserved(name)) => {
+            refuse("lies inside `.prov` or `.git`")
+        }
+        Place::Outside(path) if repo.root().starts_with(path) => refuse("is seen from a folder that holds the project"),
+        _ => Ok(()),
+    }
+}
+
+/// How something that is read meets an output set.
+fn meets_set(read: &Place, is_folder: bool, root: &Place, members: &Members) -> bool {
+    if is_below(root, read) {
+        return is_folder;
+    }
+    let (Place::Inside(read), Place::Inside(root)) = (read, root) else {
+        let (Place::Outside(read), Place::Outside(root)) = (read, root) else { return false };
+        let Ok(below) = read.strip_prefix(root) else { return false };
+        let below = crate::path::bytes(below);
+        return if is_folder { members.may_hold(below.as_bstr()) } else { members.has(below.as_bstr()) };
+    };
+    recipe::below(read, root).is_some_and(|below| if is_folder { members.may_hold(below) } else { members.has(below) })
+}
+
 /// What a command reads may not lie where its outputs go: places of outputs are cleared before it starts.
 fn check_overlaps(
     request: &Request,
@@ -450,6 +498,31 @@ fn check_overlaps(
         let refuse = |what: String, fix: &str| {
             Err(Error::Usage { what: format!("output `{key}` ({}) {what}; {fix}", shown(output)) })
         };
+        if let Some(members) = declared.set(key) {
+            for (name, input) in inputs {
+                let is_folder = matches!(input.captured.content, Content::Tree(_));
+                if meets_set(&input.place, is_folder, output, members) {
+                    return refuse(
+                        format!("could have `{}` for a member, which is input `{name}`", shown(&input.place)),
+                        &format!("leave it out: --output-set '{key}=ROOT:!PATTERN'"),
+                    );
+                }
+            }
+            let words = request.argv.iter().filter(|word| !word.is_empty()).map(|word| declared.locate(word));
+            let is_file = |place: &Place| match place {
+                Place::Inside(path) => path.below(declared.root()).is_file(),
+                Place::Outside(path) => path.is_file(),
+            };
+            let named = words.filter(|place| declared.find(place).is_none() && is_file(place));
+            let read = stdin.into_iter().chain(&beside).cloned().chain(named);
+            if let Some(read) = read.into_iter().find(|place| meets_set(place, false, output, members)) {
+                return refuse(
+                    format!("could have `{}` for a member, which is read or named by the command", shown(&read)),
+                    &format!("leave it out: --output-set '{key}=ROOT:!PATTERN'"),
+                );
+            }
+            continue;
+        }
         for (name, input) in inputs {
             if input.place == *output {
                 let fix = format!("if the command changes it where it lies, say --in-place {key}");
@@ -497,16 +570,27 @@ fn check_overlaps(
 ///
 /// # Errors
 /// When an output is, holds or lies in an input, or lies among the files of prov or Git.
-pub(super) fn check_real_overlaps(session: &Session<'_>, prepared: &Prepared, outputs: &[&Place]) -> Result<(), Error> {
+pub(super) fn check_real_overlaps(session: &Session<'_>, prepared: &Prepared, keys: &[&str]) -> Result<(), Error> {
     let worktree = session.worktree();
     let real = |place: &Place| crate::path::real(&worktree.path(place));
-    let moved: Vec<(&Place, PathBuf)> = outputs.iter().map(|place| (*place, real(place))).collect();
+    let moved: Vec<(&Place, PathBuf, Option<&Members>)> = keys
+        .iter()
+        .filter_map(|key| Some((prepared.output(key)?, prepared.declared.set(key))))
+        .map(|(place, members)| (place, real(place), members))
+        .collect();
     let inputs =
         prepared.inputs.values().map(|input| &input.place).chain(prepared.stdin.as_ref().map(|(place, _)| place));
     for input in inputs {
         let (at, target) = (real(input), std::fs::canonicalize(worktree.path(input)).ok());
-        for (output, path) in &moved {
-            let is_one = |other: &PathBuf| other.starts_with(path) || path.starts_with(other);
+        for (output, path, members) in &moved {
+            let is_one = |other: &PathBuf| match (members, other.strip_prefix(path)) {
+                // A set shares its folder with others, unless that is what the input is.
+                (Some(members), Ok(below)) => {
+                    let below = crate::path::bytes(below);
+                    if other.is_dir() { members.may_hold(below.as_bstr()) } else { members.has(below.as_bstr()) }
+                }
+                _ => other.starts_with(path) || path.starts_with(other),
+            };
             if **output != *input && (is_one(&at) || target.as_ref().is_some_and(is_one)) {
                 let shown = |place: &Place| crate::path::shown(&crate::revspec::recorded_path(place));
                 return Err(Error::Usage {
@@ -519,12 +603,14 @@ pub(super) fn check_real_overlaps(session: &Session<'_>, prepared: &Prepared, ou
             }
         }
     }
-    for (output, path) in moved {
+    for (output, path, members) in moved {
         let inside = path.strip_prefix(session.repo.root()).ok();
         let is_reserved = |name: std::path::Component<'_>| {
             worktree::is_reserved(std::os::unix::ffi::OsStrExt::as_bytes(name.as_os_str()))
         };
-        if inside.is_some_and(|inside| inside.as_os_str().is_empty() || inside.components().any(is_reserved)) {
+        if inside.is_some_and(|inside| {
+            (inside.as_os_str().is_empty() && members.is_none()) || inside.components().any(is_reserved)
+        }) {
             let output = crate::path::shown(&crate::revspec::recorded_path(output));
             return Err(Error::Usage {
                 what: format!("output `{output}` leads into `.prov` or `.git`, or is the project"),

@@ -75,6 +75,7 @@ pub fn light(repo: &Repo, snapshot: &Snapshot, run: &Run) -> Result<(Id, Publica
                 argv: run.argv.clone(),
                 cwd: run.cwd.clone(),
                 outputs: Vec::new(),
+                sets: Vec::new(),
                 op: op.to_bytes(),
                 owner: repo.world().process.clone(),
                 open: None,

@@ -73,7 +73,16 @@ pub fn edits(snapshot: &Snapshot, run: &Run, object: Id) -> Result<Vec<RefEdit>,
         let value = touch(&output.path)?;
         add(key::producer(&output.content.id(), start, id, name), value.clone());
         add(key::artifact(project, scenario, name, start, id), value);
-        if executed {
+        if output.set.is_some() {
+            // The folder is nobody's: its other files are what they were. Each member is found by itself.
+            for (member, file) in &output.members {
+                let path = output.member_path(member);
+                add(key::producer(&file.id, start, id, name), touch(&path)?);
+                if executed {
+                    add(key::outpath(project, path.as_ref()), entry::encode(&id)?);
+                }
+            }
+        } else if executed {
             add(key::outpath(project, output.path.as_ref()), entry::encode(&id)?);
         }
     }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::lifecycle::Lifecycle;
 use crate::codec::Value;
+use crate::object::recipe::FileSet;
 
 /// What is done about the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -112,6 +113,18 @@ impl Declared {
     }
 }
 
+/// Some files of a folder as one output: `KEY=ROOT:GLOB`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeclaredSet {
+    /// Its key; `None` to derive it from the folder's name.
+    pub key: Option<String>,
+    /// The folder as typed, relative to the working folder or absolute.
+    pub root: BString,
+    /// Which of its files.
+    pub files: FileSet,
+}
+
 /// A command with everything declared about it. Made by [`Request::command`] and the methods that follow.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -126,6 +139,9 @@ pub struct Request {
     pub inputs: Vec<Declared>,
     /// Declared outputs.
     pub outputs: Vec<Declared>,
+    /// Declared outputs that are some files of a folder.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub output_sets: Vec<DeclaredSet>,
     /// Keys of outputs that the command changes where they lie.
     pub in_place: BTreeSet<String>,
     /// Keys whose bytes are not stored.
@@ -188,6 +204,7 @@ impl Request {
             step: None,
             inputs: Vec::new(),
             outputs: Vec::new(),
+            output_sets: Vec::new(),
             in_place: BTreeSet::new(),
             no_store: BTreeSet::new(),
             stdin: None,
@@ -245,6 +262,13 @@ impl Request {
         self
     }
 
+    /// Declares the files below `root` that `pattern` names as one output.
+    pub fn output_set(mut self, key: impl Into<String>, root: impl Into<BString>, pattern: impl Into<String>) -> Self {
+        let files = FileSet { include: vec![pattern.into()], ..FileSet::default() };
+        self.output_sets.push(DeclaredSet { key: Some(key.into()), root: root.into(), files });
+        self
+    }
+
     /// Sets one config value: `threshold=0.7`, YAML 1.2.
     pub fn set(mut self, assignment: impl Into<String>) -> Self {
         self.sets.push(assignment.into());
@@ -265,6 +289,11 @@ impl Request {
 
     /// The mode that holds: the given one, else `Reuse` with outputs and `Off` without.
     pub fn cache_mode(&self) -> CacheMode {
-        self.cache.unwrap_or(if self.outputs.is_empty() { CacheMode::Off } else { CacheMode::Reuse })
+        self.cache.unwrap_or(if self.declares_outputs() { CacheMode::Reuse } else { CacheMode::Off })
+    }
+
+    /// Whether it declares any output.
+    pub fn declares_outputs(&self) -> bool {
+        !self.outputs.is_empty() || !self.output_sets.is_empty()
     }
 }

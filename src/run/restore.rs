@@ -1,10 +1,11 @@
 //! Bringing back what runs recorded.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::Error;
 use super::clear::{self, KeptSafe};
-use super::hydrate::{self, Item};
+use super::hydrate::{self, Extra, Item};
 use super::session::Session;
 use crate::hash::Id;
 use crate::object::recipe::Content;
@@ -18,12 +19,23 @@ use crate::worktree::restore::Outcome;
 /// Where to, and what may be replaced.
 #[derive(Debug, Clone, Default)]
 pub struct RestoreOptions {
-    /// The folder to restore into, absolute; `None` for the recorded places.
-    pub to: Option<PathBuf>,
+    /// Where to; `None` for the recorded places.
+    pub to: Option<Destination>,
     /// Replaces what the store does not know, after storing it.
     pub force: bool,
     /// Nothing is changed.
     pub dry_run: bool,
+}
+
+/// Where things are restored to, instead of the recorded places. All paths are absolute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// Below this folder, each at its recorded path.
+    Below(PathBuf),
+    /// The one thing that is restored, just here.
+    Exactly(PathBuf),
+    /// Only the outputs of these keys, each just here.
+    Chosen(BTreeMap<String, PathBuf>),
 }
 
 /// What became of one thing.
@@ -37,6 +49,8 @@ pub struct RestoredItem {
     pub outcome: Outcome,
     /// Why it was refused, where that is known.
     pub why: Option<String>,
+    /// Of a set: how many files it has.
+    pub members: Option<usize>,
 }
 
 /// What a restore did.
@@ -51,6 +65,8 @@ pub struct Restoration {
 /// What is to be written: content from the store, or the text of a config.
 enum Piece {
     Stored(Item),
+    /// The members of a set, what is too many where they go, and the set's folder.
+    Set(Vec<Item>, Option<Extra>, RestoredItem),
     Text {
         path: PathBuf,
         text: String,
@@ -66,8 +82,8 @@ enum Piece {
 
 /// Brings back what a revision means: the outputs of a run, one artifact, a config, code, or an object.
 ///
-/// What lies in the way is replaced if the store knows its content; else it is left, and the item refused, unless `force` says to store it
-/// first. Nothing is written outside of the project or of the folder that was named.
+/// All or none: what lies in the way is replaced if the store knows its content; else it is refused, and nothing is restored, unless
+/// `force` says to store it first. Nothing is written outside of the project or of the folder that was named.
 ///
 /// # Errors
 /// When the revision names nothing that can be a file, or something can't be read or written.
@@ -78,45 +94,82 @@ pub fn restore(
     options: &RestoreOptions,
 ) -> Result<Restoration, Error> {
     let mut restoration = Restoration::default();
-    let mut wanted = Vec::new();
+    let (mut wanted, mut extras, mut texts, mut sets) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for piece in pieces(session, snapshot, target, options)? {
         match piece {
             Piece::Stored(item) => wanted.push(item),
-            Piece::Text { path, text } => {
-                let item = write_text(session, path, &text, options, &mut restoration.displaced)?;
-                restoration.items.push(item);
+            Piece::Set(members, extra, set) => {
+                wanted.extend(members);
+                extras.extend(extra);
+                sets.push(set);
             }
+            Piece::Text { path, text } => texts.push((path, text)),
             Piece::Refused { key, path, why } => {
-                restoration.items.push(RestoredItem {
-                    key: Some(key),
-                    path,
-                    outcome: Outcome::Refused,
-                    why: Some(why),
-                });
+                let (key, why) = (Some(key), Some(why));
+                restoration.items.push(RestoredItem { key, path, outcome: Outcome::Refused, why, members: None });
             }
             Piece::There(path) => {
-                restoration.items.push(RestoredItem { key: None, path, outcome: Outcome::Kept, why: None });
+                let outcome = Outcome::Kept;
+                restoration.items.push(RestoredItem { key: None, path, outcome, why: None, members: None });
             }
         }
     }
-    if wanted.is_empty() {
+    for (path, text) in texts {
+        let item = write_text(session, path, &text, options, &mut restoration.displaced)?;
+        restoration.items.push(item);
+    }
+    if wanted.is_empty() && extras.is_empty() && sets.is_empty() {
         return Ok(restoration);
     }
     let replace = if options.force { hydrate::Replace::All } else { hydrate::Replace::Known };
-    let (restored, displaced) = if options.dry_run {
-        (hydrate::would_bring_back(session, snapshot, &wanted, replace)?, Vec::new())
+    // What has no place at all keeps the rest from being restored as well.
+    let is_refused = restoration.items.iter().any(|item| item.outcome == Outcome::Refused);
+    let (mut restored, displaced) = if options.dry_run || is_refused {
+        (hydrate::would_bring_back(session, snapshot, &wanted, &extras, replace)?, Vec::new())
     } else {
-        hydrate::bring_back(session, snapshot, &wanted, replace)?
+        hydrate::bring_back(session, snapshot, &wanted, &extras, replace)?
     };
+    if is_refused {
+        for done in restored.iter_mut().filter(|done| done.outcome == Outcome::Restored) {
+            done.outcome = Outcome::Skipped;
+        }
+    }
     restoration.displaced.extend(displaced);
+    for mut set in sets {
+        let (own, others): (Vec<_>, Vec<_>) =
+            restored.into_iter().partition(|done| Some(&done.key) == set.key.as_ref());
+        restored = others;
+        sum_up(&mut set, &own);
+        restoration.items.push(set);
+    }
     restoration.items.extend(restored.into_iter().map(|done| RestoredItem {
         key: (!done.key.is_empty()).then_some(done.key),
         path: done.path,
         outcome: done.outcome,
         why: None,
+        members: None,
     }));
+    restoration.items.sort_by(|a, b| a.key.cmp(&b.key));
     session.save();
     Ok(restoration)
+}
+
+/// What became of a set: the worst of what became of its files.
+fn sum_up(set: &mut RestoredItem, files: &[hydrate::Restored]) {
+    let rank = |outcome: Outcome| match outcome {
+        Outcome::Kept => 0,
+        Outcome::Restored => 1,
+        Outcome::Skipped => 2,
+        Outcome::Refused => 3,
+        Outcome::Missing => 4,
+    };
+    let Some(worst) = files.iter().max_by_key(|done| rank(done.outcome)) else { return };
+    set.outcome = worst.outcome;
+    if matches!(worst.outcome, Outcome::Refused | Outcome::Missing) {
+        let such: Vec<&hydrate::Restored> = files.iter().filter(|done| done.outcome == worst.outcome).collect();
+        let more = if such.len() > 1 { format!(" and {} more", such.len() - 1) } else { String::new() };
+        set.why = Some(format!("{}{more}", crate::path::show(&worst.path)));
+    }
 }
 
 fn pieces(
@@ -126,33 +179,50 @@ fn pieces(
     options: &RestoreOptions,
 ) -> Result<Vec<Piece>, Error> {
     let read = |at: &RunRef| revspec::read_run(snapshot, &at.run, &at.object);
-    let folder = |what: &str| {
-        options.to.clone().ok_or_else(|| Error::Usage {
-            what: format!("{what} has no place of its own: name a folder with --to DIR"),
-        })
+    let place = |what: &str, name: &str| match &options.to {
+        Some(Destination::Below(folder)) => Ok(folder.join(name)),
+        Some(Destination::Exactly(path)) => Ok(path.clone()),
+        Some(Destination::Chosen(_)) => Err(Error::Usage { what: format!("{what} has no outputs to choose from") }),
+        None => Err(Error::Usage { what: format!("{what} has no place of its own: name a folder with --to DIR") }),
     };
-    let below = |root: PathBuf, name: &str, content: Content| -> Result<Vec<Piece>, Error> {
-        let to = RelPath::new(name).ok_or_else(|| Error::Usage { what: format!("`{name}` is no file name") })?;
+    let one = |path: PathBuf, content: Content| -> Result<Vec<Piece>, Error> {
+        let (root, to) = hydrate::split(session, &Place::Outside(path))?;
         Ok(vec![Piece::Stored(Item { key: String::new(), content, exec: false, root, to })])
     };
     match target {
         Target::Run(at) | Target::Outputs(at) => {
             let run = read(at)?;
-            run.outputs.iter().map(|(key, output)| artifact(session, key, output, options)).collect()
+            let Some(Destination::Chosen(chosen)) = &options.to else {
+                return run.outputs.iter().map(|(key, output)| artifact(session, key, output, options)).collect();
+            };
+            let pieces = chosen.iter().map(|(key, path)| match run.outputs.get(key) {
+                Some(output) => {
+                    let to = Some(Destination::Exactly(path.clone()));
+                    artifact(session, key, output, &RestoreOptions { to, ..options.clone() })
+                }
+                None => Err(Error::Usage {
+                    what: format!(
+                        "run {} has no output `{key}`; it has {}",
+                        run.tail(),
+                        run.outputs.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+                    ),
+                }),
+            });
+            pieces.collect()
         }
         Target::Artifact(at, key) => {
             let run = read(at)?;
             let output = run.outputs.get(key).cloned().or_else(|| run.inputs.get(key).map(as_output));
             output.iter().map(|output| artifact(session, key, output, options)).collect()
         }
-        Target::Code(_, id) => below(folder("code")?, "code", Content::Tree(*id)),
+        Target::Code(_, id) => one(place("code", "code")?, Content::Tree(*id)),
         Target::Config(_, id) => {
-            let path = folder("a config")?.join("config.json");
+            let path = place("a config", "config.json")?;
             Ok(vec![Piece::Text { path, text: config_text(snapshot, id)? }])
         }
         Target::Object(id, kind) if *kind == Kind::BLOB || *kind == Kind::TREE => {
             let content = if *kind == Kind::BLOB { Content::Blob(*id) } else { Content::Tree(*id) };
-            below(folder("an object")?, &id.to_string(), content)
+            one(place("an object", &id.to_string())?, content)
         }
         Target::Object(id, kind) => {
             Err(Error::Usage { what: format!("{} is a {kind}, which is no file or folder", id.short()) })
@@ -172,6 +242,7 @@ fn as_output(input: &Input) -> Output {
         format: None,
         facets: std::collections::BTreeMap::new(),
         schema: None,
+        set: None,
         members: std::collections::BTreeMap::new(),
         meta: std::collections::BTreeMap::new(),
     }
@@ -179,15 +250,25 @@ fn as_output(input: &Input) -> Output {
 
 fn artifact(session: &Session<'_>, key: &str, output: &Output, options: &RestoreOptions) -> Result<Piece, Error> {
     let place = crate::path::locate(session.repo.root(), session.repo.root(), &crate::path::from_bytes(&output.path));
+    let is_set = output.set.is_some();
     let destination = match &options.to {
+        // The folder of a set may be the project: only its own files are touched.
+        None if is_set && place == Place::Inside(RelPath::root()) => {
+            Ok((session.repo.root().to_owned(), RelPath::root()))
+        }
         None => hydrate::recorded_destination(session, &place),
-        Some(root) => {
+        Some(Destination::Chosen(_)) => {
+            Err(Error::Usage { what: "name the run, and which of its outputs go where: RUN --to KEY=PATH".to_owned() })
+        }
+        Some(Destination::Exactly(path)) if is_set => Ok((path.clone(), RelPath::root())),
+        Some(Destination::Exactly(path)) => hydrate::split(session, &Place::Outside(path.clone())),
+        Some(Destination::Below(root)) => {
             // What lay outside of the project keeps its whole path below the folder.
             let recorded = match &place {
                 Place::Inside(path) => Some(path.clone()),
                 Place::Outside(path) => RelPath::new(crate::path::bytes(path).trim_start_slashes()),
             };
-            match recorded.filter(|path| !path.is_root()) {
+            match recorded.filter(|path| !path.is_root() || is_set) {
                 Some(path) if path.components().any(|name| crate::worktree::is_reserved(name)) => {
                     Err(Error::Elsewhere {
                         path: path.below(root),
@@ -201,6 +282,12 @@ fn artifact(session: &Session<'_>, key: &str, output: &Output, options: &Restore
     };
     let key = key.to_owned();
     match destination {
+        Ok((root, to)) if is_set => {
+            let (items, extra) = hydrate::set_items(session, &key, output, &root, &to)?;
+            let (path, members) = (to.below(&root), Some(items.len()));
+            let set = RestoredItem { key: Some(key), path, outcome: Outcome::Kept, why: None, members };
+            Ok(Piece::Set(items, extra, set))
+        }
         Ok((root, to)) => Ok(match output.content.kind() {
             Some(_) => Piece::Stored(Item { key, content: output.content.clone(), exec: output.exec, root, to }),
             None => Piece::Refused { key, path: to.below(&root), why: "its content is kept elsewhere".to_owned() },
@@ -239,7 +326,7 @@ fn write_text(
     displaced: &mut Vec<KeptSafe>,
 ) -> Result<RestoredItem, Error> {
     let fs = session.repo.fs();
-    let outcome = |outcome, path| Ok(RestoredItem { key: None, path, outcome, why: None });
+    let outcome = |outcome, path| Ok(RestoredItem { key: None, path, outcome, why: None, members: None });
     let found = fs.lstat(&path).map_err(|source| Error::io("read", &path, source))?;
     if let Some(found) = found {
         let is_same = found.is_file() && fs.read(&path).ok().flatten().is_some_and(|bytes| bytes == text.as_bytes());
@@ -250,7 +337,7 @@ fn write_text(
             return outcome(Outcome::Refused, path);
         }
         if !options.dry_run {
-            let kept = clear::keep_safe(session, std::slice::from_ref(&path))?;
+            let kept = clear::keep_safe(session, &[clear::Spot::whole(path.clone())])?;
             displaced.extend(kept.into_iter().filter_map(clear::Displaced::into_kept_safe));
         }
     }

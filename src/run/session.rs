@@ -98,10 +98,7 @@ impl<'a> Session<'a> {
         let Place::Inside(path) = place else { return Ok(CaptureOptions::default()) };
         let (fs, root) = (self.repo.fs(), self.repo.root());
         let rules = Rules::open(fs, root, None)?.enter_path(fs, root, path)?;
-        Ok(CaptureOptions {
-            scan: ScanOptions { rules: Some(rules), ..ScanOptions::default() },
-            ..CaptureOptions::default()
-        })
+        Ok(CaptureOptions { scan: ScanOptions { rules: Some(rules), ..ScanOptions::default() } })
     }
 
     /// Whether the project's ignore rules leave a path out.

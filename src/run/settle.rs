@@ -85,6 +85,9 @@ fn abort(repo: &Repo, live: &Live, entry: &Entry) -> Result<(), Error> {
         // What stays is litter, no harm.
         let _ = worktree::restore::sweep(repo.fs(), &path, intent.owner.pid);
     }
+    for claim in &intent.sets {
+        sweep_below(repo, &repo.root().join(from_bytes(&claim.root)), intent.owner.pid);
+    }
     if !intent.is_of_a_run() {
         // A claim of something that brought outputs back: nothing was executed, so nothing is recorded.
         live.end(&entry.run)?;
@@ -187,6 +190,15 @@ fn of_intent(intent: &super::live::Intent) -> Run {
     }
 }
 
+/// Removes what a dead process left when it was restoring files anywhere below a folder.
+fn sweep_below(repo: &Repo, folder: &std::path::Path, pid: u32) {
+    let scanned = worktree::scan(repo.fs(), folder, &worktree::ScanOptions::default(), &crate::progress::Cancel::new());
+    let Ok(scan) = scanned else { return };
+    for inner in &scan.folders {
+        let _ = worktree::restore::sweep(repo.fs(), &scan.path(&inner.path).join("x"), pid);
+    }
+}
+
 fn publish(repo: &Repo, intake: crate::store::Intake, op: OpId, run: Run) -> Result<Id, Error> {
     let bytes = run.encode().map_err(|source| Error::Record { run: run.run.clone(), source })?;
     let object = id_of(&Kind::RUN, &bytes);
@@ -229,24 +241,33 @@ pub(super) fn fill(repo: &Repo, intake: &crate::store::Intake, pending: &Pending
     for (kind, bytes) in &pending.objects {
         intake.put(kind, &id_of(kind, bytes), bytes)?;
     }
-    let have = |path: &[u8], content: &Content| have(&session, intake, path, content);
+    let have =
+        |path: &[u8], content: &Content, options: &CaptureOptions| have(&session, intake, path, content, options);
+    let whole = CaptureOptions::default();
     if !run.is_hit() {
         for input in run.inputs.values_mut() {
-            input.stored = input.stored && have(&input.path, &input.content);
+            input.stored = input.stored && have(&input.path, &input.content, &whole);
         }
         for output in run.outputs.values_mut() {
-            output.stored = output.stored && have(&output.path, &output.content);
+            let options = super::outputs::recorded(output);
+            output.stored = output.stored && have(&output.path, &output.content, &options);
         }
     }
     for (path, id) in &pending.code {
         // Code that changed since is lost; the tree still names it.
-        have(path, &Content::Blob(*id));
+        have(path, &Content::Blob(*id), &whole);
     }
     Ok(())
 }
 
 /// Whether the store has some content, or is given it now because it lies at `path`.
-pub(super) fn have(session: &Session<'_>, intake: &crate::store::Intake, path: &[u8], content: &Content) -> bool {
+pub(super) fn have(
+    session: &Session<'_>,
+    intake: &crate::store::Intake,
+    path: &[u8],
+    content: &Content,
+    options: &CaptureOptions,
+) -> bool {
     let id = content.id();
     if intake.has(&id).unwrap_or(false) {
         return true;
@@ -254,7 +275,7 @@ pub(super) fn have(session: &Session<'_>, intake: &crate::store::Intake, path: &
     let root = session.repo.root();
     let place = locate(root, root, &from_bytes(path));
     // Looked at first: what is something else by now is not stored.
-    let look = |sink| worktree::capture(&session.worktree(), &place, &CaptureOptions::default(), sink);
+    let look = |sink| worktree::capture(&session.worktree(), &place, options, sink);
     let is_same = |captured: Result<worktree::Captured, worktree::Error>| captured.is_ok_and(|c| c.content == *content);
     is_same(look(None)) && is_same(look(Some(intake as &dyn Sink)))
 }

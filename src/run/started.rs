@@ -27,7 +27,7 @@ use crate::object::recipe::{Content, Recipe};
 use crate::object::run::{Cache, Phase, Reason, Run, RunError, Status};
 use crate::object::{Kind, Record, Sink, id_of};
 use crate::path::Place;
-use crate::recipe::{Declared, Role};
+use crate::recipe::Declared;
 use crate::refs::key;
 use crate::repo::entry::{self, RunPlace};
 use crate::worktree::Fence;
@@ -224,14 +224,10 @@ fn start_once(
             warnings.extend(hooks.call(session, Moment::Start, &run, None, observer, interrupts)?);
         }
         prepare::fetch_inputs(session, &snapshot, &mut prepared)?;
-        let places: Vec<&Place> = prepared
-            .outputs()
-            .iter()
-            .filter(|(key, _)| !request.in_place.contains(*key))
-            .map(|(_, place)| place)
-            .collect();
-        prepare::check_real_overlaps(session, &prepared, &places)?;
-        started.displaced = clear::clear(session, &places)?;
+        let written: Vec<&str> =
+            prepared.outputs().keys().map(String::as_str).filter(|key| !request.in_place.contains(*key)).collect();
+        prepare::check_real_overlaps(session, &prepared, &written)?;
+        started.displaced = clear::clear(session, &miss::spots(session, &prepared, &written))?;
         if let Some(change) = prepared.before.check(&session.worktree()).into_iter().next() {
             return Err(Error::ChangedBefore { path: change.path });
         }
@@ -392,15 +388,14 @@ fn say_how_it_ended(run: &mut Run, options: &FinishOptions) {
     run.error = Some(RunError { kind: kind.to_owned(), message, run: None });
 }
 
-fn outputs_of(session: &Session<'_>, request: &Request) -> Result<BTreeMap<String, Place>, Error> {
+fn outputs_of(session: &Session<'_>, request: &Request) -> Result<Declared, Error> {
     let root = session.repo.root();
     let cwd = crate::path::RelPath::new(request.cwd.clone())
-        .ok_or_else(|| Error::Usage { what: "the working folder is not below the project".to_owned() })?;
-    let mut declared = Declared::new(root, &cwd.below(root));
-    for output in &request.outputs {
-        declared.add(Role::Output, output.key.as_deref(), output.path.as_slice().into())?;
-    }
-    Ok(declared.places(Role::Output).clone())
+        .ok_or_else(|| Error::Usage { what: "the working folder is not below the project".to_owned() })?
+        .below(root);
+    let mut declared = Declared::new(root, &cwd);
+    prepare::declare_outputs(session.repo, request, &cwd, &mut declared)?;
+    Ok(declared)
 }
 
 /// Looks at everything again that was looked at when the run began, and says what is not the same.

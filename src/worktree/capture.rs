@@ -33,8 +33,6 @@ const LISTING_CONTEXT: &str = "prov 2026-11 stat cache listing";
 pub struct CaptureOptions {
     /// What is left out below the folder. By default nothing but `.prov` and `.git`.
     pub scan: ScanOptions,
-    /// Leaves out folders with nothing in them; the captured folder itself stays.
-    pub without_empty_folders: bool,
 }
 
 /// A file or folder as captured.
@@ -106,9 +104,6 @@ fn capture_folder(
     sink: Option<&dyn Sink>,
 ) -> Result<Captured, Error> {
     let mut scan = scan(worktree.fs, path, &options.scan, worktree.cancel)?;
-    if options.without_empty_folders {
-        drop_empty_folders(&mut scan);
-    }
     let views: Vec<FolderView<'_>> =
         scan.folders.iter().map(|folder| worktree.cache.folder(&place_of(place, folder))).collect();
     let known = look_up(&scan, &views, sink)?;
@@ -146,24 +141,6 @@ fn capture_folder(
         files,
         fence: Fence::around_folder(scan, options.scan.clone(), unsettled),
     })
-}
-
-/// Removes folders that hold no file or link at any depth.
-fn drop_empty_folders(scan: &mut Scan) {
-    // Deepest first, so that a folder of empty folders is empty when its turn comes.
-    let mut order: Vec<usize> = (0..scan.folders.len()).collect();
-    order.sort_by_key(|&at| std::cmp::Reverse(scan.folders[at].depth()));
-    let mut empty: std::collections::HashSet<BString> = std::collections::HashSet::new();
-    for at in order {
-        let folder = &mut scan.folders[at];
-        let path = folder.path.clone();
-        let shell = Folder { path: path.clone(), entries: Vec::new() };
-        folder.entries.retain(|e| !e.stat.is_folder() || !empty.contains(&shell.path_of(&e.name)));
-        if folder.entries.is_empty() && !path.is_empty() {
-            empty.insert(path);
-        }
-    }
-    scan.folders.retain(|folder| !empty.contains(&folder.path));
 }
 
 /// Where a folder of a scan lies, as the cache names it.

@@ -5,6 +5,7 @@
 //! do not wait for each other, so neither the depth nor the number of folders costs stack. What vanishes between listing
 //! and stat was never there.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
@@ -50,6 +51,10 @@ pub struct ScanOptions {
     pub rules: Option<Rules>,
     /// One more choice, made after the rules.
     pub keep: Option<Keep>,
+    /// Which folders are looked into; it is asked about folders alone. The others are left out as if they were ignored.
+    pub enter: Option<Keep>,
+    /// Leaves out folders with no file or link in them at any depth; the scanned folder itself stays.
+    pub without_empty_folders: bool,
 }
 
 /// One name in a folder.
@@ -143,6 +148,7 @@ struct Shared<'a> {
     fs: &'a Fs,
     at: &'a Path,
     keep: Option<&'a Keep>,
+    enter: Option<&'a Keep>,
     cancel: &'a Cancel,
     folders: Mutex<Vec<Folder>>,
     reserved: Mutex<Vec<BString>>,
@@ -158,6 +164,7 @@ pub fn scan(fs: &Fs, at: &Path, options: &ScanOptions, cancel: &Cancel) -> Resul
         fs,
         at,
         keep: options.keep.as_ref(),
+        enter: options.enter.as_ref(),
         cancel,
         folders: Mutex::new(Vec::new()),
         reserved: Mutex::new(Vec::new()),
@@ -186,7 +193,29 @@ pub fn scan(fs: &Fs, at: &Path, options: &ScanOptions, cancel: &Cancel) -> Resul
     folders.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     let mut reserved = shared.reserved.into_inner().unwrap_or_else(PoisonError::into_inner);
     reserved.sort_unstable();
-    Ok(Scan { at: at.to_owned(), folders, reserved })
+    let mut scan = Scan { at: at.to_owned(), folders, reserved };
+    if options.without_empty_folders {
+        drop_empty_folders(&mut scan);
+    }
+    Ok(scan)
+}
+
+/// Removes folders that hold no file or link at any depth.
+fn drop_empty_folders(scan: &mut Scan) {
+    // Deepest first, so that a folder of empty folders is empty when its turn comes.
+    let mut order: Vec<usize> = (0..scan.folders.len()).collect();
+    order.sort_by_key(|&at| std::cmp::Reverse(scan.folders[at].depth()));
+    let mut empty: HashSet<BString> = HashSet::new();
+    for at in order {
+        let folder = &mut scan.folders[at];
+        let path = folder.path.clone();
+        let shell = Folder { path: path.clone(), entries: Vec::new() };
+        folder.entries.retain(|e| !e.stat.is_folder() || !empty.contains(&shell.path_of(&e.name)));
+        if folder.entries.is_empty() && !path.is_empty() {
+            empty.insert(path);
+        }
+    }
+    scan.folders.retain(|folder| !empty.contains(&folder.path));
 }
 
 /// Where the rules of a folder come from.
@@ -293,12 +322,13 @@ fn read(
     } else {
         names.into_par_iter().with_min_len(WIDE / 8).filter_map(stat).collect::<Result<Vec<_>, _>>()?
     };
-    if let Some(keep) = shared.keep {
+    if shared.keep.is_some() || shared.enter.is_some() {
         let entries = std::mem::take(&mut folder.entries);
-        folder.entries = entries
-            .into_iter()
-            .filter(|e| e.stat.is_folder() || (keep.0)(folder.path_of(&e.name).as_bstr(), &e.stat))
-            .collect();
+        let is_wanted = |entry: &Entry| {
+            let choice = if entry.stat.is_folder() { shared.enter } else { shared.keep };
+            choice.is_none_or(|choice| (choice.0)(folder.path_of(&entry.name).as_bstr(), &entry.stat))
+        };
+        folder.entries = entries.into_iter().filter(is_wanted).collect();
     }
     Ok(Some((folder, rules)))
 }
@@ -340,7 +370,7 @@ mod tests {
             tree.file(path, "");
         }
         let rules = Rules::open(&Fs::real(), tree.root(), None).unwrap();
-        let mut options = ScanOptions { rules: Some(rules), keep: None };
+        let mut options = ScanOptions { rules: Some(rules), ..ScanOptions::default() };
         assert_eq!(listed(&tree, &options), [".provignore", "d", "d/.gitignore", "d/b.o", "d/e", "e", "e/c"]);
         options.keep = Some(Keep::new(|path, stat| stat.size == 0 && path.ends_with(b"c")));
         assert_eq!(listed(&tree, &options), ["d", "d/e", "e", "e/c"]);

@@ -22,3 +22,4 @@ mod redact;
 mod revisions;
 mod sandbox;
 mod schema;
+mod sets;

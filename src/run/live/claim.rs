@@ -14,10 +14,10 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bstr::{BStr, BString, ByteSlice};
+use bstr::BString;
 
 use super::entry::State;
-use super::{LiveError, Running, at, entry};
+use super::{Intent, LiveError, Running, SetClaim, at, entry};
 use crate::host::Liveness;
 
 const CLAIMING: &str = "claiming";
@@ -77,7 +77,7 @@ impl Running {
     /// # Errors
     /// The live folder can't be read or written; nothing is claimed then.
     pub fn claim(&self) -> Result<Claimed, LiveError> {
-        if self.intent.outputs.is_empty() || self.mark(&self.dir)? == Mark::Confirmed {
+        if (self.intent.outputs.is_empty() && self.intent.sets.is_empty()) || self.mark(&self.dir)? == Mark::Confirmed {
             return Ok(Claimed::Won);
         }
         let claimed = self.try_claim();
@@ -171,6 +171,7 @@ impl Running {
         let entries: Vec<entry::Entry> =
             runs.iter().filter(|run| **run != self.intent.run).filter_map(|run| self.live.entry(run)).collect();
         let around = self.runs_around(&entries);
+        let wanted = Claim::all(&self.intent);
         let (mut older, mut younger) = (None, None);
         for entry in &entries {
             let Some(intent) = &entry.intent else { continue };
@@ -180,7 +181,8 @@ impl Running {
                 State::Dead => Liveness::Dead,
                 State::Finished { .. } | State::Damaged { .. } => continue,
             };
-            let Some((wanted, held)) = conflict(&self.intent.outputs, &intent.outputs) else { continue };
+            let theirs = Claim::all(intent);
+            let Some((wanted, held)) = conflict(&wanted, &theirs) else { continue };
             if around.contains(&entry.run.as_str()) {
                 continue;
             }
@@ -189,7 +191,7 @@ impl Running {
                 continue;
             }
             let (by, host) = (entry.run.clone(), intent.owner.host.clone());
-            let held = Held { by, host, liveness, wanted: wanted.into(), held: held.into() };
+            let held = Held { by, host, liveness, wanted: wanted.shown(), held: held.shown() };
             if mark == Mark::Confirmed || liveness == Liveness::Dead {
                 return Ok(Seen::Held(held));
             }
@@ -221,12 +223,49 @@ impl Running {
     }
 }
 
-/// The first two paths that are in each other's way.
-fn conflict<'a>(wanted: &'a [BString], held: &'a [BString]) -> Option<(&'a BStr, &'a BStr)> {
-    wanted.iter().find_map(|w| {
-        let h = held.iter().find(|h| is_within(w, h) || is_within(h, w))?;
-        Some((w.as_bstr(), h.as_bstr()))
-    })
+/// One thing that a run has for itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Claim {
+    /// A path, with all that lies below it.
+    Path(BString),
+    /// All paths that begin with this.
+    Prefix(BString),
+}
+
+impl Claim {
+    fn all(intent: &Intent) -> Vec<Claim> {
+        let sets = intent.sets.iter().flat_map(SetClaim::prefixes);
+        intent.outputs.iter().cloned().map(Claim::Path).chain(sets.map(Claim::Prefix)).collect()
+    }
+
+    fn shown(&self) -> BString {
+        match self {
+            Claim::Path(path) => path.clone(),
+            Claim::Prefix(prefix) => {
+                let mut shown = prefix.clone();
+                shown.push(b'*');
+                shown
+            }
+        }
+    }
+
+    fn conflicts(&self, other: &Claim) -> bool {
+        let is_absolute = |path: &BString| path.starts_with(b"/");
+        match (self, other) {
+            (Claim::Path(a), Claim::Path(b)) => is_within(a, b) || is_within(b, a),
+            (Claim::Prefix(prefix), Claim::Path(path)) | (Claim::Path(path), Claim::Prefix(prefix)) => {
+                is_absolute(prefix) == is_absolute(path) && (path.starts_with(prefix) || is_within(prefix, path))
+            }
+            (Claim::Prefix(a), Claim::Prefix(b)) => {
+                is_absolute(a) == is_absolute(b) && (a.starts_with(b) || b.starts_with(a))
+            }
+        }
+    }
+}
+
+/// The first two that are in each other's way.
+fn conflict<'a>(wanted: &'a [Claim], held: &'a [Claim]) -> Option<(&'a Claim, &'a Claim)> {
+    wanted.iter().find_map(|w| Some((w, held.iter().find(|h| w.conflicts(h))?)))
 }
 
 /// Whether `path` is `folder` or lies inside. The empty path is the project: every relative path lies inside.
@@ -244,12 +283,38 @@ mod tests {
 
     #[test]
     fn equal_paths_and_paths_inside_each_other_conflict() {
-        let is = |a: &str, b: &str| conflict(&[a.into()], &[b.into()]).is_some();
+        let is = |a: &str, b: &str| Claim::Path(a.into()).conflicts(&Claim::Path(b.into()));
         for (a, b) in [("a", "a"), ("a/b", "a"), ("a/b/c", "a"), ("", "x"), ("/", "/x"), ("/x/y", "/x")] {
             assert!(is(a, b) && is(b, a), "{a} {b}");
         }
         for (a, b) in [("a", "b"), ("ab", "a"), ("a/b", "a/c"), ("", "/x"), ("/x", "x"), ("/xy", "/x")] {
             assert!(!is(a, b) && !is(b, a), "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn sets_conflict_unless_their_files_begin_otherwise() {
+        let set = |prefix: &str| Claim::Prefix(prefix.into());
+        let path = |path: &str| Claim::Path(path.into());
+        for (a, b) in [
+            (set("out/"), path("out")),
+            (set("out/"), path("out/x")),
+            (set("out/job_1"), path("out")),
+            (set("out/job_1"), path("out/job_1_x/y")),
+            (set("out/job_1"), set("out/job_12")),
+            (set(""), path("x")),
+            (set(""), set("x/")),
+        ] {
+            assert!(a.conflicts(&b) && b.conflicts(&a), "{a:?} {b:?}");
+        }
+        for (a, b) in [
+            (set("out/job_1_"), set("out/job_2_")),
+            (set("out/a"), path("out/b")),
+            (set("out/"), path("outer")),
+            (set(""), path("/x")),
+            (set("/x/"), set("x/")),
+        ] {
+            assert!(!a.conflicts(&b) && !b.conflicts(&a), "{a:?} {b:?}");
         }
     }
 }

@@ -8,6 +8,8 @@ use crate::clock::Micros;
 use crate::codec::{self, Limits};
 use crate::hash::Id;
 use crate::host::{Liveness, Process};
+use crate::object::recipe::FileSet;
+use crate::recipe::Members;
 
 /// The version of the files in the live folder that is written, and the newest that is read.
 pub(super) const VERSION: u32 = 1;
@@ -38,6 +40,9 @@ pub struct Intent {
     pub cwd: BString,
     /// Output paths that it wants for itself: relative to the project, or absolute when outside of it; in normal form.
     pub outputs: Vec<BString>,
+    /// Files of folders that it wants for itself, while others may have their neighbours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sets: Vec<SetClaim>,
     /// The op id of the transaction that will close it, whoever closes it.
     pub op: [u8; 16],
     /// The prov that runs it.
@@ -69,6 +74,33 @@ impl Open {
 
 /// The version of an intent that says how it ends: an older prov must not take it for a dead run.
 const OPEN_VERSION: u32 = 2;
+
+/// Some files of a folder, by patterns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetClaim {
+    /// The folder, as [`Intent::outputs`] have paths; empty for the project.
+    pub root: BString,
+    /// Which of its files.
+    pub files: FileSet,
+}
+
+impl SetClaim {
+    /// What the paths of all of its files begin with: each of them with one of these.
+    pub fn prefixes(&self) -> Vec<BString> {
+        let below = |prefix: BString| {
+            let mut path = self.root.clone();
+            if !path.is_empty() && !path.ends_with(b"/") {
+                path.push(b'/');
+            }
+            path.extend_from_slice(&prefix);
+            path
+        };
+        // Patterns that a newer prov wrote: the whole folder.
+        let prefixes = Members::new(&self.files).map_or_else(|_| vec![BString::default()], |set| set.prefixes());
+        prefixes.into_iter().map(below).collect()
+    }
+}
 
 impl Intent {
     /// Whether it is of a run, and not of something that only claims places.

@@ -36,6 +36,7 @@ impl Bench {
             argv: vec!["python".into(), BString::from(b"\xff".as_slice())],
             cwd: "sub".into(),
             outputs: outputs.iter().map(|&path| path.into()).collect(),
+            sets: Vec::new(),
             op: *b"0123456789abcdef",
             owner: self.live.here.clone(),
             open: None,

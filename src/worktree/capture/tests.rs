@@ -114,7 +114,7 @@ fn rules_choices_and_empty_folders_narrow_what_is_taken() {
         entries(&store, &got.content).into_iter().map(|e| e.0).collect::<Vec<_>>()
     };
     assert_eq!(names(&options), [".provignore", "e", "only", "src"]);
-    options.without_empty_folders = true;
+    options.scan.without_empty_folders = true;
     assert_eq!(names(&options), [".provignore", "src"]);
     options.scan.keep = Some(Keep::new(|path, _| path == "src/a.c"));
     assert_eq!(names(&options), ["src"]);

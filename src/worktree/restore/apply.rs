@@ -25,33 +25,141 @@ const PIECE: usize = 256;
 
 /// Brings back what `plan` found to be needed; `existing` decides about each destination where something else is.
 ///
-/// Every destination is done by itself: what happens at one does not stop the others. The order is that of the plan.
+/// Every destination is done by itself: what happens at one does not stop the others. The order is that of the plan. See [`stage`] for
+/// all or nothing.
 pub fn apply(
     worktree: &Worktree<'_>,
     plan: &Plan,
     source: &dyn Source,
     existing: &dyn Fn(&PlanItem) -> Existing,
 ) -> Vec<Done> {
+    stage(worktree, plan, source, existing).finish()
+}
+
+/// What a plan needs, written beside its destinations; none of them is touched yet.
+pub struct Staging<'a> {
+    worktree: &'a Worktree<'a>,
+    plan: &'a Plan,
+    source: &'a dyn Source,
+    items: Vec<Staged>,
+}
+
+impl std::fmt::Debug for Staging<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Staging").field("plan", self.plan).finish_non_exhaustive()
+    }
+}
+
+enum Staged {
+    /// It ended before anything was to be written, or could not be.
+    Settled(Result<Outcome, Error>),
+    /// It lies beside its destination under this name, and takes its place if there is still what the fence saw.
+    Beside(BString, Option<Fence>),
+}
+
+/// Writes everything that `plan` needs beside the destinations.
+pub fn stage<'a>(
+    worktree: &'a Worktree<'a>,
+    plan: &'a Plan,
+    source: &'a dyn Source,
+    existing: &dyn Fn(&PlanItem) -> Existing,
+) -> Staging<'a> {
     let decisions: Vec<Decision> = plan.items.iter().map(|item| decide(item, existing)).collect();
     let total = plan.items.iter().zip(&decisions).filter(|(_, d)| matches!(d, Decision::Write(_))).map(|(i, _)| i.size);
     let bytes = total.sum();
     worktree.progress.begin("restoring", Some(bytes), Unit::Bytes);
     let pairs: Vec<_> = plan.items.iter().zip(decisions).collect();
-    let is_much = spread::is_much(pairs.len(), bytes);
-    let mut results: Vec<Result<Outcome, Error>> = spread::map(&pairs, is_much, |(item, decision)| match decision {
-        Decision::Settled(outcome) => Ok(*outcome),
-        Decision::Write(fence) => write(worktree, plan, source, item, fence.as_ref()),
+    let items = spread::map(&pairs, spread::is_much(pairs.len(), bytes), |(item, decision)| match decision {
+        Decision::Settled(outcome) => Staged::Settled(Ok(*outcome)),
+        Decision::Write(fence) => {
+            let beside = open(worktree, plan, source, item, fence.as_ref()).and_then(|target| target.stage());
+            match beside {
+                Ok(name) => Staged::Beside(name, fence.clone()),
+                Err(Stop::Outcome(outcome)) => Staged::Settled(Ok(outcome)),
+                Err(Stop::Error(err)) => Staged::Settled(Err(err)),
+            }
+        }
     });
     worktree.progress.end();
-    for &(inner, outer) in &plan.covered {
-        let same = matches!(plan.items[inner].state, State::Same);
-        results[inner] = match &results[outer] {
-            Ok(Outcome::Restored) if same => Ok(Outcome::Kept),
-            Ok(outcome) => Ok(*outcome),
-            Err(_) => Ok(Outcome::Refused),
-        };
+    Staging { worktree, plan, source, items }
+}
+
+impl Staging<'_> {
+    /// Whether everything is there that was to be written, and nothing was refused.
+    pub fn is_whole(&self) -> bool {
+        self.items.iter().zip(&self.plan.items).all(|(staged, item)| match staged {
+            Staged::Beside(..) => true,
+            Staged::Settled(Ok(outcome)) => {
+                // What comes with the destination above it is refused by itself.
+                *outcome == Outcome::Kept
+                    || (matches!(item.work, Work::Nothing) && item.missing.is_empty() && !item.is_blocked())
+            }
+            Staged::Settled(Err(_)) => false,
+        })
     }
-    plan.items.iter().zip(results).map(|(item, result)| Done { to: item.wanted.to.clone(), result }).collect()
+
+    /// Brings everything to its destination.
+    pub fn finish(self) -> Vec<Done> {
+        let Staging { worktree, plan, source, items } = self;
+        let pairs: Vec<_> = plan.items.iter().zip(items).collect();
+        let is_much = spread::is_much(pairs.len(), 0);
+        let results = spread::map(&pairs, is_much, |(item, staged)| match staged {
+            Staged::Settled(Ok(outcome)) => Ok(*outcome),
+            // Told once, below.
+            Staged::Settled(Err(_)) => Ok(Outcome::Refused),
+            Staged::Beside(beside, fence) => {
+                let done = worktree.check_cancel().map_err(Stop::Error).and_then(|()| {
+                    let target = open(worktree, plan, source, item, fence.as_ref())?;
+                    target.finish(beside)
+                });
+                let done = done.inspect_err(|_| discard(worktree, plan, source, item, beside));
+                match done {
+                    Ok(()) => Ok(Outcome::Restored),
+                    Err(Stop::Outcome(outcome)) => Ok(outcome),
+                    Err(Stop::Error(err)) => Err(err),
+                }
+            }
+        });
+        let mut results: Vec<Result<Outcome, Error>> = pairs
+            .into_iter()
+            .zip(results)
+            .map(|((_, staged), result)| match staged {
+                Staged::Settled(Err(err)) => Err(err),
+                _ => result,
+            })
+            .collect();
+        for &(inner, outer) in &plan.covered {
+            let same = matches!(plan.items[inner].state, State::Same);
+            results[inner] = match &results[outer] {
+                Ok(Outcome::Restored) if same => Ok(Outcome::Kept),
+                Ok(outcome) => Ok(*outcome),
+                Err(_) => Ok(Outcome::Refused),
+            };
+        }
+        plan.items.iter().zip(results).map(|(item, result)| Done { to: item.wanted.to.clone(), result }).collect()
+    }
+
+    /// Removes what was written beside; what was to be restored is told as skipped.
+    pub fn discard(self) -> Vec<Done> {
+        let Staging { worktree, plan, source, items } = self;
+        let done = plan.items.iter().zip(items).map(|(item, staged)| {
+            let result = match staged {
+                Staged::Settled(result) => result,
+                Staged::Beside(beside, _) => {
+                    discard(worktree, plan, source, item, &beside);
+                    Ok(Outcome::Skipped)
+                }
+            };
+            Done { to: item.wanted.to.clone(), result }
+        });
+        done.collect()
+    }
+}
+
+fn discard(worktree: &Worktree<'_>, plan: &Plan, source: &dyn Source, item: &PlanItem, beside: &[u8]) {
+    if let Ok(target) = open(worktree, plan, source, item, None) {
+        let _ = target.dir.remove(beside);
+    }
 }
 
 enum Decision {
@@ -106,13 +214,13 @@ struct Target<'a> {
     fence: Option<&'a Fence>,
 }
 
-fn write(
-    worktree: &Worktree<'_>,
-    plan: &Plan,
-    source: &dyn Source,
-    item: &PlanItem,
-    fence: Option<&Fence>,
-) -> Result<Outcome, Error> {
+fn open<'a>(
+    worktree: &'a Worktree<'a>,
+    plan: &'a Plan,
+    source: &'a dyn Source,
+    item: &'a PlanItem,
+    fence: Option<&'a Fence>,
+) -> Result<Target<'a>, Stop> {
     worktree.check_cancel()?;
     let failed = |err: io::Error| Error::Io { doing: "write", path: item.path.clone(), source: err };
     worktree.fs.make_dirs(&plan.root).map_err(failed)?;
@@ -120,20 +228,18 @@ fn write(
     let above = item.wanted.to.parent().unwrap_or_default();
     let dir = root.make_beneath(&above).map_err(failed)?;
     let name = item.wanted.to.file_name().map(BString::from).unwrap_or_default();
-    let target = Target { worktree, source, item, dir, name, fence };
-    let done = match &item.work {
-        Work::Nothing => Ok(()),
-        Work::File => target.file(),
-        Work::Folder(folders) => match item.state {
-            State::Different(InTheWay::Folder) => target.existing_folder(folders),
-            _ => target.new_folder(folders),
-        },
-    };
-    match done {
-        Ok(()) => Ok(Outcome::Restored),
-        Err(Stop::Outcome(outcome)) => Ok(outcome),
-        Err(Stop::Error(err)) => Err(err),
-    }
+    Ok(Target { worktree, source, item, dir, name, fence })
+}
+
+/// What has to be written of an existing folder: each under a number.
+fn pieces(folders: &[WantedFolder]) -> Vec<(&WantedFolder, &Node, BString)> {
+    folders
+        .iter()
+        .flat_map(|folder| folder.nodes.iter().map(move |node| (folder, node)))
+        .filter(|(_, node)| node.here != Here::Right && node.entry.kind != EntryKind::Tree)
+        .enumerate()
+        .map(|(nth, (folder, node))| (folder, node, nth.to_string().into()))
+        .collect()
 }
 
 impl Target<'_> {
@@ -141,39 +247,50 @@ impl Target<'_> {
         |source| Stop::Error(Error::Io { doing: "write", path: self.item.path.clone(), source })
     }
 
-    /// A file: written beside under a name of its own, then renamed.
-    fn file(&self) -> Result<(), Stop> {
-        let mode = if self.item.wanted.exec { 0o777 } else { 0o666 };
-        let (beside, out) = fresh_name(|name| self.dir.create_new(name, mode)).map_err(self.failed())?;
-        let done = self.copy(out, &self.item.wanted.content.id(), None, &self.item.path).and_then(|()| {
-            self.check_unchanged()?;
-            match self.item.state {
-                // A folder can't be renamed over: it goes aside first.
-                State::Different(InTheWay::Folder) => self.swap(&beside),
-                State::Absent => self.appear(&beside),
-                _ => self.dir.rename(&beside, &self.dir, &self.name).map_err(self.failed()),
+    /// Writes what is needed beside the destination, and returns under which name.
+    fn stage(&self) -> Result<BString, Stop> {
+        let (beside, done) = match &self.item.work {
+            Work::Nothing => return Err(Stop::Outcome(Outcome::Refused)),
+            Work::File => {
+                let mode = if self.item.wanted.exec { 0o777 } else { 0o666 };
+                let (beside, out) = fresh_name(|name| self.dir.create_new(name, mode)).map_err(self.failed())?;
+                let done = self.copy(out, &self.item.wanted.content.id(), None, &self.item.path);
+                (beside, done)
             }
-        });
-        if done.is_err() {
-            let _ = self.dir.remove_file(&beside);
+            Work::Folder(folders) => {
+                let (beside, ()) = fresh_name(|name| self.dir.make_dir(name)).map_err(self.failed())?;
+                let done = match self.item.state {
+                    State::Different(InTheWay::Folder) => self.stage_pieces(&beside, folders),
+                    _ => self.fill(&beside, folders),
+                };
+                (beside, done)
+            }
+        };
+        match done {
+            Ok(()) => Ok(beside),
+            Err(stop) => {
+                let _ = self.dir.remove(&beside);
+                Err(stop)
+            }
         }
-        done
     }
 
-    /// A folder where none is: made whole beside, then renamed.
-    fn new_folder(&self, folders: &[WantedFolder]) -> Result<(), Stop> {
-        let (beside, ()) = fresh_name(|name| self.dir.make_dir(name)).map_err(self.failed())?;
-        let done = self.fill(&beside, folders).and_then(|()| {
-            self.check_unchanged()?;
-            match self.item.state {
-                State::Different(_) => self.swap(&beside),
-                _ => self.appear(&beside),
+    /// Brings what was staged to its place.
+    fn finish(&self, beside: &[u8]) -> Result<(), Stop> {
+        self.check_unchanged()?;
+        match (&self.item.work, &self.item.state) {
+            (Work::Folder(folders), State::Different(InTheWay::Folder)) => {
+                let done = self.reconcile(beside, folders);
+                let removed = self.dir.remove(beside);
+                done.and_then(|()| removed.map_err(self.failed()))
             }
-        });
-        if done.is_err() {
-            let _ = self.dir.remove(&beside);
+            // It takes the place of nothing,
+            (_, State::Absent) => self.appear(beside),
+            // of something that can't be renamed over,
+            (Work::Folder(_), _) | (_, State::Different(InTheWay::Folder)) => self.swap(beside),
+            // or of a file or link.
+            _ => self.dir.rename(beside, &self.dir, &self.name).map_err(self.failed()),
         }
-        done
     }
 
     /// Whether what is in these folders is worth more than one thread.
@@ -207,32 +324,21 @@ impl Target<'_> {
         Ok(())
     }
 
-    /// Brings a folder that exists to its state.
-    fn existing_folder(&self, folders: &[WantedFolder]) -> Result<(), Stop> {
-        let (beside, ()) = fresh_name(|name| self.dir.make_dir(name)).map_err(self.failed())?;
-        let done = self.reconcile(&beside, folders);
-        let removed = self.dir.remove(&beside);
-        done.and_then(|()| removed.map_err(self.failed()))
-    }
-
-    fn reconcile(&self, beside: &[u8], folders: &[WantedFolder]) -> Result<(), Stop> {
+    /// Writes what an existing folder lacks beside it.
+    fn stage_pieces(&self, beside: &[u8], folders: &[WantedFolder]) -> Result<(), Stop> {
         let staging = self.dir.folder(beside).map_err(self.failed())?;
-        // All that is to be written, under numbers.
-        let staged: Vec<(&WantedFolder, &Node, BString)> = folders
-            .iter()
-            .flat_map(|folder| folder.nodes.iter().map(move |node| (folder, node)))
-            .filter(|(_, node)| node.here != Here::Right && node.entry.kind != EntryKind::Tree)
-            .enumerate()
-            .map(|(nth, (folder, node))| (folder, node, nth.to_string().into()))
-            .collect();
-        spread::try_map(&staged, self.is_much(folders), |(folder, node, name)| {
+        spread::try_map(&pieces(folders), self.is_much(folders), |(folder, node, name)| {
             self.worktree.check_cancel()?;
             self.make(&staging, name, folder, node)?;
             self.make_link(&staging, name, node)
         })
-        .map(drop)?;
-        self.check_unchanged()?;
+        .map(drop)
+    }
 
+    /// Brings a folder that exists to its state.
+    fn reconcile(&self, beside: &[u8], folders: &[WantedFolder]) -> Result<(), Stop> {
+        let staging = self.dir.folder(beside).map_err(self.failed())?;
+        let staged = pieces(folders);
         // From here on the destination changes; first make sure that it can.
         let top = self.dir.folder(&self.name).map_err(self.failed())?;
         let at = |path: &[u8]| self.item.path.join(OsStr::from_bytes(path));

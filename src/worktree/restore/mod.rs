@@ -2,7 +2,7 @@
 //!
 //! [`plan`] reads and writes nothing: it takes the trees apart, checks every name, link, size and limit, finds out what
 //! is missing in the store and what is right already, and says for each destination what is in the way. One tree
-//! that breaks a rule fails the whole plan. [`apply`] then writes. For each destination:
+//! that breaks a rule fails the whole plan. [`apply`] then writes, or [`stage`] and what it returns, for all or nothing. For each destination:
 //!
 //! 1. Everything that has to be written is written beside the destination, in a place of its own, and verified as it is
 //!    read from the store. If that fails, the destination is as it was.
@@ -29,7 +29,7 @@ use crate::hash::Id;
 use crate::object::recipe::Content;
 use crate::path::RelPath;
 
-pub use apply::apply;
+pub use apply::{Staging, apply, stage};
 pub use plan::plan;
 
 /// One thing to bring back.
@@ -115,6 +115,12 @@ pub struct PlanItem {
     /// The state of what is in the way.
     seen: Option<Stat>,
     fence: Fence,
+}
+
+impl PlanItem {
+    fn is_blocked(&self) -> bool {
+        matches!(self.state, State::Blocked(_))
+    }
 }
 
 /// What there is to do at a destination.
@@ -223,6 +229,8 @@ pub enum Outcome {
     Refused,
     /// The store does not have all of it.
     Missing,
+    /// It could have been written, and was not: something that belongs to it could not.
+    Skipped,
 }
 
 /// One destination of a restore.

@@ -10,14 +10,16 @@ use clap::Args;
 Examples:
   prov restore clean:model         one output, to where it was made
   prov restore clean~1 --to old/   all outputs of an earlier run, elsewhere
+  prov restore clean:model --to m.pkl          one output, under this name
+  prov restore @last --to model=/tmp/m.pkl     chosen outputs, each to its own path
   prov restore -n @last")]
 pub(crate) struct RestoreArgs {
     /// Bring back the outputs of this run, or one artifact
     #[arg(value_name = "REV[:KEY]")]
     pub(crate) rev: OsString,
-    /// Restore into this folder instead of the recorded places
-    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
-    pub(crate) to: Option<OsString>,
+    /// Restore into this folder instead of the recorded places; one artifact also under a new name; with KEY= only that output, there
+    #[arg(long, value_name = "DIR|PATH|KEY=PATH", value_hint = clap::ValueHint::AnyPath)]
+    pub(crate) to: Vec<OsString>,
     /// Replace files whose content is not in the store
     #[arg(short, long)]
     pub(crate) force: bool,

@@ -19,7 +19,6 @@ const OPTIONS: &[(&str, &[&str])] = &[
     (
         "run",
         &[
-            "--output-set",
             "--capture",
             "--config-dir",
             "--override",

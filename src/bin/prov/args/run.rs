@@ -50,6 +50,9 @@ pub(crate) struct RunOptions {
     /// Declare an output file or folder; it is cleared before CMD starts
     #[arg(short, long, value_name = "[KEY=]PATH", help_heading = "What it reads and writes")]
     pub(crate) output: Vec<OsString>,
+    /// Declare files of a folder as one output: KEY=ROOT:GLOB, again with the same KEY for more, KEY=ROOT:!GLOB to leave some out
+    #[arg(long, value_name = "KEY=ROOT:GLOB", help_heading = "What it reads and writes")]
+    pub(crate) output_set: Vec<OsString>,
     /// Leave this output in place for CMD to change
     #[arg(long, value_name = "KEY", help_heading = "What it reads and writes")]
     pub(crate) in_place: Vec<String>,

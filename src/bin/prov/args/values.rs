@@ -28,6 +28,37 @@ pub(crate) fn declared(word: &OsStr) -> Declared {
     Declared::path(bytes)
 }
 
+/// Splits `KEY=ROOT:GLOB` and `KEY=ROOT:!GLOB`: the key, the folder, the pattern, and whether it leaves files out. The pattern begins
+/// after the first `:` that the folder's name does not need: the last one before any character that only patterns have.
+///
+/// # Errors
+/// What is missing.
+pub(crate) fn set(word: &OsStr) -> Result<(String, BString, String, bool), String> {
+    let declared = declared(word);
+    let shown = prov::path::shown(word.as_bytes());
+    let Some(key) = declared.key else { return Err(format!("`{shown}`: write it as KEY=ROOT:GLOB")) };
+    let (root, pattern) = folder_and_pattern(&declared.path).map_err(|why| format!("`{shown}`: {why}"))?;
+    let pattern = pattern.ok_or_else(|| format!("`{shown}`: write it as KEY=ROOT:GLOB"))?;
+    match pattern.strip_prefix('!') {
+        Some(pattern) => Ok((key, root, pattern.to_owned(), true)),
+        None => Ok((key, root, pattern, false)),
+    }
+}
+
+/// Splits `ROOT[:GLOB]`.
+pub(crate) fn folder_and_pattern(word: &[u8]) -> Result<(BString, Option<String>), String> {
+    let special = word.iter().position(|b| b"*?[{!".contains(b)).unwrap_or(word.len());
+    let Some(colon) = word[..special].iter().rposition(|&b| b == b':') else {
+        return match word.iter().position(|&b| b == b':') {
+            Some(_) => Err("the folder's name has a character that patterns have".to_owned()),
+            None => Ok((word.into(), None)),
+        };
+    };
+    let pattern = std::str::from_utf8(&word[colon + 1..]).map_err(|_| "the pattern is not UTF-8".to_owned())?;
+    let root = if colon == 0 { b"." } else { &word[..colon] };
+    Ok((root.into(), Some(pattern.to_owned())))
+}
+
 /// The key that a declared path goes by: the given one, else the file name up to its first dot.
 pub(crate) fn key_of(declared: &Declared) -> String {
     if let Some(key) = &declared.key {

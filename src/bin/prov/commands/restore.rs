@@ -1,11 +1,15 @@
 //! `prov restore`.
 
-use prov::run::{RestoreOptions, RestoredItem, Session};
+use std::ffi::{OsStr, OsString};
+
+use prov::revspec::Target;
+use prov::run::{Destination, RestoreOptions, RestoredItem, Session};
+use prov::store::Snapshot;
 use prov::worktree::restore::Outcome;
 use serde_json::{Map, Value, json};
 
 use super::Context;
-use crate::args::RestoreArgs;
+use crate::args::{RestoreArgs, values};
 use crate::error::{Class, Failure};
 use crate::exit::Exit;
 use crate::open;
@@ -26,11 +30,8 @@ pub(crate) fn run(cx: &Context, args: &RestoreArgs) -> Result<Exit, Failure> {
     let target = prov::revspec::resolve(&repo, &snapshot, repo.scenario(), &cx.cwd, rev)?;
     let bar = cx.ui.bar();
     let session = Session::with_progress(&repo, cx.cwd.clone(), &bar);
-    let options = RestoreOptions {
-        to: args.to.as_ref().map(|dir| prov::path::normal(&cx.cwd.join(dir))),
-        force: args.force,
-        dry_run: args.dry_run,
-    };
+    let options =
+        RestoreOptions { to: destination(cx, &args.to, &target, &snapshot)?, force: args.force, dry_run: args.dry_run };
     let restored = prov::run::restore(&session, &snapshot, &target, &options)?;
     drop(bar);
     let is_seen_from = |path: &std::path::Path| path.strip_prefix(&cx.cwd).unwrap_or(path).to_owned();
@@ -59,6 +60,56 @@ pub(crate) fn run(cx: &Context, args: &RestoreArgs) -> Result<Exit, Failure> {
         cx.ui.say(record::kept_safe(kept));
     }
     verdict(&restored.items)
+}
+
+/// Where to: like `cp`, one artifact goes into a folder that exists or whose name ends with `/`, else it gets that name. A run's outputs
+/// always go below the folder.
+fn destination(
+    cx: &Context,
+    words: &[OsString],
+    target: &Target,
+    snapshot: &Snapshot,
+) -> Result<Option<Destination>, Failure> {
+    let absolute = |path: &OsStr| prov::path::normal(&cx.cwd.join(path));
+    if let Target::Run(at) | Target::Outputs(at) = target
+        && !words.is_empty()
+    {
+        let run = prov::revspec::read_run(snapshot, &at.run, &at.object)?;
+        let mut chosen = std::collections::BTreeMap::new();
+        let mut plain = None;
+        for word in words {
+            let declared = values::declared(word);
+            match declared.key.filter(|key| run.outputs.contains_key(key)) {
+                Some(key) => {
+                    let path = absolute(prov::path::from_bytes(&declared.path).as_os_str());
+                    if chosen.insert(key.clone(), path).is_some() {
+                        return Err(Failure::usage(format!("--to names the output `{}` twice", record::shown(key))));
+                    }
+                }
+                None => plain = Some(word),
+            }
+        }
+        return match (plain, words.len()) {
+            (None, _) => Ok(Some(Destination::Chosen(chosen))),
+            (Some(folder), 1) => Ok(Some(Destination::Below(absolute(folder)))),
+            (Some(word), _) => Err(Failure::usage(format!(
+                "`--to {}` names no output of that run: it has {}",
+                prov::path::shown(word.as_encoded_bytes()),
+                run.outputs.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+            ))),
+        };
+    }
+    match words {
+        [] => Ok(None),
+        [word] => {
+            let path = absolute(word);
+            let is_folder = !matches!(target, Target::Artifact(..))
+                || word.as_encoded_bytes().ends_with(b"/")
+                || cx.fs.stat(&path).is_ok_and(|stat| stat.is_some_and(|stat| stat.is_folder()));
+            Ok(Some(if is_folder { Destination::Below(path) } else { Destination::Exactly(path) }))
+        }
+        _ => Err(Failure::usage("several --to need a run, and KEY=PATH each")),
+    }
 }
 
 /// What could not be brought back decides the exit code: missing content before refused places.
@@ -101,6 +152,7 @@ fn word(outcome: Outcome) -> &'static str {
         Outcome::Kept => "kept",
         Outcome::Refused => "refused",
         Outcome::Missing => "missing",
+        Outcome::Skipped => "skipped",
     }
 }
 
@@ -111,5 +163,8 @@ fn to_json(item: &RestoredItem, root: &std::path::Path) -> Value {
     json::put_bytes(&mut map, "path", &prov::path::bytes(path));
     map.insert("result".to_owned(), json!(word(item.outcome)));
     map.insert("why".to_owned(), json!(item.why));
+    if let Some(members) = item.members {
+        map.insert("members".to_owned(), json!(members));
+    }
     Value::Object(map)
 }

@@ -28,7 +28,16 @@ pub(crate) fn tell(cx: &Context, performed: &Performed) -> Result<(), Failure> {
     }
     for (key, output) in &run.outputs {
         let action = performed.actions.get(key).map_or("not restored", |action| word(*action));
-        cx.ui.say(format_args!("  {key}: {} {action}, {}", shown(&output.path), human::size(output.size)));
+        let size = human::size(output.size);
+        match &output.set {
+            None => cx.ui.say(format_args!("  {key}: {} {action}, {size}", shown(&output.path))),
+            Some(_) => {
+                let (place, count) =
+                    (if output.path.is_empty() { ".".into() } else { shown(&output.path) }, output.members.len());
+                let files = if count == 1 { "file" } else { "files" };
+                cx.ui.say(format_args!("  {key}: {count} {files} in {place} {action}, {size}"));
+            }
+        }
     }
     for kept in &performed.displaced {
         cx.ui.say(format_args!("  {}", record::kept_safe(kept)));

@@ -6,7 +6,7 @@ use prov::codec::Value as Stored;
 use prov::hash::Id;
 use prov::mark::{MarkKind, Marks, Said};
 use prov::object::recipe::Recipe;
-use prov::object::run::{Cache, Run};
+use prov::object::run::{Cache, Output, Run};
 use prov::object::{Kind, Record};
 use prov::revspec::Target;
 use prov::run::Session;
@@ -334,6 +334,11 @@ fn artifacts(painter: Painter, run: &Run) -> String {
                 text.push_str("  (hash only)");
             }
             text.push('\n');
+            if let Some(output) = run.outputs.get(key).filter(|_| is_output) {
+                for line in about_output(output) {
+                    let _ = writeln!(text, "      {line}");
+                }
+            }
             let producer = run.inputs.get(key).filter(|_| !is_output).and_then(|input| input.producer.as_ref());
             if let Some(producer) = producer {
                 let _ = writeln!(
@@ -347,6 +352,40 @@ fn artifacts(painter: Painter, run: &Run) -> String {
         }
     }
     text
+}
+
+/// Members of a set that are listed; the JSON form has them all.
+const MEMBERS_LISTED: usize = 12;
+
+/// What there is to say of an output beyond its place and its content, in lines.
+fn about_output(output: &Output) -> Vec<String> {
+    let pairs = |values: &std::collections::BTreeMap<String, Stored>| {
+        values.iter().map(|(key, value)| format!("{}: {}", shown(key), plain(value))).collect::<Vec<_>>().join(", ")
+    };
+    let mut lines = Vec::new();
+    if let Some(format) = &output.format {
+        lines.push(format!("format {}", shown(format)));
+    }
+    if !output.facets.is_empty() {
+        lines.push(format!("facets {}", pairs(&output.facets)));
+    }
+    if !output.meta.is_empty() {
+        lines.push(format!("meta {}", pairs(&output.meta)));
+    }
+    let Some(set) = &output.set else { return lines };
+    let patterns = set.include.iter().map(shown).chain(set.exclude.iter().map(|text| format!("!{}", shown(text))));
+    let files = if output.members.len() == 1 { "file" } else { "files" };
+    let what = if set.changed { "what changed of" } else { "set of" };
+    let patterns: Vec<String> = patterns.collect();
+    lines.push(format!("{what} {}: {} {files}", patterns.join(" "), output.members.len()));
+    for (path, file) in output.members.iter().take(MEMBERS_LISTED) {
+        let facets = if file.facets.is_empty() { String::new() } else { format!("  {}", pairs(&file.facets)) };
+        lines.push(format!("  {}  {}  {}{facets}", shown(path), human::size(file.size), file.id.short()));
+    }
+    if output.members.len() > MEMBERS_LISTED {
+        lines.push(format!("  and {} more", output.members.len() - MEMBERS_LISTED));
+    }
+    lines
 }
 
 fn show_artifact(cx: &Context, run: &Run, artifact: &Artifact) -> Result<(), Failure> {
@@ -373,6 +412,11 @@ fn show_artifact(cx: &Context, run: &Run, artifact: &Artifact) -> Result<(), Fai
     cx.ui.line(format_args!("    {}{how}", human::size(*size)))?;
     if let Some(producer) = producer {
         cx.ui.line(format_args!("    from {}:{}", shown(&producer.run), shown(&producer.key)))?;
+    }
+    if let Some(output) = run.outputs.get(key).filter(|_| *is_output) {
+        for line in about_output(output) {
+            cx.ui.line(format_args!("    {line}"))?;
+        }
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use prov::hash::Id;
 use prov::object::recipe::Content;
-use prov::object::run::{Cache, Differs, Input, Log, Output, Producer, Reason, Run};
+use prov::object::run::{Cache, Differs, Input, Log, Member, Output, Producer, Reason, Run};
 use prov::repo::entry::RunLine;
 use prov::run::KeptSafe;
 use prov::run::lifecycle::{MODEL, PHASE, STAGE};
@@ -215,6 +215,21 @@ pub(crate) fn output(output: &Output) -> Value {
     for (key, values) in [("facets", &output.facets), ("meta", &output.meta)] {
         map.insert(key.to_owned(), values.iter().map(|(key, value)| (key.clone(), json::stored(value))).collect());
     }
+    if let Some(set) = &output.set {
+        map.insert("set".to_owned(), json!({"include": set.include, "exclude": set.exclude, "changed": set.changed}));
+        map.insert("members".to_owned(), output.members.iter().map(|(path, file)| member(path, file)).collect());
+    }
+    Value::Object(map)
+}
+
+fn member(path: &bstr::BString, file: &Member) -> Value {
+    let mut map = Map::new();
+    json::put_bytes(&mut map, "path", path);
+    map.insert("id".to_owned(), json!(file.id.to_string()));
+    map.insert("size".to_owned(), json!(file.size));
+    map.insert("exec".to_owned(), json!(file.exec));
+    let facets = file.facets.iter().map(|(key, value)| (key.clone(), json::stored(value))).collect();
+    map.insert("facets".to_owned(), facets);
     Value::Object(map)
 }
 

@@ -6,8 +6,11 @@ use std::path::Path;
 
 use bstr::BString;
 use prov::codec::Value;
+use prov::object::recipe::FileSet;
 use prov::path::{self, Place, RelPath};
-use prov::run::request::{CacheMode, CodeMode, Declared, OnKnownFailure, OnMissing, Request, RestoreMode, Validate};
+use prov::run::request::{
+    CacheMode, CodeMode, Declared, DeclaredSet, OnKnownFailure, OnMissing, Request, RestoreMode, Validate,
+};
 
 use super::{Settings, Step};
 use crate::args::values;
@@ -74,6 +77,7 @@ pub(crate) fn request(
     request.step = given.step.clone().or_else(|| file.step.clone()).or_else(|| args.name.clone());
     request.inputs = joined(&file.input, &given.input, |declared| rebase.input(declared));
     request.outputs = joined(&file.output, &given.output, |declared| rebase.output(declared));
+    request.output_sets = sets(&file.output_set, &given.output_set, &rebase)?;
     request.identity = joined(&file.identity, &given.identity, |declared| rebase.output(declared));
     request.in_place = chain(&file.in_place, &given.in_place).collect();
     request.no_store = chain(&file.no_store, &given.no_store).collect();
@@ -142,6 +146,34 @@ fn joined(file: &[OsString], given: &[OsString], seen: impl Fn(Declared) -> Decl
     // The key comes from the path as it was typed, so it is the same from every folder.
     all.extend(given.into_iter().map(seen));
     all
+}
+
+/// The sets of the step, then the given ones; words with one key and one folder make one set. A given set takes the place of the step's.
+fn sets(file: &[OsString], given: &[OsString], rebase: &Rebase<'_>) -> Result<Vec<DeclaredSet>, Failure> {
+    let parse = |words: &[OsString]| -> Result<Vec<DeclaredSet>, Failure> {
+        let mut all: Vec<DeclaredSet> = Vec::new();
+        for word in words {
+            let (key, root, pattern, is_exclude) = values::set(word).map_err(Failure::usage)?;
+            let known = all.iter().position(|set| set.key.as_deref() == Some(&key));
+            let at = known.unwrap_or_else(|| {
+                let key = Some(key.clone());
+                all.push(DeclaredSet { key, root: root.clone(), files: FileSet::default() });
+                all.len() - 1
+            });
+            if all[at].root != root {
+                return Err(Failure::usage(format!("the output set `{key}` is given two folders"))
+                    .hint("use one folder above both, or two keys"));
+            }
+            let files = &mut all[at].files;
+            if is_exclude { files.exclude.push(pattern) } else { files.include.push(pattern) }
+        }
+        Ok(all)
+    };
+    let given = parse(given)?;
+    let mut all = parse(file)?;
+    all.retain(|old| given.iter().all(|new| new.key != old.key));
+    all.extend(given.into_iter().map(|set| DeclaredSet { root: rebase.path(&set.root), ..set }));
+    Ok(all)
 }
 
 /// Turns paths seen from the user's folder into paths seen from the step's.

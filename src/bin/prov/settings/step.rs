@@ -38,6 +38,7 @@ pub(crate) fn step_of(name: &str, settings: &StepSettings) -> Result<Step, Failu
         ("command", &settings.command),
         ("input", &settings.input),
         ("output", &settings.output),
+        ("output-set", &settings.output_set),
         ("in-place", &settings.in_place),
         ("config", &settings.config),
         ("code", &settings.code),
@@ -115,6 +116,7 @@ fn option_name(key: &str) -> String {
     match key.replace('_', "-").as_str() {
         "inputs" => "input".to_owned(),
         "outputs" => "output".to_owned(),
+        "output-sets" => "output-set".to_owned(),
         "tags" => "tag".to_owned(),
         "dims" => "dim".to_owned(),
         other => other.to_owned(),
