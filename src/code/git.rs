@@ -5,10 +5,13 @@
 //! configuration, which Git's rules find by the environment, and what that says of line ends; finding the head reads the
 //! repository alone.
 
+mod plain;
+
 use std::path::{Path, PathBuf};
 
 use gix::bstr::ByteSlice;
 
+use self::plain::Plain;
 use crate::fs::Fs;
 
 /// The repository around a folder.
@@ -69,42 +72,15 @@ pub fn discover(folder: &Path) -> Discovery {
     }
 }
 
-/// What is checked out around `folder`; `None` if there is no repository or it can't be read.
+/// What is checked out around `folder`, read from two small files where that is enough; `None` if there is no repository or it can't be read.
 pub fn head(fs: &Fs, folder: &Path) -> Option<Head> {
-    if let Some(head) = plain_head(fs, folder) {
-        return Some(head);
+    if let Some(plain) = Plain::around(fs, folder) {
+        return Some(plain.head());
     }
     match discover(folder) {
         Discovery::Found(repository) => repository.head().ok(),
         Discovery::Nothing | Discovery::Unreadable(_) => None,
     }
-}
-
-/// What is checked out, read from two small files in the most usual case: `.git` is a folder, and a branch with a file of its own is
-/// checked out. Opening the repository costs ten times that.
-fn plain_head(fs: &Fs, folder: &Path) -> Option<Head> {
-    let device = fs.stat(folder).ok()??.dev;
-    let mut git = None;
-    for above in folder.ancestors() {
-        let at = above.join(".git");
-        if let Some(stat) = fs.lstat(&at).ok()? {
-            git = (stat.is_folder() && stat.dev == device).then_some(at);
-            break;
-        }
-    }
-    let git = git?;
-    let text = fs.read(&git.join("HEAD")).ok()??;
-    let branch = text.strip_prefix(b"ref: refs/heads/")?.strip_suffix(b"\n")?;
-    let is_plain = |name: &[u8]| !name.is_empty() && !name.starts_with(b".") && !name.ends_with(b".lock");
-    if !branch.split(|&b| b == b'/').all(is_plain) || !branch.iter().all(u8::is_ascii_graphic) {
-        return None;
-    }
-    let branch = std::str::from_utf8(branch).ok()?;
-    let id = fs.read(&git.join("refs/heads").join(branch)).ok()??;
-    let id = std::str::from_utf8(id.strip_suffix(b"\n")?).ok()?;
-    // Another form is a ref to a ref, or something that only a look at all of the repository explains.
-    let is_id = matches!(id.len(), 40 | 64) && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    is_id.then(|| Head { commit: Some(id.to_owned()), branch: Some(branch.to_owned()) })
 }
 
 impl Repository {
@@ -149,14 +125,22 @@ impl Repository {
 ///
 /// # Errors
 /// What is wrong with the repository, in words; that there is none is an error too.
-pub fn is_dirty(folder: &Path) -> Result<bool, String> {
+pub fn is_dirty(fs: &Fs, folder: &Path) -> Result<bool, String> {
+    if Plain::around(fs, folder).is_some_and(|plain| plain.is_clean(fs).is_some()) {
+        return Ok(false);
+    }
     differs(git_dir_around(folder)?.ok_or("there is no repository")?)
 }
 
 fn differs(git_dir: PathBuf) -> Result<bool, String> {
     // The user's settings for line ends and filters decide what counts as a change.
     let repo = with_user_config(git_dir).map_err(|err| err.to_string())?;
-    if is_plainly_clean(&repo).is_some() {
+    let by_states = || {
+        let (index, tree) = (repo.open_index().ok()?, repo.head_tree_id().ok()?.detach());
+        let (states, can) = (repo.stat_options().ok()?, repo.filesystem_options().ok()?);
+        plain::is_unchanged(repo.workdir()?, &index, tree, states, can.symlink, can.executable_bit)
+    };
+    if by_states().is_some() {
         return Ok(false);
     }
     let mut changes = repo
@@ -172,47 +156,6 @@ fn differs(git_dir: PathBuf) -> Result<bool, String> {
         Some(Ok(_)) => Ok(true),
         Some(Err(err)) => Err(err.to_string()),
     }
-}
-
-/// Tracked files up to which one thread that looks at their states alone is quicker than the many that a whole status takes.
-const FEW_TRACKED: usize = 4_000;
-
-/// `Some` if states alone prove that nothing differs: the index says that it holds the tree of the commit, and every file has the
-/// state that the index knows, written clearly before the index. `None` says nothing.
-fn is_plainly_clean(repo: &gix::Repository) -> Option<()> {
-    use gix::index::entry::{Flags, Mode, Stage, Stat};
-    let top = repo.workdir()?;
-    let index = repo.open_index().ok()?;
-    let tree = index.tree().filter(|tree| tree.num_entries.is_some())?;
-    if index.entries().len() > FEW_TRACKED || tree.id != repo.head_tree_id().ok()?.detach() {
-        return None;
-    }
-    let (states, can) = (repo.stat_options().ok()?, repo.filesystem_options().ok()?);
-    let special = Flags::ASSUME_VALID | Flags::SKIP_WORKTREE | Flags::INTENT_TO_ADD;
-    let mut folders: std::collections::HashSet<&[u8]> = std::collections::HashSet::new();
-    for entry in index.entries() {
-        let is_plain = matches!(entry.mode, Mode::FILE | Mode::FILE_EXECUTABLE | Mode::SYMLINK);
-        if !is_plain || entry.stage() != Stage::Unconflicted || entry.flags.intersects(special) {
-            return None;
-        }
-        let path: &[u8] = entry.path(&index);
-        // A folder that a link took the place of is a change, whatever the link leads to.
-        for (at, _) in path.iter().enumerate().filter(|(_, byte)| **byte == b'/') {
-            if folders.insert(&path[..at])
-                && !top.join(crate::path::from_bytes(&path[..at])).symlink_metadata().ok()?.is_dir()
-            {
-                return None;
-            }
-        }
-        let found = gix::index::fs::Metadata::from_path_no_follow(&top.join(crate::path::from_bytes(path))).ok()?;
-        let is_same = entry.mode.change_to_match_fs(&found, can.symlink, can.executable_bit).is_none()
-            && entry.stat.matches(&Stat::from_fs(&found).ok()?, states)
-            && !entry.stat.is_racy(index.timestamp(), states);
-        if !is_same {
-            return None;
-        }
-    }
-    Some(())
 }
 
 fn with_user_config(git_dir: PathBuf) -> Result<gix::Repository, gix::Error> {

@@ -119,7 +119,7 @@ mod tests {
         let n = narrow("ünï", &reasons(&["code.z.py"]), &odd).unwrap();
         let mut settings = Settings::new();
         settings.add_text("prov.toml".as_ref(), n.lines.as_bytes()).unwrap();
-        let mode = crate::code::Mode::parse(&settings.step("ünï").unwrap().code, &RelPath::root()).unwrap();
+        let mode = crate::code::Mode::parse(&settings.step("ünï").unwrap().texts("code"), &RelPath::root()).unwrap();
         let crate::code::Mode::Paths(patterns) = mode else { panic!("{mode:?}") };
         for path in &odd {
             assert!(patterns.iter().any(|p| p.matches(path)), "{path}");

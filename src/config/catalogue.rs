@@ -12,6 +12,8 @@ pub(super) enum Kind {
     Bool,
     /// A whole number from 0.
     Count,
+    /// A whole number.
+    Integer,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// A list of texts; a single text stands for a list of one.
@@ -47,35 +49,55 @@ pub(super) const SETTINGS: &[(&[&str], Kind)] = &[
     (&["project", "epoch"], Kind::Count),
     (&["project", "name"], Kind::Text),
     (&["project", "scenario"], Kind::Text),
+    (&["steps", "*", "always"], Kind::Bool),
+    (&["steps", "*", "attempt"], Kind::Count),
     (&["steps", "*", "cache"], Kind::Choice(CACHE_MODES)),
     (&["steps", "*", "code"], Kind::Texts),
     (&["steps", "*", "command"], Kind::Words),
     (&["steps", "*", "config"], Kind::Texts),
+    (&["steps", "*", "container"], Kind::Text),
+    (&["steps", "*", "container_from"], Kind::Text),
+    (&["steps", "*", "correlation_id"], Kind::Text),
     (&["steps", "*", "cwd"], Kind::Text),
     (&["steps", "*", "dim"], Kind::Values),
     (&["steps", "*", "env"], Kind::Pairs),
     (&["steps", "*", "epoch"], Kind::Count),
+    (&["steps", "*", "facet"], Kind::Values),
     (&["steps", "*", "identity"], Kind::Pairs),
     (&["steps", "*", "in_place"], Kind::Texts),
     (&["steps", "*", "input"], Kind::Pairs),
-    (&["steps", "*", "iteration"], Kind::Count),
+    (&["steps", "*", "iteration"], Kind::Integer),
+    (&["steps", "*", "last_attempt"], Kind::Bool),
+    (&["steps", "*", "lock"], Kind::Pairs),
     (&["steps", "*", "message"], Kind::Text),
+    (&["steps", "*", "model"], Kind::Text),
+    (&["steps", "*", "name"], Kind::Text),
     (&["steps", "*", "no_store"], Kind::Texts),
     (&["steps", "*", "on_known_failure"], Kind::Choice(ON_KNOWN_FAILURE)),
     (&["steps", "*", "on_missing"], Kind::Choice(ON_MISSING)),
     (&["steps", "*", "output"], Kind::Pairs),
     (&["steps", "*", "output_set"], Kind::Sets),
+    (&["steps", "*", "parent"], Kind::Text),
+    (&["steps", "*", "phase"], Kind::Text),
+    (&["steps", "*", "replay"], Kind::Choice(&["tail", "all", "none"])),
     (&["steps", "*", "restore"], Kind::Choice(RESTORE)),
+    (&["steps", "*", "retries"], Kind::Count),
+    (&["steps", "*", "retry_delay"], Kind::Duration),
+    (&["steps", "*", "retry_on"], Kind::Texts),
     (&["steps", "*", "run_name"], Kind::Text),
+    (&["steps", "*", "runtime"], Kind::Pairs),
     (&["steps", "*", "scenario"], Kind::Text),
+    (&["steps", "*", "secret_env"], Kind::Texts),
     (&["steps", "*", "set"], Kind::Values),
+    (&["steps", "*", "stage"], Kind::Text),
     (&["steps", "*", "stdin"], Kind::Text),
     (&["steps", "*", "step_version"], Kind::Count),
     (&["steps", "*", "tag"], Kind::Texts),
     (&["steps", "*", "timeout"], Kind::Duration),
+    (&["steps", "*", "tool"], Kind::Pairs),
     (&["steps", "*", "validate"], Kind::Choice(VALIDATE)),
     (&["steps", "*", "wait"], Kind::Bool),
-    (&["steps", "*", "year"], Kind::Count),
+    (&["steps", "*", "year"], Kind::Integer),
     (&["store", "path"], Kind::Text),
     (&["store", "read"], Kind::Texts),
     (&["ui", "color"], Kind::Choice(&["auto", "always", "never"])),
@@ -170,19 +192,25 @@ pub(super) fn accept(kind: Kind, value: Value) -> Result<Value, String> {
         (Kind::Bool, Value::Bool(b)) => Ok(Value::Bool(b)),
         (Kind::Bool, _) => Err("`true` or `false`".to_owned()),
         (Kind::Count, Value::Int(n)) if n >= 0 => Ok(Value::Int(n)),
+        (Kind::Integer, Value::Int(n)) => Ok(Value::Int(n)),
+        (Kind::Integer, _) => Err("a whole number".to_owned()),
         (Kind::Count, _) => Err("a whole number from 0".to_owned()),
         (Kind::Choice(words), Value::Text(text)) if words.contains(&text.as_str()) => Ok(Value::Text(text)),
         (Kind::Choice(words), _) => Err(format!("one of {}", words.join(", "))),
         (Kind::Texts | Kind::Pairs | Kind::Sets, Value::Text(text)) => Ok(Value::List(vec![Value::Text(text)])),
         (Kind::Texts | Kind::Pairs | Kind::Sets, Value::List(items))
-            if items.iter().all(|i| matches!(i, Value::Text(_))) =>
+            if items.iter().all(|i| matches!(i, Value::Text(_) | Value::Int(_))) =>
         {
-            Ok(Value::List(items))
+            let text = |item: Value| if let Value::Int(n) = item { Value::Text(n.to_string()) } else { item };
+            Ok(Value::List(items.into_iter().map(text).collect()))
         }
         (Kind::Pairs, Value::Map(entries)) => entries
             .into_iter()
             .map(|(key, value)| match value {
                 Value::Text(text) => Ok(Value::Text(format!("{key}={text}"))),
+                Value::Int(_) | Value::Float(_) | Value::Bool(_) => {
+                    Ok(Value::Text(format!("{key}={}", super::to_json(&value))))
+                }
                 _ => Err("a table of texts".to_owned()),
             })
             .collect::<Result<_, _>>()
@@ -233,6 +261,7 @@ pub(super) fn from_text(kind: Kind, text: &str) -> Result<Value, String> {
             "false" | "0" => Value::Bool(false),
             _ => Value::Text(text.to_owned()),
         },
+        Kind::Integer => text.parse::<i64>().map_or(Value::Null, |n| Value::Int(n.into())),
         Kind::Count => text.parse::<u64>().map_or(Value::Null, |n| Value::Int(n.into())),
         Kind::Duration if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
             Value::Text(format!("{text}s"))
@@ -266,7 +295,7 @@ mod tests {
         let path = |s: &str| s.split('.').map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(find(&path("steps")), Found::Section);
         assert_eq!(find(&path("steps.clean")), Found::Section);
-        assert_eq!(find(&path("steps.clean.year")), Found::Setting(Kind::Count));
+        assert_eq!(find(&path("steps.clean.year")), Found::Setting(Kind::Integer));
         assert_eq!(find(&path("steps.clean.set.a.b")), Found::Setting(Kind::Values));
         assert!(matches!(find(&path("steps.clean.inptu")), Found::Nothing(names) if names.contains(&"input")));
         assert!(matches!(find(&path("project.name.x")), Found::Nothing(names) if names.is_empty()));

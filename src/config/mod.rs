@@ -59,7 +59,7 @@ pub use error::Error;
 pub use layer::{Override, merge};
 pub use print::to_json;
 pub use settings::{Origin, Setting, Settings};
-pub use step::StepSettings;
+pub use step::{StepSettings, option_names as step_option_names, split_words};
 
 use crate::codec::Value;
 use crate::fs::Fs;

@@ -246,7 +246,7 @@ impl Settings {
         let mut any = false;
         for (path, setting) in &self.values {
             if path.len() > 2 && path[0] == "steps" && path[1] == name {
-                step.take(&path[2..], &setting.value);
+                step.take(&path[2..], setting);
                 any = true;
             }
         }
@@ -435,15 +435,16 @@ model.lr = 1
 region = "north"
 "#;
         let step = settings(&[("prov.toml", text)]).unwrap().step("clean").unwrap();
-        assert_eq!(step.command, ["python", "clean.py", "{input.raw}", "{output.clean}"]);
-        assert_eq!(step.input, ["raw=data/raw.csv", "data/more.csv"]);
-        assert_eq!(step.output, ["clean=work/clean.csv"]);
-        assert_eq!(step.env, ["OMP_NUM_THREADS"]);
-        assert_eq!((step.year, step.timeout.as_deref()), (Some(2030), Some("90s")));
-        assert_eq!(step.wait, Some(Value::Bool(true)));
-        assert_eq!(step.set.get("threshold"), Some(&Value::Float(0.7)));
-        assert_eq!(step.set.get("model").and_then(|m| m.get("lr")), Some(&Value::Int(1)));
-        assert_eq!(step.dim, [("region".to_owned(), Value::Text("north".into()))]);
+        assert_eq!(step.texts("command"), ["python", "clean.py", "{input.raw}", "{output.clean}"]);
+        assert_eq!(step.texts("input"), ["raw=data/raw.csv", "data/more.csv"]);
+        assert_eq!(step.texts("output"), ["clean=work/clean.csv"]);
+        assert_eq!(step.texts("env"), ["OMP_NUM_THREADS"]);
+        let one = |name: &str| step.get(name).unwrap().value.clone();
+        assert_eq!((one("year"), one("timeout")), (Value::Int(2030), Value::Text("90s".into())));
+        assert_eq!(one("wait"), Value::Bool(true));
+        assert_eq!(one("set").get("threshold"), Some(&Value::Float(0.7)));
+        assert_eq!(one("set").get("model").and_then(|m| m.get("lr")), Some(&Value::Int(1)));
+        assert_eq!(one("dim"), Value::Map(vec![("region".to_owned(), Value::Text("north".into()))]));
         assert!(Settings::new().step("clean").is_none());
     }
 
@@ -455,8 +456,9 @@ region = "north"
         ])
         .unwrap();
         let step = both.step("my step").unwrap();
-        assert_eq!(step.set.get("a").and_then(|a| a.get("x")), Some(&Value::Int(2)));
-        assert_eq!(step.set.get("b"), Some(&Value::Int(2)));
+        let set = step.get("set").unwrap().value.clone();
+        assert_eq!(set.get("a").and_then(|a| a.get("x")), Some(&Value::Int(2)));
+        assert_eq!(set.get("b"), Some(&Value::Int(2)));
         assert_eq!(both.get("steps.\"my step\".year").map(|s| s.value.clone()), Some(Value::Int(3)));
         assert_eq!(both.steps(), ["my step"]);
     }

@@ -183,6 +183,20 @@ impl Fs {
         }
     }
 
+    /// As [`Fs::read`], of a file that is never written once it has its name: its size is asked for, not found out by reading on.
+    pub fn read_final(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
+        let file = match File::open(path) {
+            Err(err) if is_absent(&err) => return Ok(None),
+            opened => opened?,
+        };
+        let size = file.metadata()?.len();
+        let mut bytes = Vec::new();
+        // A size that no memory has room for is a reason not to read, not one to give up everything.
+        bytes.try_reserve_exact(usize::try_from(size).unwrap_or(usize::MAX))?;
+        file.take(size).read_to_end(&mut bytes)?;
+        Ok(Some(bytes))
+    }
+
     /// Opens a regular file for reading, following links; a FIFO, socket or device is refused and never blocks.
     pub fn open(&self, path: &Path) -> io::Result<File> {
         let file = std::fs::OpenOptions::new().read(true).custom_flags(nonblock()).open(path)?;

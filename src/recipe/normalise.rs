@@ -115,9 +115,13 @@ pub struct Expansion<'a> {
     pub config_file: Option<&'a Path>,
     /// The configuration, for `{set.KEY}`.
     pub config: &'a Value,
+    /// For `{runtime.KEY}`.
+    pub runtime: &'a BTreeMap<String, String>,
+    /// For `{dim.KEY}`.
+    pub dims: &'a BTreeMap<String, Value>,
 }
 
-/// Replaces `{input.KEY}`, `{output.KEY}`, `{config}` and `{set.KEY}` anywhere in a command's words; other braces are
+/// Replaces `{input.KEY}`, `{output.KEY}`, `{config}`, `{set.KEY}`, `{dim.KEY}` and `{runtime.KEY}` anywhere in a command's words; other braces are
 /// left alone, and so is `{config}` where there is no such file.
 ///
 /// Inputs and outputs below the project become the way there from the working folder, others absolute paths.
@@ -149,6 +153,14 @@ fn expand_word(word: &BString, expansion: &Expansion<'_>) -> Result<BString, Err
                 None => return Ok(()),
             },
             Placeholder::Set(key) => setting(key, expansion.config)?.into(),
+            Placeholder::Runtime(key) => match expansion.runtime.get(key) {
+                Some(text) => text.as_str().into(),
+                None => return Err(unnamed("runtime", key, expansion.runtime.keys())),
+            },
+            Placeholder::Dim(key) => match expansion.dims.get(key).and_then(word_of) {
+                Some(text) => text.into(),
+                None => return Err(unnamed("dim", key, expansion.dims.keys())),
+            },
         };
         out.extend_from_slice(&word[done..range.start]);
         out.extend_from_slice(&text);
@@ -162,10 +174,9 @@ fn expand_word(word: &BString, expansion: &Expansion<'_>) -> Result<BString, Err
 /// A value of the configuration as a word: text as it is, numbers and booleans as in JSON.
 fn setting(key: &str, config: &Value) -> Result<String, Error> {
     let found = key.split('.').try_fold(config, |value, part| value.get(part));
-    match found {
-        Some(Value::Text(text)) => Ok(text.clone()),
-        Some(value @ (Value::Int(_) | Value::Float(_) | Value::Bool(_))) => Ok(crate::config::to_json(value)),
-        _ => {
+    match found.and_then(word_of) {
+        Some(text) => Ok(text),
+        None => {
             let known = match config {
                 Value::Map(entries) => entries.iter().map(|(k, _)| format!("{{set.{k}}}")).take(20).collect(),
                 _ => Vec::new(),
@@ -173,6 +184,20 @@ fn setting(key: &str, config: &Value) -> Result<String, Error> {
             Err(Error::Placeholder { placeholder: format!("{{set.{}}}", shown(key.as_bytes())), known })
         }
     }
+}
+
+/// A single value as a word; `None` for null, lists and maps.
+fn word_of(value: &Value) -> Option<String> {
+    match value {
+        Value::Text(text) => Some(text.clone()),
+        Value::Int(_) | Value::Float(_) | Value::Bool(_) => Some(crate::config::to_json(value)),
+        _ => None,
+    }
+}
+
+fn unnamed<'a>(of: &str, key: &str, known: impl Iterator<Item = &'a String>) -> Error {
+    let known = known.map(|key| format!("{{{of}.{key}}}")).take(20).collect();
+    Error::Placeholder { placeholder: format!("{{{of}.{key}}}"), known }
 }
 
 fn unknown(role: Role, key: &str, declared: &Declared) -> Error {
@@ -186,6 +211,8 @@ enum Placeholder<'a> {
     Path(Role, &'a str),
     Config,
     Set(&'a str),
+    Runtime(&'a str),
+    Dim(&'a str),
 }
 
 /// Calls `visit` for every placeholder of a word, from left to right. What is put in is not looked at again.
@@ -218,6 +245,12 @@ fn parse_placeholder(inner: &str) -> Option<Placeholder<'_>> {
     if let Some(key) = key("output.") {
         return check_key(key).is_ok().then_some(Placeholder::Path(Role::Output, key));
     }
+    if let Some(key) = key("runtime.") {
+        return check_key(key).is_ok().then_some(Placeholder::Runtime(key));
+    }
+    if let Some(key) = key("dim.") {
+        return check_key(key).is_ok().then_some(Placeholder::Dim(key));
+    }
     let key = key("set.")?;
     let is_name =
         !key.is_empty() && !key.chars().any(|c| c.is_whitespace() || c.is_control() || "{}\"'(),".contains(c));
@@ -243,6 +276,12 @@ mod tests {
             d.add(Role::Output, None, (*path).into()).unwrap();
         }
         d
+    }
+
+    fn plain<'a>(declared: &'a Declared, config: &'a Value) -> Expansion<'a> {
+        static NO_TEXTS: BTreeMap<String, String> = BTreeMap::new();
+        static NO_VALUES: BTreeMap<String, Value> = BTreeMap::new();
+        Expansion { declared, config_file: None, config, runtime: &NO_TEXTS, dims: &NO_VALUES }
     }
 
     #[track_caller]
@@ -331,7 +370,14 @@ mod tests {
             ("t".into(), Value::Float(1.0)),
             ("m".into(), Value::Map(vec![("s".into(), Value::Text("{input.raw}".into()))])),
         ]);
-        let expansion = Expansion { declared: &d, config_file: Some(Path::new("/run/config.json")), config: &config };
+        let runtime = BTreeMap::from([("threads".to_owned(), "8".to_owned())]);
+        let dims = BTreeMap::from([("year".to_owned(), Value::Int(2030))]);
+        let expansion = Expansion {
+            config_file: Some(Path::new("/run/config.json")),
+            runtime: &runtime,
+            dims: &dims,
+            ..plain(&d, &config)
+        };
         let from = [
             "{input.raw}",
             "{print $1}",
@@ -341,6 +387,8 @@ mod tests {
             "{input.x}",
             "{a}{input.}{",
             "{input.raw",
+            "-j{runtime.threads}",
+            "{dim.year}.csv",
         ];
         let to = [
             "../raw.csv",
@@ -351,10 +399,14 @@ mod tests {
             "/data/x.bin",
             "{a}{input.}{",
             "{input.raw",
+            "-j8",
+            "2030.csv",
         ];
         assert_eq!(expand(&words(&from), &expansion).unwrap(), words(&to));
         assert!(expand(&words(&["{set.none}"]), &expansion).is_err());
         assert!(expand(&words(&["{set.m}"]), &expansion).is_err());
+        assert!(expand(&words(&["{runtime.thread}"]), &expansion).is_err());
+        assert!(expand(&words(&["{dim.iteration}"]), &expansion).is_err());
     }
 
     #[test]
@@ -379,7 +431,7 @@ mod tests {
         fn expanding_what_was_normalised_leads_to_the_same_places(word in "(/p/)?[abc./]{1,8}") {
             let d = declared("/p/a", &["b", "/p/c"], &["../x"]);
             let config = Value::Null;
-            let expansion = Expansion { declared: &d, config_file: None, config: &config };
+            let expansion = plain(&d, &config);
             let normal = normalise(&[word.clone().into()], &d).unwrap().argv;
             let back = expand(&normal, &expansion).unwrap();
             prop_assert_eq!(d.locate(&back[0]), d.locate(word.as_bytes()));

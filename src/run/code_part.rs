@@ -92,6 +92,13 @@ fn rules(session: &Session<'_>, request: &Request, cwd: &RelPath) -> Result<Rule
     })
 }
 
+/// The project's files, and whether they were listed just now: then their states need not be asked for again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Listing<'a> {
+    pub(super) files: &'a [(RelPath, crate::fs::Stat)],
+    pub(super) is_fresh: bool,
+}
+
 /// Selects the files that count as code and hashes them.
 ///
 /// # Errors
@@ -102,7 +109,7 @@ pub(super) fn select(
     request: &Request,
     declared: &Declared,
     environment: &Environment,
-    files: &[(RelPath, crate::fs::Stat)],
+    files: Listing<'_>,
 ) -> Result<CodePart, Error> {
     let repo = session.repo;
     let cwd = declared.cwd();
@@ -112,7 +119,7 @@ pub(super) fn select(
         .config_files
         .iter()
         .chain(&request.stdin)
-        .chain(request.identity.iter().map(|one| &one.path))
+        .chain(request.identity.iter().chain(&request.locks).map(|one| &one.path))
         .filter_map(|path| match declared.locate(path) {
             Place::Inside(path) => Some(path),
             Place::Outside(_) => None,
@@ -141,11 +148,16 @@ pub(super) fn select(
     let selected: Selected = match rules.mode {
         Mode::None => Selected::default(),
         Mode::Command if rules.include.is_empty() => code::select([], &rules, &scope),
-        _ => code::select(files.iter().cloned(), &rules, &scope),
+        _ => code::select(files.files.iter().cloned(), &rules, &scope),
     };
     let worktree = session.worktree();
-    let tree = code::build_tree(&selected, &mut |path, _| {
+    let tree = code::build_tree(&selected, &mut |path, seen| {
         let place = Place::Inside(path.clone());
+        if files.is_fresh
+            && let Some(id) = worktree.cache.get(Key::of(&place), seen)
+        {
+            return Ok(Some((id, *seen)));
+        }
         match hash_file(&worktree, Key::of(&place), &worktree.path(&place), None) {
             Ok(hashed) => Ok(Some((hashed.id, hashed.stat))),
             Err(worktree::Error::Absent { .. } | worktree::Error::Special { .. }) => Ok(None),

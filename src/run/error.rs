@@ -34,6 +34,30 @@ pub enum Error {
         /// Where its content should lie.
         path: PathBuf,
     },
+    /// A part of the recipe can't be computed, so nothing can be looked up.
+    #[error("the part `{part}` can't be computed: {what}")]
+    Part {
+        /// Its name, as in `why`.
+        part: String,
+        /// Why not.
+        what: String,
+    },
+    /// The value of a secret variable would be recorded.
+    #[error("the value of the secret `{name}` stands in {place}, which is recorded")]
+    SecretShown {
+        /// The variable.
+        name: String,
+        /// Where it stands.
+        place: &'static str,
+    },
+    /// A secret variable has no value that could be given on and kept out of records.
+    #[error("the secret `{name}` {what}")]
+    Secret {
+        /// The variable.
+        name: String,
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// Something changed between being looked at and being stored.
     #[error("`{}` changed while prov was looking at it", show(.path))]
     ChangedBefore {

@@ -43,6 +43,7 @@ use super::observer::{Notice, Observer, Stream};
 use super::program::{self, SpawnError};
 use super::pump::{Pump, Side};
 use super::reap;
+use super::secrets::Secrets;
 use super::spool::{Spool, SpoolLimits, Spooled};
 use crate::clock::{Clock, Micros};
 use crate::fs::Fs;
@@ -83,6 +84,8 @@ pub struct Command {
     pub repeat_after: Duration,
     /// How much of each stream is kept.
     pub spool: SpoolLimits,
+    /// What is taken out of what is kept of the streams.
+    pub secrets: Secrets,
 }
 
 impl Command {
@@ -100,6 +103,7 @@ impl Command {
             linger: Duration::from_secs(2),
             repeat_after: Duration::from_millis(300),
             spool: SpoolLimits::default(),
+            secrets: Secrets::default(),
         }
     }
 
@@ -264,8 +268,10 @@ pub fn execute(cx: Context<'_>, command: &Command) -> Result<Outcome, SpawnError
     (cx.started)(child.id());
     cx.observer.notice(Notice::Started(child.id()));
 
-    let side =
-        |stream, pipe: Option<OwnedFd>| Side::new(stream, pipe, Spool::new(cx.fs, cx.spool_dir, stream, command.spool));
+    let side = |stream, pipe: Option<OwnedFd>| {
+        let spool = Spool::new(cx.fs, cx.spool_dir, stream, command.spool).without(&command.secrets);
+        Side::new(stream, pipe, spool)
+    };
     let sides = [
         side(Stream::Stdout, child.stdout.take().map(OwnedFd::from)),
         side(Stream::Stderr, child.stderr.take().map(OwnedFd::from)),

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use bstr::BString;
 
 use super::live::{Note, Noted};
-use super::{Error, Session, settle};
-use crate::codec::Value;
+use super::prepare::Environment;
+use super::request::Request;
+use super::{Error, Secrets, Session, settle};
+use crate::codec::{self, Value};
 use crate::object::run::{Input, Output, Run};
 use crate::path::{Place, shown};
 use crate::store::{Intake, Snapshot};
@@ -56,6 +58,22 @@ pub fn look(session: &Session<'_>, key: Option<&str>, path: &BString, said: &Sai
     })
 }
 
+/// Adds a note to a live run. What holds the value of one of its secrets, as far as they are in `environment`, is refused.
+///
+/// # Errors
+/// When the run is not live, or the note can't be written or may not be.
+pub fn add(session: &Session<'_>, run: &str, note: &Note, environment: &Environment) -> Result<(), Error> {
+    let live = super::live_folder(session.repo);
+    let drafted = live.entry(run).and_then(|entry| settle::drafted(&entry, &live));
+    let request: Option<Request> =
+        drafted.and_then(|(run, _)| run.meta.get("request").and_then(|value| codec::from_value(value).ok()));
+    if let Some(request) = request {
+        let bytes = codec::encode(note).map_err(|source| Error::Ref { source })?;
+        Secrets::known(&request.secret_env, environment).check(&bytes, "what is logged")?;
+    }
+    Ok(live.note(run, note, &*session.repo.world().random)?)
+}
+
 /// A key that is free, or has this very path already.
 fn key_for<T>(taken: &BTreeMap<String, T>, path_of: impl Fn(&T) -> &BString, noted: &Noted) -> String {
     let names = (1..).map(|n| if n == 1 { noted.key.clone() } else { format!("{}_{n}", noted.key) });
@@ -74,10 +92,16 @@ pub(super) fn apply(
     notes: &[Note],
     run: &mut Run,
     intake: &Intake,
+    secrets: &Secrets,
     warnings: &mut Vec<String>,
 ) -> Result<(), Error> {
     let mut late = std::collections::BTreeSet::new();
     for note in notes {
+        let bytes = codec::encode(note).map_err(|source| Error::Ref { source })?;
+        if let Err(err) = secrets.check(&bytes, "what was logged") {
+            warnings.push(format!("left out: {err}"));
+            continue;
+        }
         for noted in &note.inputs {
             let key = key_for(&run.inputs, |input| &input.path, noted);
             if run.inputs.get(&key).is_some_and(|input| input.content == noted.content) {

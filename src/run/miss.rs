@@ -23,8 +23,9 @@ use super::program::SpawnError;
 use super::publish::{self, Pending, Publication};
 use super::report::Reporter;
 use super::request::{CacheMode, Request};
+use super::secrets::Secrets;
 use super::session::Session;
-use super::{Error, clear, live, logged, memory, outputs};
+use super::{Error, clear, live, logged, memory, outputs, versions};
 use crate::code::{Narrowing, git};
 use crate::codec::Value;
 use crate::hash::Id;
@@ -220,7 +221,8 @@ pub(super) fn execute(
         None => perform::record_inputs(repo, &snapshot, &prepared, &stored)?,
     };
     run.children = running.children();
-    logged::apply(session, &snapshot, &running.notes(), &mut run, &intake, &mut warnings)?;
+    let secrets = Secrets::known(&request.secret_env, environment);
+    logged::apply(session, &snapshot, &running.notes(), &mut run, &intake, &secrets, &mut warnings)?;
     seal(session, &snapshot, request, &prepared, environment, &output_fence, &mut run);
     if run.status == Status::Success && !run.sealed {
         let told: Vec<&str> =
@@ -315,7 +317,7 @@ fn prepare_place(
     if !prepared.outputs().is_empty() {
         super::claim_outputs(running, request.wait, interrupts)?;
         // One that ended just before the claim was not waited for, but may have made just this result.
-        if request.wait && perform::is_hit_by_now(session, request, prepared)? {
+        if request.wait && perform::is_hit_by_now(session, snapshot, request, prepared)? {
             return Err(Error::Waited);
         }
     }
@@ -383,6 +385,10 @@ pub(super) fn told_environment(
             set(format!("{prefix}{}", recipe::variable_name(key)), seen(place));
         }
     }
+    for (key, value) in &request.runtime {
+        let name = format!("PROV_RUNTIME_{}", recipe::variable_name(key));
+        environment.insert(name.into(), value.into());
+    }
     let lifecycle = &request.lifecycle;
     if let Some(correlation) = &lifecycle.correlation_id {
         environment.insert("PROV_CORRELATION_ID".into(), correlation.clone().into());
@@ -412,6 +418,8 @@ fn command(
         declared: &prepared.declared,
         config_file: has_config.then_some(config_file.as_path()),
         config: &prepared.config,
+        runtime: &request.runtime,
+        dims: &request.dims,
     };
     let argv = recipe::expand(&request.argv, &expansion)?;
     let mut command = Command::new(argv, prepared.cwd.clone());
@@ -421,6 +429,7 @@ fn command(
         command.stdin = Stdin::File(worktree.path(place));
     }
     command.set_env = told_environment(session, request, prepared, running)?;
+    command.secrets = Secrets::needed(&request.secret_env, environment)?;
     Ok(command)
 }
 
@@ -626,6 +635,11 @@ fn seal(
         }
         Err(err) => run.unsealed.push(format!("the code could not be looked at again: {}", super::chain(&err))),
     }
+    match versions::ask(session, request, &prepared.cwd, environment) {
+        Ok(after) if after == prepared.versions => {}
+        Ok(_) => run.unsealed.push("a tool or the container is of another version than before it ran".to_owned()),
+        Err(err) => run.unsealed.push(super::chain(&err)),
+    }
     run.unsealed.truncate(20);
     run.sealed = run.unsealed.is_empty();
 }
@@ -648,18 +662,19 @@ fn select_again(
     environment: &prepare::Environment,
 ) -> Result<CodePart, Error> {
     let files = if prepared.needs_files { session.list_files()? } else { Vec::new() };
-    let after = code_part::select(session, snapshot, request, &prepared.declared, environment, &files)?;
+    let listing = code_part::Listing { files: &files, is_fresh: true };
+    let after = code_part::select(session, snapshot, request, &prepared.declared, environment, listing)?;
     if after.tree.root == prepared.code.tree.root {
         return Ok(after);
     }
     let newest = session.repo.store().snapshot()?;
-    code_part::select(session, &newest, request, &prepared.declared, environment, &files)
+    code_part::select(session, &newest, request, &prepared.declared, environment, listing)
 }
 
 /// What is checked out around `root`, and whether anything tracked differs from it.
 pub(super) fn git_state(fs: &crate::fs::Fs, root: &std::path::Path) -> Option<Git> {
     let head = git::head(fs, root)?;
-    Some(Git { commit: head.commit, branch: head.branch, dirty: git::is_dirty(root).ok() })
+    Some(Git { commit: head.commit, branch: head.branch, dirty: git::is_dirty(fs, root).ok() })
 }
 
 /// What is recorded beside a run: its recipe, its config, its code.

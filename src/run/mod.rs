@@ -36,10 +36,12 @@ mod report;
 pub mod request;
 mod restore;
 mod retry;
+mod secrets;
 mod session;
 mod settle;
 pub mod spool;
 mod started;
+mod versions;
 
 use crate::repo::Repo;
 
@@ -52,10 +54,11 @@ pub use nearest::{Nearest, nearest};
 pub use perform::{OutputAction, Performed, Plan, REPLAYED, Surroundings, perform, plan};
 pub use publish::Publication;
 pub use request::{
-    CacheMode, CodeMode, Declared, DeclaredSet, OnKnownFailure, OnMissing, Request, RestoreMode, Validate,
+    CacheMode, CodeMode, Container, Declared, DeclaredSet, OnKnownFailure, OnMissing, Request, RestoreMode, Validate,
 };
 pub use restore::{Destination, Restoration, RestoreOptions, RestoredItem, restore};
 pub use retry::persist;
+pub use secrets::Secrets;
 pub use session::Session;
 pub use settle::{Settled, settle};
 pub use started::{FinishOptions, Finished, StartOptions, Started, finish, metric, start};

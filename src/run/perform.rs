@@ -13,6 +13,7 @@ use super::publish::{self, Publication};
 use super::request::{CacheMode, OnKnownFailure, OnMissing, Request, RestoreMode, Validate};
 use super::session::Session;
 use super::{Error, hydrate, miss, name, nearest};
+use crate::codec::Value;
 use crate::object::recipe::Content;
 use crate::object::run::{Cache, Reason, ReasonKind, Run, RunKind, Status};
 use crate::object::{AccessError, Source};
@@ -171,12 +172,17 @@ pub(super) fn ask(
     Ok((None, reasons, nearest))
 }
 
-/// Whether the store as it is now has an outcome of this recipe that a run may take.
-pub(super) fn is_hit_by_now(session: &Session<'_>, request: &Request, prepared: &Prepared) -> Result<bool, Error> {
+/// Whether the store as it is now has an outcome of this recipe that a run may take; `snapshot` is what was known of it before.
+pub(super) fn is_hit_by_now(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    request: &Request,
+    prepared: &Prepared,
+) -> Result<bool, Error> {
     if !matches!(request.cache_mode(), CacheMode::Reuse | CacheMode::Readonly) {
         return Ok(false);
     }
-    let newest = session.repo.store().snapshot()?;
+    let newest = session.repo.store().snapshot_since(snapshot)?;
     let answer = lookup::lookup(&newest, &prepared.recipe(), &mut |key, output| {
         can_be_had(session, &newest, request, prepared, key, output)
     })?;
@@ -356,6 +362,10 @@ pub(super) fn draft(repo: &Repo, request: &Request, prepared: &Prepared, now: cr
     if let Ok(value) = crate::codec::to_value(request) {
         meta.insert("request".to_owned(), value);
     }
+    if !request.runtime.is_empty() {
+        let runtime = request.runtime.iter().map(|(key, text)| (key.clone(), Value::Text(text.clone())));
+        meta.insert("runtime".to_owned(), Value::Map(runtime.collect()));
+    }
     Run {
         run,
         name: request.run_name.clone(),
@@ -440,7 +450,7 @@ pub(super) fn take(
     let stored: BTreeMap<String, bool> = prepared.inputs.keys().map(|key| (key.clone(), false)).collect();
     let mut run = draft(repo, request, prepared, started);
     run.inputs = record_inputs(repo, snapshot, prepared, &stored)?;
-    run.meta.clear();
+    run.meta.remove("request");
     run.program = None;
     run.outputs = hit
         .run

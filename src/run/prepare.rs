@@ -9,7 +9,9 @@ use bstr::{BStr, BString, ByteSlice};
 use super::Error;
 use super::code_part::{self, CodePart};
 use super::request::{CodeMode, Request};
+use super::secrets::Secrets;
 use super::session::Session;
+use super::versions::{self, Versions};
 use crate::codec::Value;
 use crate::config;
 use crate::hash::Id;
@@ -60,6 +62,8 @@ pub struct Prepared {
     pub needs_files: bool,
     /// The program of the command, when it is no project file.
     pub program: Option<PathBuf>,
+    /// Versions of tools and of the container, as they were told.
+    pub versions: Versions,
     /// The recipe.
     pub built: recipe::Built,
     /// Notices when an input or something that counts changes.
@@ -97,6 +101,7 @@ pub fn prepare(
 ) -> Result<Prepared, Error> {
     let repo = session.repo;
     let worktree = session.worktree();
+    let secrets = check_environment(request, environment)?;
     let cwd_place = RelPath::new(request.cwd.clone())
         .ok_or_else(|| Error::Usage { what: "the working folder is not below the project".to_owned() })?;
     let cwd = cwd_place.below(repo.root());
@@ -108,7 +113,8 @@ pub fn prepare(
     let mut inputs = BTreeMap::new();
     let mut fence = Fence::new();
     let mut before = Fence::new();
-    let typed = request.inputs.iter().chain(&request.outputs).chain(&request.identity).map(|one| &one.path);
+    let declarations = request.inputs.iter().chain(&request.outputs).chain(&request.identity).chain(&request.locks);
+    let typed = declarations.map(|one| &one.path);
     for path in typed.chain(&request.stdin).chain(&request.config_files) {
         check_spelling(repo, &cwd, path.as_bstr())?;
     }
@@ -173,7 +179,7 @@ pub fn prepare(
         }
     };
     let mut identity = BTreeMap::new();
-    for one in &request.identity {
+    for one in request.locks.iter().map(lock_label).chain(request.identity.iter().cloned()) {
         let place = declared.locate(&one.path);
         let captured = worktree::capture(&worktree, &place, &CaptureOptions::default(), None)?;
         fence.join(captured.fence);
@@ -234,10 +240,13 @@ pub fn prepare(
 
     let normalised = recipe::normalise(&request.argv, &declared)?;
     let needs_files = !matches!(request.code, Some(CodeMode::None | CodeMode::Command));
+    let is_fresh = !session.is_listed();
     let files = if needs_files { session.files()? } else { &[] };
-    let code = code_part::select(session, snapshot, request, &declared, environment, files)?;
+    let listing = code_part::Listing { files, is_fresh };
+    let code = code_part::select(session, snapshot, request, &declared, environment, listing)?;
     let (program, outside) = code_part::program(session, &code)?;
     let part = Code { tree: code.tree.root, program };
+    let versions = versions::ask(session, request, &cwd, environment)?;
 
     let built = recipe::Parts {
         step: request.lifecycle.model.clone().unwrap_or_else(|| step.clone()),
@@ -250,13 +259,17 @@ pub fn prepare(
         inputs: inputs.iter().map(|(key, input)| (key.clone(), input.captured.content.clone())).collect(),
         identity,
         env,
-        tools: BTreeMap::new(),
-        container: None,
+        tools: versions.tools.clone(),
+        container: versions.container.clone(),
         dims: request.dims.clone(),
         version: request.step_version,
         epochs: Epochs { project: repo.settings().project_epoch(), scenario: 0, step: request.epoch },
     }
     .build()?;
+    secrets.check(&built.bytes, "a part of the recipe")?;
+    if let Some((_, bytes)) = &built.config {
+        secrets.check(bytes, "the config")?;
+    }
     Ok(Prepared {
         step,
         scenario,
@@ -268,6 +281,7 @@ pub fn prepare(
         code,
         needs_files,
         program: outside,
+        versions,
         built,
         fence,
         before,
@@ -297,6 +311,36 @@ pub(super) fn declare_outputs(
         }
     }
     Ok(())
+}
+
+/// Checks what the environment of a command is to be, and gives the secrets that are known. None of them may stand in the request, which
+/// is recorded.
+fn check_environment(request: &Request, environment: &Environment) -> Result<Secrets, Error> {
+    if let Some(name) = request.secret_env.iter().find(|name| request.env.contains_key(*name)) {
+        return Err(Error::Usage { what: format!("the variable {name} can't be secret and a part of the recipe") });
+    }
+    let mut variables: BTreeMap<String, &String> = BTreeMap::new();
+    for key in request.runtime.keys() {
+        recipe::check_key(key)?;
+        if let Some(other) = variables.insert(recipe::variable_name(key), key) {
+            let name = recipe::variable_name(key);
+            return Err(Error::Usage {
+                what: format!("the runtime values `{other}` and `{key}` have one variable, PROV_RUNTIME_{name}"),
+            });
+        }
+    }
+    let secrets = Secrets::known(&request.secret_env, environment);
+    let bytes = crate::codec::encode(request).map_err(|source| Error::Ref { source })?;
+    secrets.check(&bytes, "the request")?;
+    Ok(secrets)
+}
+
+/// A lock file under its label: the whole file name, so that `uv.lock` and `uv.toml` are two.
+fn lock_label(lock: &super::request::Declared) -> super::request::Declared {
+    let name = crate::path::from_bytes(&lock.path);
+    let name = crate::path::bytes(std::path::Path::new(name.file_name().unwrap_or_default()));
+    let label = || recipe::derive_key(name.replace(".", "_").as_bstr());
+    super::request::Declared { key: Some(lock.key.clone().unwrap_or_else(label)), path: lock.path.clone() }
 }
 
 /// Whether a word of the command, or what follows the first `=` of an option, is this place.
@@ -488,7 +532,8 @@ fn check_overlaps(
     inputs: &BTreeMap<String, ReadyInput>,
     stdin: Option<&Place>,
 ) -> Result<(), Error> {
-    let beside = request.config_files.iter().chain(request.identity.iter().map(|one| &one.path));
+    let named = request.identity.iter().chain(&request.locks).map(|one| &one.path);
+    let beside = request.config_files.iter().chain(named);
     let beside: Vec<Place> = beside.map(|path| declared.locate(path)).collect();
     for (key, output) in declared.places(Role::Output) {
         if request.in_place.contains(key) {

@@ -113,6 +113,16 @@ impl Declared {
     }
 }
 
+/// The container image that a command runs in.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Container {
+    /// `NAME@sha256:DIGEST`, or the path of an image file.
+    Image(BString),
+    /// A command that prints the digest.
+    Command(String),
+}
+
 /// Some files of a folder as one output: `KEY=ROOT:GLOB`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -158,6 +168,21 @@ pub struct Request {
     pub env: BTreeMap<String, Option<BString>>,
     /// Files that count but are not passed.
     pub identity: Vec<Declared>,
+    /// Lock files: as `identity`, under the whole of their name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locks: Vec<Declared>,
+    /// Commands that print the version of a tool, by the tool's name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tools: BTreeMap<String, String>,
+    /// The container image that the command runs in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<Container>,
+    /// Values that reach the command and are no part of the recipe.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub runtime: BTreeMap<String, String>,
+    /// Variables whose values reach the command and are never kept.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub secret_env: BTreeSet<String>,
     /// Year, iteration and other dimensions.
     pub dims: BTreeMap<String, Value>,
     /// Labels.
@@ -213,6 +238,11 @@ impl Request {
             code: None,
             env: BTreeMap::new(),
             identity: Vec::new(),
+            locks: Vec::new(),
+            tools: BTreeMap::new(),
+            container: None,
+            runtime: BTreeMap::new(),
+            secret_env: BTreeSet::new(),
             dims: BTreeMap::new(),
             tags: BTreeSet::new(),
             message: String::new(),

@@ -79,6 +79,11 @@ impl<'a> Session<'a> {
         Ok(self.files.get_or_init(|| files))
     }
 
+    /// Whether [`Session::files`] were listed already, so that they may look different by now.
+    pub(super) fn is_listed(&self) -> bool {
+        self.files.get().is_some()
+    }
+
     /// As [`Session::files`], but listed anew.
     ///
     /// # Errors

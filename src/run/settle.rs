@@ -130,7 +130,9 @@ fn abort(repo: &Repo, live: &Live, entry: &Entry) -> Result<(), Error> {
     run.logs = logs;
     run.children = live.children(&entry.run);
     let session = Session::new(repo, repo.root().to_owned());
-    super::logged::apply(&session, &snapshot, &live.notes(&entry.run), &mut run, &intake, &mut Vec::new())?;
+    // Secrets were looked for when a note was made; here nobody knows them.
+    let none = super::Secrets::default();
+    super::logged::apply(&session, &snapshot, &live.notes(&entry.run), &mut run, &intake, &none, &mut Vec::new())?;
     publish(repo, intake, op, run)?;
     live.end(&entry.run)?;
     Ok(())

@@ -9,6 +9,7 @@ use std::io::{self, Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::observer::Stream;
+use super::secrets::{Redactor, Secrets};
 use crate::fs::{Fs, Output};
 
 /// How much of a stream is kept: at most the head and two segments.
@@ -40,6 +41,7 @@ pub(super) struct Spool {
     room: u64,
     total: u64,
     failed: Option<io::Error>,
+    redactor: Option<Redactor>,
 }
 
 impl Spool {
@@ -55,11 +57,28 @@ impl Spool {
             room,
             total: 0,
             failed: None,
+            redactor: None,
         }
+    }
+
+    /// The same, keeping these values out of the files.
+    pub(super) fn without(mut self, secrets: &Secrets) -> Self {
+        self.redactor = secrets.redactor();
+        self
     }
 
     /// Takes bytes. A failure is kept for the end: the child must not suffer from a full disk of prov's.
     pub(super) fn write(&mut self, bytes: &[u8]) {
+        match &mut self.redactor {
+            None => self.keep(bytes),
+            Some(redactor) => {
+                let clean = redactor.push(bytes);
+                self.keep(&clean);
+            }
+        }
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
         self.total += bytes.len() as u64;
         if self.failed.is_none()
             && let Err(err) = self.try_write(bytes)
@@ -92,7 +111,11 @@ impl Spool {
     }
 
     /// What was kept, and the first failure to keep it.
-    pub(super) fn finish(self) -> io::Result<(Spooled, Option<io::Error>)> {
+    pub(super) fn finish(mut self) -> io::Result<(Spooled, Option<io::Error>)> {
+        if let Some(redactor) = self.redactor.take() {
+            let rest = redactor.finish();
+            self.keep(&rest);
+        }
         drop(self.open);
         let mut spooled =
             if self.total == 0 { Spooled::default() } else { Spooled::find(&self.fs, &self.dir, self.stream)? };

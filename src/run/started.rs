@@ -19,7 +19,7 @@ use super::prepare::{self, Environment, Prepared};
 use super::publish::{self, Pending, Publication};
 use super::request::{CacheMode, Request};
 use super::session::Session;
-use super::{Error, clear, live, logged, miss, settle};
+use super::{Error, Secrets, clear, live, logged, miss, settle};
 use crate::clock::Micros;
 use crate::codec::{self, Value};
 use crate::hash::Id;
@@ -216,7 +216,8 @@ fn start_once(
     let begun = (|| {
         if !prepared.outputs().is_empty() {
             super::claim_outputs(&running, request.wait, interrupts)?;
-            if request.wait && perform::is_hit_by_now(session, request, &prepared)? && started.hit.is_none() {
+            if request.wait && perform::is_hit_by_now(session, &snapshot, request, &prepared)? && started.hit.is_none()
+            {
                 return Err(Error::Waited);
             }
         }
@@ -277,6 +278,9 @@ pub fn finish(
     let (Some(seen), Some(request)) = (seen, request) else {
         return Err(Error::Usage { what: format!("what run {} was begun with can't be read", run.run) });
     };
+    if let Some(error) = &options.error {
+        Secrets::known(&request.secret_env, environment).check(error.as_bytes(), "the error")?;
+    }
     run.finished_at = repo.now();
     say_how_it_ended(&mut run, options);
 
@@ -299,7 +303,8 @@ pub fn finish(
         }
     }
     run.children = running.children();
-    logged::apply(session, &snapshot, &running.notes(), &mut run, &intake, &mut warnings)?;
+    let secrets = Secrets::known(&request.secret_env, environment);
+    logged::apply(session, &snapshot, &running.notes(), &mut run, &intake, &secrets, &mut warnings)?;
     run.git = miss::git_state(repo.fs(), repo.root());
     changes(session, &snapshot, &request, environment, &pending, &seen, &mut run);
     for change in fence.check(&session.worktree()) {

@@ -64,6 +64,15 @@ pub enum Error {
         /// The objects.
         ids: Vec<Id>,
     },
+    /// What was planned does not fit the state of the store any more; plan again.
+    #[error("the store changed meanwhile")]
+    Outdated,
+    /// Something could not be read, and what it leads to must not be deleted.
+    #[error("nothing is deleted: {what}")]
+    Obstructed {
+        /// What can't be read.
+        what: String,
+    },
     /// The transaction is not one that can be written.
     #[error("not a valid transaction: {what}")]
     Draft {

@@ -271,7 +271,7 @@ impl Backend for LocalBackend {
 
     fn read(&self, folder: Folder, name: &str) -> Result<Option<Vec<u8>>, BackendError> {
         let path = self.path(folder, name);
-        match self.shared.fs.read(&path) {
+        match self.shared.fs.read_final(&path) {
             Err(err) if is_gone(&err) => Ok(None),
             result => result.map_err(|err| self.failed("read", &path, err)),
         }

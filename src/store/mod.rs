@@ -41,6 +41,7 @@
 
 pub mod backend;
 pub mod check;
+pub mod collect;
 mod compress;
 mod cut;
 mod draft;
@@ -195,6 +196,14 @@ impl Store {
     /// When the log can't be read, or neither a checkpoint nor a copy of one is left.
     pub fn snapshot(&self) -> Result<Snapshot, Error> {
         Snapshot::load(self)
+    }
+
+    /// The store as it is now; `known` itself, for the price of one listing, if the log still ends where it did then.
+    ///
+    /// # Errors
+    /// As [`Store::snapshot`].
+    pub fn snapshot_since(&self, known: &Snapshot) -> Result<Snapshot, Error> {
+        if self.is_newest(known) { Ok(known.clone()) } else { self.snapshot() }
     }
 
     /// Begins to collect objects for a transaction; what `snapshot` has is not stored again.

@@ -139,6 +139,26 @@ impl Snapshot {
         })
     }
 
+    /// Hands the ids of all lists and pieces of a blob to `each`.
+    pub(super) fn walk_lists(&self, list: &Id, len: u64, each: &mut dyn FnMut(Id)) -> Result<(), Failed> {
+        let each = std::cell::RefCell::new(each);
+        let mut read = |id: &Id| {
+            (each.borrow_mut())(*id);
+            match self.read(id)? {
+                Some((kind, bytes)) if kind == Kind::CHUNKS => Ok(bytes),
+                _ => Err(Failed::Broken(format!("the list of pieces {id} is missing"))),
+            }
+        };
+        let mut piece = |_, piece: Piece| {
+            (each.borrow_mut())(piece.id);
+            Ok(())
+        };
+        chunks::walk(list, len, 0..len, &mut read, &mut piece).map_err(|err| match err {
+            WalkError::Other(err) => err,
+            WalkError::Object(err) => Failed::Broken(err.to_string()),
+        })
+    }
+
     /// Puts an object that lies in a pack that nothing new may rely on into `intake`; `false` if its bytes are not to
     /// be had any more.
     pub(super) fn store_again(&self, id: &Id, intake: &Intake) -> Result<bool, AccessError> {

@@ -115,7 +115,7 @@ impl Store {
     }
 
     /// Whether a listing shows the snapshot's base, its tip, and nothing above.
-    fn is_newest(&self, snapshot: &Snapshot) -> bool {
+    pub(super) fn is_newest(&self, snapshot: &Snapshot) -> bool {
         let shown = load::numbers(self.backend());
         snapshot.damaged_entry().is_none()
             && shown.is_ok_and(|shown| shown.contains(&snapshot.base()) && shown.last() == Some(&snapshot.tip()))
@@ -243,8 +243,8 @@ fn prepare(
     if let Some(name) = draft.remove.iter().find(|name| !state.condemned.contains_key(name)) {
         return Err(Error::Draft { what: format!("pack {name} is removed without having been condemned") });
     }
-    if let Some(name) = draft.condemn.iter().find(|name| !state.has_pack(name)) {
-        return Err(Error::Draft { what: format!("pack {name} is condemned and not in the store") });
+    if let Some(name) = draft.condemn.iter().find(|name| state.is_gone(Folder::Packs, name)) {
+        return Err(Error::Draft { what: format!("pack {name} is condemned and gone already") });
     }
     let rely = settle(snapshot, draft, replacements)?;
     if let Some(name) = draft.condemn.iter().find(|name| rely.contains(name)) {

@@ -11,12 +11,14 @@ impl Checkpoint {
     /// Applies entry `n` to what its entries before it have made. Refs are kept apart (see `Snapshot`).
     pub(super) fn apply(&mut self, n: u64, entry: &Entry) {
         for pack in &entry.packs {
-            if !self.has_pack(&pack.name()) && !self.is_gone(Folder::Packs, &pack.name()) {
+            let name = pack.name();
+            if !self.has_pack(&name) && !self.is_gone(Folder::Packs, &name) && !self.condemned.contains_key(&name) {
                 self.packs.push(*pack);
             }
         }
         for name in &entry.condemn {
-            if self.has_pack(name) {
+            // Names of packs that no entry has named yet too: then none ever will.
+            if !self.is_gone(Folder::Packs, name) {
                 self.condemned.entry(*name).or_insert(n);
             }
         }
@@ -56,7 +58,7 @@ impl Checkpoint {
     }
 
     pub(super) fn remove_pack(&mut self, name: &Id) {
-        if self.has_pack(name) {
+        if self.has_pack(name) || self.condemned.contains_key(name) {
             self.packs.retain(|pack| pack.name() != *name);
             self.condemned.remove(name);
             self.add_gone(Folder::Packs, *name);

@@ -15,6 +15,7 @@ use crate::hash::Id;
 use crate::object::{Kind, Sink, Source, id_of};
 use crate::progress::Silent;
 
+mod collect;
 mod contract;
 mod crash;
 mod damage;

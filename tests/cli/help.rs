@@ -43,9 +43,10 @@ fn completions_come_for_every_shell() {
 fn the_help_of_run_explains_keys_and_exit_codes() {
     let help = Sandbox::new().prov(["run", "--help"]).ok().out();
     let tail: String =
-        help.lines().skip_while(|line| !line.starts_with("In CMD")).take(3).collect::<Vec<_>>().join("\n");
+        help.lines().skip_while(|line| !line.starts_with("In CMD")).take(4).collect::<Vec<_>>().join("\n");
     assert_snapshot!(tail, @r"
-    In CMD, {input.KEY}, {output.KEY}, {config} and {set.KEY} are replaced; other braces are left alone.
+    In CMD, {input.KEY}, {output.KEY}, {config}, {set.KEY}, {dim.KEY} and {runtime.KEY} are replaced.
+    Other braces are left alone. --run-name, --tag and -m take {step}, {year}, {iteration}, {DIM}.
     KEY is the file name up to its first dot unless given as KEY=PATH; write ./a=b for a path with `=`.
     The exit code is CMD's own; 125 says that prov itself failed, 124 that the time was up.
     ");

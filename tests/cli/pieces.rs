@@ -224,3 +224,18 @@ fn a_killed_run_is_on_record_with_all_that_was_known() {
     let events = sandbox.prov(["events", "@last"]).ok().out();
     assert!(events.contains("step_error") && events.contains("aborted"), "{events}");
 }
+
+#[test]
+fn a_secret_is_not_logged() {
+    let sandbox = project().with("TOKEN", "hunter2-hunter2");
+    let prov = env!("CARGO_BIN_EXE_prov");
+    let line = format!("{prov} log-meta --facet token=$TOKEN; echo code $?");
+    let ran = run(&sandbox, ["--secret-env", "TOKEN", "--", "sh", "-c", &line]);
+    assert!(!ran.outcome.err().contains("code 0"), "{}", ran.outcome);
+    assert_eq!(ran.json["facets"], json!({}), "{:#}", ran.json["facets"]);
+    let begun = start(&sandbox, &["--name", "s", "--secret-env", "TOKEN"]);
+    assert_ne!(inside(&sandbox, id(&begun), &["log-meta", "-m", "it is hunter2-hunter2"]).code, 0);
+    assert_ne!(sandbox.prov(["finish", id(&begun), "--error", "bad token hunter2-hunter2"]).code, 0);
+    let ran = finish(&sandbox, &[id(&begun)]);
+    assert_eq!(ran.json["description"], "");
+}

@@ -76,11 +76,14 @@ impl Classify for store::Error {
             store::Error::TooNew { .. } | store::Error::UnknownFeature { .. } => {
                 Failure::of(Class::Refused, "newer_format", self).hint("upgrade prov; nothing was changed")
             }
-            store::Error::Damaged { .. } | store::Error::DamagedLog { .. } | store::Error::ReliedGone { .. } => {
-                Failure::of(Class::Damaged, "damaged", self).hint(FSCK)
-            }
+            store::Error::Damaged { .. }
+            | store::Error::DamagedLog { .. }
+            | store::Error::ReliedGone { .. }
+            | store::Error::Obstructed { .. } => Failure::of(Class::Damaged, "damaged", self).hint(FSCK),
             store::Error::Expectation { .. } => Failure::of(Class::Failed, "changed_meanwhile", self)
                 .hint("another process changed it at the same time; look and try again"),
+            store::Error::Outdated => Failure::of(Class::Failed, "changed_meanwhile", self)
+                .hint("others record much just now; nothing was lost, try again later"),
             store::Error::Restless { .. } => Failure::of(Class::Failed, "restless", self)
                 .hint("`prov log` tells whether it was recorded; if not, try again"),
             store::Error::Access(err) => err.failure(),
@@ -265,6 +268,12 @@ impl Classify for run::Error {
         let text = self.to_string();
         match self {
             run::Error::Usage { .. } => Failure::of(Class::Usage, "usage", self),
+            run::Error::Part { .. } => Failure::of(Class::Failed, "part", self)
+                .hint("nothing was looked up or executed: a part that can't be told is never guessed"),
+            run::Error::SecretShown { name, .. } => Failure::of(Class::Usage, "secret_shown", self)
+                .hint(format!("let the command read it from its environment, where {name} is")),
+            run::Error::Secret { name, .. } => Failure::of(Class::Usage, "secret", self)
+                .hint(format!("set {name} in the environment that prov is started in")),
             run::Error::InputMissing { .. } => Failure::of(Class::NotFound, "input_missing", self)
                 .hint("check the path, or name what made it: -i RUN:KEY"),
             run::Error::RevisionNotHere { path, .. } => Failure::of(Class::Refused, "revision_not_here", self)

@@ -5,6 +5,10 @@ use std::process::Command;
 use super::*;
 use crate::fs::Fs;
 
+fn plain_head(fs: &Fs, folder: &Path) -> Option<Head> {
+    Plain::around(fs, folder).map(Plain::head)
+}
+
 struct Sandbox {
     dir: tempfile::TempDir,
 }
@@ -117,7 +121,8 @@ fn edits_of_tracked_files_make_it_dirty() {
 fn states_alone_prove_that_a_settled_repository_is_clean_and_nothing_else() {
     let Some(s) = Sandbox::new() else { return };
     s.commit();
-    let plainly_clean = || is_plainly_clean(&with_user_config(s.path("p/.git")).unwrap()).is_some();
+    let fs = Fs::real();
+    let plainly_clean = || Plain::around(&fs, &s.path("p")).unwrap().is_clean(&fs).is_some();
     let earlier = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
     for file in ["p/a.py", "p/sub/b.py"] {
         std::fs::File::options().write(true).open(s.path(file)).unwrap().set_modified(earlier).unwrap();
@@ -137,6 +142,35 @@ fn states_alone_prove_that_a_settled_repository_is_clean_and_nothing_else() {
     Fs::real().rename(&s.path("p/sub"), &s.path("p/moved")).unwrap();
     Fs::real().symlink(std::path::Path::new("moved"), &s.path("p/sub")).unwrap();
     assert!(!plainly_clean() && s.open("p").is_dirty().unwrap());
+}
+
+#[test]
+fn states_prove_nothing_where_files_lie_elsewhere_or_commits_are_replaced() {
+    let Some(s) = Sandbox::new() else { return };
+    let commit = s.commit();
+    let fs = Fs::real();
+    let earlier = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
+    for file in ["p/a.py", "p/sub/b.py"] {
+        std::fs::File::options().write(true).open(s.path(file)).unwrap().set_modified(earlier).unwrap();
+    }
+    s.git("p", &["update-index", "--refresh"]);
+    let plainly_clean = || Plain::around(&fs, &s.path("p")).unwrap().is_clean(&fs).is_some();
+    assert!(plainly_clean());
+    for (key, value) in [("core.worktree", "../../elsewhere"), ("include.path", "more")] {
+        s.git("p", &["config", key, value]);
+        assert!(!plainly_clean(), "{key}");
+        Fs::real().replace(&s.path("p/.git/config"), b"[core]\n\tbare = false\n", false).unwrap();
+        assert!(plainly_clean(), "{key}");
+    }
+    s.git(
+        "p",
+        &["-c", "user.name=A", "-c", "user.email=a@example.org", "commit", "-q", "--allow-empty", "-m", "other"],
+    );
+    assert!(plainly_clean());
+    s.git("p", &["replace", "HEAD", &commit]);
+    assert!(!plainly_clean());
+    s.git("p", &["pack-refs", "--all"]);
+    assert!(Plain::around(&fs, &s.path("p")).is_none_or(|plain| plain.is_clean(&fs).is_none()));
 }
 
 #[test]

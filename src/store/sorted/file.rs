@@ -13,7 +13,7 @@ use super::{BLOCK_CONTEXT, BLOCK_READ_MAX, CHECKSUM_LEN, FILE_CONTEXT, FORMAT, T
 const CACHED_BLOCKS: usize = 16;
 
 /// What the last read of a file takes at once, in the hope that the root lies in it.
-const TAIL: u64 = 20 << 10;
+const TAIL: u64 = 4 << 10;
 
 /// Why a file can't be read, in words.
 pub(in crate::store) type Broken = String;

@@ -1,4 +1,4 @@
-//! `fsck`, `config`, `doctor`, `completions`.
+//! `fsck`, `gc`, `config`, `doctor`, `completions`.
 
 use clap::{Args, Subcommand};
 
@@ -9,6 +9,23 @@ Examples:
   prov fsck
   prov --json fsck | jq '.findings[]'")]
 pub(crate) struct FsckArgs {}
+
+/// Arguments of `prov gc`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  prov gc -n
+  prov gc
+  prov gc --orphans")]
+pub(crate) struct GcArgs {
+    /// Only say what would go, and why
+    #[arg(short = 'n', long)]
+    pub(crate) dry_run: bool,
+    /// Take away files that no transaction names, too: killed commands leave some, and running ones have some in the
+    /// making and would have to write them again
+    #[arg(long)]
+    pub(crate) orphans: bool,
+}
 
 /// Arguments of `prov config`.
 #[derive(Debug, Args)]

@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub(crate) use bring::{CatArgs, RestoreArgs};
-pub(crate) use check::{CompletionsArgs, ConfigArgs, ConfigCommand, DoctorArgs, FsckArgs};
+pub(crate) use check::{CompletionsArgs, ConfigArgs, ConfigCommand, DoctorArgs, FsckArgs, GcArgs};
 pub(crate) use follow::EventsArgs;
 pub(crate) use inspect::{CatObjectArgs, LsTreeArgs, RevParseArgs};
 pub(crate) use lifecycle::{LifecycleOptions, ReplayWord};
@@ -153,6 +153,8 @@ pub(crate) enum Command {
     Scenario(ScenarioArgs),
     /// Check the whole store
     Fsck(FsckArgs),
+    /// Take out of the store what nothing leads to
+    Gc(GcArgs),
     /// Show the settings and where they come from
     Config(ConfigArgs),
     /// Check this machine and folder for what prov needs

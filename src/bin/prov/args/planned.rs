@@ -9,27 +9,16 @@ use crate::error::{Class, Failure};
 /// Commands that the documented command line has and this version has not.
 const COMMANDS: &[&str] = &[
     "tag", "note", "scrub", "impact", "where", "find", "facets", "metrics", "compare", "history", "summary", "check",
-    "sql", "view", "schema", "preview", "rerun", "verify", "gc", "evict", "ops", "undo", "remote", "push", "fetch",
-    "pull", "sync", "clone", "bundle", "pack", "serve", "hooks", "export", "import", "pipeline", "map", "man", "fork",
-    "close", "rename",
+    "sql", "view", "schema", "preview", "rerun", "verify", "evict", "ops", "undo", "remote", "push", "fetch", "pull",
+    "sync", "clone", "bundle", "pack", "serve", "hooks", "export", "import", "pipeline", "map", "man", "fork", "close",
+    "rename",
 ];
 
 /// Options that the documented command line has and this version has not, by command.
 const OPTIONS: &[(&str, &[&str])] = &[
     (
         "run",
-        &[
-            "--capture",
-            "--config-dir",
-            "--override",
-            "--base-run",
-            "--runtime",
-            "--facet-from",
-            "--secret-env",
-            "--tool",
-            "--inputs-missing",
-            "--json-lines",
-        ],
+        &["--capture", "--config-dir", "--override", "--base-run", "--facet-from", "--inputs-missing", "--json-lines"],
     ),
     ("log", &["--graph", "--facet", "--json-lines"]),
     ("fsck", &["--repair", "--sample"]),
@@ -71,12 +60,6 @@ pub(crate) fn usage(command: Option<&str>, err: &clap::Error) -> Failure {
         }
         _ => plain(err),
     }
-}
-
-/// What is said about an option in `[steps.NAME]` that is not there yet; `None` if there will be no such option.
-pub(crate) fn unknown_in_step(option: &str) -> Option<String> {
-    let option = format!("--{option}");
-    is_planned(Some("run"), &option).then(|| format!("option `{option}` is not there yet"))
 }
 
 fn is_planned(command: Option<&str>, argument: &str) -> bool {
@@ -125,7 +108,7 @@ mod tests {
         let failure = failure(&["run", "--json-lines", "--", "x"]);
         assert_eq!(failure.code, "not_there_yet");
         assert_eq!(failure.message, "option `--json-lines` of `prov run` is not there yet");
-        assert_eq!(self::failure(&["gc"]).message, "command `gc` is not there yet");
+        assert_eq!(self::failure(&["evict"]).message, "command `evict` is not there yet");
     }
 
     #[test]

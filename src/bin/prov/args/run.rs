@@ -13,7 +13,8 @@ use super::{LifecycleOptions, values};
 #[command(
     override_usage = "prov run [NAME] [OPTIONS] [-- CMD...]",
     after_help = "\
-In CMD, {input.KEY}, {output.KEY}, {config} and {set.KEY} are replaced; other braces are left alone.
+In CMD, {input.KEY}, {output.KEY}, {config}, {set.KEY}, {dim.KEY} and {runtime.KEY} are replaced.
+Other braces are left alone. --run-name, --tag and -m take {step}, {year}, {iteration}, {DIM}.
 KEY is the file name up to its first dot unless given as KEY=PATH; write ./a=b for a path with `=`.
 The exit code is CMD's own; 125 says that prov itself failed, 124 that the time was up.
 
@@ -74,6 +75,18 @@ pub(crate) struct RunOptions {
     /// Count a file in that CMD is not told of
     #[arg(long, value_name = "[LABEL=]PATH", help_heading = "What determines the result")]
     pub(crate) identity: Vec<OsString>,
+    /// Count a lock file in, under its whole name
+    #[arg(long, value_name = "[LABEL=]PATH", help_heading = "What determines the result")]
+    pub(crate) lock: Vec<OsString>,
+    /// Count a tool's version in: what this command prints
+    #[arg(long, value_name = "NAME=CMD", value_parser = values::assignment, help_heading = "What determines the result")]
+    pub(crate) tool: Vec<String>,
+    /// Count the container image in, by its digest or as a file
+    #[arg(long, value_name = "IMAGE", help_heading = "What determines the result")]
+    pub(crate) container: Option<OsString>,
+    /// Count the container image in by the digest that this command prints
+    #[arg(long, value_name = "CMD", conflicts_with = "container", help_heading = "What determines the result")]
+    pub(crate) container_from: Option<String>,
     /// Set the year
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "What it is")]
     pub(crate) year: Option<i64>,
@@ -110,6 +123,12 @@ pub(crate) struct RunOptions {
     /// Say what to bring back on a hit
     #[arg(long, value_name = "WHAT", value_enum, help_heading = "What to do with known results")]
     pub(crate) restore: Option<RestoreWord>,
+    /// Give CMD a value that does not count, as PROV_RUNTIME_KEY and {runtime.KEY}
+    #[arg(long, value_name = "KEY=VALUE", value_parser = values::assignment, help_heading = "How it runs")]
+    pub(crate) runtime: Vec<String>,
+    /// Let CMD have this variable, and keep its value out of all records
+    #[arg(long, value_name = "NAME", help_heading = "How it runs")]
+    pub(crate) secret_env: Vec<String>,
     /// Say how surely the outputs of a known result must be there
     #[arg(long, value_name = "HOW", value_enum, help_heading = "What to do with known results")]
     pub(crate) validate: Option<ValidateWord>,

@@ -104,6 +104,21 @@ pub(crate) fn variable(word: &OsStr) -> Result<(String, Option<BString>), String
     }
 }
 
+/// Checks the name of a variable whose value is nobody's business: it comes from the environment, not from a command line. What is wrong
+/// with it is told without repeating it. (A check by the grammar would be told with the whole word.)
+///
+/// # Errors
+/// What is meant.
+pub(crate) fn secret_name(word: &str) -> Result<String, String> {
+    match word.split_once('=') {
+        Some((name, _)) => {
+            Err(format!("--secret-env {name}: only the name is given, prov takes the value from its own environment"))
+        }
+        None if word.is_empty() => Err("--secret-env: the name is empty".to_owned()),
+        None => Ok(word.to_owned()),
+    }
+}
+
 /// Milliseconds of a duration such as `30` (seconds), `250ms`, `90s`, `1h30m`, `2d`.
 ///
 /// # Errors

@@ -10,6 +10,7 @@ mod diff;
 mod doctor;
 mod events;
 mod fsck;
+mod gc;
 mod id;
 mod init;
 mod lineage;
@@ -84,6 +85,7 @@ pub(crate) fn dispatch(cx: &Context, command: &Command) -> Result<Exit, Failure>
         Command::Hide(args) => mark::run(cx, MarkKind::Hide, &args.mark),
         Command::Scenario(args) => scenario::run(cx, args),
         Command::Fsck(args) => fsck::run(cx, args),
+        Command::Gc(args) => gc::run(cx, args),
         Command::Config(args) => config::run(cx, args),
         Command::Doctor(args) => doctor::run(cx, args),
         Command::Completions(args) => completions::run(cx, args),

@@ -154,7 +154,8 @@ fn look(cx: &Context, repo: &Repo, paths: &[OsString], said: &Said) -> Result<Ve
 }
 
 fn note(cx: &Context, repo: &Repo, run: &str, note: &Note) -> Result<Exit, Failure> {
-    prov::run::live_folder(repo).note(run, note, &*repo.world().random)?;
+    let session = Session::new(repo, cx.cwd.clone());
+    logged::add(&session, run, note, cx.environment.all())?;
     let files = || note.inputs.iter().chain(&note.outputs);
     if cx.ui.is_json() {
         let mut document = json::document("logged");

@@ -6,6 +6,7 @@ mod environment;
 mod lifecycle;
 mod request;
 mod step;
+mod template;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;

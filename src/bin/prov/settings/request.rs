@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
-use bstr::BString;
+use bstr::{BString, ByteSlice};
 use prov::codec::Value;
 use prov::object::recipe::FileSet;
 use prov::path::{self, Place, RelPath};
 use prov::run::request::{
-    CacheMode, CodeMode, Declared, DeclaredSet, OnKnownFailure, OnMissing, Request, RestoreMode, Validate,
+    CacheMode, CodeMode, Container, Declared, DeclaredSet, OnKnownFailure, OnMissing, Request, RestoreMode, Validate,
 };
 
+use super::template::Template;
 use super::{Settings, Step};
 use crate::args::values;
 use crate::args::{CacheWord, OnKnownFailureWord, OnMissingWord, RestoreWord, RunArgs, RunOptions, ValidateWord};
@@ -93,6 +94,14 @@ pub(crate) fn request(
         let (name, value) = values::variable(word).map_err(Failure::usage)?;
         request.env.insert(name, value);
     }
+    request.locks = joined(&file.lock, &given.lock, |declared| rebase.output(declared));
+    request.tools = assignments(&file.tool, &given.tool);
+    request.container =
+        container(given, |path| rebase.path(path)).or_else(|| container(file, |path: &[u8]| path.into()));
+    request.runtime = assignments(&file.runtime, &given.runtime);
+    let secrets = file.secret_env.iter().chain(&given.secret_env);
+    request.secret_env =
+        secrets.map(|word| values::secret_name(word)).collect::<Result<_, _>>().map_err(Failure::usage)?;
     request.dims = dims(file, given)?;
     request.tags = chain(&file.tag, &given.tag).collect();
     request.message = given.message.clone().or_else(|| file.message.clone()).unwrap_or_default();
@@ -116,6 +125,7 @@ pub(crate) fn request(
         Some(OnKnownFailureWord::Stop) => OnKnownFailure::Stop,
     };
     request.lifecycle = super::lifecycle(&file.lifecycle, &given.lifecycle)?;
+    Template::of(&request).fill(&mut request, step.is_some())?;
     Ok(request)
 }
 
@@ -133,6 +143,22 @@ fn relative(seen: Seen<'_>) -> Result<BString, Failure> {
 
 fn chain<'a>(first: &'a [String], then: &'a [String]) -> impl Iterator<Item = String> + 'a {
     first.iter().chain(then).cloned()
+}
+
+/// `KEY=VALUE` by key, the later ones winning.
+fn assignments(first: &[String], then: &[String]) -> BTreeMap<String, String> {
+    // Checked by the grammar already: there is a key and a `=`.
+    let pairs = first.iter().chain(then).filter_map(|word| word.split_once('='));
+    pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+fn container(options: &RunOptions, seen: impl Fn(&[u8]) -> BString) -> Option<Container> {
+    let named = options.container.as_ref().map(|image| {
+        let image = values::bytes(image);
+        // A name with a digest is no path.
+        Container::Image(if image.contains_str("@sha256:") { image } else { seen(&image) })
+    });
+    named.or_else(|| options.container_from.clone().map(Container::Command))
 }
 
 /// The step's paths that are not replaced, then the given ones.
@@ -303,26 +329,23 @@ mod tests {
     use super::*;
     use crate::args::{Cli, Command};
     use crate::settings::Environment;
-    use crate::settings::step::step;
+    use crate::settings::step_of;
 
-    fn made(words: &[&str], table: Option<&Value>, environment: &Environment, cwd: &str) -> Result<Request, Failure> {
+    fn made(words: &[&str], table: Option<&str>, environment: &Environment, cwd: &str) -> Result<Request, Failure> {
         let cli = Cli::try_parse_from(["prov", "run"].iter().chain(words)).unwrap();
         let settings = Settings::resolve(environment, &cli.globals).unwrap();
         let Command::Run(args) = cli.command else { unreachable!("the word is run") };
-        let step = table.map(|table| step("s", table).unwrap());
+        let step = table.map(|text| {
+            let mut settings = prov::config::Settings::new();
+            settings.add_text(Path::new("prov.toml"), text.as_bytes()).unwrap();
+            step_of("s", &settings.step("s").unwrap()).unwrap()
+        });
         let exists = |path: &Path| path.file_name() != Some(OsStr::new("clean:model"));
         request(&args, step.as_ref(), &settings, Seen { root: Path::new("/p"), cwd: Path::new(cwd), exists: &exists })
     }
 
-    fn table() -> Value {
-        let text = |text: &str| Value::Text(text.to_owned());
-        Value::Map(vec![
-            ("command".to_owned(), Value::List(vec![text("tool")])),
-            ("input".to_owned(), Value::List(vec![text("data/raw.csv"), text("b.csv")])),
-            ("cache".to_owned(), text("readonly")),
-            ("set".to_owned(), Value::List(vec![text("a=1")])),
-        ])
-    }
+    const TABLE: &str =
+        "[steps.s]\ncommand = ['tool']\ninput = ['data/raw.csv', 'b.csv']\ncache = 'readonly'\nset = { a = 1 }\n";
 
     #[test]
     fn words_become_a_request() {
@@ -362,7 +385,7 @@ mod tests {
     fn a_step_runs_in_the_root_and_given_paths_are_seen_from_here() {
         let request = made(
             &["s", "-i", "raw=other.csv", "-i", "clean:model", "-o", "../top.csv", "-S", "a=2"],
-            Some(&table()),
+            Some(TABLE),
             &Environment::of([("PROV_CACHE", "off")]),
             "/p/sub",
         )

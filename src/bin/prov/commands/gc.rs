@@ -1,0 +1,134 @@
+//! `prov gc`.
+
+use prov::maintain;
+use prov::progress::Cancel;
+use prov::store::collect::{Action, Collection, Item, Options, Plan};
+use serde_json::{Value, json};
+
+use super::Context;
+use crate::args::GcArgs;
+use crate::error::{Class, Failure};
+use crate::exit::Exit;
+use crate::open;
+use crate::output::{human, json};
+
+/// Room that must be left for packs to be written anew.
+const ROOM: u64 = 64 << 20;
+
+/// Takes out of the store what nothing leads to.
+pub(crate) fn run(cx: &Context, args: &GcArgs) -> Result<Exit, Failure> {
+    let repo = open::repo(cx)?;
+    let place = repo.store().backend().place();
+    let free = prov::fs::space(place.as_ref()).map_or(u64::MAX, |space| space.free_bytes);
+    let options = Options { may_write: free >= ROOM, orphans: args.orphans };
+    let (bar, cancel) = (cx.ui.bar(), Cancel::new());
+    let (plan, done) = if args.dry_run {
+        (maintain::plan_gc(&repo, options, &bar, &cancel)?, None)
+    } else {
+        let (plan, done) = maintain::gc(&repo, options, &bar, &cancel)?;
+        (plan, Some(done))
+    };
+    if cx.ui.is_json() {
+        cx.ui.document(document(&plan, done.as_ref()))?;
+    } else {
+        for item in &plan.items {
+            cx.ui.line(format_args!("{} {}: {}", word(item.action), file(item), reason(item)))?;
+        }
+        say(cx, &plan, done.as_ref(), options);
+    }
+    match plan.obstacles.len() {
+        0 => Ok(Exit::Done),
+        n => Err(Failure::new(
+            Class::Damaged,
+            "damaged",
+            format!("nothing may be deleted: {} can't be read", human::count(n as u64, "thing")),
+        )
+        .hint("`prov fsck` names all that is damaged")),
+    }
+}
+
+fn say(cx: &Context, plan: &Plan, done: Option<&Collection>, options: Options) {
+    for obstacle in &plan.obstacles {
+        cx.ui.warn(format_args!("{obstacle}"));
+    }
+    let kept: u64 = plan.kept.iter().map(|usage| usage.dead_bytes).sum();
+    if kept > 0 {
+        let why =
+            if options.may_write { "most of their packs is in use" } else { "there is no room to write packs anew" };
+        cx.ui.say(format_args!("{} of garbage stay: {why}", human::size(kept)));
+    }
+    match done {
+        None => cx.ui.say(format_args!(
+            "{} would go, {} of garbage; {} are in use",
+            human::count(plan.items.len() as u64, "file"),
+            human::size(garbage(plan)),
+            human::count(plan.live_objects, "object"),
+        )),
+        Some(done) => cx.ui.say(format_args!(
+            "{} gone with {}, {} freed; {} are in use",
+            human::count(done.packs, "file"),
+            human::count(done.objects, "object"),
+            human::size(done.bytes.max(0).unsigned_abs()),
+            human::count(plan.live_objects, "object"),
+        )),
+    }
+}
+
+fn garbage(plan: &Plan) -> u64 {
+    plan.items
+        .iter()
+        .map(|item| if item.action == Action::Orphan { item.pack.file_bytes } else { item.pack.dead_bytes })
+        .sum()
+}
+
+fn word(action: Action) -> &'static str {
+    match action {
+        Action::Drop => "drop",
+        Action::Rewrite => "rewrite",
+        Action::Orphan => "orphan",
+    }
+}
+
+fn file(item: &Item) -> String {
+    format!("packs/{}.pack", item.pack.name)
+}
+
+fn reason(item: &Item) -> String {
+    let pack = &item.pack;
+    match item.action {
+        Action::Drop => format!(
+            "no run, scenario or staged path leads to any of its {} ({})",
+            human::count(pack.objects, "object"),
+            human::size(pack.bytes)
+        ),
+        Action::Rewrite => format!(
+            "nothing leads to {} of its {} ({} of {})",
+            pack.dead_objects,
+            human::count(pack.objects, "object"),
+            human::size(pack.dead_bytes),
+            human::size(pack.bytes)
+        ),
+        Action::Orphan => format!("no transaction names it ({})", human::size(pack.file_bytes)),
+    }
+}
+
+fn document(plan: &Plan, done: Option<&Collection>) -> serde_json::Map<String, Value> {
+    let mut document = json::document("gc");
+    let items = plan.items.iter().map(|item| {
+        json!({
+            "action": word(item.action),
+            "file": file(item),
+            "reason": reason(item),
+            "objects": item.pack.dead_objects,
+            "bytes": if item.action == Action::Orphan { item.pack.file_bytes } else { item.pack.dead_bytes },
+        })
+    });
+    let objects: u64 = plan.items.iter().map(|item| item.pack.dead_objects).sum();
+    document.insert("dry_run".to_owned(), done.is_none().into());
+    document.insert("objects".to_owned(), done.map_or(objects, |done| done.objects).into());
+    document.insert("bytes".to_owned(), done.map_or_else(|| garbage(plan).into(), |done| Value::from(done.bytes)));
+    document.insert("items".to_owned(), items.collect());
+    document.insert("live_objects".to_owned(), plan.live_objects.into());
+    document.insert("obstacles".to_owned(), plan.obstacles.iter().map(|what| Value::from(what.as_str())).collect());
+    document
+}

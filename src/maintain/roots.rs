@@ -1,0 +1,45 @@
+//! What refs need: the objects without which a ref is a promise that nobody can keep.
+
+use crate::codec::Error;
+use crate::hash::Id;
+use crate::refs::key;
+use crate::repo::entry::{self, Outcome, RunLine, RunPlace, Staged, StepRun, Touch};
+
+/// The objects that a ref names; an error says that the ref can't be understood. Refs of newer provs are carried, not judged.
+///
+/// # Errors
+/// What is wrong with the key or the value.
+pub(super) fn targets(key: &[u8], value: &[u8]) -> Result<Vec<Id>, String> {
+    Ok(known(key, value)?.unwrap_or_default())
+}
+
+/// As [`targets`], but what this prov does not know is an error: nobody can tell what such a ref keeps.
+///
+/// # Errors
+/// What is wrong with the key or the value.
+pub(super) fn all_targets(key: &[u8], value: &[u8]) -> Result<Vec<Id>, String> {
+    known(key, value)?.ok_or_else(|| "a newer prov wrote it".to_owned())
+}
+
+/// The objects that a ref names; `None` if this prov does not know such refs.
+fn known(key: &[u8], value: &[u8]) -> Result<Option<Vec<Id>>, String> {
+    let Some(parts) = key::components(key) else { return Err("its key is not one".to_owned()) };
+    let wrong = |err: Error| err.to_string();
+    Ok(Some(match parts.first().map(|part| part.as_slice()) {
+        Some(b"runs") => vec![entry::decode::<RunLine>(value).map_err(wrong)?.object],
+        Some(b"ids" | b"names") => vec![entry::decode::<RunPlace>(value).map_err(wrong)?.object],
+        Some(b"results" | b"failures") => vec![entry::decode::<Outcome>(value).map_err(wrong)?.object],
+        Some(b"steps") => vec![entry::decode::<StepRun>(value).map_err(wrong)?.object],
+        Some(b"producers" | b"consumers" | b"artifacts") => vec![entry::decode::<Touch>(value).map_err(wrong)?.object],
+        Some(b"scenarios") => vec![entry::decode::<Id>(value).map_err(wrong)?],
+        Some(b"workspaces") => vec![entry::decode::<Staged>(value).map_err(wrong)?.content.id()],
+        // What is said about an object keeps what says it, not the object.
+        Some(b"about") => {
+            let said = parts.last().and_then(|part| Id::from_bytes(part));
+            vec![said.ok_or("its key names no object")?]
+        }
+        // Only names: a hint to which run wrote a path.
+        Some(b"outpaths") => Vec::new(),
+        _ => return Ok(None),
+    }))
+}
