@@ -173,6 +173,7 @@ fn every_document_kind_has_a_schema_that_names_it() {
         "error",
         "event",
         "fsck",
+        "gc",
         "hide",
         "hook",
         "id",
