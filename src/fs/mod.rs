@@ -5,6 +5,7 @@
 //! not counted. This module is the only user of `memmap2` and `walkdir`.
 
 mod dir;
+mod disk;
 mod fault;
 mod lock;
 mod map;
@@ -17,8 +18,10 @@ use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use dir::{Dir, Listed};
+pub use disk::{Disk, DiskFile, Input};
 pub use fault::{Fault, NthEffect, Op, Verdict};
 pub use lock::{Lock, lock};
 pub use map::Map;
@@ -30,6 +33,7 @@ pub use stat::{FileKind, Stat};
 #[derive(Debug, Clone, Default)]
 pub struct Fs {
     fault: Option<Arc<dyn Fault>>,
+    disk: Option<Arc<dyn Disk>>,
 }
 
 impl Fs {
@@ -40,7 +44,12 @@ impl Fs {
 
     /// The real file system with `fault` asked before every effect.
     pub fn with_fault(fault: Arc<dyn Fault>) -> Self {
-        Self { fault: Some(fault) }
+        Self { fault: Some(fault), disk: None }
+    }
+
+    /// Another disk than the machine's, for what a store does; nothing else may be done through it.
+    pub fn on(disk: Arc<dyn Disk>) -> Self {
+        Self { fault: None, disk: Some(disk) }
     }
 
     pub(in crate::fs) fn before(&self, op: Op, path: &Path) -> io::Result<Verdict> {
@@ -66,6 +75,9 @@ impl Fs {
 
     /// Creates a file that must not exist yet, with permission bits `mode`, for writing.
     pub fn create_new(&self, path: &Path, mode: u32) -> io::Result<Output> {
+        if let Some(disk) = &self.disk {
+            return Ok(Output::on(self.clone(), disk.create_new(path)?, path.to_owned()));
+        }
         let file = self.effect(Op::Create, path, || {
             std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).custom_flags(nofollow()).open(path)
         })?;
@@ -88,11 +100,17 @@ impl Fs {
 
     /// Flushes a folder, so that names created or removed in it survive a power cut.
     pub fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        if let Some(disk) = &self.disk {
+            return disk.sync_dir(dir);
+        }
         self.effect(Op::SyncDir, dir, || File::open(dir)?.sync_all())
     }
 
     /// Gives an existing file a second name, which must not exist.
     pub fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        if let Some(disk) = &self.disk {
+            return disk.link(from, to);
+        }
         #[expect(clippy::disallowed_methods, reason = "the owner of writing calls")]
         self.effect(Op::Link, to, || std::fs::hard_link(from, to))
     }
@@ -106,11 +124,17 @@ impl Fs {
     /// Renames; fails with `AlreadyExists` if there is anything at `to`, and with an unsupported-operation error
     /// where the file system has no such primitive.
     pub fn rename_no_replace(&self, from: &Path, to: &Path) -> io::Result<()> {
+        if let Some(disk) = &self.disk {
+            return disk.rename_no_replace(from, to);
+        }
         self.effect(Op::Rename, to, || rename_no_replace(from, to))
     }
 
     /// Removes a file or link.
     pub fn remove_file(&self, path: &Path) -> io::Result<()> {
+        if let Some(disk) = &self.disk {
+            return disk.remove_file(path);
+        }
         #[expect(clippy::disallowed_methods, reason = "the owner of writing calls")]
         self.effect(Op::Remove, path, || std::fs::remove_file(path))
     }
@@ -133,6 +157,9 @@ impl Fs {
 
     /// Creates a folder and those above it where missing.
     pub fn make_dirs(&self, path: &Path) -> io::Result<()> {
+        if let Some(disk) = &self.disk {
+            return disk.make_dirs(path);
+        }
         if path.is_dir() {
             return Ok(());
         }
@@ -176,7 +203,11 @@ impl Fs {
 
     /// All bytes of a file; `None` if it does not exist.
     pub fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
-        match std::fs::read(path) {
+        let bytes = match &self.disk {
+            Some(disk) => disk.open(path).map(|bytes| bytes.to_vec()),
+            None => std::fs::read(path),
+        };
+        match bytes {
             Ok(bytes) => Ok(Some(bytes)),
             Err(err) if is_absent(&err) => Ok(None),
             Err(err) => Err(err),
@@ -207,6 +238,38 @@ impl Fs {
         }
     }
 
+    /// As [`Fs::open`], for reading at any position.
+    pub fn open_at(&self, path: &Path) -> io::Result<Input> {
+        match &self.disk {
+            Some(disk) => disk.open(path).map(Input::of_bytes),
+            None => self.open(path).map(Input::of_file),
+        }
+    }
+
+    /// Whether there is a folder at `path`, links followed.
+    pub fn is_dir(&self, path: &Path) -> bool {
+        match &self.disk {
+            Some(disk) => disk.is_dir(path),
+            None => path.is_dir(),
+        }
+    }
+
+    /// Tries for at most `wait` to lock the file at `path`, which is created if absent; `None` if that did not work for any reason.
+    pub fn lock(&self, path: &Path, wait: Duration) -> Option<Lock> {
+        match &self.disk {
+            Some(disk) => disk.lock(path, wait).map(Lock::held),
+            None => lock(path, wait),
+        }
+    }
+
+    /// Lets time pass, between two attempts.
+    pub fn pause(&self, time: Duration) {
+        match &self.disk {
+            Some(disk) => disk.pause(time),
+            None => std::thread::sleep(time),
+        }
+    }
+
     /// As [`Fs::open`], but a symbolic link as the last component is refused.
     pub fn open_no_follow(&self, path: &Path) -> io::Result<File> {
         let file = std::fs::OpenOptions::new().read(true).custom_flags(nonblock() | nofollow()).open(path)?;
@@ -219,8 +282,12 @@ impl Fs {
 
     /// The state of `path` itself, links not followed; `None` if there is nothing.
     pub fn lstat(&self, path: &Path) -> io::Result<Option<Stat>> {
-        match std::fs::symlink_metadata(path) {
-            Ok(meta) => Ok(Some(Stat::of(&meta))),
+        let stat = match &self.disk {
+            Some(disk) => disk.lstat(path),
+            None => std::fs::symlink_metadata(path).map(|meta| Stat::of(&meta)),
+        };
+        match stat {
+            Ok(stat) => Ok(Some(stat)),
             Err(err) if is_absent(&err) => Ok(None),
             Err(err) => Err(err),
         }
@@ -237,6 +304,9 @@ impl Fs {
 
     /// Names in a folder, in no order; empty if the folder does not exist.
     pub fn names(&self, dir: &Path) -> io::Result<Vec<std::ffi::OsString>> {
+        if let Some(disk) = &self.disk {
+            return Ok(disk.names(dir)?.into_iter().map(Into::into).collect());
+        }
         match std::fs::read_dir(dir) {
             Ok(entries) => entries.map(|entry| entry.map(|e| e.file_name())).collect(),
             Err(err) if is_absent(&err) => Ok(Vec::new()),
@@ -257,6 +327,23 @@ impl Fs {
 /// Whether the error says that there is nothing at the path.
 pub fn is_absent(err: &io::Error) -> bool {
     matches!(err.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// Whether the error tells of the process or of the moment, not of what lies on the disk: another try, or another user, may succeed.
+pub fn may_pass(err: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let passing = [
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOMEM,
+        Errno::INTR,
+        Errno::AGAIN,
+        Errno::TIMEDOUT,
+        Errno::NOBUFS,
+        Errno::ACCESS,
+        Errno::PERM,
+    ];
+    passing.iter().any(|errno| err.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 /// Fills `buffer` from the file at `offset`, without moving a shared position.

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use super::disk::DiskFile;
 use super::fault::{Op, Verdict};
 use super::{Fs, Stat};
 
@@ -11,13 +12,23 @@ use super::{Fs, Stat};
 #[derive(Debug)]
 pub struct Output {
     fs: Fs,
-    file: File,
+    file: Inner,
     path: PathBuf,
+}
+
+#[derive(Debug)]
+enum Inner {
+    File(File),
+    Disk(Box<dyn DiskFile>),
 }
 
 impl Output {
     pub(super) fn new(fs: Fs, file: File, path: PathBuf) -> Self {
-        Self { fs, file, path }
+        Self { fs, file: Inner::File(file), path }
+    }
+
+    pub(super) fn on(fs: Fs, file: Box<dyn DiskFile>, path: PathBuf) -> Self {
+        Self { fs, file: Inner::Disk(file), path }
     }
 
     /// Where the file was created.
@@ -30,9 +41,13 @@ impl Output {
     /// # Errors
     /// After a failure the file is of no use any more: a second try may claim success falsely.
     pub fn sync(&self) -> io::Result<()> {
+        let file = match &self.file {
+            Inner::Disk(file) => return file.sync(),
+            Inner::File(file) => file,
+        };
         match self.fs.before(Op::Sync, &self.path)? {
             Verdict::DoneButFail(errno) => Err(io::Error::from_raw_os_error(errno)),
-            _ => self.file.sync_all(),
+            _ => file.sync_all(),
         }
     }
 
@@ -40,41 +55,58 @@ impl Output {
     pub fn set_mode(&self, mode: u32) -> io::Result<()> {
         use std::os::unix::fs::PermissionsExt;
         self.fs.before(Op::SetMode, &self.path)?;
-        self.file.set_permissions(std::fs::Permissions::from_mode(mode))
+        self.file()?.set_permissions(std::fs::Permissions::from_mode(mode))
     }
 
     /// Cuts the file to `len` bytes and goes on writing there.
     pub fn truncate(&mut self, len: u64) -> io::Result<()> {
         use std::io::Seek;
+        let file = match &mut self.file {
+            Inner::Disk(file) => return file.truncate(len),
+            Inner::File(file) => file,
+        };
         self.fs.before(Op::Write, &self.path)?;
-        self.file.set_len(len)?;
-        self.file.seek(io::SeekFrom::Start(len)).map(drop)
+        file.set_len(len)?;
+        file.seek(io::SeekFrom::Start(len)).map(drop)
     }
 
     /// The state of the file now.
     pub fn stat(&self) -> io::Result<Stat> {
-        Ok(Stat::of(&self.file.metadata()?))
+        Ok(Stat::of(&self.file()?.metadata()?))
     }
 
     /// The open file, e.g. to hand to a child process.
-    pub fn file(&self) -> &File {
-        &self.file
+    ///
+    /// # Errors
+    /// When it is not one of the machine's.
+    pub fn file(&self) -> io::Result<&File> {
+        match &self.file {
+            Inner::File(file) => Ok(file),
+            Inner::Disk(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 }
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let file = match &mut self.file {
+            Inner::Disk(file) => return file.write(bytes),
+            Inner::File(file) => file,
+        };
         match self.fs.before(Op::Write, &self.path)? {
-            Verdict::Short(n) => self.file.write(&bytes[..n.clamp(1, bytes.len().max(1)).min(bytes.len())]),
+            Verdict::Short(n) => file.write(&bytes[..n.clamp(1, bytes.len().max(1)).min(bytes.len())]),
             Verdict::DoneButFail(errno) => {
-                self.file.write_all(bytes)?;
+                file.write_all(bytes)?;
                 Err(io::Error::from_raw_os_error(errno))
             }
-            _ => self.file.write(bytes),
+            _ => file.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        match &mut self.file {
+            Inner::File(file) => file.flush(),
+            Inner::Disk(file) => file.flush(),
+        }
     }
 }

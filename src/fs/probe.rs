@@ -90,7 +90,7 @@ fn locks(path: &Path) -> bool {
 fn reflink(fs: &Fs, from: &Path, to: &Path) -> io::Result<()> {
     let source = fs.open(from)?;
     let clone = fs.create_new(to, 0o666)?;
-    fs.effect(Op::Write, to, || Ok(rustix::fs::ioctl_ficlone(clone.file(), &source)?))
+    fs.effect(Op::Write, to, || Ok(rustix::fs::ioctl_ficlone(clone.file()?, &source)?))
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -114,6 +114,13 @@ pub enum BackendError {
     },
 }
 
+impl BackendError {
+    /// Whether it says nothing about the file itself, which must then not be taken for damaged.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if crate::fs::may_pass(source))
+    }
+}
+
 /// A file open for reading at any position.
 pub trait ReadAt: Send + Sync + fmt::Debug {
     /// Its length in bytes.

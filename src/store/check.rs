@@ -4,7 +4,7 @@
 //! `log-entry-void`, `chain-broken`, `checkpoint-copy-missing`, `pack-damaged`, `pack-missing`, `table-damaged`,
 //! `table-missing`, `history-damaged`, `history-missing`, `size-differs`, `object-damaged`, `link-missing`,
 //! `link-kind-differs`, `content-missing`, `ref-malformed`, `ref-target-missing`, `feature-unknown`, `orphan`,
-//! `left-over`, `foreign-file`, `folder-unreadable`.
+//! `left-over`, `foreign-file`, `folder-unreadable`, `file-unreadable`.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -235,7 +235,7 @@ impl Check<'_> {
         for &number in shown.range(snapshot.base()..=snapshot.tip()) {
             self.progress.add(1);
             before = match load::read(self.store.backend(), number) {
-                Read::Good(entry, digest) => {
+                Ok(Read::Good(entry, digest)) => {
                     if number > snapshot.base() && entry.prev != Id::ZERO && before.is_some_and(|id| id != entry.prev) {
                         let message = "it was written after another entry than the one before it";
                         self.error("chain-broken", log_file(number), &message);
@@ -244,7 +244,7 @@ impl Check<'_> {
                     Some(digest)
                 }
                 // Damage was told of by the snapshot; an entry that vanished was folded meanwhile.
-                Read::Broken(_) | Read::Vanished => None,
+                Ok(Read::Broken(_) | Read::Vanished) | Err(_) => None,
             };
         }
         self.progress.end();
@@ -305,9 +305,25 @@ impl Check<'_> {
                 self.error(damaged, path, &what);
                 None
             }
+            Err(Unusable::Denied(err)) => {
+                self.add(Severity::Error, "file-unreadable", None, Some(path), &err);
+                None
+            }
             Err(Unusable::Absent) => {
-                if self.store.snapshot().is_ok_and(|newest| newest.state().has_file(folder, name)) {
-                    self.error(missing, path, &"it is missing");
+                match self.store.snapshot() {
+                    Ok(newest) if newest.state().condemned.contains_key(name) => {
+                        self.add(
+                            Severity::Info,
+                            missing,
+                            None,
+                            Some(path),
+                            &"it is missing, and was about to be removed",
+                        );
+                    }
+                    Ok(newest) if newest.state().has_file(folder, name) => {
+                        self.error(missing, path, &"it is missing");
+                    }
+                    _ => {}
                 }
                 None
             }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::backend::{Backend, Folder};
+use super::backend::{Backend, BackendError, Folder};
 use super::sorted::{Broken, SortedFile};
 use crate::hash::Id;
 
@@ -17,6 +17,8 @@ pub(super) enum Unusable {
     Absent,
     /// It is damaged or can't be read.
     Broken(Broken),
+    /// It can't be opened now, which says nothing about it.
+    Denied(BackendError),
 }
 
 #[derive(Debug)]
@@ -64,6 +66,7 @@ impl Files {
         match self.backend.open(folder, &folder.file(name)) {
             Ok(Some(file)) => SortedFile::open(file, name).map(Arc::new).map_err(Unusable::Broken),
             Ok(None) => Err(Unusable::Absent),
+            Err(err) if err.may_pass() => Err(Unusable::Denied(err)),
             Err(err) => {
                 let cause = std::error::Error::source(&err).map(ToString::to_string);
                 Err(Unusable::Broken(cause.unwrap_or_else(|| err.to_string())))

@@ -14,9 +14,10 @@ use super::load;
 use super::merge::{BUDGET, Candidate, FILE_MAX, MergeError, merge, plan};
 use super::pack::{self, CopyError, PackWriter};
 use super::publish::Verdict;
+use super::rules::Rule;
 use super::snapshot::{File, Snapshot};
 use super::sorted::{SortedFile, Writer, varint};
-use super::{entry, scan};
+use super::{Store, entry, scan};
 use crate::codec;
 use crate::hash::Id;
 use crate::object::AccessError;
@@ -32,7 +33,7 @@ const MERGED_OBJECTS: u64 = 1 << 15;
 
 /// Whether the next writer should fold. Never while an entry can't be read: its content would be lost.
 pub(super) fn is_due(snapshot: &Snapshot) -> bool {
-    snapshot.tip() - snapshot.base() >= FOLD_EVERY && snapshot.damaged_entry().is_none()
+    snapshot.tip() - snapshot.base() >= snapshot.store().rules().fold_every() && snapshot.damaged_entry().is_none()
 }
 
 /// Lands a fold on top of `snapshot`, or finds that somebody else moved the log meanwhile.
@@ -78,8 +79,13 @@ pub(super) fn fold(snapshot: &Snapshot, command: &str) -> Result<(), Error> {
     // From here on the log may name these files, whatever error comes back.
     let files = std::mem::take(&mut made.files);
     let outcome = store.create_entry(&entry)?;
-    match store.landed(snapshot, entry.op, number, outcome)? {
-        Verdict::Landed(_) => unlink_covered(backend, snapshot.tip()),
+    let verdict = if store.rules().keep(Rule::FoldLanded) {
+        store.landed(snapshot, entry.op, number, outcome)?
+    } else {
+        Verdict::Landed(number)
+    };
+    match verdict {
+        Verdict::Landed(_) => unlink_covered(store, snapshot.tip()),
         Verdict::Lost { clean: true } => {
             for (folder, name) in files {
                 let _ = backend.remove(folder, &folder.file(&name));
@@ -120,10 +126,15 @@ fn remove_condemned(snapshot: &Snapshot, checkpoint: &mut Checkpoint) {
 
 /// Unlinks everything that a checkpoint above `tip` covers, in ascending order, so that the older checkpoint goes first:
 /// who still sees it knows that nothing above it has been taken away.
-fn unlink_covered(backend: &dyn Backend, tip: u64) -> Result<(), Error> {
-    for number in load::numbers(backend)?.range(..=tip) {
+fn unlink_covered(store: &Store, tip: u64) -> Result<(), Error> {
+    let backend = store.backend();
+    let mut covered: Vec<u64> = load::numbers(backend)?.range(..=tip).copied().collect();
+    if !store.rules().keep(Rule::AscendingUnlink) {
+        covered.reverse();
+    }
+    for number in covered {
         // What can't be unlinked now is void all the same; the next fold tries again.
-        if backend.remove(Folder::Log, &entry::name(*number)).is_err() {
+        if backend.remove(Folder::Log, &entry::name(number)).is_err() {
             break;
         }
     }
@@ -185,7 +196,7 @@ impl Made<'_> {
             let candidates: Vec<_> =
                 rows.iter().map(|row| Candidate { level: row.level(), len: row.file_len() }).collect();
             let mut budget = self.budget;
-            let plan = plan(!inline.is_empty(), &candidates, &mut budget);
+            let plan = plan(!inline.is_empty(), &candidates, snapshot.store().rules().ratio(), &mut budget);
             if inline.is_empty() && plan.taken == 0 {
                 return Ok(());
             }
@@ -204,11 +215,15 @@ impl Made<'_> {
                 continue;
             }
             self.budget = budget;
-            let added = publish_pack(self.backend(), snapshot.store().world(), writer, plan.level)?;
+            let added = publish_pack(snapshot.store(), writer, plan.level)?;
             self.files.push((Folder::Packs, added.row.name()));
             checkpoint.packs.push(added.row);
             for source in sources {
                 checkpoint.condemned.insert(source.name(), number);
+                if !snapshot.store().rules().keep(Rule::CondemnedFirst) {
+                    checkpoint.remove_pack(&source.name());
+                    let _ = self.backend().remove(Folder::Packs, &Folder::Packs.file(&source.name()));
+                }
             }
             return Ok(());
         }
@@ -227,6 +242,7 @@ impl Made<'_> {
                 Ok(file) => file,
                 Err(Unusable::Absent) => return Ok(Err((name, "it is missing".to_owned()))),
                 Err(Unusable::Broken(what)) => return Ok(Err((name, what))),
+                Err(Unusable::Denied(err)) => return Err(err.into()),
             };
             let copied = pack::for_each(
                 &file,
@@ -260,13 +276,13 @@ impl Made<'_> {
                 .map(|row| Candidate { level: row.level(), len: row.file_len() })
                 .collect();
             let mut budget = self.budget;
-            let plan = plan(!new.is_empty(), &candidates, &mut budget);
+            let plan = plan(!new.is_empty(), &candidates, snapshot.store().rules().ratio(), &mut budget);
             if new.is_empty() && plan.taken == 0 {
                 return Ok(());
             }
             let sources: Vec<Id> = checkpoint.tables[..plan.taken].iter().map(FileRow::name).collect();
             // Below the oldest table there is nothing that a deletion could hide.
-            let is_last = plan.taken == checkpoint.tables.len();
+            let is_last = plan.taken == checkpoint.tables.len() || !snapshot.store().rules().keep(Rule::DeletionKept);
             let written =
                 self.merged(Folder::Tables, TABLE_MAGIC, &new, &sources, &|_, value| !(is_last && value == [0]))?;
             let row = match written {
@@ -299,7 +315,7 @@ impl Made<'_> {
             let candidates: Vec<_> =
                 usable.iter().map(|row| Candidate { level: row.level(), len: row.file_len() }).collect();
             let mut budget = self.budget;
-            let plan = plan(true, &candidates, &mut budget);
+            let plan = plan(true, &candidates, snapshot.store().rules().ratio(), &mut budget);
             let sources: Vec<Id> = usable[..plan.taken].iter().map(FileRow::name).collect();
             let mut planned = entry.clone();
             if let Some(checkpoint) = &mut planned.checkpoint {
@@ -308,7 +324,9 @@ impl Made<'_> {
                     checkpoint.add_gone(Folder::History, *name);
                 }
             }
-            new.insert(history::checkpoint_key(entry.n), history::copy_of(&planned, plan.level)?);
+            if snapshot.store().rules().keep(Rule::CheckpointCopied) {
+                new.insert(history::checkpoint_key(entry.n), history::copy_of(&planned, plan.level)?);
+            }
             let own = history::checkpoint_key(entry.n);
             let written = self.merged(Folder::History, history::MAGIC, &new, &sources, &|key, _| {
                 key == own || history::parse_checkpoint_key(key).is_none()
@@ -345,6 +363,7 @@ impl Made<'_> {
                 Ok(file) => files.push(file),
                 Err(Unusable::Absent) => return Ok(Err((at, "it is missing".to_owned()))),
                 Err(Unusable::Broken(what)) => return Ok(Err((at, what))),
+                Err(Unusable::Denied(err)) => return Err(err.into()),
             }
         }
         let mut writer = Writer::new(self.backend().stage()?, magic).map_err(AccessError::from)?;

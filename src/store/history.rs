@@ -1,12 +1,14 @@
 //! History files: the folded log (`docs/format.md`, section 7.3), and the second copy of a checkpoint in them.
 
+use std::sync::Arc;
+
 use bstr::BString;
 use serde::{Deserialize, Serialize};
 
 use super::backend::{Backend, Folder};
 use super::entry::{Entry, FileRow, OpId};
 use super::files::{Files, Unusable};
-use super::sorted::{Broken, Cursor};
+use super::sorted::{Broken, Cursor, SortedFile};
 use crate::codec::{self, Limits};
 use crate::hash::Id;
 
@@ -78,21 +80,20 @@ pub(super) fn copies(backend: &dyn Backend, files: &Files) -> Result<Vec<Copied>
     let mut found = Vec::new();
     for name in backend.names(Folder::History)? {
         let Some(id) = Folder::History.parse(&name) else { continue };
-        if let Ok(copies) = copies_in(files, &id) {
-            found.extend(copies);
-        }
+        let file = match files.get(Folder::History, &id) {
+            Ok(file) => file,
+            Err(Unusable::Denied(err)) => return Err(err),
+            Err(Unusable::Absent | Unusable::Broken(_)) => continue,
+        };
+        found.extend(copies_in(&file, &id).unwrap_or_default());
     }
     Ok(found)
 }
 
-fn copies_in(files: &Files, name: &Id) -> Result<Vec<Copied>, Broken> {
-    let file = files.get(Folder::History, name).map_err(|err| match err {
-        Unusable::Absent => "it is missing".to_owned(),
-        Unusable::Broken(what) => what,
-    })?;
+fn copies_in(file: &Arc<SortedFile>, name: &Id) -> Result<Vec<Copied>, Broken> {
     let mut found = Vec::new();
     // A file keeps only the copy of the fold that made it, so the blank row is the file itself.
-    let mut cursor = Cursor::forward(&file, &[CHECKPOINT])?;
+    let mut cursor = Cursor::forward(file, &[CHECKPOINT])?;
     while let Some((key, value)) = cursor.record() {
         let Some(number) = parse_checkpoint_key(key) else { break };
         let mut entry: Entry = codec::decode(value, &Limits::RECORD).map_err(|err| err.to_string())?;

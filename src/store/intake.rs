@@ -4,14 +4,15 @@ use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::Store;
 use super::backend::{Backend, Folder, Outcome};
 use super::compress;
-use super::entry::{Class, INLINE_MAX, PackRow};
+use super::entry::{Class, PackRow};
 use super::error::Error;
 use super::objects::Place;
 use super::pack::PackWriter;
+use super::rules::Rule;
 use super::snapshot::Snapshot;
-use super::world::World;
 use crate::hash::Id;
 use crate::object::{AccessError, Kind, Sink, id_of};
 
@@ -49,10 +50,10 @@ struct Inner {
 
 impl Inner {
     /// Whether an object of this length is to wait in memory.
-    fn holds(&self, kind: &Kind, len: usize) -> bool {
+    fn holds(&self, kind: &Kind, len: usize, inline_max: usize) -> bool {
         // Once a content pack is being written, content costs nothing more there, and records keep the room.
         let packed = Class::of(kind) == Class::Content && self.open[Class::Content as usize].is_some();
-        !packed && len <= INLINE_MAX
+        !packed && len <= inline_max
     }
 }
 
@@ -106,8 +107,9 @@ impl Intake {
         self.snapshot.store().backend()
     }
 
-    fn world(&self) -> &World {
-        self.snapshot.store().world()
+    /// Bytes of objects that go into the entry at most.
+    fn inline_max(&self) -> usize {
+        self.snapshot.store().rules().inline_max()
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -183,13 +185,13 @@ impl Intake {
             return Ok(());
         }
         let class = Class::of(kind);
-        if inner.holds(kind, bytes.len()) {
+        if inner.holds(kind, bytes.len(), self.inline_max()) {
             inner.waiting.push((kind.clone(), *id, bytes.to_vec()));
             inner.waiting_bytes += bytes.len();
-            if inner.waiting_bytes > INLINE_MAX {
+            if inner.waiting_bytes > self.inline_max() {
                 self.spill(inner, Class::Content)?;
             }
-            if inner.waiting_bytes > INLINE_MAX {
+            if inner.waiting_bytes > self.inline_max() {
                 self.spill(inner, Class::Records)?;
             }
             return Ok(());
@@ -240,7 +242,7 @@ impl Intake {
     /// Completes the open pack of a class and gives it its name.
     fn close(&self, inner: &mut Inner, class: Class) -> Result<(), AccessError> {
         let Some(pack) = inner.open[class as usize].take().filter(|pack| !pack.is_empty()) else { return Ok(()) };
-        let result = publish_pack(self.backend(), self.world(), pack, 0);
+        let result = publish_pack(self.snapshot.store(), pack, 0);
         match result {
             Ok(added) => {
                 inner.packs.push(added);
@@ -282,16 +284,12 @@ impl Drop for Intake {
 }
 
 /// Completes a pack and gives it its name; the name is durable once the folder is flushed.
-pub(super) fn publish_pack(
-    backend: &dyn Backend,
-    world: &World,
-    pack: PackWriter,
-    level: u8,
-) -> Result<AddedPack, Error> {
+pub(super) fn publish_pack(store: &Store, pack: PackWriter, level: u8) -> Result<AddedPack, Error> {
     let class = pack.class();
-    let (finished, ids) = pack.finish(world.random()).map_err(AccessError::from)?;
+    let nonce = if store.rules().keep(Rule::NamesFresh) { store.world().random() } else { [0; 16] };
+    let (finished, ids) = pack.finish(nonce).map_err(AccessError::from)?;
     let row = PackRow(finished.name, class, level, finished.len, finished.count);
-    publish_file(backend, finished.staged, Folder::Packs, &row.name())?;
+    publish_file(store.backend(), finished.staged, Folder::Packs, &row.name())?;
     Ok(AddedPack { row, ids })
 }
 
@@ -331,7 +329,7 @@ impl Sink for Intake {
             return Err(AccessError::Changed);
         }
         let mut inner = self.usable()?;
-        if inner.holds(kind, bytes.len()) {
+        if inner.holds(kind, bytes.len(), self.inline_max()) {
             return self.store(&mut inner, kind, id, bytes);
         }
         drop(inner);

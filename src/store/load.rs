@@ -9,6 +9,7 @@ use super::entry::{self, Checkpoint, Entry};
 use super::error::{Damage, Error};
 use super::files::Files;
 use super::history::{self, Copied};
+use super::rules::{Rule, Rules};
 use crate::hash::Id;
 
 /// How often the log is read again when it moves meanwhile. Each time somebody else made progress.
@@ -58,29 +59,33 @@ pub(super) enum Read {
 }
 
 /// Reads the entry `number`, which a listing just showed.
-pub(super) fn read(backend: &dyn Backend, number: u64) -> Read {
-    match backend.read(Folder::Log, &entry::name(number)) {
+///
+/// # Errors
+/// When it can't be opened for a reason that lies not in it: nothing is known of it then.
+pub(super) fn read(backend: &dyn Backend, number: u64) -> Result<Read, BackendError> {
+    Ok(match backend.read(Folder::Log, &entry::name(number)) {
         Ok(None) => Read::Vanished,
         Ok(Some(bytes)) => match Entry::decode(&bytes, number) {
             Ok((entry, digest)) => Read::Good(Box::new(entry), digest),
             Err(err) => Read::Broken(err.to_string()),
         },
+        Err(err) if err.may_pass() => return Err(err),
         Err(err) => {
             let cause = std::error::Error::source(&err).map(ToString::to_string);
             Read::Broken(cause.unwrap_or_else(|| err.to_string()))
         }
-    }
+    })
 }
 
 /// Loads the log as it is now.
-pub(super) fn load(backend: &dyn Backend, files: &Files) -> Result<Log, Error> {
+pub(super) fn load(backend: &dyn Backend, files: &Files, rules: &Rules) -> Result<Log, Error> {
     for attempt in 0..ATTEMPTS {
         if attempt > 3 {
             backend.pause(Duration::from_micros(200 * u64::from(attempt.min(50))));
         }
         let shown = numbers(backend)?;
         let Some(log) = assemble(backend, files, &shown)? else { continue };
-        if is_current(backend, &log, &shown)? {
+        if !rules.keep(Rule::SnapshotListedAgain) || is_current(backend, &log, &shown)? {
             return Ok(log);
         }
     }
@@ -116,10 +121,10 @@ fn assemble(backend: &dyn Backend, files: &Files, shown: &BTreeSet<u64>) -> Resu
     let mut number = tip;
     loop {
         let file = format!("log/{}", entry::name(number));
-        let mut found = if shown.contains(&number) { read(backend, number) } else { Read::Vanished };
+        let mut found = if shown.contains(&number) { read(backend, number)? } else { Read::Vanished };
         if let Read::Broken(_) = found {
             // A network file system may serve a stale page once.
-            found = read(backend, number);
+            found = read(backend, number)?;
         }
         let what = match found {
             Read::Vanished if shown.contains(&number) => return Ok(None),
@@ -248,7 +253,7 @@ fn is_current(backend: &dyn Backend, log: &Log, first: &BTreeSet<u64>) -> Result
         return Ok(false);
     }
     for &number in again.range(log.tip.saturating_add(1)..) {
-        match read(backend, number) {
+        match read(backend, number)? {
             Read::Good(entry, _) if !entry.is_fold() => {}
             _ => return Ok(false),
         }

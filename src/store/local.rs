@@ -1,6 +1,5 @@
 //! A store in a folder of this machine or of a network file system.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::clock::{Random, SystemRandom};
-use crate::fs::{Fs, Lock, Output, is_absent, lock, read_exact_at};
+use crate::fs::{Fs, Input, Lock, Output, is_absent};
 use crate::hash::hex;
 
 use super::backend::{Backend, BackendError, Folder, Outcome, Queued, ReadAt, Staged};
@@ -39,7 +38,12 @@ impl LocalBackend {
     pub fn new(fs: Fs, root: impl Into<PathBuf>) -> Self {
         let mut unique = [0; 8];
         SystemRandom.fill(&mut unique);
-        let shared = Shared { fs, root: root.into(), prefix: hex(&unique), next: AtomicU64::new(0) };
+        Self::named(fs, root, hex(&unique))
+    }
+
+    /// As [`LocalBackend::new`], with names of staged files that begin with `prefix`, which nobody else uses.
+    pub(in crate::store) fn named(fs: Fs, root: impl Into<PathBuf>, prefix: String) -> Self {
+        let shared = Shared { fs, root: root.into(), prefix, next: AtomicU64::new(0) };
         Self { shared: Arc::new(shared) }
     }
 
@@ -74,7 +78,7 @@ impl LocalBackend {
             match shared.fs.create_new(&path, 0o444) {
                 Err(err) if err.kind() == io::ErrorKind::AlreadyExists && attempts < NAME_ATTEMPTS => {}
                 // Copying a store may leave empty folders behind.
-                Err(err) if is_absent(&err) && attempts < NAME_ATTEMPTS && shared.root.is_dir() => {
+                Err(err) if is_absent(&err) && attempts < NAME_ATTEMPTS && shared.fs.is_dir(&shared.root) => {
                     shared.fs.make_dirs(&self.dir(Folder::Tmp))?;
                 }
                 result => return result,
@@ -109,15 +113,15 @@ fn is_gone(err: &io::Error) -> bool {
 }
 
 #[derive(Debug)]
-struct LocalFile(File);
+struct LocalFile(Input);
 
 impl ReadAt for LocalFile {
     fn size(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        self.0.size()
     }
 
     fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        read_exact_at(&self.0, buffer, offset)
+        self.0.read_exact_at(buffer, offset)
     }
 }
 
@@ -156,8 +160,8 @@ impl LocalStaged {
         let mut result = fs.link(out.path(), target);
         if let Err(err) = &result
             && is_absent(err)
-            && self.place.shared.root.is_dir()
-            && !self.place.dir(folder).is_dir()
+            && fs.is_dir(&self.place.shared.root)
+            && !fs.is_dir(&self.place.dir(folder))
         {
             // Copying a store may leave empty folders behind.
             let made = fs.make_dirs(&self.place.dir(folder)).and_then(|()| fs.sync_dir(&self.place.shared.root));
@@ -279,7 +283,7 @@ impl Backend for LocalBackend {
 
     fn open(&self, folder: Folder, name: &str) -> Result<Option<Box<dyn ReadAt>>, BackendError> {
         let path = self.path(folder, name);
-        match self.shared.fs.open(&path) {
+        match self.shared.fs.open_at(&path) {
             Ok(file) => Ok(Some(Box::new(LocalFile(file)))),
             Err(err) if is_gone(&err) => Ok(None),
             Err(err) => Err(self.failed("open", &path, err)),
@@ -334,11 +338,11 @@ impl Backend for LocalBackend {
     }
 
     fn queue(&self, wait: Duration) -> Option<Box<dyn Queued>> {
-        let turn = lock(&self.path(Folder::Tmp, "queue"), wait)?;
+        let turn = self.shared.fs.lock(&self.path(Folder::Tmp, "queue"), wait)?;
         Some(Box::new(Turn(turn)))
     }
 
     fn pause(&self, time: Duration) {
-        std::thread::sleep(time);
+        self.shared.fs.pause(time);
     }
 }

@@ -33,8 +33,8 @@ pub(super) struct Plan {
     pub(super) level: u8,
 }
 
-/// Chooses from `candidates`, newest first and of rising level, within `budget`, of which it takes its part.
-pub(super) fn plan(has_new: bool, candidates: &[Candidate], budget: &mut u64) -> Plan {
+/// Chooses from `candidates`, newest first and of rising level, within `budget`, of which it takes its part; `ratio` is [`RATIO`].
+pub(super) fn plan(has_new: bool, candidates: &[Candidate], ratio: usize, budget: &mut u64) -> Plan {
     let mut plan = Plan { taken: 0, level: 0 };
     let mut carry = usize::from(has_new);
     loop {
@@ -50,7 +50,7 @@ pub(super) fn plan(has_new: bool, candidates: &[Candidate], budget: &mut u64) ->
             bytes += file.len;
             fitting += 1;
         }
-        if fitting + carry < RATIO {
+        if fitting + carry < ratio {
             return plan;
         }
         *budget -= bytes;
@@ -117,7 +117,7 @@ mod tests {
 
     fn planned(has_new: bool, levels: &[u8], budget: u64) -> Plan {
         let candidates: Vec<_> = levels.iter().map(|&level| Candidate { level, len: 10 }).collect();
-        plan(has_new, &candidates, &mut { budget })
+        plan(has_new, &candidates, RATIO, &mut { budget })
     }
 
     #[test]
@@ -140,7 +140,7 @@ mod tests {
     fn files_stay_few_however_many_are_made() {
         let mut files: Vec<Candidate> = Vec::new();
         for made in 1..=10_000u64 {
-            let plan = plan(true, &files, &mut u64::MAX.clone());
+            let plan = plan(true, &files, RATIO, &mut u64::MAX.clone());
             let len = 1 + files.drain(..plan.taken).map(|file| file.len).sum::<u64>();
             files.insert(0, Candidate { level: plan.level, len });
             assert!(files.len() <= 1 + 3 * (made.ilog(4) as usize + 1), "{made}: {}", files.len());

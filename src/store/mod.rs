@@ -62,7 +62,10 @@ mod objects;
 mod pack;
 mod pieces;
 mod publish;
+mod rules;
 mod scan;
+#[cfg(any(test, feature = "simulate"))]
+pub mod sim;
 mod snapshot;
 mod sorted;
 mod state;
@@ -87,6 +90,7 @@ pub use world::World;
 
 use entry::Entry;
 use files::Files;
+use rules::Rules;
 
 /// A store in some place. Cheap to clone; may be used from many threads.
 #[derive(Debug, Clone)]
@@ -100,6 +104,7 @@ struct Shared {
     world: World,
     id: String,
     files: Files,
+    rules: Rules,
 }
 
 impl Store {
@@ -158,6 +163,10 @@ impl Store {
     /// # Errors
     /// [`Error::NotAStore`], [`Error::TooNew`], or [`Error::Damaged`] when the format can't be understood.
     pub fn open(backend: Arc<dyn Backend>, world: &World) -> Result<Self, Error> {
+        Self::open_under(Rules::default(), backend, world)
+    }
+
+    fn open_under(rules: Rules, backend: Arc<dyn Backend>, world: &World) -> Result<Self, Error> {
         let place = backend.place();
         let Some(bytes) = backend.read_format()? else {
             // The first entry alone is a creation that was cut off before it was a store; `create` goes on from there.
@@ -168,7 +177,7 @@ impl Store {
         };
         let id = format::decode(&bytes, &place)?;
         let files = Files::new(Arc::clone(&backend));
-        Ok(Self { shared: Arc::new(Shared { backend, world: world.clone(), id, files }) })
+        Ok(Self { shared: Arc::new(Shared { backend, world: world.clone(), id, files, rules }) })
     }
 
     /// The store's own id: 32 hexadecimal digits.
@@ -188,6 +197,10 @@ impl Store {
 
     pub(in crate::store) fn files(&self) -> &Files {
         &self.shared.files
+    }
+
+    pub(in crate::store) fn rules(&self) -> &Rules {
+        &self.shared.rules
     }
 
     /// The store as it is now.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::backend::Folder;
 use super::pack::{self, CopyError, PackRecord};
 use super::pieces::Failed;
+use super::rules::Rule;
 use super::snapshot::{File, Snapshot};
 use super::sorted::SortedFile;
 use crate::hash::Id;
@@ -66,11 +67,16 @@ impl Snapshot {
         let (mut moved, mut unsearched) = (None, None);
         for row in state.packs.iter().rev() {
             let name = row.name();
-            if which == Which::Live && state.condemned.contains_key(&name) {
+            if which == Which::Live
+                && state.condemned.contains_key(&name)
+                && self.store().rules().keep(Rule::CondemnedShunned)
+            {
                 continue;
             }
             let file = match self.file(Folder::Packs, &name)? {
                 File::Here(file) => file,
+                // Whatever counts in a condemned pack lies elsewhere.
+                File::Lost if state.condemned.contains_key(&name) => continue,
                 File::Lost => {
                     unsearched = Some((Folder::Packs.file(&name), "it is damaged or missing".to_owned()));
                     continue;
@@ -148,6 +154,12 @@ impl Snapshot {
             Search::Moved(newer) => newer.locate_live(id),
             _ => Ok(place),
         }
+    }
+
+    /// Whether something new may rely on the pack.
+    pub(super) fn is_live(&self, name: &Id) -> bool {
+        let state = self.state();
+        state.is_live(name) || (state.has_pack(name) && !self.store().rules().keep(Rule::CondemnedShunned))
     }
 
     /// The entry of a pack, condemned or not, that holds the object.

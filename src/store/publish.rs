@@ -16,6 +16,7 @@ use super::intake::{Collected, Intake};
 use super::load::{self, Read};
 use super::objects::Place;
 use super::pack;
+use super::rules::Rule;
 use super::snapshot::{Snapshot, log_file};
 use super::sorted::{Direction, KEY_MAX};
 use super::state::KNOWN_FEATURES;
@@ -83,7 +84,7 @@ impl Store {
                 Some(known) => known,
                 None => self.snapshot()?,
             };
-            let found = if op.is_fresh() && !tried { snapshot.recent_op(op) } else { snapshot.find_op(op)? };
+            let found = self.find_published(&snapshot, op, tried)?;
             if let Some(number) = found {
                 // Whoever wrote it may not have come to flush the folder.
                 self.backend().sync(Folder::Log).map_err(Error::from)?;
@@ -112,6 +113,18 @@ impl Store {
             }
         }
         Err(Error::Restless { place: self.backend().place() }.into())
+    }
+
+    /// The entry in which the operation landed before; `tried`: an attempt of this process may have created one.
+    fn find_published(&self, snapshot: &Snapshot, op: OpId, tried: bool) -> Result<Option<u64>, Error> {
+        let rules = self.rules();
+        if !rules.keep(Rule::OpIdLookedUp) {
+            return Ok(None);
+        }
+        if (op.is_fresh() && !tried) || !rules.keep(Rule::OpIdInHistory) {
+            return Ok(snapshot.recent_op(op));
+        }
+        snapshot.find_op(op)
     }
 
     /// Whether a listing shows the snapshot's base, its tip, and nothing above.
@@ -148,7 +161,13 @@ impl Store {
         let backend = self.backend();
         let base = snapshot.base();
         // A base that was missing when the snapshot was taken can't be asked for.
-        let ask_for_base = snapshot.inner.log.base_is_sound;
+        let rules = self.rules();
+        let ask_for_base = snapshot.inner.log.base_is_sound && rules.keep(Rule::BaseShown);
+        match outcome {
+            Outcome::Won if !rules.keep(Rule::WinListed) => return Ok(Verdict::Landed(number)),
+            Outcome::Lost if !rules.keep(Rule::LossListed) => return Ok(Verdict::Lost { clean: true }),
+            _ => {}
+        }
         for attempt in 0..LISTINGS {
             if attempt > 3 {
                 backend.pause(Duration::from_micros(200 * u64::from(attempt.min(50))));
@@ -157,15 +176,15 @@ impl Store {
             // A fold at or above the number decides: what it does not hold is void. What can't be read may be one.
             let mut decided_elsewhere = false;
             for &above in shown.range(number.saturating_add(1)..) {
-                match load::read(backend, above) {
+                match load::read(backend, above)? {
                     Read::Good(entry, _) if !entry.is_fold() => {}
                     _ => decided_elsewhere = true,
                 }
             }
-            if decided_elsewhere {
+            if decided_elsewhere && rules.keep(Rule::VoidBelowFold) {
                 return self.decide_by_state(op);
             }
-            let at_number = if shown.contains(&number) { Some(load::read(backend, number)) } else { None };
+            let at_number = if shown.contains(&number) { Some(load::read(backend, number)?) } else { None };
             if let Some(Read::Good(entry, _)) = &at_number
                 && entry.is_fold()
                 && entry.op != op
@@ -194,7 +213,7 @@ impl Store {
 
     /// Asks the newest state whether it holds the operation.
     fn decide_by_state(&self, op: OpId) -> Result<Verdict, Error> {
-        match self.snapshot()?.find_op(op)? {
+        match self.find_published(&self.snapshot()?, op, true)? {
             Some(number) => {
                 self.backend().sync(Folder::Log)?;
                 Ok(Verdict::Landed(number))
@@ -314,7 +333,7 @@ fn check_edits(snapshot: &Snapshot, edits: &[RefEdit]) -> Result<Vec<Edit>, Erro
                 Some(Err(err)) => return Err(err),
             },
         };
-        if !holds {
+        if !holds && snapshot.store().rules().keep(Rule::ExpectationChecked) {
             return Err(Error::Expectation { key: edit.key.clone() });
         }
         rows.push(Edit(edit.key.as_slice().into(), edit.expect.clone(), edit.new.as_deref().map(BString::from)));
@@ -325,6 +344,9 @@ fn check_edits(snapshot: &Snapshot, edits: &[RefEdit]) -> Result<Vec<Edit>, Erro
 /// Makes sure that everything the draft relies on or adds can be had in the state of `snapshot`; what is gone is
 /// stored again. Returns the packs relied on.
 fn settle(snapshot: &Snapshot, draft: &Draft, replacements: &mut Replacements) -> Result<BTreeSet<Id>, Error> {
+    if !snapshot.store().rules().keep(Rule::RelianceChecked) {
+        return Ok(BTreeSet::new());
+    }
     // Storing again may rely on packs in turn, but never on the same ones, so a few rounds are enough.
     for _ in 0..8 {
         let mut rely = BTreeSet::new();
@@ -340,8 +362,11 @@ fn settle(snapshot: &Snapshot, draft: &Draft, replacements: &mut Replacements) -
             }
         }
         for collected in &all {
-            for pack in &collected.packs {
-                gone.extend(pack.ids.iter().filter(|id| !stored.contains(id)));
+            // What lies in a pack that is of no use may be live elsewhere by now.
+            for id in collected.packs.iter().flat_map(|pack| &pack.ids) {
+                if !stored.contains(id) {
+                    note(snapshot, id, None, &mut rely, &mut gone)?;
+                }
             }
             for (id, place) in &collected.relied {
                 if !stored.contains(id) {
@@ -373,7 +398,7 @@ fn note(
     gone: &mut Vec<Id>,
 ) -> Result<(), Error> {
     let place = match place {
-        Some(Place::Pack(name)) if snapshot.state().is_live(&name) => place,
+        Some(Place::Pack(name)) if snapshot.is_live(&name) => place,
         Some(Place::Entry(number)) if number > snapshot.base() && snapshot.inline().contains_key(id) => place,
         _ => snapshot.locate_live(id)?,
     };
@@ -390,6 +415,9 @@ fn note(
 /// Whether an added pack can still be named: neither condemned nor gone, and its file is there.
 fn is_usable(snapshot: &Snapshot, row: &PackRow, replacements: &mut Replacements) -> Result<bool, Error> {
     let name = row.name();
+    if !snapshot.store().rules().keep(Rule::AddedPackChecked) {
+        return Ok(true);
+    }
     if replacements.useless.contains(&name) {
         return Ok(false);
     }
@@ -443,6 +471,7 @@ fn copy_again(snapshot: &Snapshot, row: &PackRow, id: &Id, intake: &Intake) -> R
     let file = match snapshot.store().files().fresh(Folder::Packs, &row.name()) {
         Ok(file) => file,
         Err(Unusable::Absent | Unusable::Broken(_)) => return Ok(false),
+        Err(Unusable::Denied(err)) => return Err(err.into()),
     };
     let Ok(Some(record)) = pack::find(&file, id) else { return Ok(false) };
     if record.is_in_pieces() {

@@ -77,7 +77,7 @@ pub struct PastEdit {
 
 impl Snapshot {
     pub(super) fn load(store: &Store) -> Result<Self, Error> {
-        let log = super::load::load(store.backend(), store.files())?;
+        let log = super::load::load(store.backend(), store.files(), store.rules())?;
         Ok(Self::of(store, log))
     }
 
@@ -272,10 +272,15 @@ impl Snapshot {
                 self.note(folder, name, what);
                 Ok(File::Lost)
             }
+            Err(Unusable::Denied(err)) => Err(err.into()),
             Err(Unusable::Absent) => {
                 let newer = self.newer()?;
                 if !newer.inner.state.has_file(folder, name) {
                     return Ok(File::Moved(newer));
+                }
+                if newer.inner.state.condemned.contains_key(name) {
+                    // Whatever counts in it lies elsewhere; its writer may have removed what gc took for an orphan.
+                    return Ok(File::Lost);
                 }
                 let code = match folder {
                     Folder::Tables => "table-missing",

@@ -24,6 +24,7 @@ mod intake;
 mod pieces;
 mod protocol;
 mod refs;
+mod simulated;
 
 static SEED: AtomicU64 = AtomicU64::new(1);
 
@@ -178,6 +179,8 @@ struct Script {
     hooks: BTreeMap<u64, Hook>,
     attempts: u64,
     bytes_read: Arc<AtomicU64>,
+    /// The next file of this folder that is read or opened can't be, for want of file descriptors.
+    denied: Option<Folder>,
 }
 
 /// Counts what is read.
@@ -217,6 +220,25 @@ impl Lying {
     /// `hook` runs right before the entry with this position is linked.
     fn before(&self, attempt: u64, hook: impl FnOnce() + Send + 'static) {
         self.script.lock().unwrap().hooks.insert(attempt, Box::new(hook));
+    }
+
+    /// The next file of `folder` can't be opened.
+    fn deny(&self, folder: Folder) {
+        self.script.lock().unwrap().denied = Some(folder);
+    }
+
+    fn is_denying(&self) -> bool {
+        self.script.lock().unwrap().denied.is_some()
+    }
+
+    fn denied(&self, folder: Folder, name: &str) -> Result<(), BackendError> {
+        let mut script = self.script.lock().unwrap();
+        if script.denied != Some(folder) {
+            return Ok(());
+        }
+        script.denied = None;
+        let source = io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error());
+        Err(BackendError::Io { action: "open", file: name.to_owned(), source })
     }
 
     fn bytes_read(&self) -> u64 {
@@ -295,10 +317,12 @@ impl Backend for Lying {
     }
 
     fn read(&self, folder: Folder, name: &str) -> Result<Option<Vec<u8>>, BackendError> {
+        self.denied(folder, name)?;
         self.inner.read(folder, name)
     }
 
     fn open(&self, folder: Folder, name: &str) -> Result<Option<Box<dyn ReadAt>>, BackendError> {
+        self.denied(folder, name)?;
         let bytes_read = Arc::clone(&self.script.lock().unwrap().bytes_read);
         Ok(self.inner.open(folder, name)?.map(|file| Box::new(Counting(file, bytes_read)) as Box<dyn ReadAt>))
     }

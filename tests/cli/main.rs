@@ -18,6 +18,7 @@ mod look;
 mod marks;
 mod parts;
 mod pieces;
+mod pipeline;
 mod project;
 mod records;
 mod redact;

@@ -7,7 +7,9 @@ use prov::object::AccessError;
 use prov::run::live::LiveError;
 use prov::run::lookup;
 use prov::run::program::SpawnError;
-use prov::{codec, config, lineage, mark, object, query, recipe, repo, revspec, run, scenario, store, worktree};
+use prov::{
+    codec, config, lineage, mark, object, pipeline, query, recipe, repo, revspec, run, scenario, store, worktree,
+};
 
 use crate::error::{Class, Failure};
 
@@ -126,6 +128,22 @@ impl Classify for config::Error {
         match self.hint() {
             Some(hint) => failure.hint(hint),
             None => failure,
+        }
+    }
+}
+
+impl Classify for pipeline::Error {
+    fn failure(&self) -> Failure {
+        match self {
+            pipeline::Error::Io { source, .. } if prov::fs::is_absent(source) => {
+                Failure::of(Class::NotFound, "no_pipeline", self).hint("name the file with -f")
+            }
+            pipeline::Error::Text(err) => err.failure(),
+            pipeline::Error::Option { .. } => Failure::of(Class::Usage, "usage", self),
+            pipeline::Error::NoStep { known, .. } => Failure::of(Class::NotFound, "not_found", self)
+                .candidates(known.iter().cloned())
+                .hint("it has the steps above"),
+            _ => Failure::of(Class::Failed, "io", self),
         }
     }
 }

@@ -291,7 +291,7 @@ fn another_copy_takes_the_place_of_damaged_bytes() {
         let staged = place.stage().unwrap();
         let mut pack = pack::PackWriter::new(staged, Class::Content).unwrap();
         pack.put(&id, &Kind::BLOB, &bytes).unwrap();
-        let added = super::super::intake::publish_pack(&place, &world(), pack, 0).unwrap();
+        let added = super::super::intake::publish_pack(&store, pack, 0).unwrap();
         let collected = Arc::new(Collected { packs: vec![added], ..Collected::default() });
         let draft = Draft { collected: Some(collected), ..Draft::default() };
         store.publish(op(), "put", &mut |_| Ok::<_, Error>(Some(draft.clone()))).unwrap();

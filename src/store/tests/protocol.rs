@@ -87,6 +87,43 @@ fn a_replayed_operation_is_known_long_after_it_was_folded_away() {
 }
 
 #[test]
+fn a_file_that_can_not_be_opened_for_now_is_an_error_and_nothing_is_published_without_it() {
+    let (place, store) = memory();
+    let (first, name) = (op(), "first");
+    record_as(&store, first, name).unwrap();
+    many(&store, "n", 40);
+    for folder in [Folder::Log, Folder::Tables, Folder::History] {
+        let lying = Lying::new(&place);
+        let store = lying.store();
+        lying.deny(folder);
+        // In history lies that this landed before, in a table that the ref is there.
+        let op = if folder == Folder::Tables { op() } else { OpId::from_bytes(first.to_bytes()) };
+        let edit = RefEdit::create(key("run/first"), blob(name).to_bytes().to_vec());
+        let result = store.publish(op, "again", &mut |_| {
+            Ok::<_, Error>(Some(Draft { edits: vec![edit.clone()], ..Draft::default() }))
+        });
+        assert!(matches!(result, Err(Error::Backend(_))), "{folder}: {result:?}");
+        assert!(!lying.is_denying());
+        lying.deny(folder);
+        let read = store.snapshot().and_then(|snapshot| Ok((snapshot.get_ref(b"run/first")?, snapshot.damage())));
+        assert!(read.is_err() || folder == Folder::History, "{folder}: {read:?}");
+    }
+    lying_packs(&place);
+    assert_eq!(again(&place).snapshot().unwrap().tip(), 42);
+    assert_sound(&again(&place), "");
+}
+
+/// Content in a pack that can't be opened is not missing.
+fn lying_packs(place: &MemoryBackend) {
+    let lying = Lying::new(place);
+    let snapshot = lying.store().snapshot().unwrap();
+    lying.deny(Folder::Packs);
+    assert!(snapshot.read(&blob("first")).is_err());
+    assert_eq!(snapshot.read(&blob("first")).unwrap().unwrap().1, b"first");
+    assert_eq!(snapshot.damage(), vec![]);
+}
+
+#[test]
 fn expectations_are_checked_and_told_apart() {
     let (_, store) = memory();
     let edit = |edit: RefEdit| {
@@ -364,6 +401,66 @@ fn reliance_survives_folds_and_merges() {
     is_safe(&place, &small);
 }
 
+/// As gc does with a pack that no entry names: names it only to condemn it.
+fn condemn_orphan(store: &Store, row: PackRow) {
+    let snapshot = store.snapshot().unwrap();
+    let entry = Entry {
+        n: snapshot.tip() + 1,
+        prev: snapshot.inner.log.tip_digest,
+        op: op(),
+        at: Micros(0),
+        by: String::new(),
+        host: String::new(),
+        cmd: "gc".into(),
+        objects: vec![],
+        packs: vec![row],
+        rely: vec![],
+        condemn: vec![row.name()],
+        remove: vec![],
+        refs: vec![],
+        features: vec![],
+        checkpoint: None,
+    };
+    store.create_entry(&entry).unwrap();
+}
+
+#[test]
+fn what_was_swept_and_stored_by_somebody_else_meanwhile_is_relied_on() {
+    let data = vec![large(1), large(2)];
+    for folds in [0, 140] {
+        for streamed in [false, true] {
+            let (place, store) = memory();
+            let mine = put(&store, &data, streamed);
+            let row = mine.packs[0].row;
+            condemn_orphan(&store, row);
+            // One that did not see the condemned pack stores the same again; the other's is of no use, though its file is there.
+            add(&store, &put(&store, &data, false));
+            many(&store, "n", folds);
+            publish(&store, &Draft { collected: Some(mine), ..Draft::default() }).unwrap();
+            is_safe(&place, &data);
+        }
+    }
+}
+
+#[test]
+fn an_orphan_that_its_writer_removes_after_it_was_condemned_is_no_damage() {
+    let (place, store) = memory();
+    let snapshot = store.snapshot().unwrap();
+    let intake = store.intake(&snapshot);
+    intake.put(&Kind::BLOB, &id_of(&Kind::BLOB, &large(1)), &large(1)).unwrap();
+    let row = intake.finish().unwrap().packs[0].row;
+    condemn_orphan(&store, row);
+    // The fold that made it was lost to another.
+    place.overwrite(Folder::Packs, &Folder::Packs.file(&row.name()), None);
+    let snapshot = again(&place).snapshot().unwrap();
+    assert_eq!(snapshot.read(&blob("absent")).unwrap(), None);
+    assert_eq!(snapshot.damage(), vec![]);
+    assert_sound(&store, "");
+    many(&store, "n", 70);
+    assert!(!store.snapshot().unwrap().state().has_pack(&row.name()));
+    assert_sound(&store, "");
+}
+
 #[test]
 fn an_orphan_pack_swept_before_it_was_named_is_written_again() {
     let data = vec![large(1), large(2)];
@@ -374,26 +471,7 @@ fn an_orphan_pack_swept_before_it_was_named_is_written_again() {
         let lying = Lying::new(&place);
         let other = again(&place);
         lying.before(0, move || {
-            // gc names an orphan only to condemn it.
-            let snapshot = other.snapshot().unwrap();
-            let entry = Entry {
-                n: snapshot.tip() + 1,
-                prev: snapshot.inner.log.tip_digest,
-                op: op(),
-                at: Micros(0),
-                by: String::new(),
-                host: String::new(),
-                cmd: "gc".into(),
-                objects: vec![],
-                packs: vec![row],
-                rely: vec![],
-                condemn: vec![row.name()],
-                remove: vec![],
-                refs: vec![],
-                features: vec![],
-                checkpoint: None,
-            };
-            other.create_entry(&entry).unwrap();
+            condemn_orphan(&other, row);
             many(&other, "other", folds);
         });
         let restore = (folds > 0).then(|| Arc::new(Keeper(data.clone())) as Arc<dyn Restore>);

@@ -10,6 +10,7 @@ mod lifecycle;
 mod look;
 mod mark;
 mod pieces;
+mod pipeline;
 pub(crate) mod planned;
 mod record;
 mod run;
@@ -33,6 +34,10 @@ pub(crate) use look::{
 };
 pub(crate) use mark::{HideArgs, MarkArgs, RetractArgs};
 pub(crate) use pieces::{FinishArgs, LogInputArgs, LogMetaArgs, LogOutputArgs, StartArgs, StatusWord};
+pub(crate) use pipeline::{
+    FlavourWord, GraphDetail, GraphFormat, PipelineArgs, PipelineCheckArgs, PipelineCommand, PipelineGraphArgs,
+    PipelineOptions, PipelinePlanArgs,
+};
 pub(crate) use record::{AddArgs, CommitArgs, InitArgs};
 pub(crate) use run::{
     CacheWord, OnKnownFailureWord, OnMissingWord, RestoreWord, RunArgs, RunOptions, StepParser, ValidateWord,
@@ -151,6 +156,8 @@ pub(crate) enum Command {
     Hide(HideArgs),
     /// Create, list and switch scenarios
     Scenario(ScenarioArgs),
+    /// Check, plan and draw pipelines
+    Pipeline(Box<PipelineArgs>),
     /// Check the whole store
     Fsck(FsckArgs),
     /// Take out of the store what nothing leads to

@@ -18,6 +18,7 @@ mod log;
 mod ls_tree;
 mod mark;
 mod pieces;
+mod pipeline;
 mod plan;
 mod restore;
 mod rev_parse;
@@ -84,6 +85,7 @@ pub(crate) fn dispatch(cx: &Context, command: &Command) -> Result<Exit, Failure>
         Command::Retract(args) => mark::run(cx, MarkKind::Retract, &args.mark),
         Command::Hide(args) => mark::run(cx, MarkKind::Hide, &args.mark),
         Command::Scenario(args) => scenario::run(cx, args),
+        Command::Pipeline(args) => pipeline::run(cx, args),
         Command::Fsck(args) => fsck::run(cx, args),
         Command::Gc(args) => gc::run(cx, args),
         Command::Config(args) => config::run(cx, args),

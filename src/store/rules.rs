@@ -1,0 +1,114 @@
+//! Numbers and rules of the protocol that a simulated world may change: smaller numbers, so that folds and merges come early, and rules
+//! left out on purpose, to see that it notices. In an ordinary build all of this is constant and costs nothing.
+
+#[cfg(any(test, feature = "simulate"))]
+use std::collections::BTreeSet;
+
+/// A rule of the protocol (`docs/design/0001-store-protocol.md`) that can be left out on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(not(any(test, feature = "simulate")), expect(unreachable_pub, reason = "named by the simulated world only"))]
+pub enum Rule {
+    /// An operation that is in the state is not published again.
+    OpIdLookedUp,
+    /// Operations that were folded away are looked for in history.
+    OpIdInHistory,
+    /// A snapshot is listed again after its last entry was read.
+    SnapshotListedAgain,
+    /// A win counts only once a listing made after it says so.
+    WinListed,
+    /// Whoever hears that the number was taken looks whether it was taken by itself.
+    LossListed,
+    /// The listing that decides must show the checkpoint that the attempt stood on.
+    BaseShown,
+    /// What a fold above the number does not hold is void.
+    VoidBelowFold,
+    /// Expectations are checked on every snapshot anew.
+    ExpectationChecked,
+    /// What is relied on is looked for on every snapshot anew.
+    RelianceChecked,
+    /// Nothing new relies on a condemned pack.
+    CondemnedShunned,
+    /// The file of an added pack is there, and its name neither condemned nor gone.
+    AddedPackChecked,
+    /// No two files have one name.
+    NamesFresh,
+    /// Covered entries are unlinked from the oldest on.
+    AscendingUnlink,
+    /// A fold must have landed before what it covers is unlinked.
+    FoldLanded,
+    /// Packs that were merged are condemned first, and removed by a later fold.
+    CondemnedFirst,
+    /// History holds a copy of the checkpoint.
+    CheckpointCopied,
+    /// A deletion is kept while an older table may hold the ref.
+    DeletionKept,
+}
+
+/// The rules and numbers that a store goes by.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Rules {
+    #[cfg(any(test, feature = "simulate"))]
+    changed: Option<Changed>,
+}
+
+/// What a simulated world changes.
+#[cfg(any(test, feature = "simulate"))]
+#[derive(Debug, Clone)]
+pub(super) struct Changed {
+    /// Entries above the checkpoint at which the next writer folds.
+    pub(super) fold_every: u64,
+    /// How many neighbours of one level become one file of the next.
+    pub(super) ratio: usize,
+    /// Bytes of objects that go into an entry.
+    pub(super) inline_max: usize,
+    /// Rules that are left out.
+    pub(super) without: BTreeSet<Rule>,
+}
+
+#[cfg(any(test, feature = "simulate"))]
+impl Rules {
+    /// The protocol, changed.
+    pub(super) fn changed(changed: Changed) -> Self {
+        Self { changed: Some(changed) }
+    }
+
+    pub(super) fn fold_every(&self) -> u64 {
+        self.changed.as_ref().map_or(super::fold::FOLD_EVERY, |changed| changed.fold_every)
+    }
+
+    pub(super) fn ratio(&self) -> usize {
+        self.changed.as_ref().map_or(super::merge::RATIO, |changed| changed.ratio)
+    }
+
+    pub(super) fn inline_max(&self) -> usize {
+        self.changed.as_ref().map_or(super::entry::INLINE_MAX, |changed| changed.inline_max)
+    }
+
+    pub(super) fn keep(&self, rule: Rule) -> bool {
+        self.changed.as_ref().is_none_or(|changed| !changed.without.contains(&rule))
+    }
+}
+
+#[cfg(not(any(test, feature = "simulate")))]
+#[expect(clippy::unused_self, reason = "the rules are constant here")]
+impl Rules {
+    /// Entries above the checkpoint at which the next writer folds.
+    pub(super) const fn fold_every(&self) -> u64 {
+        super::fold::FOLD_EVERY
+    }
+
+    /// How many neighbours of one level become one file of the next.
+    pub(super) const fn ratio(&self) -> usize {
+        super::merge::RATIO
+    }
+
+    /// Bytes of objects that go into an entry at most.
+    pub(super) const fn inline_max(&self) -> usize {
+        super::entry::INLINE_MAX
+    }
+
+    /// Whether the rule holds.
+    pub(super) const fn keep(&self, _rule: Rule) -> bool {
+        true
+    }
+}
