@@ -69,7 +69,6 @@ const VARIABLES: &[(&str, &str)] = &[
 
 /// Settings that a file can't give yet, and what to use instead: refused, so that nobody waits for their effect.
 const NOT_IN_FILES: &[(&str, &str)] = &[
-    ("cache.restore", "say `restore` in `[steps.NAME]`, or --restore"),
     ("core.jobs", "set PROV_JOBS"),
     ("project.scenario", "switch with `prov scenario switch`, or set PROV_SCENARIO"),
     ("store.read", "there is one store, `store.path`"),
@@ -221,6 +220,11 @@ impl Settings {
     /// The cache mode by name.
     pub fn cache_mode(&self) -> Option<&str> {
         self.text("cache.mode")
+    }
+
+    /// What a hit restores, by name.
+    pub fn cache_restore(&self) -> Option<&str> {
+        self.text("cache.restore")
     }
 
     /// Name and address of the author, where told.

@@ -1,6 +1,6 @@
 //! What a run declares: its inputs and outputs by key, each at its place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -38,6 +38,8 @@ pub struct Declared {
     outputs: BTreeMap<String, Place>,
     /// Outputs that are only some files of their folder.
     sets: BTreeMap<String, Members>,
+    /// Files that the run itself made and that are its outputs.
+    made: BTreeSet<RelPath>,
 }
 
 impl Declared {
@@ -49,6 +51,7 @@ impl Declared {
             inputs: BTreeMap::new(),
             outputs: BTreeMap::new(),
             sets: BTreeMap::new(),
+            made: BTreeSet::new(),
         }
     }
 
@@ -171,6 +174,11 @@ impl Declared {
         }
     }
 
+    /// Files that turned out to be outputs of the run.
+    pub fn add_made(&mut self, paths: impl IntoIterator<Item = RelPath>) {
+        self.made.extend(paths);
+    }
+
     /// What is declared at this place: an input before an output, the smallest key first.
     pub fn find(&self, place: &Place) -> Option<(Role, &str)> {
         let at = |role| self.places(role).iter().find(|(_, p)| *p == place).map(|(key, _)| (role, key.as_str()));
@@ -180,7 +188,8 @@ impl Declared {
     /// Whether the path is declared, lies below a declared folder, or could be a member of a declared set.
     pub fn covers(&self, path: &RelPath) -> bool {
         let is_in = |place: &Place| matches!(place, Place::Inside(inside) if path.is_within(inside));
-        self.inputs.values().any(is_in)
+        self.made.contains(path)
+            || self.inputs.values().any(is_in)
             || self.outputs.iter().any(|(key, place)| match (self.sets.get(key), place) {
                 // What a run may change of other people's files stays what it is.
                 (Some(members), _) if members.is_changed_only() => false,

@@ -25,6 +25,8 @@ pub enum Error {
     InputMissing {
         /// Its path.
         path: PathBuf,
+        /// Whether the store has what a run recorded there.
+        is_restorable: bool,
     },
     /// An input is named by a revision, and the work tree does not hold that content.
     #[error("`{text}` is not what lies at `{}`", show(.path))]

@@ -17,7 +17,7 @@ use super::interrupts::Interrupts;
 use super::lookup::Hit;
 use super::nearest::Nearest;
 use super::observer::Stream;
-use super::perform::{self, OutputAction, Performed, Surroundings};
+use super::perform::{self, Performed, Surroundings};
 use super::prepare::{self, Prepared};
 use super::program::SpawnError;
 use super::publish::{self, Pending, Publication};
@@ -25,16 +25,17 @@ use super::report::Reporter;
 use super::request::{CacheMode, Request};
 use super::secrets::Secrets;
 use super::session::Session;
-use super::{Error, clear, live, logged, memory, outputs, versions};
+use super::take::{self, Taken};
+use super::{Error, clear, live, logged, managed, memory, outputs, versions};
 use crate::code::{Narrowing, git};
 use crate::codec::Value;
 use crate::hash::Id;
 use crate::object::run::{Cache, Git, Log, Output, Phase, Reason, Run, RunError, Status};
 use crate::object::{Kind, Record, Sink, id_of};
-use crate::path::{Place, show, shown};
-use crate::recipe::{self, Declared, Role};
+use crate::path::{Place, RelPath, show, shown};
+use crate::recipe::{self, Role};
 use crate::store::{Intake, Snapshot};
-use crate::worktree::{self, Captured, Fence};
+use crate::worktree::{self, Fence};
 
 /// Why something is executed.
 pub(super) struct Why<'a> {
@@ -180,27 +181,24 @@ pub(super) fn execute(
         outcome => outcome,
     };
 
-    let mut actions = BTreeMap::new();
-    let mut output_fence = Fence::new();
+    let mut taken = Taken::default();
     if run.status == Status::Success {
-        match take_outputs(
-            session,
-            request,
-            &prepared.declared,
-            &intake,
-            &mut run,
-            &mut actions,
-            &mut output_fence,
-            &mut warnings,
-        ) {
-            Ok(missing) => ignored = judge_missing(request, missing, &mut run, &mut exit_code),
+        match take::outputs_of(session, request, &prepared, &prepared.seen, &running, &intake, &mut run, &mut warnings)
+        {
+            Ok(all) => {
+                taken = all;
+                ignored = take::judge(session, request, &prepared, &taken, &mut run, &mut exit_code, &mut warnings);
+                let made = taken.made.iter().filter_map(|path| RelPath::new(path.clone()));
+                prepared.declared.add_made(made.collect::<Vec<_>>());
+                say(session, request, &prepared, &running, &mut run, &mut warnings);
+            }
             Err(Error::Worktree(worktree::Error::Cancelled)) => {
-                fail(&mut run, "interrupted", "interrupted while its outputs were recorded".to_owned());
+                take::fail(&mut run, "interrupted", "interrupted while its outputs were recorded".to_owned());
                 run.status = Status::Aborted;
                 exit_code = interrupts.and_then(Interrupts::ending).map_or(1, super::exit::signalled);
             }
             Err(err) => {
-                fail(&mut run, "output", super::chain(&err));
+                take::fail(&mut run, "output", super::chain(&err));
                 exit_code = 1;
             }
         }
@@ -223,7 +221,7 @@ pub(super) fn execute(
     run.children = running.children();
     let secrets = Secrets::known(&request.secret_env, environment);
     logged::apply(session, &snapshot, &running.notes(), &mut run, &intake, &secrets, &mut warnings)?;
-    seal(session, &snapshot, request, &prepared, environment, &output_fence, &mut run);
+    seal(session, &snapshot, request, &prepared, environment, &taken.fence, &mut run);
     if run.status == Status::Success && !run.sealed {
         let told: Vec<&str> =
             run.unsealed.iter().filter(|text| Some(*text) != ignored.as_ref()).map(String::as_str).collect();
@@ -252,6 +250,12 @@ pub(super) fn execute(
     if let Some(known) = known {
         compare(&mut run, known, &mut warnings);
     }
+    if run.outputs.contains_key(managed::KEY)
+        && prepared.output(managed::KEY).is_none()
+        && let Err(err) = managed::settle_down(session, &prepared.step, &running)
+    {
+        warnings.push(format!("the folder of the run is in the store alone: {}", super::chain(&err)));
+    }
     let bytes = run.encode().map_err(|source| Error::Record { run: run.run.clone(), source })?;
     let object = id_of(&Kind::RUN, &bytes);
     let narrow = narrow_hint(&prepared, request, &reasons, nearest.as_ref());
@@ -270,7 +274,18 @@ pub(super) fn execute(
         }
     }
     let replay = BTreeMap::new();
-    Ok(Performed { run, told, object, exit_code, actions, publication, warnings, displaced, replay, narrow })
+    Ok(Performed {
+        run,
+        told,
+        object,
+        exit_code,
+        actions: taken.actions,
+        publication,
+        warnings,
+        displaced,
+        replay,
+        narrow,
+    })
 }
 
 pub(super) fn intent(
@@ -332,23 +347,48 @@ fn prepare_place(
         prepared.outputs().keys().map(String::as_str).filter(|key| !request.in_place.contains(*key)).collect();
     prepare::check_real_overlaps(session, prepared, &written)?;
     let displaced = match startable {
-        Ok(()) => clear::clear(session, &spots(session, prepared, &written))?,
+        Ok(()) => clear::clear(session, &spots(session, snapshot, prepared, &written)?)?,
         Err(_) => Vec::new(),
     };
+    see_captures(session, prepared)?;
     if let Some(change) = prepared.before.check(&session.worktree()).into_iter().next() {
         return Err(if request.wait { Error::Waited } else { Error::ChangedBefore { path: change.path } });
     }
     Ok((intake, stored, startable.map(|()| command), displaced, told))
 }
 
-/// What has to make way for outputs.
-pub(super) fn spots(session: &Session<'_>, prepared: &Prepared, keys: &[&str]) -> Vec<clear::Spot> {
+/// Looks at what captures could take, before anything runs.
+pub(super) fn see_captures(session: &Session<'_>, prepared: &mut Prepared) -> Result<(), Error> {
+    for (key, members) in prepared.declared.sets().iter().filter(|(_, members)| members.is_changed_only()) {
+        if let Some(place) = prepared.output(key) {
+            prepared.seen.insert(key.clone(), outputs::see(session, place, members)?);
+        }
+    }
+    Ok(())
+}
+
+/// What has to make way for outputs. Of what is captured these are the outputs of this step's own earlier runs.
+pub(super) fn spots(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    prepared: &Prepared,
+    keys: &[&str],
+) -> Result<Vec<clear::Spot>, Error> {
     let worktree = session.worktree();
-    let spot = |key: &&str| {
-        let files = prepared.declared.set(key).map(|members| outputs::options(Some(members)));
-        Some(clear::Spot { path: worktree.path(prepared.output(key)?), files })
-    };
-    keys.iter().filter_map(spot).collect()
+    let mut spots = Vec::new();
+    for key in keys {
+        let Some(place) = prepared.output(key) else { continue };
+        let files = match prepared.declared.set(key) {
+            None => None,
+            Some(members) if members.is_changed_only() => {
+                let old = outputs::own_old(session, snapshot, &prepared.step, place, members)?;
+                Some(outputs::exactly(old.iter().map(|name| -> &bstr::BStr { name.as_ref() })))
+            }
+            Some(members) => Some(outputs::options(Some(members))),
+        };
+        spots.push(clear::Spot { path: worktree.path(place), files });
+    }
+    Ok(spots)
 }
 
 /// Whether there is anything in the config.
@@ -372,9 +412,13 @@ pub(super) fn told_environment(
             .replace(&config_file, text.as_bytes(), false)
             .map_err(|source| Error::io("write", &config_file, source))?;
     }
+    let managed = managed::make(session, prepared, running)?;
     let mut set = |name: String, value: PathBuf| environment.insert(name.into(), value.into_os_string());
     if has_config(prepared) {
         set("PROV_CONFIG".to_owned(), config_file);
+    }
+    if let Some(folder) = managed {
+        set("PROV_OUTPUT_DIR".to_owned(), folder);
     }
     let seen = |place: &Place| match place {
         Place::Inside(path) => crate::path::from_bytes(&recipe::from_here(path, &prepared.declared)),
@@ -461,105 +505,25 @@ fn end_of(run: &mut Run, outcome: &execute::Outcome, request: &Request) {
     };
 }
 
-pub(super) fn fail(run: &mut Run, kind: &str, message: String) {
-    run.status = Status::Failure;
-    run.failed_in = Some(Phase::Validation);
-    run.error = Some(RunError { kind: kind.to_owned(), message, run: None });
-}
-
-/// Captures declared outputs; returns the keys of those that are not there.
-#[expect(clippy::too_many_arguments, reason = "everything that an output leaves a trace in")]
-pub(super) fn take_outputs(
+/// Writes down what is said of the outputs, and read from them where they lie.
+pub(super) fn say(
     session: &Session<'_>,
     request: &Request,
-    declared: &Declared,
-    intake: &Intake,
+    prepared: &Prepared,
+    running: &live::Running,
     run: &mut Run,
-    actions: &mut BTreeMap<String, OutputAction>,
-    fence: &mut Fence,
     warnings: &mut Vec<String>,
-) -> Result<Vec<String>, Error> {
-    let worktree = session.worktree();
-    let mut missing = Vec::new();
-    for (key, place) in declared.places(Role::Output) {
-        let keeps = !request.no_store.contains(key);
-        let sink = keeps.then_some(intake as &dyn Sink);
-        let mut stored = keeps;
-        let members = declared.set(key);
-        let options = outputs::options(members);
-        let mut listed = BTreeMap::new();
-        let mut take = |sink: Option<&dyn Sink>| -> Result<Captured, Error> {
-            let Some(members) = members else { return Ok(worktree::capture(&worktree, place, &options, sink)?) };
-            let taken = outputs::take_set(session, key, place, members, &options, sink)?;
-            listed = taken.members;
-            Ok(taken.captured)
+) {
+    let managed = managed::recorded_path(session.repo, &prepared.step);
+    let read = |output: &Output| {
+        let path = if output.path == managed {
+            managed::folder(running)
+        } else {
+            session.repo.root().join(crate::path::from_bytes(&output.path))
         };
-        let captured = match take(sink) {
-            // The store can't take the bytes, e.g. on a full disk: that is no fault of the command.
-            Err(Error::Worktree(worktree::Error::Access { source, .. })) if keeps => {
-                stored = false;
-                warnings.push(format!("output `{key}` is recorded by its hash only: {}", super::chain(&source)));
-                take(None)
-            }
-            captured => captured,
-        };
-        let captured = match captured {
-            Ok(captured) => captured,
-            Err(Error::Worktree(worktree::Error::Absent { .. })) => {
-                missing.push(key.clone());
-                continue;
-            }
-            Err(err) => return Err(err),
-        };
-        if members.is_some() && listed.is_empty() {
-            missing.push(key.clone());
-            continue;
-        }
-        fence.join(captured.fence);
-        actions.insert(key.clone(), if stored { OutputAction::Stored } else { OutputAction::Hashed });
-        run.outputs.insert(
-            key.clone(),
-            Output {
-                content: captured.content,
-                path: crate::revspec::recorded_path(place),
-                size: captured.size,
-                stored,
-                exec: captured.exec,
-                format: None,
-                facets: BTreeMap::new(),
-                schema: None,
-                set: members.map(|members| members.files().clone()),
-                members: listed,
-                meta: BTreeMap::new(),
-            },
-        );
-    }
-    Ok(missing)
-}
-
-/// Returns what nobody wants to be told of.
-pub(super) fn judge_missing(
-    request: &Request,
-    missing: Vec<String>,
-    run: &mut Run,
-    exit_code: &mut u8,
-) -> Option<String> {
-    if missing.is_empty() {
-        return None;
-    }
-    let message = format!(
-        "the command succeeded, but did not make its declared output{} {}",
-        if missing.len() == 1 { "" } else { "s" },
-        missing.join(", ")
-    );
-    if perform::missing_is_failure(request) {
-        fail(run, "output_missing", message);
-        *exit_code = 1;
-        return None;
-    }
-    // An outcome without all of its outputs is on record, but nothing to take.
-    run.unsealed.push(message.clone());
-    (request.on_missing == super::request::OnMissing::Ignore).then_some(message)
+        session.repo.fs().read(&path).ok().flatten()
+    };
+    warnings.extend(super::annotate::say(run, request, &prepared.config, &read));
 }
 
 fn keep_logs(

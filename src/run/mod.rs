@@ -5,12 +5,15 @@
 //! [`live`] keeps, beside the store, what must survive the death of prov at any moment: who runs what, which output paths are taken,
 //! what was printed, and finished runs that still wait to be published. [`settle`] sees to what dead processes left there.
 
+pub mod about;
+mod annotate;
 mod clear;
 mod code_part;
 mod commit;
 mod error;
 pub mod execute;
 pub mod exit;
+mod format;
 pub mod group;
 mod hooks;
 pub mod hydrate;
@@ -19,6 +22,7 @@ pub mod lifecycle;
 pub mod live;
 pub mod logged;
 pub mod lookup;
+mod managed;
 pub mod memory;
 mod miss;
 pub mod name;
@@ -41,14 +45,17 @@ mod session;
 mod settle;
 pub mod spool;
 mod started;
+mod take;
 mod versions;
 
 use crate::repo::Repo;
 
+pub use about::{About, AboutOutputs};
 pub use clear::{Displaced, KeptSafe, clear, keep_safe};
 pub use code_part::CodePart;
 pub use commit::{CommitOptions, Committed, Item, ItemAction, Staging, add, commit, staged};
 pub use error::{Error, chain};
+pub use managed::KEY as MANAGED_KEY;
 pub use miss::command_line;
 pub use nearest::{Nearest, nearest};
 pub use perform::{OutputAction, Performed, Plan, REPLAYED, Surroundings, perform, plan};

@@ -12,7 +12,7 @@ use super::prepare::{self, Environment, Prepared};
 use super::publish::{self, Publication};
 use super::request::{CacheMode, OnKnownFailure, OnMissing, Request, RestoreMode, Validate};
 use super::session::Session;
-use super::{Error, hydrate, miss, name, nearest};
+use super::{Error, annotate, hydrate, miss, name, nearest};
 use crate::codec::Value;
 use crate::object::recipe::Content;
 use crate::object::run::{Cache, Reason, ReasonKind, Run, RunKind, Status};
@@ -150,7 +150,10 @@ pub(super) fn ask(
             match lookup::lookup(snapshot, &prepared.recipe(), &mut |key, output| {
                 can_be_had(session, snapshot, request, prepared, key, output)
             })? {
-                Answer::Hit(hit) => return Ok((Some(hit), Vec::new(), None)),
+                Answer::Hit(hit) => match not_as_expected(session, request, prepared, &hit)? {
+                    None => return Ok((Some(hit), Vec::new(), None)),
+                    Some(reason) => vec![reason],
+                },
                 Answer::Miss(reasons) => reasons,
             }
         }
@@ -170,6 +173,26 @@ pub(super) fn ask(
         Some(nearest) => reasons.extend(nearest.reasons.iter().cloned()),
     }
     Ok((None, reasons, nearest))
+}
+
+/// Why a known result is not what is expected of it now.
+fn not_as_expected(
+    session: &Session<'_>,
+    request: &Request,
+    prepared: &Prepared,
+    hit: &Hit,
+) -> Result<Option<Reason>, Error> {
+    if request.about.on_mismatch != OnMissing::Error {
+        return Ok(None);
+    }
+    let found = annotate::mismatches(session, &hit.run, request, &prepared.config, false);
+    let found = found.map_err(|what| Error::Usage { what })?;
+    Ok((!found.is_empty()).then(|| Reason {
+        part: "outputs".to_owned(),
+        kind: ReasonKind::Policy,
+        before: Some(hit.run.run.clone()),
+        after: Some(found.join("; ")),
+    }))
 }
 
 /// Whether the store as it is now has an outcome of this recipe that a run may take; `snapshot` is what was known of it before.
@@ -458,12 +481,23 @@ pub(super) fn take(
         .iter()
         .map(|(key, output)| {
             let mut output = output.clone();
+            output.facets.clear();
+            output.meta.clear();
+            if key == super::MANAGED_KEY && prepared.output(key).is_none() {
+                output.path = super::managed::recorded_path(repo, &prepared.step);
+            }
             if let Some(place) = prepared.output(key) {
                 output.path = crate::revspec::recorded_path(place);
             }
             (key.clone(), output)
         })
         .collect();
+    // Remarks of the other run were its own; what is true of the content stays.
+    let read = |output: &crate::object::run::Output| small_blob(snapshot, &output.content.id());
+    let mut told = annotate::say(&mut run, request, &prepared.config, &read);
+    if request.about.on_mismatch == OnMissing::Warn {
+        told.extend(annotate::mismatches(session, &run, request, &prepared.config, false).unwrap_or_default());
+    }
     run.status = Status::Success;
     run.sealed = true;
     run.exit_code = hit.run.exit_code;
@@ -483,7 +517,7 @@ pub(super) fn take(
         exit_code: 0,
         actions: restored.actions,
         publication,
-        warnings: prepared.code.warnings().into_iter().chain(restored.warnings).collect(),
+        warnings: prepared.code.warnings().into_iter().chain(restored.warnings).chain(told).collect(),
         displaced: restored.displaced,
         replay,
         narrow: None,

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 
 use bstr::{BStr, BString, ByteSlice};
 
-use super::Error;
 use super::code_part::{self, CodePart};
 use super::request::{CodeMode, Request};
 use super::secrets::Secrets;
 use super::session::Session;
 use super::versions::{self, Versions};
+use super::{Error, outputs};
 use crate::codec::Value;
 use crate::config;
 use crate::hash::Id;
@@ -20,6 +20,7 @@ use crate::object::recipe::{Code, Content, Epochs};
 use crate::object::run::{LinkedBy, Producer};
 use crate::path::{Place, RelPath};
 use crate::recipe::{self, Declared, Members, Role};
+use crate::refs::key;
 use crate::store::Snapshot;
 use crate::worktree::{self, CaptureOptions, Captured, Fence};
 
@@ -68,6 +69,8 @@ pub struct Prepared {
     pub built: recipe::Built,
     /// Notices when an input or something that counts changes.
     pub fence: Fence,
+    /// What captures could take, as it lay there before the command ran.
+    pub seen: BTreeMap<String, outputs::Seen>,
     /// Notices when something that the command changes in place is changed before the command starts.
     pub before: Fence,
 }
@@ -119,7 +122,7 @@ pub fn prepare(
         check_spelling(repo, &cwd, path.as_bstr())?;
     }
     for input in &request.inputs {
-        let found = find_input(session, snapshot, &scenario, &cwd, input.path.as_bstr())?;
+        let found = find_input(session, snapshot, &scenario, &cwd, input.path.as_bstr(), request.restores_inputs)?;
         // As it was typed, so that an error about it can be typed as well.
         let path = match &found.made {
             None => input.path.clone(),
@@ -143,7 +146,8 @@ pub fn prepare(
     declare_outputs(repo, request, &cwd, &mut declared)?;
     for key in request.in_place.iter().chain(&request.no_store) {
         let is_input = request.no_store.contains(key) && inputs.contains_key(key);
-        if !declared.places(Role::Output).contains_key(key) && !is_input {
+        let is_managed = request.no_store.contains(key) && key == super::MANAGED_KEY;
+        if !declared.places(Role::Output).contains_key(key) && !is_input && !is_managed {
             return Err(Error::Usage { what: format!("there is no declared output `{key}`") });
         }
     }
@@ -199,6 +203,7 @@ pub fn prepare(
     }
 
     check_overlaps(request, &declared, &inputs, stdin.as_ref().map(|(place, _)| place))?;
+    set_apart(request, &mut declared, stdin.as_ref().map(|(place, _)| place));
 
     let files: Vec<PathBuf> = request.config_files.iter().map(|file| cwd.join(crate::path::from_bytes(file))).collect();
     // Looked at before it is parsed, so that no edit in between goes unseen; what is wrong with a file is told by parsing it.
@@ -238,6 +243,13 @@ pub fn prepare(
         env.insert(name.clone(), value);
     }
 
+    for (key, about) in &request.about.by_key {
+        let is_managed = key == super::MANAGED_KEY;
+        if !declared.places(Role::Output).contains_key(key) && !is_managed {
+            return Err(Error::Usage { what: format!("there is no declared output `{key}`") });
+        }
+        super::annotate::check(key, declared.set(key), about, &config).map_err(|what| Error::Usage { what })?;
+    }
     let normalised = recipe::normalise(&request.argv, &declared)?;
     let needs_files = !matches!(request.code, Some(CodeMode::None | CodeMode::Command));
     let is_fresh = !session.is_listed();
@@ -284,6 +296,7 @@ pub fn prepare(
         versions,
         built,
         fence,
+        seen: BTreeMap::new(),
         before,
     })
 }
@@ -402,6 +415,7 @@ fn find_input(
     scenario: &str,
     cwd: &std::path::Path,
     text: &BStr,
+    restores: bool,
 ) -> Result<FoundInput, Error> {
     use crate::revspec::{self, Target};
     let fs = session.repo.fs();
@@ -410,10 +424,14 @@ fn find_input(
     if fs.stat(&path).map_err(|source| Error::io("read", &path, source))?.is_some() {
         return Ok(FoundInput { place, captured: None, made: None, producer: None });
     }
-    let missing = || Error::InputMissing { path: path.clone() };
-    let Ok(text) = text.to_str() else { return Err(missing()) };
+    let missing = || match restorable(session, snapshot, &place)? {
+        Some(found) if restores => Ok(found),
+        Some(_) => Err(Error::InputMissing { path: path.clone(), is_restorable: true }),
+        None => Err(Error::InputMissing { path: path.clone(), is_restorable: false }),
+    };
+    let Ok(text) = text.to_str() else { return missing() };
     if !text.contains(':') && !text.starts_with('@') {
-        return Err(missing());
+        return missing();
     }
     match revspec::resolve(session.repo, snapshot, scenario, cwd, text) {
         Ok(Target::Artifact(at, key)) => {
@@ -444,10 +462,38 @@ fn find_input(
         }
         Ok(_) => Err(Error::Usage { what: format!("`{text}` is not one artifact: name an output, RUN:KEY") }),
         Err(revspec::Error::NotFound { .. } | revspec::Error::NoRuns { .. } | revspec::Error::NoSuccess { .. }) => {
-            Err(missing())
+            missing()
         }
         Err(err) => Err(err.into()),
     }
+}
+
+/// What the newest run that recorded an output at this place made there, if the store has it.
+fn restorable(session: &Session<'_>, snapshot: &Snapshot, place: &Place) -> Result<Option<FoundInput>, Error> {
+    use crate::repo::entry;
+    let recorded = crate::revspec::recorded_path(place);
+    let refs = |source| Error::Ref { source };
+    let Some(value) = snapshot.get_ref(&key::outpath(session.repo.project(), recorded.as_ref()))? else {
+        return Ok(None);
+    };
+    let run: String = entry::decode(&value).map_err(refs)?;
+    let Some(value) = snapshot.get_ref(&key::id(&run))? else { return Ok(None) };
+    let at: entry::RunPlace = entry::decode(&value).map_err(refs)?;
+    let record = crate::revspec::read_run(snapshot, &run, &at.object)?;
+    let found = record.outputs.values().find_map(|output| match &output.set {
+        None if output.path == recorded => Some((output.content.clone(), output.size, output.exec)),
+        None => None,
+        Some(_) => {
+            let member = output.members.iter().find(|(name, _)| output.member_path(name) == recorded);
+            member.map(|(_, file)| (Content::Blob(file.id), file.size, file.exec))
+        }
+    });
+    let Some((content, size, exec)) = found else { return Ok(None) };
+    if !super::hydrate::is_whole(snapshot, &content)? {
+        return Ok(None);
+    }
+    let captured = Captured { content, size, exec, files: 1, fence: Fence::new() };
+    Ok(Some(FoundInput { place: place.clone(), captured: Some(captured), made: None, producer: None }))
 }
 
 /// Puts inputs that were named by revisions, and that nothing lies at the paths of, to where they were recorded.
@@ -511,6 +557,32 @@ fn check_set(repo: &crate::repo::Repo, key: &str, place: &Place) -> Result<(), E
     }
 }
 
+/// What is declared as something else is never captured.
+fn set_apart(request: &Request, declared: &mut Declared, stdin: Option<&Place>) {
+    let captures: Vec<(String, Place)> = declared
+        .sets()
+        .iter()
+        .filter(|(_, members)| members.is_changed_only())
+        .filter_map(|(key, _)| Some((key.clone(), declared.places(Role::Output).get(key)?.clone())))
+        .collect();
+    for (key, root) in captures {
+        let beside = request.config_files.iter().chain(request.identity.iter().map(|one| &one.path));
+        let others = declared.places(Role::Output).iter().filter(|(other, _)| !declared.sets().contains_key(*other));
+        let all = others.map(|(_, place)| place.clone()).chain(declared.places(Role::Input).values().cloned());
+        let all: Vec<BString> = all
+            .chain(stdin.cloned())
+            .chain(beside.map(|path| declared.locate(path)))
+            .filter_map(|place| match (place, &root) {
+                (Place::Inside(path), Place::Inside(root)) => recipe::below(&path, root).map(BStr::to_owned),
+                (Place::Outside(path), Place::Outside(root)) => path.strip_prefix(root).ok().map(crate::path::bytes),
+                _ => None,
+            })
+            .filter(|path| !path.is_empty())
+            .collect();
+        declared.set_apart(&key, all);
+    }
+}
+
 /// How something that is read meets an output set.
 fn meets_set(read: &Place, is_folder: bool, root: &Place, members: &Members) -> bool {
     if is_below(root, read) {
@@ -544,6 +616,16 @@ fn check_overlaps(
             Err(Error::Usage { what: format!("output `{key}` ({}) {what}; {fix}", shown(output)) })
         };
         if let Some(members) = declared.set(key) {
+            if members.is_changed_only() {
+                // What is declared as something else is not captured; only a folder that holds all of it can't be told apart.
+                if let Some((name, _)) = inputs.iter().find(|(_, input)| is_below(output, &input.place)) {
+                    return refuse(
+                        format!("is captured, and lies in input `{name}`"),
+                        "declare the input more narrowly",
+                    );
+                }
+                continue;
+            }
             for (name, input) in inputs {
                 let is_folder = matches!(input.captured.content, Content::Tree(_));
                 if meets_set(&input.place, is_folder, output, members) {

@@ -89,5 +89,8 @@ pub fn edits(snapshot: &Snapshot, run: &Run, object: Id) -> Result<Vec<RefEdit>,
     for (name, input) in &run.inputs {
         add(key::consumer(&input.content.id(), start, id, name), touch(&input.path)?);
     }
+    // Files of equal content in one set, and files that several outputs have, are told of once.
+    let mut seen = std::collections::HashSet::new();
+    edits.retain(|edit: &RefEdit| seen.insert(edit.key.clone()));
     Ok(edits)
 }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bstr::BString;
 use serde::{Deserialize, Serialize};
 
+use super::about::AboutOutputs;
 use super::lifecycle::Lifecycle;
 use crate::codec::Value;
 use crate::object::recipe::FileSet;
@@ -152,6 +153,12 @@ pub struct Request {
     /// Declared outputs that are some files of a folder.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub output_sets: Vec<DeclaredSet>,
+    /// What is said of outputs and expected of them.
+    #[serde(default, skip_serializing_if = "AboutOutputs::is_default")]
+    pub about: AboutOutputs,
+    /// Whether an input that is missing may be brought back to where a run recorded it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub restores_inputs: bool,
     /// Keys of outputs that the command changes where they lie.
     pub in_place: BTreeSet<String>,
     /// Keys whose bytes are not stored.
@@ -220,6 +227,10 @@ pub struct Request {
     pub lifecycle: Lifecycle,
 }
 
+fn is_false(b: &bool) -> bool {
+    !*b
+}
+
 impl Request {
     /// A request for a command with nothing declared.
     pub fn command<W: Into<BString>>(argv: impl IntoIterator<Item = W>) -> Self {
@@ -230,6 +241,8 @@ impl Request {
             inputs: Vec::new(),
             outputs: Vec::new(),
             output_sets: Vec::new(),
+            about: AboutOutputs::default(),
+            restores_inputs: false,
             in_place: BTreeSet::new(),
             no_store: BTreeSet::new(),
             stdin: None,

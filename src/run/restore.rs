@@ -168,7 +168,11 @@ fn sum_up(set: &mut RestoredItem, files: &[hydrate::Restored]) {
     if matches!(worst.outcome, Outcome::Refused | Outcome::Missing) {
         let such: Vec<&hydrate::Restored> = files.iter().filter(|done| done.outcome == worst.outcome).collect();
         let more = if such.len() > 1 { format!(" and {} more", such.len() - 1) } else { String::new() };
-        set.why = Some(format!("{}{more}", crate::path::show(&worst.path)));
+        set.why = Some(if worst.path == set.path {
+            "the store does not have all files there that are no members of it".to_owned()
+        } else {
+            format!("{}{more}", crate::path::show(&worst.path))
+        });
     }
 }
 
@@ -262,6 +266,12 @@ fn artifact(session: &Session<'_>, key: &str, output: &Output, options: &Restore
         }
         Some(Destination::Exactly(path)) if is_set => Ok((path.clone(), RelPath::root())),
         Some(Destination::Exactly(path)) => hydrate::split(session, &Place::Outside(path.clone())),
+        // It has no place of its own.
+        Some(Destination::Below(root)) if super::managed::is_home(session.repo, &session.worktree().path(&place)) => {
+            RelPath::new(key)
+                .map(|to| (root.clone(), to))
+                .ok_or_else(|| Error::Usage { what: format!("`{key}` is no name") })
+        }
         Some(Destination::Below(root)) => {
             // What lay outside of the project keeps its whole path below the folder.
             let recorded = match &place {

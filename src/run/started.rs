@@ -19,15 +19,15 @@ use super::prepare::{self, Environment, Prepared};
 use super::publish::{self, Pending, Publication};
 use super::request::{CacheMode, Request};
 use super::session::Session;
-use super::{Error, Secrets, clear, live, logged, miss, settle};
+use super::take::{self, Taken};
+use super::{Error, Secrets, clear, live, logged, managed, miss, outputs, settle};
 use crate::clock::Micros;
-use crate::codec::{self, Value};
+use crate::codec::{self, Limits, Value};
 use crate::hash::Id;
 use crate::object::recipe::{Content, Recipe};
 use crate::object::run::{Cache, Phase, Reason, Run, RunError, Status};
 use crate::object::{Kind, Record, Sink, id_of};
 use crate::path::Place;
-use crate::recipe::Declared;
 use crate::refs::key;
 use crate::repo::entry::{self, RunPlace};
 use crate::worktree::Fence;
@@ -104,6 +104,8 @@ struct Seen {
     inputs: BTreeMap<String, Id>,
     rest: Id,
     code: Id,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    captures: BTreeMap<String, outputs::Seen>,
 }
 
 impl Seen {
@@ -117,6 +119,7 @@ impl Seen {
             inputs: prepared.inputs.iter().map(|(key, input)| (key.clone(), input.captured.fence.digest())).collect(),
             rest: prepared.fence.digest(),
             code: crate::hash::derived("prov 2026 states of code", states.as_bytes()),
+            captures: prepared.seen.clone(),
         }
     }
 }
@@ -228,7 +231,8 @@ fn start_once(
         let written: Vec<&str> =
             prepared.outputs().keys().map(String::as_str).filter(|key| !request.in_place.contains(*key)).collect();
         prepare::check_real_overlaps(session, &prepared, &written)?;
-        started.displaced = clear::clear(session, &miss::spots(session, &prepared, &written))?;
+        started.displaced = clear::clear(session, &miss::spots(session, &snapshot, &prepared, &written)?)?;
+        miss::see_captures(session, &mut prepared)?;
         if let Some(change) = prepared.before.check(&session.worktree()).into_iter().next() {
             return Err(Error::ChangedBefore { path: change.path });
         }
@@ -238,8 +242,8 @@ fn start_once(
         };
         let stored = prepared.inputs.iter().map(wanted).collect();
         run.inputs = perform::record_inputs(repo, &snapshot, &prepared, &stored)?;
-        let seen = codec::to_value(&Seen::of(&prepared)).map_err(|source| Error::Ref { source })?;
-        run.meta.insert(SEEN.to_owned(), seen);
+        let seen = codec::encode(&Seen::of(&prepared)).map_err(|source| Error::Ref { source })?;
+        run.meta.insert(SEEN.to_owned(), Value::Bytes(seen));
         miss::note_draft(&running, &run, &miss::beside_of(&prepared))
     })();
     if let Err(err) = begun {
@@ -273,7 +277,10 @@ pub fn finish(
     let Some((mut run, pending)) = settle::drafted(&entry, &live) else {
         return Err(Error::Live(live::LiveError::Ended { run: run.to_owned() }));
     };
-    let seen: Option<Seen> = run.meta.remove(SEEN).and_then(|value| codec::from_value(&value).ok());
+    let seen: Option<Seen> = match run.meta.remove(SEEN) {
+        Some(Value::Bytes(bytes)) => codec::decode(&bytes, &Limits::RECORD).ok(),
+        _ => None,
+    };
     let request: Option<Request> = run.meta.get("request").and_then(|value| codec::from_value(value).ok());
     let (Some(seen), Some(request)) = (seen, request) else {
         return Err(Error::Usage { what: format!("what run {} was begun with can't be read", run.run) });
@@ -290,14 +297,20 @@ pub fn finish(
     let (mut warnings, mut actions, mut exit_code) = (Vec::new(), BTreeMap::new(), 0);
     let mut fence = Fence::new();
     let mut ignored = None;
-    if run.status == Status::Success {
-        let outputs = outputs_of(session, &request)?;
-        let taken =
-            miss::take_outputs(session, &request, &outputs, &intake, &mut run, &mut actions, &mut fence, &mut warnings);
+    let fresh = session.afresh();
+    let after = prepare::prepare(&fresh, &snapshot, &request, environment);
+    if run.status == Status::Success
+        && let Ok(prepared) = &after
+    {
+        let taken = take_outputs(&fresh, &request, prepared, &seen, &running, &intake, &mut run, &mut warnings);
         match taken {
-            Ok(missing) => ignored = miss::judge_missing(&request, missing, &mut run, &mut exit_code),
+            Ok(taken) => {
+                ignored = take::judge(session, &request, prepared, &taken, &mut run, &mut exit_code, &mut warnings);
+                miss::say(session, &request, prepared, &running, &mut run, &mut warnings);
+                (actions, fence) = (taken.actions, taken.fence);
+            }
             Err(err) => {
-                miss::fail(&mut run, "output", super::chain(&err));
+                take::fail(&mut run, "output", super::chain(&err));
                 exit_code = 1;
             }
         }
@@ -306,7 +319,7 @@ pub fn finish(
     let secrets = Secrets::known(&request.secret_env, environment);
     logged::apply(session, &snapshot, &running.notes(), &mut run, &intake, &secrets, &mut warnings)?;
     run.git = miss::git_state(repo.fs(), repo.root());
-    changes(session, &snapshot, &request, environment, &pending, &seen, &mut run);
+    changes(&request, after.as_ref(), &pending, &seen, &mut run);
     for change in fence.check(&session.worktree()) {
         run.unsealed.push(format!("output {} changed while it was recorded", crate::path::show(&change.path)));
     }
@@ -320,6 +333,13 @@ pub fn finish(
         }
     }
 
+    let is_managed = after.as_ref().is_ok_and(|after| after.output(managed::KEY).is_none());
+    if is_managed
+        && run.outputs.contains_key(managed::KEY)
+        && let Err(err) = managed::settle_down(session, &run.step, &running)
+    {
+        warnings.push(format!("the folder of the run is in the store alone: {}", super::chain(&err)));
+    }
     let bytes = run.encode().map_err(|source| Error::Record { run: run.run.clone(), source })?;
     let object = id_of(&Kind::RUN, &bytes);
     let op = crate::store::OpId::from_bytes(running.intent().op);
@@ -393,40 +413,35 @@ fn say_how_it_ended(run: &mut Run, options: &FinishOptions) {
     run.error = Some(RunError { kind: kind.to_owned(), message, run: None });
 }
 
-fn outputs_of(session: &Session<'_>, request: &Request) -> Result<Declared, Error> {
-    let root = session.repo.root();
-    let cwd = crate::path::RelPath::new(request.cwd.clone())
-        .ok_or_else(|| Error::Usage { what: "the working folder is not below the project".to_owned() })?
-        .below(root);
-    let mut declared = Declared::new(root, &cwd);
-    prepare::declare_outputs(session.repo, request, &cwd, &mut declared)?;
-    Ok(declared)
+#[expect(clippy::too_many_arguments, reason = "everything that an output leaves a trace in")]
+fn take_outputs(
+    session: &Session<'_>,
+    request: &Request,
+    prepared: &Prepared,
+    seen: &Seen,
+    running: &live::Running,
+    intake: &crate::store::Intake,
+    run: &mut Run,
+    warnings: &mut Vec<String>,
+) -> Result<Taken, Error> {
+    take::outputs_of(session, request, prepared, &seen.captures, running, intake, run, warnings)
 }
 
 /// Looks at everything again that was looked at when the run began, and says what is not the same.
-fn changes(
-    session: &Session<'_>,
-    snapshot: &crate::store::Snapshot,
-    request: &Request,
-    environment: &Environment,
-    pending: &Pending,
-    seen: &Seen,
-    run: &mut Run,
-) {
+fn changes(request: &Request, after: Result<&Prepared, &Error>, pending: &Pending, seen: &Seen, run: &mut Run) {
     let before = pending.objects.iter().find(|(kind, _)| *kind == Kind::RECIPE);
     let Some(before) = before.and_then(|(_, bytes)| Recipe::decode(bytes).ok()) else {
         return run.unsealed.push("what it was begun with can't be read".to_owned());
     };
-    let fresh = session.afresh();
-    let after = match prepare::prepare(&fresh, snapshot, request, environment) {
+    let after = match after {
         Ok(after) => after,
         Err(err) => {
             return run
                 .unsealed
-                .push(format!("what it was begun with can't be looked at again: {}", super::chain(&err)));
+                .push(format!("what it was begun with can't be looked at again: {}", super::chain(err)));
         }
     };
-    let now = Seen::of(&after);
+    let now = Seen::of(after);
     let recipe = &after.built.recipe;
     let is_own = |key: &str| request.in_place.iter().any(|own| key == format!("{own}_before"));
     let told = run.unsealed.len();

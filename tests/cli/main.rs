@@ -16,6 +16,7 @@ mod lifecycle;
 mod live;
 mod look;
 mod marks;
+mod outputs;
 mod parts;
 mod pieces;
 mod pipeline;

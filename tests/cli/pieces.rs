@@ -239,3 +239,21 @@ fn a_secret_is_not_logged() {
     let ran = finish(&sandbox, &[id(&begun)]);
     assert_eq!(ran.json["description"], "");
 }
+
+#[test]
+fn what_is_made_in_a_folder_between_start_and_finish_is_captured() {
+    let sandbox = project();
+    sandbox.file("work/old.txt", "old\n");
+    let words = ["--name", "c", "--capture", "made=work:*.txt"];
+    let begun = start(&sandbox, &words);
+    sandbox.file("work/new.txt", "new\n").file("work/other.dat", "no\n");
+    let ran = finish(&sandbox, &[id(&begun)]);
+    assert_eq!((ran.status(), ran.json["sealed"].as_bool()), ("success", Some(true)), "{:#}", ran.json["unsealed"]);
+    assert_eq!(ran.json["outputs"]["made"]["size"], 4, "{:#}", ran.json["outputs"]);
+    let listed = sandbox.prov(["ls-tree", &format!("{}:made", id(&begun))]).ok().out();
+    assert!(listed.contains("new.txt") && !listed.contains("old.txt"), "{listed}");
+    let begun = start(&sandbox, &words);
+    sandbox.file("work/old.txt", "rewritten\n");
+    let ran = finish(&sandbox, &[id(&begun)]);
+    assert_eq!(ran.json["sealed"], false, "{:#}", ran.json["outputs"]);
+}

@@ -286,14 +286,21 @@ impl Classify for run::Error {
         let text = self.to_string();
         match self {
             run::Error::Usage { .. } => Failure::of(Class::Usage, "usage", self),
+            run::Error::HalfRestored { .. } => Failure::of(Class::Failed, "half_restored", self)
+                .hint("restore again once the cause is gone; `prov restore -f` replaces what is there"),
+            run::Error::InputMissing { is_restorable, .. } => {
+                Failure::of(Class::NotFound, "input_missing", self).hint(if *is_restorable {
+                    "a run recorded it: --inputs-missing restore brings it back"
+                } else {
+                    "check the path, or name what made it: -i RUN:KEY"
+                })
+            }
             run::Error::Part { .. } => Failure::of(Class::Failed, "part", self)
                 .hint("nothing was looked up or executed: a part that can't be told is never guessed"),
             run::Error::SecretShown { name, .. } => Failure::of(Class::Usage, "secret_shown", self)
                 .hint(format!("let the command read it from its environment, where {name} is")),
             run::Error::Secret { name, .. } => Failure::of(Class::Usage, "secret", self)
                 .hint(format!("set {name} in the environment that prov is started in")),
-            run::Error::InputMissing { .. } => Failure::of(Class::NotFound, "input_missing", self)
-                .hint("check the path, or name what made it: -i RUN:KEY"),
             run::Error::RevisionNotHere { path, .. } => Failure::of(Class::Refused, "revision_not_here", self)
                 .hint(format!("move `{}` away, and the recorded content is put there", prov::path::show(path))),
             run::Error::ChangedBefore { .. } => {

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 
 use clap::{Args, Parser, ValueEnum};
 
-use super::{LifecycleOptions, values};
+use super::{LifecycleOptions, OutputOptions, values};
 
 /// Arguments of `prov run`.
 #[derive(Debug, Clone, Args)]
@@ -149,6 +149,11 @@ pub(crate) struct RunOptions {
     pub(crate) no_store: Vec<String>,
     #[command(flatten)]
     pub(crate) lifecycle: LifecycleOptions,
+    #[command(flatten)]
+    pub(crate) outputs: OutputOptions,
+    /// Say what an input means that is missing: an error, or bring back what a run recorded there
+    #[arg(long, value_name = "WHAT", value_enum, help_heading = "How it runs")]
+    pub(crate) inputs_missing: Option<InputsMissingWord>,
 }
 
 /// Reads the options of one step of `prov.toml`, turned into words before.
@@ -181,6 +186,15 @@ pub(crate) enum RestoreWord {
     Metadata,
     /// Nothing
     None,
+}
+
+/// What a missing input means, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InputsMissingWord {
+    /// The run can't begin
+    Error,
+    /// What a run recorded there last is brought back, unless it is a hit
+    Restore,
 }
 
 /// What a missing output means, by name.

@@ -69,6 +69,10 @@ pub(crate) fn request(cx: &Context, repo: &Repo, args: &RunArgs) -> Result<Reque
     let exists = |path: &std::path::Path| cx.fs.stat(path).is_ok_and(|found| found.is_some());
     let seen = Seen { root: repo.root(), cwd: &cx.cwd, exists: &exists };
     let mut request = settings::request(args, step.as_ref(), &cx.settings, seen)?;
+    let is_said = args.options.restore.is_some() || step.as_ref().is_some_and(|step| step.options.restore.is_some());
+    if !is_said && let Some(mode) = repo.settings().cache_restore().and_then(settings::restore_word) {
+        request.restore = mode;
+    }
     complete(cx, repo, args, &mut request)?;
     Ok(request)
 }
