@@ -70,7 +70,10 @@ impl Parts {
     /// A step's name or a key that can't be used; a record above the limits of the format.
     pub fn build(self) -> Result<Built, Error> {
         check_step(&self.step)?;
-        for name in self.inputs.keys().chain(self.identity.keys()).chain(self.dims.keys()) {
+        // What begins with `@` is a folder of configuration; a label of a user never does.
+        let labels =
+            self.identity.keys().map(|label| label.strip_prefix("@=").or(label.strip_prefix('@')).unwrap_or(label));
+        for name in self.inputs.keys().map(String::as_str).chain(labels).chain(self.dims.keys().map(String::as_str)) {
             key::check_key(name)?;
         }
         let config = match self.config {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bstr::BString;
 
 use super::code_part::{self, CodePart};
+use super::config_part::ConfigPart;
 use super::execute::{self, Command, Stdin};
 use super::exit::Exit;
 use super::hooks::{Hooks, Moment};
@@ -341,7 +342,7 @@ fn prepare_place(
     prepare::fetch_inputs(session, snapshot, prepared)?;
     let stored = prepare::store_inputs(session, prepared, request, &intake)?;
     // The program is looked for before anything is removed: a command that can't be started changes nothing.
-    let command = command(session, request, prepared, running, environment)?;
+    let command = command(session, snapshot, request, prepared, running, environment)?;
     let startable = command.program().map(drop);
     let written: Vec<&str> =
         prepared.outputs().keys().map(String::as_str).filter(|key| !request.in_place.contains(*key)).collect();
@@ -391,31 +392,50 @@ pub(super) fn spots(
     Ok(spots)
 }
 
-/// Whether there is anything in the config.
-fn has_config(prepared: &Prepared) -> bool {
-    !matches!(&prepared.config, Value::Map(entries) if entries.is_empty())
+/// Where the config of a run lies for its program.
+pub(super) struct Given {
+    /// The file or folder that it is given.
+    config: Option<PathBuf>,
+    /// The values alone, when a folder is given.
+    values: Option<PathBuf>,
 }
 
-/// What a program of the run finds in its environment; its config is written for it.
+/// Writes the config for the program of a run.
+pub(super) fn lay_config(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    prepared: &Prepared,
+    running: &live::Running,
+) -> Result<Given, Error> {
+    let has_values = !matches!(&prepared.config, Value::Map(entries) if entries.is_empty());
+    let file = running.dir().join("config.json");
+    if has_values {
+        let text = crate::config::to_json(&prepared.config);
+        let written = session.repo.fs().replace(&file, text.as_bytes(), false);
+        written.map_err(|source| Error::io("write", &file, source))?;
+    }
+    let values = has_values.then_some(file);
+    let Some(part) = &prepared.config_folder else { return Ok(Given { config: values, values: None }) };
+    let folder = running.dir().join("config");
+    part.lay_out(session, snapshot, &folder)?;
+    Ok(Given { config: Some(folder), values })
+}
+
+/// What a program of the run finds in its environment.
 pub(super) fn told_environment(
     session: &Session<'_>,
     request: &Request,
     prepared: &Prepared,
     running: &live::Running,
+    given: &Given,
 ) -> Result<BTreeMap<OsString, OsString>, Error> {
-    let repo = session.repo;
     let mut environment: BTreeMap<OsString, OsString> = BTreeMap::new();
-    let config_file = running.dir().join("config.json");
-    if has_config(prepared) {
-        let text = crate::config::to_json(&prepared.config);
-        repo.fs()
-            .replace(&config_file, text.as_bytes(), false)
-            .map_err(|source| Error::io("write", &config_file, source))?;
-    }
     let managed = managed::make(session, prepared, running)?;
     let mut set = |name: String, value: PathBuf| environment.insert(name.into(), value.into_os_string());
-    if has_config(prepared) {
-        set("PROV_CONFIG".to_owned(), config_file);
+    for (name, path) in [("PROV_CONFIG", &given.config), ("PROV_CONFIG_VALUES", &given.values)] {
+        if let Some(path) = path {
+            set(name.to_owned(), path.clone());
+        }
     }
     if let Some(folder) = managed {
         set("PROV_OUTPUT_DIR".to_owned(), folder);
@@ -450,29 +470,34 @@ pub(super) fn told_environment(
 
 fn command(
     session: &Session<'_>,
+    snapshot: &Snapshot,
     request: &Request,
     prepared: &Prepared,
     running: &live::Running,
     environment: &prepare::Environment,
 ) -> Result<Command, Error> {
     let worktree = session.worktree();
-    let has_config = has_config(prepared);
-    let config_file = running.dir().join("config.json");
+    let given = lay_config(session, snapshot, prepared, running)?;
+    let words = match &prepared.config_folder {
+        // A layer that holds just what it should is read where it lies, with everything that lies around it.
+        Some(part) if !part.is_as_it_lies() => part.words(&request.argv, &prepared.declared, b"{config}"),
+        _ => request.argv.clone(),
+    };
     let expansion = recipe::Expansion {
         declared: &prepared.declared,
-        config_file: has_config.then_some(config_file.as_path()),
+        config_file: given.config.as_deref(),
         config: &prepared.config,
         runtime: &request.runtime,
         dims: &request.dims,
     };
-    let argv = recipe::expand(&request.argv, &expansion)?;
+    let argv = recipe::expand(&words, &expansion)?;
     let mut command = Command::new(argv, prepared.cwd.clone());
     command.search_path = environment.get(std::ffi::OsStr::new("PATH")).cloned();
     command.timeout = request.timeout_ms.map(Duration::from_millis);
     if let Some((place, _)) = &prepared.stdin {
         command.stdin = Stdin::File(worktree.path(place));
     }
-    command.set_env = told_environment(session, request, prepared, running)?;
+    command.set_env = told_environment(session, request, prepared, running, &given)?;
     command.secrets = Secrets::needed(&request.secret_env, environment)?;
     Ok(command)
 }
@@ -645,6 +670,8 @@ pub(super) fn git_state(fs: &crate::fs::Fs, root: &std::path::Path) -> Option<Gi
 pub(super) fn beside_of(prepared: &Prepared) -> Pending {
     let mut objects = vec![(Kind::RECIPE, prepared.built.bytes.clone().into())];
     objects.extend(prepared.built.config.iter().map(|(_, bytes)| (Kind::CONFIG, bytes.clone().into())));
+    let folder = prepared.config_folder.iter().flat_map(ConfigPart::objects);
+    objects.extend(folder.map(|(kind, bytes)| (kind, bytes.into())));
     objects.extend(prepared.code.tree.objects.iter().map(|(_, bytes)| (Kind::TREE, bytes.clone().into())));
     let code = prepared.code.tree.files.iter().map(|(path, id, _)| (path.as_bytes().to_owned(), *id)).collect();
     Pending { run: BString::default(), objects, code }

@@ -10,6 +10,7 @@ mod annotate;
 mod clear;
 mod code_part;
 mod commit;
+pub mod config_part;
 mod error;
 pub mod execute;
 pub mod exit;

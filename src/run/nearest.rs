@@ -27,6 +27,9 @@ pub struct Nearest {
     pub reasons: Vec<Reason>,
 }
 
+/// A recipe that the store may not have yet: its bytes, its code, and what gives other small objects of it.
+pub(crate) type Fresh<'a> = (&'a Built, &'a CodePart, &'a dyn Fn(&Id) -> Option<Vec<u8>>);
+
 /// Finds the nearest other recipe of a step and says what differs from it to `id`; `None` when the step never ran otherwise. `fresh` is the
 /// recipe `id` with its code, where the store may not have them yet.
 ///
@@ -37,16 +40,17 @@ pub fn nearest(
     project: &str,
     step: &str,
     id: &Id,
-    fresh: Option<(&Built, &CodePart)>,
+    fresh: Option<Fresh<'_>>,
 ) -> Result<Option<Nearest>, Error> {
     let own_tree = |wanted: &Id| {
-        let (_, code) = fresh?;
+        let (_, code, _) = fresh?;
         code.tree.objects.iter().find(|(id, _)| id == wanted).map(|(_, bytes)| bytes.clone())
     };
-    let read = |kind: &Kind, wanted: &Id| match fresh.map(|(built, _)| built) {
-        _ if *kind == Kind::TREE => {
-            own_tree(wanted).or_else(|| snapshot.read(wanted).ok().flatten().map(|(_, bytes)| bytes))
-        }
+    let other = |wanted: &Id| fresh.and_then(|(_, _, read)| read(wanted));
+    let read = |kind: &Kind, wanted: &Id| match fresh.map(|(built, ..)| built) {
+        _ if *kind == Kind::TREE || *kind == Kind::BLOB => own_tree(wanted)
+            .or_else(|| other(wanted))
+            .or_else(|| snapshot.read(wanted).ok().flatten().map(|(_, bytes)| bytes)),
         Some(built) if *kind == Kind::CONFIG && built.config.as_ref().is_some_and(|(own, _)| own == wanted) => {
             built.config.as_ref().map(|(_, bytes)| bytes.clone())
         }

@@ -161,7 +161,11 @@ pub(super) fn ask(
     if !reasons.is_empty() {
         return Ok((None, reasons, None));
     }
-    let fresh = Some((&prepared.built, &prepared.code));
+    let small = |wanted: &crate::hash::Id| {
+        let part = prepared.config_folder.as_ref()?;
+        part.object(wanted).or_else(|| part.lying(session, wanted))
+    };
+    let fresh = Some((&prepared.built, &prepared.code, &small as _));
     let nearest = nearest::nearest(snapshot, session.repo.project(), &prepared.step, &prepared.built.id, fresh)?;
     match &nearest {
         None => reasons.push(Reason {
@@ -382,7 +386,15 @@ pub(super) fn lost(err: Error) -> Result<Reason, Error> {
 pub(super) fn draft(repo: &Repo, request: &Request, prepared: &Prepared, now: crate::clock::Micros) -> Run {
     let run = name::run_id(now, &prepared.step, &*repo.world().random);
     let mut meta = BTreeMap::new();
-    if let Ok(value) = crate::codec::to_value(request) {
+    let mut asked = std::borrow::Cow::Borrowed(request);
+    if let Some(part) = &prepared.config_folder {
+        meta.insert("config".to_owned(), part.told(&request.config_folder));
+    }
+    if let Some(base) = &prepared.base_run {
+        // `@last` would be another run tomorrow.
+        asked.to_mut().config_folder.base_run = Some(base.clone());
+    }
+    if let Ok(value) = crate::codec::to_value(&*asked) {
         meta.insert("request".to_owned(), value);
     }
     if !request.runtime.is_empty() {
@@ -455,6 +467,10 @@ pub(super) fn record_inputs(
             key.clone(),
             crate::object::run::Input { content, path, size: input.captured.size, stored, producer },
         );
+    }
+    if let Some(part) = &prepared.config_folder {
+        let is_stored = stored.get(&part.key()).copied().unwrap_or(false);
+        inputs.insert(part.key(), part.input(is_stored));
     }
     Ok(inputs)
 }

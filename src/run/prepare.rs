@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use bstr::{BStr, BString, ByteSlice};
 
 use super::code_part::{self, CodePart};
+use super::config_part::{self, ConfigPart};
 use super::request::{CodeMode, Request};
 use super::secrets::Secrets;
 use super::session::Session;
@@ -57,6 +58,10 @@ pub struct Prepared {
     pub stdin: Option<(Place, Captured)>,
     /// The config, an empty map when there is none.
     pub config: Value,
+    /// The run that the configs were taken from.
+    pub base_run: Option<String>,
+    /// The folder of configuration.
+    pub config_folder: Option<ConfigPart>,
     /// The selected code.
     pub code: CodePart,
     /// Whether the list of the project's files was needed for it.
@@ -118,7 +123,7 @@ pub fn prepare(
     let mut before = Fence::new();
     let declarations = request.inputs.iter().chain(&request.outputs).chain(&request.identity).chain(&request.locks);
     let typed = declarations.map(|one| &one.path);
-    for path in typed.chain(&request.stdin).chain(&request.config_files) {
+    for path in typed.chain(&request.stdin).chain(&request.config_files).chain(&request.config_folder.dirs) {
         check_spelling(repo, &cwd, path.as_bstr())?;
     }
     for input in &request.inputs {
@@ -187,6 +192,9 @@ pub fn prepare(
         let place = declared.locate(&one.path);
         let captured = worktree::capture(&worktree, &place, &CaptureOptions::default(), None)?;
         fence.join(captured.fence);
+        if let Some(label) = &one.key {
+            recipe::check_key(label)?;
+        }
         let label = one.key.clone().unwrap_or_else(|| {
             recipe::derive_key(
                 crate::path::bytes(std::path::Path::new(
@@ -217,7 +225,16 @@ pub fn prepare(
         })
         .collect();
     let overrides = request.sets.iter().map(|set| config::Override::parse(set)).collect::<Result<Vec<_>, _>>()?;
-    let base = crate::scenario::config(snapshot, repo.project(), &scenario)?;
+    let based = config_part::prepare(session, snapshot, request, &scenario, &declared, &secrets)?;
+    let base = match based.values {
+        Some(values) => values,
+        None => crate::scenario::config(snapshot, repo.project(), &scenario)?,
+    };
+    if let Some(part) = &based.folder {
+        fence.join(part.fence.clone());
+        // No label that a user gives begins like this key.
+        identity.extend(part.counted.clone().map(|(key, tree)| (key, Content::Tree(tree))));
+    }
     let config = config::resolve_over(repo.fs(), base, &files, &overrides)?;
     for (place, captured) in config_files {
         let captured = captured?;
@@ -250,7 +267,8 @@ pub fn prepare(
         }
         super::annotate::check(key, declared.set(key), about, &config).map_err(|what| Error::Usage { what })?;
     }
-    let normalised = recipe::normalise(&request.argv, &declared)?;
+    let words = based.folder.as_ref().map(|part| part.normal_words(&request.argv, &declared));
+    let normalised = recipe::normalise(words.as_ref().unwrap_or(&request.argv), &declared)?;
     let needs_files = !matches!(request.code, Some(CodeMode::None | CodeMode::Command));
     let is_fresh = !session.is_listed();
     let files = if needs_files { session.files()? } else { &[] };
@@ -290,6 +308,8 @@ pub fn prepare(
         inputs,
         stdin,
         config,
+        base_run: based.run,
+        config_folder: based.folder,
         code,
         needs_files,
         program: outside,
@@ -605,7 +625,7 @@ fn check_overlaps(
     stdin: Option<&Place>,
 ) -> Result<(), Error> {
     let named = request.identity.iter().chain(&request.locks).map(|one| &one.path);
-    let beside = request.config_files.iter().chain(named);
+    let beside = request.config_files.iter().chain(&request.config_folder.dirs).chain(named);
     let beside: Vec<Place> = beside.map(|path| declared.locate(path)).collect();
     for (key, output) in declared.places(Role::Output) {
         if request.in_place.contains(key) {
@@ -787,6 +807,10 @@ pub fn store_inputs(
         && !sink.has(&captured.content.id())?
     {
         worktree::capture(&worktree, place, &CaptureOptions::default(), Some(sink))?;
+    }
+    if let Some(part) = &prepared.config_folder {
+        part.store(session, sink)?;
+        stored.insert(part.key(), true);
     }
     code_part::store(session, &prepared.code, sink)?;
     Ok(stored)

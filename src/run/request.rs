@@ -9,6 +9,7 @@ use bstr::BString;
 use serde::{Deserialize, Serialize};
 
 use super::about::AboutOutputs;
+use super::config_part::FolderRequest;
 use super::lifecycle::Lifecycle;
 use crate::codec::Value;
 use crate::object::recipe::FileSet;
@@ -167,6 +168,9 @@ pub struct Request {
     pub stdin: Option<BString>,
     /// Config files, later ones win.
     pub config_files: Vec<BString>,
+    /// A folder of configuration.
+    #[serde(default, skip_serializing_if = "FolderRequest::is_empty")]
+    pub config_folder: FolderRequest,
     /// Settings `KEY=VALUE` over the config files.
     pub sets: Vec<String>,
     /// Which files count as code; `None` for what the project says.
@@ -247,6 +251,7 @@ impl Request {
             no_store: BTreeSet::new(),
             stdin: None,
             config_files: Vec::new(),
+            config_folder: FolderRequest::default(),
             sets: Vec::new(),
             code: None,
             env: BTreeMap::new(),

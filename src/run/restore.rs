@@ -220,6 +220,13 @@ fn pieces(
             output.iter().map(|output| artifact(session, key, output, options)).collect()
         }
         Target::Code(_, id) => one(place("code", "code")?, Content::Tree(*id)),
+        // The name comes from a record: it must not lead anywhere.
+        Target::ConfigFolder(_, name, content) if crate::path::is_name(name.as_bytes()) => {
+            one(place("a config", name)?, content.clone())
+        }
+        Target::ConfigFolder(_, name, _) => {
+            Err(Error::Usage { what: format!("`{}` is no file name", crate::path::shown(name.as_bytes())) })
+        }
         Target::Config(_, id) => {
             let path = place("a config", "config.json")?;
             Ok(vec![Piece::Text { path, text: config_text(snapshot, id)? }])

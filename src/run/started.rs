@@ -236,7 +236,8 @@ fn start_once(
         if let Some(change) = prepared.before.check(&session.worktree()).into_iter().next() {
             return Err(Error::ChangedBefore { path: change.path });
         }
-        started.environment = miss::told_environment(session, request, &prepared, &running)?;
+        let given = miss::lay_config(session, &snapshot, &prepared, &running)?;
+        started.environment = miss::told_environment(session, request, &prepared, &running, &given)?;
         let wanted = |(key, input): (&String, &prepare::ReadyInput)| {
             (key.clone(), matches!(input.place, Place::Inside(_)) && !request.no_store.contains(key))
         };

@@ -5,6 +5,7 @@
 mod bad_input;
 mod chain;
 mod config;
+mod config_folder;
 mod damage;
 mod doctor;
 mod errors;

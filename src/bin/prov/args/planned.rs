@@ -18,7 +18,7 @@ const PIPELINE: &[&str] = &["run", "status", "logs"];
 
 /// Options that the documented command line has and this version has not, by command.
 const OPTIONS: &[(&str, &[&str])] = &[
-    ("run", &["--config-dir", "--override", "--base-run", "--json-lines"]),
+    ("run", &["--json-lines"]),
     ("log", &["--graph", "--facet", "--json-lines"]),
     ("fsck", &["--repair", "--sample"]),
     ("restore", &["--git"]),

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 
 use clap::{Args, Parser, ValueEnum};
 
-use super::{LifecycleOptions, OutputOptions, values};
+use super::{FolderOptions, LifecycleOptions, OutputOptions, values};
 
 /// Arguments of `prov run`.
 #[derive(Debug, Clone, Args)]
@@ -63,6 +63,8 @@ pub(crate) struct RunOptions {
     /// Take the config from this file; later files win
     #[arg(long, value_name = "FILE", help_heading = "What determines the result")]
     pub(crate) config: Vec<OsString>,
+    #[command(flatten)]
+    pub(crate) folder: FolderOptions,
     /// Set one value of the config, over all files
     #[arg(short = 'S', long, value_name = "KEY=VALUE", value_parser = values::assignment, help_heading = "What determines the result")]
     pub(crate) set: Vec<String>,

@@ -112,7 +112,7 @@ fn start(cx: &Context, seen: &Seen, args: &LineageArgs) -> Result<Start, Failure
             let Some((path, made_by)) = found else { return Err(no_lineage(args)) };
             Ok(Start::Artifact { content, path, size, made_by })
         }
-        Target::Config(..) | Target::Code(..) => Err(no_lineage(args)),
+        Target::Config(..) | Target::ConfigFolder(..) | Target::Code(..) => Err(no_lineage(args)),
     }
 }
 

@@ -37,6 +37,10 @@ pub(crate) fn run(cx: &Context, args: &ShowArgs) -> Result<Exit, Failure> {
         }
         Target::Outputs(at) => show_outputs(cx, &seen.read_run(&at)?)?,
         Target::Config(_, id) => show_object(cx, &seen, &id, &Kind::CONFIG)?,
+        Target::ConfigFolder(_, _, content) => {
+            let kind = content.kind().unwrap_or(Kind::BLOB);
+            show_object(cx, &seen, &content.id(), &kind)?;
+        }
         Target::Code(_, id) => show_object(cx, &seen, &id, &Kind::TREE)?,
         Target::Object(id, kind) => show_object(cx, &seen, &id, &kind)?,
         Target::Path(place) => {

@@ -32,6 +32,7 @@ fn recorded(cx: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
         | Target::Artifact(at, _)
         | Target::Outputs(at)
         | Target::Config(at, _)
+        | Target::ConfigFolder(at, ..)
         | Target::Code(at, _) => at,
         Target::Object(..) | Target::Path(_) => return Err(no_run(&rev)),
     };

@@ -3,6 +3,7 @@
 //! Settings files are the library's; what they say comes below what stands here.
 
 mod environment;
+mod folder;
 mod lifecycle;
 mod outputs;
 mod request;

@@ -98,6 +98,10 @@ pub(crate) fn request(
     };
     request.config_files = file.config.iter().map(|path| values::bytes(path)).collect();
     request.config_files.extend(given.config.iter().map(|path| rebase.path(&values::bytes(path))));
+    request.config_folder = super::folder::folder(&file.folder, &given.folder, |dir| rebase.path(dir));
+    if given.folder.base_run.is_some() && given.config.is_empty() {
+        request.config_files.clear();
+    }
     request.sets = chain(&file.set, &given.set).collect();
     request.code = code(if given.code.is_empty() { &file.code } else { &given.code })?;
     for word in file.env.iter().chain(&given.env) {
