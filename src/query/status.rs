@@ -222,10 +222,13 @@ fn path_state(session: &Session<'_>, path: &BString, content: &Content) -> Resul
         None,
     ) {
         Ok(captured) if captured.content == *content => Ok(None),
-        Ok(_) => match worktree::capture(&session.worktree(), &place, &CaptureOptions::default(), None) {
-            Ok(captured) if captured.content == *content => Ok(None),
-            _ => Ok(Some(PathState::Modified)),
-        },
+        Ok(_) => {
+            let all = CaptureOptions { without_fence: true, ..CaptureOptions::default() };
+            match worktree::capture(&session.worktree(), &place, &all, None) {
+                Ok(captured) if captured.content == *content => Ok(None),
+                _ => Ok(Some(PathState::Modified)),
+            }
+        }
         Err(worktree::Error::Absent { .. }) => Ok(Some(PathState::Missing)),
         Err(err) => Err(crate::run::Error::from(err).into()),
     }

@@ -131,4 +131,9 @@ impl Repo {
     pub fn stat_cache(&self) -> PathBuf {
         self.layout.cache().join("stat")
     }
+
+    /// Where it is remembered which folders the store was seen to have whole.
+    pub fn whole_cache(&self) -> PathBuf {
+        self.layout.cache().join("whole")
+    }
 }

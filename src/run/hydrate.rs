@@ -23,6 +23,9 @@ use crate::store::Snapshot;
 use crate::worktree::restore::{self, Existing, InTheWay, Outcome, RestoreOptions, State, Wanted};
 use crate::worktree::{self, CaptureOptions, Fence};
 
+pub use super::outputs::lies_there;
+pub use super::whole::is_whole;
+
 /// What came back.
 #[derive(Debug, Default)]
 pub struct Hydrated {
@@ -33,57 +36,6 @@ pub struct Hydrated {
     /// Unknown content that was stored and then replaced.
     pub displaced: Vec<KeptSafe>,
 }
-
-/// Whether the store has all of some content: for a folder, everything below it.
-///
-/// # Errors
-/// When the store can't be read.
-pub fn is_whole(snapshot: &Snapshot, content: &Content) -> Result<bool, AccessError> {
-    let mut level: Vec<Id> = match content {
-        Content::Blob(id) => return Ok(snapshot.header(id)?.is_some()),
-        Content::Tree(id) => vec![*id],
-        Content::External(..) => return Ok(false),
-    };
-    let mut seen: std::collections::HashSet<Id> = level.iter().copied().collect();
-    let mut blobs = Vec::new();
-    while !level.is_empty() {
-        let mut below = Vec::new();
-        // In the order in which packs have them.
-        level.sort_unstable();
-        for id in level {
-            let mut is_missing = false;
-            let listed = tree::list(id, &mut |id| {
-                if let Some((_, bytes)) = snapshot.read(id)? {
-                    Ok(bytes)
-                } else {
-                    is_missing = true;
-                    Err(AccessError::Changed)
-                }
-            });
-            let entries = match listed {
-                Ok(entries) => entries,
-                Err(_) if is_missing => return Ok(false),
-                Err(tree::ListError::Read(AccessError::Damaged { .. }) | tree::ListError::Object(_)) => {
-                    return Ok(false);
-                }
-                Err(tree::ListError::Read(err)) => return Err(err),
-            };
-            for entry in entries {
-                if entry.kind != EntryKind::Tree {
-                    blobs.push(entry.id);
-                } else if seen.insert(entry.id) {
-                    below.push(entry.id);
-                }
-            }
-        }
-        level = below;
-    }
-    blobs.sort_unstable();
-    blobs.dedup();
-    snapshot.has_all(&blobs)
-}
-
-pub use super::outputs::lies_there;
 
 /// Whether the store has all of some content, every byte of it read and verified.
 ///

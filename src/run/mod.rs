@@ -48,6 +48,7 @@ pub mod spool;
 mod started;
 mod take;
 mod versions;
+mod whole;
 
 use crate::repo::Repo;
 

@@ -34,6 +34,7 @@ pub fn options(members: Option<&Members>) -> CaptureOptions {
             without_empty_folders: true,
             ..ScanOptions::default()
         },
+        ..CaptureOptions::default()
     }
 }
 
@@ -51,6 +52,7 @@ pub fn exactly<'a>(names: impl IntoIterator<Item = &'a BStr>) -> CaptureOptions 
             without_empty_folders: true,
             ..ScanOptions::default()
         },
+        ..CaptureOptions::default()
     }
 }
 
@@ -68,7 +70,8 @@ pub fn recorded(output: &Output) -> CaptureOptions {
 
 /// Whether the output lies at `place` already.
 pub fn lies_there(session: &Session<'_>, place: &Place, output: &Output) -> bool {
-    worktree::capture(&session.worktree(), place, &recorded(output), None)
+    let options = CaptureOptions { without_fence: true, ..recorded(output) };
+    worktree::capture(&session.worktree(), place, &options, None)
         .is_ok_and(|captured| captured.content == output.content && captured.exec == output.exec)
 }
 

@@ -170,7 +170,7 @@ fn has_id(worktree: &Worktree<'_>, path: &Path, id: &Id, last: LastLink) -> bool
         return read_link(worktree.fs, path).is_ok_and(|(target, _)| hash::blob(&target) == *id);
     }
     let key = Key::of(&locate(worktree.root, worktree.root, path));
-    read_file(worktree, key, path, None, last, 2).is_ok_and(|hashed| hashed.id == *id)
+    read_file(worktree, key, path, None, last, true).is_ok_and(|hashed| hashed.id == *id)
 }
 
 fn check_folder(
@@ -234,10 +234,10 @@ fn compare(scan: &Scan, old: &Folder, new: &Folder, changes: &mut Vec<Change>) {
 }
 
 /// Walks two sorted lists side by side.
-fn merge<'a, T>(
+fn merge<'a, T, K: Ord + 'a>(
     old: &'a [T],
     new: &'a [T],
-    key: impl Fn(&T) -> &BString,
+    key: impl Fn(&'a T) -> &'a K,
     mut each: impl FnMut(Option<&'a T>, Option<&'a T>),
 ) {
     let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
