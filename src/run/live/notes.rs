@@ -87,7 +87,7 @@ impl Live {
     pub fn notes(&self, run: &str) -> Vec<Note> {
         let Ok(dir) = self.dir(run).map(|dir| dir.join(NOTES)) else { return Vec::new() };
         let mut names = self.fs.names(&dir).unwrap_or_default();
-        names.retain(|name| name.to_str().is_some_and(|name| !name.ends_with(".tmp")));
+        names.retain(|name| std::path::Path::new(name).extension().is_none_or(|extension| extension != "tmp"));
         names.sort_unstable();
         let read = |name: std::ffi::OsString| {
             let bytes = self.fs.read(&dir.join(name)).ok().flatten()?;
