@@ -21,6 +21,9 @@ pub struct Parts {
     pub step: String,
     /// The words of the command and the output keys, as [`super::normalise`] gives them.
     pub command: Option<Normalised>,
+    /// Whether it is done by a program between a start and a finish: then the words only describe it, and it is never the same as a
+    /// command of these words.
+    pub is_function: bool,
     /// The working folder, relative to the project.
     pub cwd: RelPath,
     /// What the command reads from its standard input; `None` if that is empty.
@@ -82,7 +85,11 @@ impl Parts {
                 Some((id_of(&Kind::CONFIG, &bytes), bytes))
             }
         };
-        let kind = if self.command.is_some() { ActionKind::Command } else { ActionKind::Manual };
+        let kind = match &self.command {
+            Some(_) if self.is_function => ActionKind::Function,
+            Some(_) => ActionKind::Command,
+            None => ActionKind::Manual,
+        };
         let (argv, outputs, sets) = self.command.map(|c| (c.argv, c.outputs, c.sets)).unwrap_or_default();
         let mut dims = self.dims;
         dims.values_mut().for_each(Value::sort);
@@ -130,6 +137,7 @@ pub(super) mod tests {
                 outputs: BTreeMap::from([("out".to_owned(), Some("work/out.csv".into()))]),
                 sets: BTreeMap::new(),
             }),
+            is_function: false,
             cwd: RelPath::new("sub").unwrap(),
             stdin: Some(blob("stdin")),
             code: Code { tree: Some(hash::blob(b"tree")), program: Some(("bin/x".into(), hash::blob(b"program"))) },

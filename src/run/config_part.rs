@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use bstr::{BStr, BString, ByteSlice};
 use serde::{Deserialize, Serialize};
 
+use resolved::resolved;
+
 use super::Error;
 use super::adapter::{self, Answer};
 use super::prepare::Environment;
@@ -24,8 +26,6 @@ use crate::object::recipe::{Content, Recipe};
 use crate::object::run::{Input, Run};
 use crate::object::tree::{self, EntryKind};
 use crate::object::{Kind, Record, Sink, Source};
-use resolved::resolved;
-
 use crate::path::{Place, RelPath, show, shown};
 use crate::recipe::Declared;
 use crate::revspec::{self, Target};

@@ -16,98 +16,27 @@ use super::exit::Exit;
 use super::hooks::{Hooks, Moment};
 use super::interrupts::Interrupts;
 use super::lookup::Hit;
+use super::nearest::Nearest;
 use super::observer::Stream;
 use super::perform::{self, Performed, Surroundings};
 use super::prepare::{self, Prepared};
 use super::program::SpawnError;
-use super::publish::{self, Publication};
+use super::publish::{self, Pending, Publication};
 use super::report::Reporter;
 use super::request::{CacheMode, Request};
 use super::secrets::Secrets;
 use super::session::Session;
 use super::take::{self, Taken};
-use super::{Error, clear, live, managed, memory, outputs, versions};
+use super::{Error, clear, live, logged, managed, memory, outputs, versions};
 use crate::code::{Narrowing, git};
 use crate::codec::Value;
 use crate::hash::Id;
-use crate::object::recipe::Recipe;
 use crate::object::run::{Cache, Git, Log, Output, Phase, Reason, Run, RunError, Status};
-use crate::object::{Kind, Record, Sink, Source, id_of};
+use crate::object::{Kind, Record, Sink, id_of};
 use crate::path::{Place, RelPath, show, shown};
-use crate::recipe::{self, Built, Role};
-use crate::refs::key;
-use crate::repo::entry::{self, StepRun};
-use crate::store::{Direction, Intake, Snapshot};
+use crate::recipe::{self, Role};
+use crate::store::{Intake, Snapshot};
 use crate::worktree::{self, Fence};
-
-/// Distinct earlier recipes of a step that are compared with at most.
-const COMPARED: usize = 8;
-/// Runs of a step that are looked through for them.
-const LOOKED_THROUGH: usize = 64;
-
-/// The earlier recipe that is the least different.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Nearest {
-    /// Its newest run.
-    pub run: String,
-    /// That run's object.
-    pub object: Id,
-    /// The parts that differ.
-    pub reasons: Vec<Reason>,
-}
-
-/// A recipe that the store may not have yet: its bytes, its code, and what gives other small objects of it.
-pub(crate) type Fresh<'a> = (&'a Built, &'a CodePart, &'a dyn Fn(&Id) -> Option<Vec<u8>>);
-
-/// Finds the nearest other recipe of a step and says what differs from it to `id`; `None` when the step never ran otherwise. `fresh` is the
-/// recipe `id` with its code, where the store may not have them yet.
-///
-/// # Errors
-/// When refs can't be read.
-pub fn nearest(
-    snapshot: &Snapshot,
-    project: &str,
-    step: &str,
-    id: &Id,
-    fresh: Option<Fresh<'_>>,
-) -> Result<Option<Nearest>, Error> {
-    let own_tree = |wanted: &Id| {
-        let (_, code, _) = fresh?;
-        code.tree.objects.iter().find(|(id, _)| id == wanted).map(|(_, bytes)| bytes.clone())
-    };
-    let other = |wanted: &Id| fresh.and_then(|(_, _, read)| read(wanted));
-    let read = |kind: &Kind, wanted: &Id| match fresh.map(|(built, ..)| built) {
-        _ if *kind == Kind::TREE || *kind == Kind::BLOB => own_tree(wanted)
-            .or_else(|| other(wanted))
-            .or_else(|| snapshot.read(wanted).ok().flatten().map(|(_, bytes)| bytes)),
-        Some(built) if *kind == Kind::CONFIG && built.config.as_ref().is_some_and(|(own, _)| own == wanted) => {
-            built.config.as_ref().map(|(_, bytes)| bytes.clone())
-        }
-        Some(built) if built.id == *wanted => Some(built.bytes.clone()),
-        _ => snapshot.read(wanted).ok().flatten().map(|(_, bytes)| bytes),
-    };
-    let Some(own) = read(&Kind::RECIPE, id).and_then(|bytes| Recipe::decode(&bytes).ok()) else { return Ok(None) };
-    let mut found: Vec<(Recipe, Id, crate::clock::Micros, String, Id)> = Vec::new();
-    let of_step = key::steps_of(project, step);
-    for item in snapshot.scan(&of_step, Direction::Forward).take(LOOKED_THROUGH) {
-        let (raw, value) = item?;
-        let line: StepRun = entry::decode(&value).map_err(|source| Error::Ref { source })?;
-        let (Some(other), Some(run)) = (line.recipe, key::last_text(&raw)) else { continue };
-        if other == *id || found.iter().any(|(_, known, ..)| *known == other) {
-            continue;
-        }
-        let Some(recipe) = read(&Kind::RECIPE, &other).and_then(|bytes| Recipe::decode(&bytes).ok()) else { continue };
-        let at = crate::clock::Micros(i64::try_from(key::rank_after(&of_step, &raw).unwrap_or(0)).unwrap_or(0));
-        found.push((recipe, other, at, run, line.object));
-        if found.len() == COMPARED {
-            break;
-        }
-    }
-    let candidates = found.iter().map(|(recipe, id, at, ..)| recipe::Candidate { recipe, id: *id, at: *at });
-    let Some(at) = recipe::nearest(&own, candidates) else { return Ok(None) };
-    let (before, _, _, run, object) = &found[at];
-    Ok(Some(Nearest { run: run.clone(), object: *object, reasons: recipe::explain(before, &own, &read) }))
-}
 
 /// Why something is executed.
 pub(super) struct Why<'a> {
@@ -192,6 +121,8 @@ pub(super) fn execute(
     let mut ignored = None;
     run.started_at = repo.now();
     let mut told = None;
+    let beside = std::cell::OnceCell::new();
+    let mut inputs = None;
     let outcome = match command {
         Ok(mut command) => {
             command.set_env.insert("PROV_RUN_ID".into(), run.run.clone().into());
@@ -203,7 +134,17 @@ pub(super) fn execute(
                 spool_dir: running.dir(),
                 interrupts,
                 observer: &mut reporter,
-                started: &mut |pid| drop(running.note_child(pid)),
+                started: &mut |pid| {
+                    let _ = running.note_child(pid);
+                    // While the command runs there is time for what only matters if prov is killed.
+                    let found = perform::record_inputs(repo, &snapshot, &prepared, &stored);
+                    let mut draft = run.clone();
+                    draft.inputs = found.as_ref().map(Clone::clone).unwrap_or_default();
+                    inputs = Some(found);
+                    let beside: &Pending = beside.get_or_init(|| beside_of(&prepared));
+                    // Not being able to write it costs something only then.
+                    let _ = note_draft(&running, &draft, beside);
+                },
             };
             let outcome = execute::execute(context, &command);
             if let Ok(outcome) = &outcome {
@@ -243,7 +184,8 @@ pub(super) fn execute(
 
     let mut taken = Taken::default();
     if run.status == Status::Success {
-        match take::outputs_of(session, request, &prepared, &running, &intake, &mut run, &mut warnings) {
+        match take::outputs_of(session, request, &prepared, &prepared.seen, &running, &intake, &mut run, &mut warnings)
+        {
             Ok(all) => {
                 taken = all;
                 ignored = take::judge(session, request, &prepared, &taken, &mut run, &mut exit_code, &mut warnings);
@@ -273,8 +215,13 @@ pub(super) fn execute(
             "the command names {path}, which is neither an input nor code: a change of it would go unnoticed; declare it with -i {path}"
         ));
     }
-    run.inputs = perform::record_inputs(repo, &snapshot, &prepared, &stored)?;
-    run.children = children(&running);
+    run.inputs = match inputs {
+        Some(found) => found?,
+        None => perform::record_inputs(repo, &snapshot, &prepared, &stored)?,
+    };
+    run.children = running.children();
+    let secrets = Secrets::known(&request.secret_env, environment);
+    logged::apply(session, &snapshot, &running.notes(), &mut run, &intake, &secrets, &mut warnings)?;
     seal(session, &snapshot, request, &prepared, environment, &taken.fence, &mut run);
     if run.status == Status::Success && !run.sealed {
         let told: Vec<&str> =
@@ -342,7 +289,13 @@ pub(super) fn execute(
     })
 }
 
-fn intent(repo: &crate::repo::Repo, request: &Request, prepared: &Prepared, run: &Run, op: [u8; 16]) -> live::Intent {
+pub(super) fn intent(
+    repo: &crate::repo::Repo,
+    request: &Request,
+    prepared: &Prepared,
+    run: &Run,
+    op: [u8; 16],
+) -> live::Intent {
     let (outputs, sets) = super::claims_of(prepared, &|_| true);
     live::Intent {
         run: run.run.clone(),
@@ -358,6 +311,7 @@ fn intent(repo: &crate::repo::Repo, request: &Request, prepared: &Prepared, run:
         sets,
         op,
         owner: super::live_folder(repo).here().clone(),
+        open: None,
     }
 }
 
@@ -397,19 +351,25 @@ fn prepare_place(
         Ok(()) => clear::clear(session, &spots(session, snapshot, prepared, &written)?)?,
         Err(_) => Vec::new(),
     };
-    for (key, members) in prepared.declared.sets().iter().filter(|(_, members)| members.is_changed_only()) {
-        if let Some(place) = prepared.output(key) {
-            prepared.seen.insert(key.clone(), outputs::see(session, place, members)?);
-        }
-    }
+    see_captures(session, prepared)?;
     if let Some(change) = prepared.before.check(&session.worktree()).into_iter().next() {
         return Err(if request.wait { Error::Waited } else { Error::ChangedBefore { path: change.path } });
     }
     Ok((intake, stored, startable.map(|()| command), displaced, told))
 }
 
+/// Looks at what captures could take, before anything runs.
+pub(super) fn see_captures(session: &Session<'_>, prepared: &mut Prepared) -> Result<(), Error> {
+    for (key, members) in prepared.declared.sets().iter().filter(|(_, members)| members.is_changed_only()) {
+        if let Some(place) = prepared.output(key) {
+            prepared.seen.insert(key.clone(), outputs::see(session, place, members)?);
+        }
+    }
+    Ok(())
+}
+
 /// What has to make way for outputs. Of what is captured these are the outputs of this step's own earlier runs.
-fn spots(
+pub(super) fn spots(
     session: &Session<'_>,
     snapshot: &Snapshot,
     prepared: &Prepared,
@@ -432,58 +392,50 @@ fn spots(
     Ok(spots)
 }
 
-fn command(
+/// Where the config of a run lies for its program.
+pub(super) struct Given {
+    /// The file or folder that it is given.
+    config: Option<PathBuf>,
+    /// The values alone, when a folder is given.
+    values: Option<PathBuf>,
+}
+
+/// Writes the config for the program of a run.
+pub(super) fn lay_config(
     session: &Session<'_>,
     snapshot: &Snapshot,
+    prepared: &Prepared,
+    running: &live::Running,
+) -> Result<Given, Error> {
+    let has_values = !matches!(&prepared.config, Value::Map(entries) if entries.is_empty());
+    let file = running.dir().join("config.json");
+    if has_values {
+        let text = crate::config::to_json(&prepared.config);
+        let written = session.repo.fs().replace(&file, text.as_bytes(), false);
+        written.map_err(|source| Error::io("write", &file, source))?;
+    }
+    let values = has_values.then_some(file);
+    let Some(part) = &prepared.config_folder else { return Ok(Given { config: values, values: None }) };
+    let folder = running.dir().join("config");
+    part.lay_out(session, snapshot, &folder)?;
+    Ok(Given { config: Some(folder), values })
+}
+
+/// What a program of the run finds in its environment.
+pub(super) fn told_environment(
+    session: &Session<'_>,
     request: &Request,
     prepared: &Prepared,
     running: &live::Running,
-    environment: &prepare::Environment,
-) -> Result<Command, Error> {
-    let repo = session.repo;
-    let worktree = session.worktree();
-    let has_config = !matches!(&prepared.config, crate::codec::Value::Map(entries) if entries.is_empty());
-    let config_file = running.dir().join("config.json");
-    if has_config {
-        let text = crate::config::to_json(&prepared.config);
-        repo.fs()
-            .replace(&config_file, text.as_bytes(), false)
-            .map_err(|source| Error::io("write", &config_file, source))?;
-    }
-    let folder = running.dir().join("config");
-    if let Some(part) = &prepared.config_folder {
-        part.lay_out(session, snapshot, &folder)?;
-    }
-    let given = match &prepared.config_folder {
-        Some(_) => Some(&folder),
-        None => has_config.then_some(&config_file),
-    };
-    let words = match &prepared.config_folder {
-        // A layer that holds just what it should is read where it lies, with everything that lies around it.
-        Some(part) if !part.is_as_it_lies() => part.words(&request.argv, &prepared.declared, b"{config}"),
-        _ => request.argv.clone(),
-    };
-    let expansion = recipe::Expansion {
-        declared: &prepared.declared,
-        config_file: given.map(PathBuf::as_path),
-        config: &prepared.config,
-        runtime: &request.runtime,
-        dims: &request.dims,
-    };
-    let argv = recipe::expand(&words, &expansion)?;
-    let mut command = Command::new(argv, prepared.cwd.clone());
-    command.search_path = environment.get(std::ffi::OsStr::new("PATH")).cloned();
-    command.timeout = request.timeout_ms.map(Duration::from_millis);
-    if let Some((place, _)) = &prepared.stdin {
-        command.stdin = Stdin::File(worktree.path(place));
-    }
+    given: &Given,
+) -> Result<BTreeMap<OsString, OsString>, Error> {
+    let mut environment: BTreeMap<OsString, OsString> = BTreeMap::new();
     let managed = managed::make(session, prepared, running)?;
-    let mut set = |name: String, value: PathBuf| command.set_env.insert(name.into(), value.into_os_string());
-    if let Some(given) = given {
-        set("PROV_CONFIG".to_owned(), given.clone());
-    }
-    if has_config && prepared.config_folder.is_some() {
-        set("PROV_CONFIG_VALUES".to_owned(), config_file.clone());
+    let mut set = |name: String, value: PathBuf| environment.insert(name.into(), value.into_os_string());
+    for (name, path) in [("PROV_CONFIG", &given.config), ("PROV_CONFIG_VALUES", &given.values)] {
+        if let Some(path) = path {
+            set(name.to_owned(), path.clone());
+        }
     }
     if let Some(folder) = managed {
         set("PROV_OUTPUT_DIR".to_owned(), folder);
@@ -499,21 +451,54 @@ fn command(
     }
     for (key, value) in &request.runtime {
         let name = format!("PROV_RUNTIME_{}", recipe::variable_name(key));
-        command.set_env.insert(name.into(), value.into());
+        environment.insert(name.into(), value.into());
     }
-    command.secrets = Secrets::needed(&request.secret_env, environment)?;
     let lifecycle = &request.lifecycle;
     if let Some(correlation) = &lifecycle.correlation_id {
-        command.set_env.insert("PROV_CORRELATION_ID".into(), correlation.clone().into());
-        command.set_env.insert("PROV_ATTEMPT".into(), lifecycle.attempt_number().to_string().into());
+        environment.insert("PROV_CORRELATION_ID".into(), correlation.clone().into());
+        environment.insert("PROV_ATTEMPT".into(), lifecycle.attempt_number().to_string().into());
         let last = if lifecycle.last_attempt { "1" } else { "0" };
-        command.set_env.insert("PROV_LAST_ATTEMPT".into(), last.into());
+        environment.insert("PROV_LAST_ATTEMPT".into(), last.into());
     }
     for (name, value) in &request.env {
         if let Some(value) = value {
-            command.set_env.insert(name.into(), OsString::from_vec(value.to_vec()));
+            environment.insert(name.into(), OsString::from_vec(value.to_vec()));
         }
     }
+    Ok(environment)
+}
+
+fn command(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    request: &Request,
+    prepared: &Prepared,
+    running: &live::Running,
+    environment: &prepare::Environment,
+) -> Result<Command, Error> {
+    let worktree = session.worktree();
+    let given = lay_config(session, snapshot, prepared, running)?;
+    let words = match &prepared.config_folder {
+        // A layer that holds just what it should is read where it lies, with everything that lies around it.
+        Some(part) if !part.is_as_it_lies() => part.words(&request.argv, &prepared.declared, b"{config}"),
+        _ => request.argv.clone(),
+    };
+    let expansion = recipe::Expansion {
+        declared: &prepared.declared,
+        config_file: given.config.as_deref(),
+        config: &prepared.config,
+        runtime: &request.runtime,
+        dims: &request.dims,
+    };
+    let argv = recipe::expand(&words, &expansion)?;
+    let mut command = Command::new(argv, prepared.cwd.clone());
+    command.search_path = environment.get(std::ffi::OsStr::new("PATH")).cloned();
+    command.timeout = request.timeout_ms.map(Duration::from_millis);
+    if let Some((place, _)) = &prepared.stdin {
+        command.stdin = Stdin::File(worktree.path(place));
+    }
+    command.set_env = told_environment(session, request, prepared, running, &given)?;
+    command.secrets = Secrets::needed(&request.secret_env, environment)?;
     Ok(command)
 }
 
@@ -546,7 +531,7 @@ fn end_of(run: &mut Run, outcome: &execute::Outcome, request: &Request) {
 }
 
 /// Writes down what is said of the outputs, and read from them where they lie.
-fn say(
+pub(super) fn say(
     session: &Session<'_>,
     request: &Request,
     prepared: &Prepared,
@@ -676,9 +661,28 @@ fn select_again(
 }
 
 /// What is checked out around `root`, and whether anything tracked differs from it.
-fn git_state(fs: &crate::fs::Fs, root: &std::path::Path) -> Option<Git> {
+pub(super) fn git_state(fs: &crate::fs::Fs, root: &std::path::Path) -> Option<Git> {
     let head = git::head(fs, root)?;
     Some(Git { commit: head.commit, branch: head.branch, dirty: git::is_dirty(fs, root).ok() })
+}
+
+/// What is recorded beside a run: its recipe, its config, its code.
+pub(super) fn beside_of(prepared: &Prepared) -> Pending {
+    let mut objects = vec![(Kind::RECIPE, prepared.built.bytes.clone().into())];
+    objects.extend(prepared.built.config.iter().map(|(_, bytes)| (Kind::CONFIG, bytes.clone().into())));
+    let folder = prepared.config_folder.iter().flat_map(ConfigPart::objects);
+    objects.extend(folder.map(|(kind, bytes)| (kind, bytes.into())));
+    objects.extend(prepared.code.tree.objects.iter().map(|(_, bytes)| (Kind::TREE, bytes.clone().into())));
+    let code = prepared.code.tree.files.iter().map(|(path, id, _)| (path.as_bytes().to_owned(), *id)).collect();
+    Pending { run: BString::default(), objects, code }
+}
+
+/// Leaves the record, as far as it is known, in the live folder.
+pub(super) fn note_draft(running: &live::Running, draft: &Run, beside: &Pending) -> Result<(), Error> {
+    let bytes = draft.encode().map_err(|source| Error::Record { run: draft.run.clone(), source })?;
+    let pending = Pending { run: bytes.into(), objects: beside.objects.clone(), code: beside.code.clone() };
+    let payload = crate::codec::encode(&pending).map_err(|source| Error::Ref { source })?;
+    Ok(running.note_draft(&payload)?)
 }
 
 /// Puts the record into the store in one transaction; if that can't be done now, leaves it in the live folder.
@@ -708,21 +712,8 @@ fn record(
             let _ = running.end();
             Publication::Done
         }
-        Err(err) => {
-            let mut objects = vec![(Kind::RECIPE, prepared.built.bytes.clone().into())];
-            objects.extend(prepared.built.config.iter().map(|(_, bytes)| (Kind::CONFIG, bytes.clone().into())));
-            let folder = prepared.config_folder.iter().flat_map(ConfigPart::objects);
-            objects.extend(folder.map(|(kind, bytes)| (kind, bytes.into())));
-            objects.extend(prepared.code.tree.objects.iter().map(|(_, bytes)| (Kind::TREE, bytes.clone().into())));
-            let code = prepared.code.tree.files.iter().map(|(path, id, _)| (path.as_bytes().to_owned(), *id)).collect();
-            publish::leave(&publish::Pending { run: bytes.to_vec().into(), objects, code }, running, err)
-        }
+        Err(err) => publish::leave(&Pending { run: bytes.to_vec().into(), ..beside_of(prepared) }, running, err),
     }
-}
-
-/// The children that told of themselves in the live folder of this run.
-fn children(running: &live::Running) -> BTreeMap<String, Id> {
-    running.children()
 }
 
 /// The line that would have kept this miss from happening, when only a wide code part caused it.

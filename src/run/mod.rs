@@ -23,11 +23,13 @@ pub mod hydrate;
 pub mod interrupts;
 pub mod lifecycle;
 pub mod live;
+pub mod logged;
 pub mod lookup;
 mod managed;
 pub mod memory;
 mod miss;
 pub mod name;
+mod nearest;
 pub mod observer;
 pub mod outputs;
 mod perform;
@@ -45,6 +47,7 @@ mod secrets;
 mod session;
 mod settle;
 pub mod spool;
+mod started;
 mod take;
 mod versions;
 mod whole;
@@ -57,7 +60,8 @@ pub use code_part::CodePart;
 pub use commit::{CommitOptions, Committed, Item, ItemAction, Staging, add, commit, staged};
 pub use error::{Error, chain};
 pub use managed::KEY as MANAGED_KEY;
-pub use miss::{Nearest, command_line, nearest};
+pub use miss::command_line;
+pub use nearest::{Nearest, nearest};
 pub use perform::{OutputAction, Performed, Plan, REPLAYED, Surroundings, perform, plan};
 pub use publish::Publication;
 pub use request::{
@@ -68,6 +72,7 @@ pub use retry::persist;
 pub use secrets::Secrets;
 pub use session::Session;
 pub use settle::{Settled, settle};
+pub use started::{FinishOptions, Finished, StartOptions, Started, finish, metric, start};
 
 /// A transaction of what was collected and edits of refs.
 fn draft_of(
@@ -121,6 +126,7 @@ fn claim(
         sets,
         op: repo.new_op().to_bytes(),
         owner: live.here().clone(),
+        open: None,
     })?;
     match claim_outputs(&running, request.wait, interrupts) {
         Ok(()) => Ok(running),
@@ -160,4 +166,5 @@ fn claim_outputs(
 /// The live folder of a project, seen from this process.
 pub fn live_folder(repo: &Repo) -> live::Live {
     live::Live::new(repo.fs().clone(), repo.layout().live(), repo.world().process.clone())
+        .with_clock(repo.world().clock.clone())
 }

@@ -6,12 +6,13 @@ use super::clear::KeptSafe;
 use super::interrupts::Interrupts;
 use super::lookup::{self, Answer, Hit};
 use super::memory::{self, KnownFailure};
+use super::nearest::Nearest;
 use super::observer::Observer;
 use super::prepare::{self, Environment, Prepared};
 use super::publish::{self, Publication};
 use super::request::{CacheMode, OnKnownFailure, OnMissing, Request, RestoreMode, Validate};
 use super::session::Session;
-use super::{Error, annotate, hydrate, miss, name};
+use super::{Error, annotate, hydrate, miss, name, nearest};
 use crate::codec::Value;
 use crate::object::recipe::Content;
 use crate::object::run::{Cache, Reason, ReasonKind, Run, RunKind, Status};
@@ -85,7 +86,7 @@ pub struct Plan {
     /// Why it would be executed.
     pub reasons: Vec<Reason>,
     /// The recipe that the reasons compare with: its newest run.
-    pub nearest: Option<miss::Nearest>,
+    pub nearest: Option<Nearest>,
     /// That this recipe failed before, if it would be executed.
     pub known_failure: Option<KnownFailure>,
 }
@@ -113,10 +114,10 @@ pub fn plan(
 }
 
 /// What the cache has: an outcome to take, or reasons for a miss and the nearest other recipe.
-type Asked = (Option<Box<Hit>>, Vec<Reason>, Option<miss::Nearest>);
+pub(super) type Asked = (Option<Box<Hit>>, Vec<Reason>, Option<Nearest>);
 
 /// The reason of a run that is executed although its result is known.
-fn traced(hit: &Hit) -> Reason {
+pub(super) fn traced(hit: &Hit) -> Reason {
     Reason {
         part: "cache".to_owned(),
         kind: ReasonKind::Policy,
@@ -125,7 +126,12 @@ fn traced(hit: &Hit) -> Reason {
     }
 }
 
-fn ask(session: &Session<'_>, snapshot: &Snapshot, request: &Request, prepared: &Prepared) -> Result<Asked, Error> {
+pub(super) fn ask(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    request: &Request,
+    prepared: &Prepared,
+) -> Result<Asked, Error> {
     let mut reasons = match request.cache_mode() {
         CacheMode::Off | CacheMode::Overwrite => {
             let word = if request.cache.is_some() {
@@ -160,7 +166,7 @@ fn ask(session: &Session<'_>, snapshot: &Snapshot, request: &Request, prepared: 
         part.object(wanted).or_else(|| part.lying(session, wanted))
     };
     let fresh = Some((&prepared.built, &prepared.code, &small as _));
-    let nearest = miss::nearest(snapshot, session.repo.project(), &prepared.step, &prepared.built.id, fresh)?;
+    let nearest = nearest::nearest(snapshot, session.repo.project(), &prepared.step, &prepared.built.id, fresh)?;
     match &nearest {
         None => reasons.push(Reason {
             part: "step".to_owned(),
@@ -269,21 +275,33 @@ pub(super) fn check_name(snapshot: &Snapshot, name: Option<&str>) -> Result<(), 
     }
 }
 
+/// A request, looked at, that may be run: its scenario exists and its name is free.
+pub(super) fn ready(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    request: &Request,
+    environment: &Environment,
+) -> Result<Prepared, Error> {
+    let repo = session.repo;
+    let prepared = prepare::prepare(session, snapshot, request, environment)?;
+    if prepared.scenario != crate::scenario::MAIN
+        && !crate::scenario::exists(snapshot, repo.project(), &prepared.scenario)?
+    {
+        return Err(crate::scenario::Error::NotFound {
+            name: prepared.scenario.clone(),
+            known: crate::scenario::names(repo, snapshot)?,
+        }
+        .into());
+    }
+    check_name(snapshot, request.run_name.as_deref())?;
+    Ok(prepared)
+}
+
 fn perform_once(session: &Session<'_>, request: &Request, surroundings: Surroundings<'_>) -> Result<Performed, Error> {
     let Surroundings { environment, observer, interrupts } = surroundings;
     let repo = session.repo;
     let snapshot = repo.store().snapshot()?;
-    let prepared = prepare::prepare(session, &snapshot, request, environment)?;
-    if prepared.scenario != crate::scenario::MAIN
-        && !crate::scenario::exists(&snapshot, repo.project(), &prepared.scenario)?
-    {
-        return Err(crate::scenario::Error::NotFound {
-            name: prepared.scenario.clone(),
-            known: crate::scenario::names(repo, &snapshot)?,
-        }
-        .into());
-    }
-    check_name(&snapshot, request.run_name.as_deref())?;
+    let prepared = ready(session, &snapshot, request, environment)?;
     let (mut hit, mut reasons, nearest) = ask(session, &snapshot, request, &prepared)?;
     let known = if request.lifecycle.always { hit.take() } else { None };
     reasons.extend(known.as_deref().map(traced));
@@ -319,6 +337,21 @@ fn perform_once(session: &Session<'_>, request: &Request, surroundings: Surround
     Ok(performed)
 }
 
+/// Brings the outputs of a hit back, as far as the request wants them.
+pub(super) fn take_back(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    request: &Request,
+    prepared: &Prepared,
+    hit: &Hit,
+    interrupts: Option<&Interrupts>,
+) -> Result<hydrate::Hydrated, Error> {
+    match request.restore {
+        RestoreMode::Outputs => hydrate::outputs(session, snapshot, request, prepared, &hit.run, interrupts),
+        RestoreMode::Metadata | RestoreMode::None => Ok(hydrate::Hydrated::default()),
+    }
+}
+
 /// Tells of what is remembered of a recipe that is about to be executed: that it failed before.
 fn remember(
     snapshot: &Snapshot,
@@ -339,7 +372,7 @@ fn remember(
 }
 
 /// The reason for a miss that an error of bringing outputs back is; other errors stay errors.
-fn lost(err: Error) -> Result<Reason, Error> {
+pub(super) fn lost(err: Error) -> Result<Reason, Error> {
     let (Error::OutputLost { key, path } | Error::NotBack { key, path, .. }) = &err else { return Err(err) };
     Ok(Reason {
         part: format!("outputs.{key}"),
@@ -451,7 +484,7 @@ pub(super) fn record_inputs(
 }
 
 /// Takes a hit: outputs back, a light record that points to its source.
-fn take(
+pub(super) fn take(
     session: &Session<'_>,
     snapshot: &Snapshot,
     request: &Request,

@@ -154,18 +154,7 @@ pub fn prepare(
         let declared_by = found.producer;
         inputs.insert(key, ReadyInput { place: found.place, captured, declared_by, is_to_be_fetched });
     }
-    for output in &request.outputs {
-        let key = declared.add(Role::Output, output.key.as_deref(), output.path.as_bstr())?;
-        check_output(repo, &key, &declared.places(Role::Output)[&key])?;
-    }
-    for set in &request.output_sets {
-        check_spelling(repo, &cwd, set.root.as_bstr())?;
-        let key = declared.add_set(set.key.as_deref(), set.root.as_bstr(), Members::new(&set.files)?)?;
-        check_set(repo, &key, &declared.places(Role::Output)[&key])?;
-        if request.in_place.contains(&key) {
-            return Err(Error::Usage { what: format!("--in-place {key}: an output set can't be changed in place") });
-        }
-    }
+    declare_outputs(repo, request, &cwd, &mut declared)?;
     for key in request.in_place.iter().chain(&request.no_store) {
         let is_input = request.no_store.contains(key) && inputs.contains_key(key);
         let is_managed = request.no_store.contains(key) && key == super::MANAGED_KEY;
@@ -304,6 +293,7 @@ pub fn prepare(
     let built = recipe::Parts {
         step: request.lifecycle.model.clone().unwrap_or_else(|| step.clone()),
         command: Some(normalised),
+        is_function: request.lifecycle.open,
         cwd: cwd_place,
         stdin: stdin.as_ref().map(|(_, captured)| captured.content.clone()),
         code: part,
@@ -369,6 +359,31 @@ pub fn plan_config(
     based.folder.ok_or_else(|| Error::Usage {
         what: "there is no folder of configuration: name one with --config-dir or --base-run".to_owned(),
     })
+}
+
+/// Declares the outputs of a request: files, folders and sets.
+///
+/// # Errors
+/// When one of them can't be one.
+pub(super) fn declare_outputs(
+    repo: &crate::repo::Repo,
+    request: &Request,
+    cwd: &std::path::Path,
+    declared: &mut Declared,
+) -> Result<(), Error> {
+    for output in &request.outputs {
+        let key = declared.add(Role::Output, output.key.as_deref(), output.path.as_bstr())?;
+        check_output(repo, &key, &declared.places(Role::Output)[&key])?;
+    }
+    for set in &request.output_sets {
+        check_spelling(repo, cwd, set.root.as_bstr())?;
+        let key = declared.add_set(set.key.as_deref(), set.root.as_bstr(), Members::new(&set.files)?)?;
+        check_set(repo, &key, &declared.places(Role::Output)[&key])?;
+        if request.in_place.contains(&key) {
+            return Err(Error::Usage { what: format!("--in-place {key}: an output set can't be changed in place") });
+        }
+    }
+    Ok(())
 }
 
 /// Checks what the environment of a command is to be, and gives the secrets that are known. None of them may stand in the request, which

@@ -28,14 +28,16 @@ pub(super) struct Taken {
     pub(super) made: Vec<BString>,
 }
 
-/// Captures the outputs of a run that succeeded into its record.
+/// Captures the outputs of a run that succeeded into its record. `seen` is what captures could take before it began.
 ///
 /// # Errors
 /// When one can't be taken.
+#[expect(clippy::too_many_arguments, reason = "everything that an output leaves a trace in")]
 pub(super) fn outputs_of(
     session: &Session<'_>,
     request: &Request,
     prepared: &Prepared,
+    seen: &BTreeMap<String, outputs::Seen>,
     live: &super::live::Running,
     intake: &Intake,
     run: &mut Run,
@@ -46,7 +48,7 @@ pub(super) fn outputs_of(
         let one = One { session, request, intake, key, place };
         let output = match prepared.declared.set(key) {
             None => one.whole(&mut taken, warnings)?,
-            Some(members) => one.set(members, prepared, &mut taken, run, warnings)?,
+            Some(members) => one.set(members, prepared, seen.get(key), &mut taken, run, warnings)?,
         };
         match output {
             Some(output) => drop(run.outputs.insert(key.clone(), output)),
@@ -132,13 +134,14 @@ impl One<'_> {
         &self,
         members: &crate::recipe::Members,
         prepared: &Prepared,
+        seen: Option<&outputs::Seen>,
         taken: &mut Taken,
         run: &mut Run,
         warnings: &mut Vec<String>,
     ) -> Result<Option<Output>, Error> {
         let is_changed_only = members.is_changed_only();
         let options = if is_changed_only {
-            let changes = outputs::changes(self.session, self.place, members, prepared.seen.get(self.key))?;
+            let changes = outputs::changes(self.session, self.place, members, seen)?;
             for path in &changes.rewritten {
                 run.unsealed.push(format!(
                     "{} was there before it ran, and it changed it: declare it with -o, and with --in-place if it reads it",

@@ -29,6 +29,10 @@ pub enum ChangeKind {
     Added,
 }
 
+/// Stands for a folder itself.
+const FOLDER: Stat =
+    Stat { kind: FileKind::Folder, dev: 0, ino: 0, size: 0, mtime_ns: 0, ctime_ns: 0, links: 0, mode: 0 };
+
 /// One difference from what was captured.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Change {
@@ -99,6 +103,36 @@ impl Fence {
     /// Whether it watches nothing.
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
+    }
+
+    /// A digest of all the states that it watches: another one, made later of the same places, is equal only if none of them was seen to
+    /// change. Of files too young for their states to prove anything, the content has to be compared as well.
+    pub fn digest(&self) -> Id {
+        let mut lines = Vec::new();
+        let mut add = |path: &[u8], stat: &Stat| {
+            let Stat { kind, dev, ino, size, mtime_ns, ctime_ns, .. } = stat;
+            let path = hash::hex(path);
+            // A folder's own times change with what is in it, and that is listed.
+            let state = if stat.is_folder() { (0, 0, 0) } else { (*size, *mtime_ns, *ctime_ns) };
+            lines.push(format!("{path} {kind:?} {dev} {ino} {state:?}\n"));
+        };
+        for part in &self.parts {
+            match part {
+                Part::File { path, stat, .. } => add(path.as_os_str().as_encoded_bytes(), stat),
+                Part::Folder { scan, .. } => {
+                    add(scan.at.as_os_str().as_encoded_bytes(), &FOLDER);
+                    for folder in &scan.folders {
+                        for entry in &folder.entries {
+                            add(&folder.path_of(&entry.name), &entry.stat);
+                        }
+                    }
+                }
+            }
+        }
+        // In whatever order they were looked at.
+        lines.sort_unstable();
+        lines.dedup();
+        hash::derived("prov 2026 states of a fence", lines.concat().as_bytes())
     }
 
     /// What changed since, sorted by path; what can't be looked at any more counts as changed.

@@ -20,6 +20,7 @@ mod look;
 mod marks;
 mod outputs;
 mod parts;
+mod pieces;
 mod pipeline;
 mod project;
 mod records;

@@ -189,6 +189,7 @@ fn every_document_kind_has_a_schema_that_names_it() {
         "init",
         "lineage",
         "log",
+        "logged",
         "ls-tree",
         "pipeline-check",
         "pipeline-graph",
@@ -201,6 +202,7 @@ fn every_document_kind_has_a_schema_that_names_it() {
         "run",
         "scenario",
         "show",
+        "start",
         "status",
         "why",
     ];

@@ -263,6 +263,8 @@ impl Classify for lookup::Error {
 impl Classify for LiveError {
     fn failure(&self) -> Failure {
         match self {
+            LiveError::Ended { .. } => Failure::of(Class::NotFound, "not_live", self)
+                .hint("`prov status` shows what is live; `prov log` lists what is recorded"),
             LiveError::Name { .. } => Failure::of(Class::Usage, "usage", self),
             _ => Failure::of(Class::Failed, "live", self),
         }

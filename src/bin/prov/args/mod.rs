@@ -11,6 +11,7 @@ mod lifecycle;
 mod look;
 mod mark;
 mod outputs;
+mod pieces;
 mod pipeline;
 pub(crate) mod planned;
 mod record;
@@ -36,6 +37,7 @@ pub(crate) use look::{
 };
 pub(crate) use mark::{HideArgs, MarkArgs, RetractArgs};
 pub(crate) use outputs::OutputOptions;
+pub(crate) use pieces::{FinishArgs, LogInputArgs, LogMetaArgs, LogOutputArgs, StartArgs, StatusWord};
 pub(crate) use pipeline::{
     FlavourWord, GraphDetail, GraphFormat, PipelineArgs, PipelineCheckArgs, PipelineCommand, PipelineGraphArgs,
     PipelineOptions, PipelinePlanArgs,
@@ -121,6 +123,16 @@ pub(crate) enum Command {
     Commit(CommitArgs),
     /// Look up a command's results, or execute and record it
     Run(Box<RunArgs>),
+    /// Begin a run that something else executes
+    Start(Box<StartArgs>),
+    /// Log files that a live run reads
+    LogInput(LogInputArgs),
+    /// Log files that a live run writes
+    LogOutput(LogOutputArgs),
+    /// Say something of a live run: remarks, numbers, tags
+    LogMeta(LogMetaArgs),
+    /// Close a run that was begun with `start`
+    Finish(FinishArgs),
     /// Show which steps and files are up to date
     Status(StatusArgs),
     /// List runs, newest first

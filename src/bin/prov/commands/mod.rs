@@ -18,6 +18,7 @@ mod lineage;
 mod log;
 mod ls_tree;
 mod mark;
+mod pieces;
 mod pipeline;
 mod plan;
 mod restore;
@@ -66,6 +67,11 @@ pub(crate) fn dispatch(cx: &Context, command: &Command) -> Result<Exit, Failure>
         Command::Add(args) => add::add(cx, args),
         Command::Commit(args) => add::commit(cx, args),
         Command::Run(args) => run::run(cx, args),
+        Command::Start(args) => pieces::start(cx, args),
+        Command::LogInput(args) => pieces::log_input(cx, args),
+        Command::LogOutput(args) => pieces::log_output(cx, args),
+        Command::LogMeta(args) => pieces::log_meta(cx, args),
+        Command::Finish(args) => pieces::finish(cx, args),
         Command::Status(args) => status::run(cx, args),
         Command::Log(args) => log::run(cx, args),
         Command::Show(args) => show::run(cx, args),

@@ -1,5 +1,6 @@
 //! `prov run`.
 
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -72,13 +73,33 @@ pub(crate) fn request(cx: &Context, repo: &Repo, args: &RunArgs) -> Result<Reque
     if !is_said && let Some(mode) = repo.settings().cache_restore().and_then(settings::restore_word) {
         request.restore = mode;
     }
+    complete(cx, repo, args, &mut request)?;
+    Ok(request)
+}
+
+/// As [`request`], for what something else executes: it needs no command.
+pub(crate) fn request_in_pieces(cx: &Context, repo: &Repo, args: &RunArgs) -> Result<Request, Failure> {
+    let mut args = args.clone();
+    let has_command = !args.command.is_empty();
+    if !has_command {
+        // The grammar asks for a command; the request is made without.
+        args.command.push(OsString::from("-"));
+    }
+    let mut request = request(cx, repo, &args)?;
+    if !has_command {
+        request.argv.clear();
+    }
+    Ok(request)
+}
+
+fn complete(cx: &Context, repo: &Repo, args: &RunArgs, request: &mut Request) -> Result<(), Failure> {
     if request.cache.is_none() {
         request.cache = repo.settings().cache_mode().and_then(settings::cache_mode_word);
     }
     if let Some(parent) = &args.options.lifecycle.parent {
         request.parent = Some(events::run_of(cx, repo, parent)?);
     }
-    Ok(request)
+    Ok(())
 }
 
 /// Passes the command's output on and says what happens around it.

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use prov::run::request::{CacheMode, RestoreMode};
 
 pub(crate) use environment::Environment;
-pub(crate) use lifecycle::lifecycle;
+pub(crate) use lifecycle::{facet, lifecycle};
 pub(crate) use request::{Seen, request};
 pub(crate) use step::{Step, step_of};
 
