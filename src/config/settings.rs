@@ -197,6 +197,12 @@ impl Settings {
         self.count("project.epoch").unwrap_or(0)
     }
 
+    /// Names of folders outside of the project, with their paths.
+    pub fn mounts(&self) -> Vec<(&str, &str)> {
+        let mounts = self.values.iter().filter(|(path, _)| path.len() == 2 && path[0] == "mounts");
+        mounts.filter_map(|(path, setting)| Some((path[1].as_str(), as_text(&setting.value)?))).collect()
+    }
+
     /// Where the store is.
     pub fn store_path(&self) -> Option<&str> {
         self.text("store.path")

@@ -8,6 +8,7 @@
 //! | `cwd`, `stdin` | working folder, standard input |
 //! | `code.PATH`, `code.program` | a file of the code, the program of `argv[0]`; `code` alone where the tree can't be read |
 //! | `config.KEY.SUB`, `config.LIST[N]` | a value of the configuration (`\.` is a dot in a name); `config` alone where it can't be read |
+//! | `inputs.KEY/PATH` | a file of a folder or set, where both sides can be read |
 //! | `@LABEL/FILE:KEY.SUB`, `@LABEL/FILE` | a value of a file of the folder of configuration; the file where nothing more can be told |
 //! | `params.KEY`, `inputs.KEY`, `identity.LABEL`, `env.NAME`, `tools.NAME`, `dims.NAME`, `outputs.KEY` | by name |
 //! | `outputs.KEY.files` | which files of its folder the output is |
@@ -58,7 +59,7 @@ pub fn explain(before: &Recipe, after: &Recipe, read: ReadObject<'_>) -> Vec<Rea
     });
     configs(&mut out, before.config, after.config, read);
     map(&mut out, "params", &before.params, &after.params, &show_value);
-    map(&mut out, "inputs", &before.inputs, &after.inputs, &show_content);
+    contents(&mut out, "inputs", &before.inputs, &after.inputs, read);
     identity(&mut out, &before.identity, &after.identity, read);
     map(&mut out, "env", &before.env, &after.env, &|v: &Option<BString>| {
         v.as_ref().map_or_else(|| "(not set)".to_owned(), show_bytes)
@@ -118,6 +119,31 @@ fn map<V: PartialEq>(
     let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     for key in keys {
         option(out, &format!("{part}.{}", shown(key.as_bytes())), before.get(key), after.get(key), show);
+    }
+}
+
+/// Inputs by key. Of a folder that can be read on both sides, the files are named: `inputs.KEY/PATH`.
+fn contents(
+    out: &mut Vec<Reason>,
+    part: &str,
+    before: &BTreeMap<String, Content>,
+    after: &BTreeMap<String, Content>,
+    read: ReadObject<'_>,
+) {
+    let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    for key in keys {
+        let (a, b) = (before.get(key), after.get(key));
+        let part = format!("{part}.{}", shown(key.as_bytes()));
+        if let (Some(Content::Tree(a)), Some(Content::Tree(b))) = (a, b) {
+            tree_diff::diff((&part, '/'), *a, *b, read, &|_, _, _| Vec::new(), out);
+        } else if a != b {
+            let kind = match (a, b) {
+                (a, Some(_)) if a.is_none_or(Content::is_absent) => ReasonKind::Added,
+                (Some(_), b) if b.is_none_or(Content::is_absent) => ReasonKind::Removed,
+                _ => ReasonKind::Changed,
+            };
+            out.push(Reason { part, kind, before: a.map(show_content), after: b.map(show_content) });
+        }
     }
 }
 
@@ -205,7 +231,7 @@ fn identity(
             (a, b) => option(out, key, a, b, &show_content),
         }
     }
-    map(out, "identity", &of(before, false), &of(after, false), &show_content);
+    contents(out, "identity", &of(before, false), &of(after, false), read);
 }
 
 /// The values in which two states of a configuration file differ: `@LABEL/FILE:key.sub`. Empty where they differ in nothing that is a value.
@@ -242,6 +268,9 @@ pub(super) fn short(id: Id) -> String {
 }
 
 fn show_content(content: &Content) -> String {
+    if content.is_absent() {
+        return "absent".to_owned();
+    }
     format!("{} {}", content.type_name(), content.id().short())
 }
 

@@ -1,4 +1,4 @@
-//! Which files differ between two trees: of code, of configuration.
+//! Which files differ between two trees.
 
 use bstr::{BStr, BString};
 

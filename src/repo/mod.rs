@@ -2,12 +2,14 @@
 
 pub mod entry;
 mod layout;
+mod mounts;
 mod open;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use layout::{DOT, Layout};
+pub use mounts::{MountError, split_name};
 pub use open::{Error, Found, Identity, InitOptions, Places, find, settings_files};
 
 use crate::clock::{Clock, Micros, Random};

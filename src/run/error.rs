@@ -35,7 +35,18 @@ pub enum Error {
         text: String,
         /// Where its content should lie.
         path: PathBuf,
+        /// The key of the input.
+        key: String,
     },
+    /// A glob stands for no file.
+    #[error("no file matches the input `{pattern}`")]
+    NothingMatches {
+        /// The glob.
+        pattern: String,
+    },
+    /// A path names a mount that is not known, or leads out of it.
+    #[error(transparent)]
+    Mount(#[from] crate::repo::MountError),
     /// A part of the recipe can't be computed, so nothing can be looked up.
     #[error("the part `{part}` can't be computed: {what}")]
     Part {

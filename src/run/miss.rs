@@ -27,7 +27,7 @@ use super::request::{CacheMode, Request};
 use super::secrets::Secrets;
 use super::session::Session;
 use super::take::{self, Taken};
-use super::{Error, clear, live, logged, managed, memory, outputs, versions};
+use super::{Error, clear, inputs, live, logged, managed, memory, outputs, versions};
 use crate::code::{Narrowing, git};
 use crate::codec::Value;
 use crate::hash::Id;
@@ -339,7 +339,7 @@ fn prepare_place(
     }
     let told = before()?;
     let intake = repo.store().intake(snapshot);
-    prepare::fetch_inputs(session, snapshot, prepared)?;
+    inputs::fetch(session, snapshot, prepared)?;
     let stored = prepare::store_inputs(session, prepared, request, &intake)?;
     // The program is looked for before anything is removed: a command that can't be started changes nothing.
     let command = command(session, snapshot, request, prepared, running, environment)?;
@@ -608,6 +608,7 @@ fn seal(
             run.unsealed.push(format!("{what} {} {} while it ran", name(&change.path), change_word(change.kind)));
         }
     }
+    run.unsealed.extend(inputs::changed_globs(session, prepared));
     match select_again(session, snapshot, request, prepared, environment) {
         Ok(after) => {
             let list = |paths: &[crate::path::RelPath]| {

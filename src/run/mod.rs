@@ -20,6 +20,7 @@ mod format;
 pub mod group;
 mod hooks;
 pub mod hydrate;
+pub mod inputs;
 pub mod interrupts;
 pub mod lifecycle;
 pub mod live;
@@ -61,8 +62,9 @@ pub use commit::{CommitOptions, Committed, Item, ItemAction, Staging, add, commi
 pub use error::{Error, chain};
 pub use managed::KEY as MANAGED_KEY;
 pub use miss::command_line;
-pub use nearest::{Nearest, nearest};
-pub use perform::{OutputAction, Performed, Plan, REPLAYED, Surroundings, perform, plan};
+pub use nearest::Nearest;
+pub(crate) use nearest::candidates;
+pub use perform::{OutputAction, Performed, Plan, REPLAYED, Surroundings, perform, plan, plan_with};
 pub use publish::Publication;
 pub use request::{
     CacheMode, CodeMode, Container, Declared, DeclaredSet, OnKnownFailure, OnMissing, Request, RestoreMode, Validate,

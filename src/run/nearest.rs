@@ -35,13 +35,28 @@ pub(crate) type Fresh<'a> = (&'a Built, &'a CodePart, &'a dyn Fn(&Id) -> Option<
 ///
 /// # Errors
 /// When refs can't be read.
-pub fn nearest(
+pub(super) fn nearest(
     snapshot: &Snapshot,
     project: &str,
     step: &str,
     id: &Id,
     fresh: Option<Fresh<'_>>,
 ) -> Result<Option<Nearest>, Error> {
+    Ok(candidates(snapshot, project, step, id, fresh, 1)?.into_iter().next())
+}
+
+/// As [`nearest`], the `most` least different ones, the nearest first.
+///
+/// # Errors
+/// When refs can't be read.
+pub(crate) fn candidates(
+    snapshot: &Snapshot,
+    project: &str,
+    step: &str,
+    id: &Id,
+    fresh: Option<Fresh<'_>>,
+    most: usize,
+) -> Result<Vec<Nearest>, Error> {
     let own_tree = |wanted: &Id| {
         let (_, code, _) = fresh?;
         code.tree.objects.iter().find(|(id, _)| id == wanted).map(|(_, bytes)| bytes.clone())
@@ -57,7 +72,9 @@ pub fn nearest(
         Some(built) if built.id == *wanted => Some(built.bytes.clone()),
         _ => snapshot.read(wanted).ok().flatten().map(|(_, bytes)| bytes),
     };
-    let Some(own) = read(&Kind::RECIPE, id).and_then(|bytes| Recipe::decode(&bytes).ok()) else { return Ok(None) };
+    let Some(own) = read(&Kind::RECIPE, id).and_then(|bytes| Recipe::decode(&bytes).ok()) else {
+        return Ok(Vec::new());
+    };
     let mut found: Vec<(Recipe, Id, crate::clock::Micros, String, Id)> = Vec::new();
     let of_step = key::steps_of(project, step);
     for item in snapshot.scan(&of_step, Direction::Forward).take(LOOKED_THROUGH) {
@@ -74,8 +91,12 @@ pub fn nearest(
             break;
         }
     }
-    let candidates = found.iter().map(|(recipe, id, at, ..)| recipe::Candidate { recipe, id: *id, at: *at });
-    let Some(at) = recipe::nearest(&own, candidates) else { return Ok(None) };
-    let (before, _, _, run, object) = &found[at];
-    Ok(Some(Nearest { run: run.clone(), object: *object, reasons: recipe::explain(before, &own, &read) }))
+    let mut nearest = Vec::new();
+    while nearest.len() < most {
+        let left = found.iter().map(|(recipe, id, at, ..)| recipe::Candidate { recipe, id: *id, at: *at });
+        let Some(at) = recipe::nearest(&own, left) else { break };
+        let (before, _, _, run, object) = found.swap_remove(at);
+        nearest.push(Nearest { run, object, reasons: recipe::explain(&before, &own, &read) });
+    }
+    Ok(nearest)
 }

@@ -254,7 +254,7 @@ pub fn own_old(
     place: &Place,
     members: &Members,
 ) -> Result<Vec<BString>, Error> {
-    let root = crate::revspec::recorded_path(place);
+    let root = session.repo.recorded_path(place);
     let mut steps: BTreeMap<String, bool> = BTreeMap::new();
     let mut old = Vec::new();
     for (name, ..) in list(session, place, &options(Some(members)))? {

@@ -12,7 +12,7 @@ use super::prepare::{self, Environment, Prepared};
 use super::publish::{self, Publication};
 use super::request::{CacheMode, OnKnownFailure, OnMissing, Request, RestoreMode, Validate};
 use super::session::Session;
-use super::{Error, annotate, hydrate, miss, name, nearest};
+use super::{Error, annotate, hydrate, inputs, miss, name, nearest};
 use crate::codec::Value;
 use crate::object::recipe::Content;
 use crate::object::run::{Cache, Reason, ReasonKind, Run, RunKind, Status};
@@ -89,6 +89,10 @@ pub struct Plan {
     pub nearest: Option<Nearest>,
     /// That this recipe failed before, if it would be executed.
     pub known_failure: Option<KnownFailure>,
+    /// The outcome that would be taken if the cache mode did not forbid to look it up.
+    pub forbidden: Option<Box<Hit>>,
+    /// The least different other recipes of the step, the nearest first, as many as were asked for.
+    pub candidates: Vec<Nearest>,
 }
 
 /// Bytes of each stream that a hit replays.
@@ -104,13 +108,44 @@ pub fn plan(
     request: &Request,
     environment: &Environment,
 ) -> Result<Plan, Error> {
+    plan_with(session, snapshot, request, environment, 0)
+}
+
+/// As [`plan`], with so many candidates to compare with.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_with(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    request: &Request,
+    environment: &Environment,
+    candidates: usize,
+) -> Result<Plan, Error> {
     let prepared = prepare::prepare(session, snapshot, request, environment)?;
     let (mut hit, mut reasons, nearest) = ask(session, snapshot, request, &prepared)?;
     if request.lifecycle.always {
         reasons.extend(hit.take().map(|hit| traced(&hit)));
     }
     let known_failure = if hit.is_none() { memory::known_failure(snapshot, &prepared.recipe())? } else { None };
-    Ok(Plan { prepared, hit, reasons, nearest, known_failure })
+    let mut forbidden = None;
+    if matches!(request.cache_mode(), CacheMode::Off | CacheMode::Overwrite) {
+        let answer = lookup::lookup(snapshot, &prepared.recipe(), &mut |key, output| {
+            can_be_had(session, snapshot, request, &prepared, key, output)
+        })?;
+        if let Answer::Hit(found) = answer {
+            forbidden = Some(found);
+        }
+    }
+    let candidates = if candidates == 0 {
+        Vec::new()
+    } else {
+        let objects = inputs::Objects::of(session, snapshot, &prepared);
+        let small = |wanted: &crate::hash::Id| objects.get(wanted);
+        let fresh = Some((&prepared.built, &prepared.code, &small as _));
+        nearest::candidates(snapshot, session.repo.project(), &prepared.step, &prepared.built.id, fresh, candidates)?
+    };
+    Ok(Plan { prepared, hit, reasons, nearest, known_failure, forbidden, candidates })
 }
 
 /// What the cache has: an outcome to take, or reasons for a miss and the nearest other recipe.
@@ -161,10 +196,8 @@ pub(super) fn ask(
     if !reasons.is_empty() {
         return Ok((None, reasons, None));
     }
-    let small = |wanted: &crate::hash::Id| {
-        let part = prepared.config_folder.as_ref()?;
-        part.object(wanted).or_else(|| part.lying(session, wanted))
-    };
+    let objects = inputs::Objects::of(session, snapshot, prepared);
+    let small = |wanted: &crate::hash::Id| objects.get(wanted);
     let fresh = Some((&prepared.built, &prepared.code, &small as _));
     let nearest = nearest::nearest(snapshot, session.repo.project(), &prepared.step, &prepared.built.id, fresh)?;
     match &nearest {
@@ -462,10 +495,11 @@ pub(super) fn record_inputs(
 ) -> Result<BTreeMap<String, crate::object::run::Input>, Error> {
     let mut inputs = BTreeMap::new();
     for (key, input) in &prepared.inputs {
-        let path = crate::revspec::recorded_path(&input.place);
+        let path = input.recorded.clone().unwrap_or_else(|| repo.recorded_path(&input.place));
         let content = input.captured.content.clone();
         let producer = match &input.declared_by {
             Some(producer) => Some(producer.clone()),
+            None if content.is_absent() => None,
             None => {
                 crate::lineage::producer_of(snapshot, repo.project(), &prepared.scenario, path.as_ref(), &content.id())?
             }
@@ -511,7 +545,7 @@ pub(super) fn take(
                 output.path = super::managed::recorded_path(repo, &prepared.step);
             }
             if let Some(place) = prepared.output(key) {
-                output.path = crate::revspec::recorded_path(place);
+                output.path = repo.recorded_path(place);
             }
             (key.clone(), output)
         })

@@ -8,6 +8,7 @@ use bstr::{BStr, BString, ByteSlice};
 
 use super::code_part::{self, CodePart};
 use super::config_part::{self, ConfigPart};
+use super::inputs::{Finder, Matched, ReadyInput};
 use super::request::{CodeMode, Request};
 use super::secrets::Secrets;
 use super::session::Session;
@@ -18,25 +19,10 @@ use crate::config;
 use crate::hash::Id;
 use crate::object::Sink;
 use crate::object::recipe::{Code, Content, Epochs};
-use crate::object::run::{LinkedBy, Producer};
 use crate::path::{Place, RelPath};
 use crate::recipe::{self, Declared, Members, Role};
-use crate::refs::key;
 use crate::store::Snapshot;
 use crate::worktree::{self, CaptureOptions, Captured, Fence};
-
-/// An input as it lies there.
-#[derive(Debug, Clone)]
-pub struct ReadyInput {
-    /// Where.
-    pub place: Place,
-    /// What it holds.
-    pub captured: Captured,
-    /// The run that the user named as its maker.
-    pub declared_by: Option<Producer>,
-    /// Whether it is only in the store yet: named by a revision, and nothing lies at its path.
-    pub is_to_be_fetched: bool,
-}
 
 /// The environment of a command: what this process was given.
 pub type Environment = BTreeMap<OsString, OsString>;
@@ -54,6 +40,8 @@ pub struct Prepared {
     pub declared: Declared,
     /// Inputs as they lie there.
     pub inputs: BTreeMap<String, ReadyInput>,
+    /// The globs among them, and what they stood for.
+    pub globs: Vec<Matched>,
     /// What standard input is read from.
     pub stdin: Option<(Place, Captured)>,
     /// The config, an empty map when there is none.
@@ -124,35 +112,36 @@ pub fn prepare(
     crate::scenario::check_name(&scenario)?;
 
     let mut declared = Declared::new(repo.root(), &cwd);
-    let mut inputs = BTreeMap::new();
     let mut fence = Fence::new();
     let mut before = Fence::new();
-    let declarations = request.inputs.iter().chain(&request.outputs).chain(&request.identity).chain(&request.locks);
+    let inputs = request.inputs.iter().chain(&request.inputs_optional);
+    let declarations = inputs.chain(&request.outputs).chain(&request.identity).chain(&request.locks);
     let typed = declarations.map(|one| &one.path);
     for path in typed.chain(&request.stdin).chain(&request.config_files).chain(&request.config_folder.dirs) {
         check_spelling(repo, &cwd, path.as_bstr())?;
     }
+    let outputs: Vec<Place> = request.outputs.iter().map(|output| declared.locate(&output.path)).collect();
+    let mut finder = Finder {
+        session,
+        snapshot,
+        scenario: &scenario,
+        cwd: &cwd,
+        argv: &request.argv,
+        restores: request.restores_inputs,
+        outputs: &outputs,
+        declared: &mut declared,
+        inputs: BTreeMap::new(),
+        globs: Vec::new(),
+    };
     for input in &request.inputs {
-        let found = find_input(session, snapshot, &scenario, &cwd, input.path.as_bstr(), request.restores_inputs)?;
-        // As it was typed, so that an error about it can be typed as well.
-        let path = match &found.made {
-            None => input.path.clone(),
-            Some(_) => crate::path::bytes(&worktree.path(&found.place)),
-        };
-        let named = found.made.as_ref().map(|(_, _, key)| key.as_str());
-        let key = declared.add(Role::Input, input.key.as_deref().or(named), path.as_bstr())?;
-        let (captured, is_to_be_fetched) = match found.captured {
-            Some(captured) => (captured, true),
-            None => (worktree::capture(&worktree, &found.place, &CaptureOptions::default(), None)?, false),
-        };
-        if let Some((text, content, _)) = &found.made
-            && captured.content != *content
-        {
-            return Err(Error::RevisionNotHere { text: text.clone(), path: worktree.path(&found.place) });
-        }
-        fence.join(captured.fence.clone());
-        let declared_by = found.producer;
-        inputs.insert(key, ReadyInput { place: found.place, captured, declared_by, is_to_be_fetched });
+        finder.find(input, false)?;
+    }
+    for input in &request.inputs_optional {
+        finder.find(input, true)?;
+    }
+    let Finder { mut inputs, globs, .. } = finder;
+    for input in inputs.values() {
+        fence.join(input.captured.fence.clone());
     }
     declare_outputs(repo, request, &cwd, &mut declared)?;
     for key in request.in_place.iter().chain(&request.no_store) {
@@ -175,7 +164,10 @@ pub fn prepare(
             let path = crate::path::bytes(&worktree.path(&place));
             let name = declared.add(Role::Input, Some(&format!("{key}_before")), path.as_bstr())?;
             before.join(captured.fence.clone());
-            inputs.insert(name, ReadyInput { place, captured, declared_by: None, is_to_be_fetched: false });
+            inputs.insert(
+                name,
+                ReadyInput { place, captured, declared_by: None, is_to_be_fetched: false, set: None, recorded: None },
+            );
         }
     }
 
@@ -318,6 +310,7 @@ pub fn prepare(
         cwd,
         declared,
         inputs,
+        globs,
         stdin,
         config,
         base_run: based.run,
@@ -458,141 +451,6 @@ fn check_spelling(repo: &crate::repo::Repo, cwd: &std::path::Path, text: &BStr) 
     Ok(())
 }
 
-/// Where an input lies and what is known of it.
-struct FoundInput {
-    place: Place,
-    /// What it is to hold, when that is in the store and nothing lies there.
-    captured: Option<Captured>,
-    /// The revision that names it: its text, its content, its key.
-    made: Option<(String, Content, String)>,
-    producer: Option<Producer>,
-}
-
-/// An input is a path that exists, or a revision that names an artifact.
-fn find_input(
-    session: &Session<'_>,
-    snapshot: &Snapshot,
-    scenario: &str,
-    cwd: &std::path::Path,
-    text: &BStr,
-    restores: bool,
-) -> Result<FoundInput, Error> {
-    use crate::revspec::{self, Target};
-    let fs = session.repo.fs();
-    let path = cwd.join(crate::path::from_bytes(text));
-    let place = crate::path::locate(session.repo.root(), cwd, &path);
-    if fs.stat(&path).map_err(|source| Error::io("read", &path, source))?.is_some() {
-        return Ok(FoundInput { place, captured: None, made: None, producer: None });
-    }
-    let missing = || match restorable(session, snapshot, &place)? {
-        Some(found) if restores => Ok(found),
-        Some(_) => Err(Error::InputMissing { path: path.clone(), is_restorable: true }),
-        None => Err(Error::InputMissing { path: path.clone(), is_restorable: false }),
-    };
-    let Ok(text) = text.to_str() else { return missing() };
-    if !text.contains(':') && !text.starts_with('@') {
-        return missing();
-    }
-    match revspec::resolve(session.repo, snapshot, scenario, cwd, text) {
-        Ok(Target::Artifact(at, key)) => {
-            let run = revspec::read_run(snapshot, &at.run, &at.object)?;
-            let Some(output) = run.outputs.get(&key) else {
-                return Err(Error::Usage { what: format!("`{text}` is an input of that run, and an output is meant") });
-            };
-            let place =
-                crate::path::locate(session.repo.root(), session.repo.root(), &crate::path::from_bytes(&output.path));
-            let producer = Producer {
-                run: at.run,
-                object: Some(at.object),
-                key: key.clone(),
-                linked_by: LinkedBy::Declared,
-                candidates: Vec::new(),
-            };
-            let absolute = session.worktree().path(&place);
-            let is_absent = fs.lstat(&absolute).map_err(|source| Error::io("read", &absolute, source))?.is_none();
-            let captured = is_absent.then(|| Captured {
-                content: output.content.clone(),
-                size: output.size,
-                exec: output.exec,
-                files: 1,
-                fence: Fence::new(),
-            });
-            let made = Some((text.to_owned(), output.content.clone(), key));
-            Ok(FoundInput { place, captured, made, producer: Some(producer) })
-        }
-        Ok(_) => Err(Error::Usage { what: format!("`{text}` is not one artifact: name an output, RUN:KEY") }),
-        Err(revspec::Error::NotFound { .. } | revspec::Error::NoRuns { .. } | revspec::Error::NoSuccess { .. }) => {
-            missing()
-        }
-        Err(err) => Err(err.into()),
-    }
-}
-
-/// What the newest run that recorded an output at this place made there, if the store has it.
-fn restorable(session: &Session<'_>, snapshot: &Snapshot, place: &Place) -> Result<Option<FoundInput>, Error> {
-    use crate::repo::entry;
-    let recorded = crate::revspec::recorded_path(place);
-    let refs = |source| Error::Ref { source };
-    let Some(value) = snapshot.get_ref(&key::outpath(session.repo.project(), recorded.as_ref()))? else {
-        return Ok(None);
-    };
-    let run: String = entry::decode(&value).map_err(refs)?;
-    let Some(value) = snapshot.get_ref(&key::id(&run))? else { return Ok(None) };
-    let at: entry::RunPlace = entry::decode(&value).map_err(refs)?;
-    let record = crate::revspec::read_run(snapshot, &run, &at.object)?;
-    let found = record.outputs.values().find_map(|output| match &output.set {
-        None if output.path == recorded => Some((output.content.clone(), output.size, output.exec)),
-        None => None,
-        Some(_) => {
-            let member = output.members.iter().find(|(name, _)| output.member_path(name) == recorded);
-            member.map(|(_, file)| (Content::Blob(file.id), file.size, file.exec))
-        }
-    });
-    let Some((content, size, exec)) = found else { return Ok(None) };
-    if !super::hydrate::is_whole(snapshot, &content)? {
-        return Ok(None);
-    }
-    let captured = Captured { content, size, exec, files: 1, fence: Fence::new() };
-    Ok(Some(FoundInput { place: place.clone(), captured: Some(captured), made: None, producer: None }))
-}
-
-/// Puts inputs that were named by revisions, and that nothing lies at the paths of, to where they were recorded.
-///
-/// # Errors
-/// When one of them can't be brought there.
-pub fn fetch_inputs(session: &Session<'_>, snapshot: &Snapshot, prepared: &mut Prepared) -> Result<(), Error> {
-    use super::hydrate::{self, Item};
-    use crate::worktree::restore::Outcome;
-    let mut items = Vec::new();
-    for (key, input) in prepared.inputs.iter().filter(|(_, input)| input.is_to_be_fetched) {
-        let (root, to) = hydrate::recorded_destination(session, &input.place)?;
-        let (content, exec) = (input.captured.content.clone(), input.captured.exec);
-        items.push(Item { key: key.clone(), content, exec, root, to });
-    }
-    if items.is_empty() {
-        return Ok(());
-    }
-    let (restored, _) = hydrate::bring_back(session, snapshot, &items, &[], hydrate::Replace::Nothing)?;
-    for done in restored {
-        match done.outcome {
-            Outcome::Restored | Outcome::Kept | Outcome::Skipped => {}
-            Outcome::Refused => return Err(Error::InTheWay { path: done.path }),
-            Outcome::Missing => return Err(Error::OutputLost { key: done.key, path: done.path }),
-        }
-    }
-    for input in prepared.inputs.values_mut().filter(|input| input.is_to_be_fetched) {
-        let worktree = session.worktree();
-        let captured = worktree::capture(&worktree, &input.place, &CaptureOptions::default(), None)?;
-        if captured.content != input.captured.content {
-            return Err(Error::ChangedBefore { path: worktree.path(&input.place) });
-        }
-        prepared.fence.join(captured.fence.clone());
-        input.captured = captured;
-        input.is_to_be_fetched = false;
-    }
-    Ok(())
-}
-
 fn check_output(repo: &crate::repo::Repo, key: &str, place: &Place) -> Result<(), Error> {
     let refuse = |what: &str| Err(Error::Usage { what: format!("output `{key}` {what}") });
     match place {
@@ -628,7 +486,7 @@ fn set_apart(request: &Request, declared: &mut Declared, stdin: Option<&Place>) 
     for (key, root) in captures {
         let beside = request.config_files.iter().chain(request.identity.iter().map(|one| &one.path));
         let others = declared.places(Role::Output).iter().filter(|(other, _)| !declared.sets().contains_key(*other));
-        let all = others.map(|(_, place)| place.clone()).chain(declared.places(Role::Input).values().cloned());
+        let all = others.map(|(_, place)| place.clone()).chain(declared.read_places().cloned());
         let all: Vec<BString> = all
             .chain(stdin.cloned())
             .chain(beside.map(|path| declared.locate(path)))
@@ -675,10 +533,15 @@ fn check_overlaps(
         let refuse = |what: String, fix: &str| {
             Err(Error::Usage { what: format!("output `{key}` ({}) {what}; {fix}", shown(output)) })
         };
+        let files = |input: &ReadyInput| match &input.set {
+            Some(set) => set.files.iter().any(|(place, _)| overlaps(place, output)),
+            None => false,
+        };
         if let Some(members) = declared.set(key) {
             if members.is_changed_only() {
                 // What is declared as something else is not captured; only a folder that holds all of it can't be told apart.
-                if let Some((name, _)) = inputs.iter().find(|(_, input)| is_below(output, &input.place)) {
+                let holds = |input: &ReadyInput| input.set.is_none() && is_below(output, &input.place);
+                if let Some((name, _)) = inputs.iter().find(|(_, input)| holds(input)) {
                     return refuse(
                         format!("is captured, and lies in input `{name}`"),
                         "declare the input more narrowly",
@@ -688,7 +551,11 @@ fn check_overlaps(
             }
             for (name, input) in inputs {
                 let is_folder = matches!(input.captured.content, Content::Tree(_));
-                if meets_set(&input.place, is_folder, output, members) {
+                let meets = match &input.set {
+                    Some(set) => set.files.iter().any(|(file, _)| meets_set(file, false, output, members)),
+                    None => meets_set(&input.place, is_folder, output, members),
+                };
+                if meets {
                     return refuse(
                         format!("could have `{}` for a member, which is input `{name}`", shown(&input.place)),
                         &format!("leave it out: --output-set '{key}=ROOT:!PATTERN'"),
@@ -711,6 +578,15 @@ fn check_overlaps(
             continue;
         }
         for (name, input) in inputs {
+            if input.set.is_some() {
+                if files(input) {
+                    return refuse(
+                        format!("and a file of input `{name}` lie inside each other"),
+                        "declare one of them more narrowly",
+                    );
+                }
+                continue;
+            }
             if input.place == *output {
                 let fix = format!("if the command changes it where it lies, say --in-place {key}");
                 return refuse(format!("is also input `{name}`"), &fix);
@@ -765,8 +641,12 @@ pub(super) fn check_real_overlaps(session: &Session<'_>, prepared: &Prepared, ke
         .filter_map(|key| Some((prepared.output(key)?, prepared.declared.set(key))))
         .map(|(place, members)| (place, real(place), members))
         .collect();
-    let inputs =
-        prepared.inputs.values().map(|input| &input.place).chain(prepared.stdin.as_ref().map(|(place, _)| place));
+    let inputs = prepared
+        .inputs
+        .values()
+        .filter(|input| input.set.is_none())
+        .map(|input| &input.place)
+        .chain(prepared.stdin.as_ref().map(|(place, _)| place));
     for input in inputs {
         let (at, target) = (real(input), std::fs::canonicalize(worktree.path(input)).ok());
         for (output, path, members) in &moved {
@@ -808,12 +688,12 @@ pub(super) fn check_real_overlaps(session: &Session<'_>, prepared: &Prepared, ke
 }
 
 /// Whether two places are one, or one lies inside the other.
-fn overlaps(a: &Place, b: &Place) -> bool {
+pub(super) fn overlaps(a: &Place, b: &Place) -> bool {
     is_below(a, b) || is_below(b, a)
 }
 
 /// Whether `inner` is `outer` or lies inside of it.
-fn is_below(inner: &Place, outer: &Place) -> bool {
+pub(super) fn is_below(inner: &Place, outer: &Place) -> bool {
     match (inner, outer) {
         (Place::Inside(inner), Place::Inside(outer)) => inner.is_within(outer),
         (Place::Outside(inner), Place::Outside(outer)) => inner.starts_with(outer),
@@ -834,8 +714,11 @@ pub fn store_inputs(
     let worktree = session.worktree();
     let mut stored = BTreeMap::new();
     for (key, input) in &prepared.inputs {
-        let wanted = matches!(input.place, Place::Inside(_)) && !request.no_store.contains(key);
-        if wanted && !sink.has(&input.captured.content.id())? {
+        let is_there = !input.captured.content.is_absent();
+        let wanted = is_there && matches!(input.place, Place::Inside(_)) && !request.no_store.contains(key);
+        if let Some(set) = input.set.as_ref().filter(|_| wanted) {
+            super::inputs::store_set(session, set, sink)?;
+        } else if wanted && !sink.has(&input.captured.content.id())? {
             let now = worktree::capture(&worktree, &input.place, &CaptureOptions::default(), Some(sink))?;
             if now.content != input.captured.content {
                 return Err(Error::ChangedBefore { path: worktree.path(&input.place) });

@@ -149,6 +149,9 @@ pub struct Request {
     pub step: Option<String>,
     /// Declared inputs.
     pub inputs: Vec<Declared>,
+    /// Declared inputs that need not be there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs_optional: Vec<Declared>,
     /// Declared outputs.
     pub outputs: Vec<Declared>,
     /// Declared outputs that are some files of a folder.
@@ -243,6 +246,7 @@ impl Request {
             cwd: BString::default(),
             step: None,
             inputs: Vec::new(),
+            inputs_optional: Vec::new(),
             outputs: Vec::new(),
             output_sets: Vec::new(),
             about: AboutOutputs::default(),

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use bstr::ByteSlice;
+
 use super::Error;
 use super::clear::{self, KeptSafe};
 use super::hydrate::{self, Extra, Item};
@@ -217,6 +219,9 @@ fn pieces(
         Target::Artifact(at, key) => {
             let run = read(at)?;
             let output = run.outputs.get(key).cloned().or_else(|| run.inputs.get(key).map(as_output));
+            if let Some(input) = run.inputs.get(key).filter(|input| !run.outputs.contains_key(key) && is_set(input)) {
+                return set(session, key, input, options);
+            }
             output.iter().map(|output| artifact(session, key, output, options)).collect()
         }
         Target::Code(_, id) => one(place("code", "code")?, Content::Tree(*id)),
@@ -259,8 +264,42 @@ fn as_output(input: &Input) -> Output {
     }
 }
 
+/// Whether an input was a set of files: it is recorded at the glob that they matched.
+fn is_set(input: &Input) -> bool {
+    matches!(input.content, Content::Tree(_)) && crate::code::is_glob(&input.path)
+}
+
+/// A set has no folder of its own in the work tree: only where one is named its files can be restored, below a named folder under its key.
+fn set(session: &Session<'_>, key: &str, input: &Input, options: &RestoreOptions) -> Result<Vec<Piece>, Error> {
+    let (root, to) = match &options.to {
+        Some(Destination::Below(root)) => {
+            let to = RelPath::new(key).ok_or_else(|| Error::Usage { what: format!("`{key}` is no file name") })?;
+            (root.clone(), to)
+        }
+        Some(Destination::Exactly(path)) => hydrate::split(session, &Place::Outside(path.clone()))?,
+        None | Some(Destination::Chosen(_)) => {
+            let path = crate::path::from_bytes(&input.path);
+            let why = "it is a set of files: name a folder with --to DIR".to_owned();
+            return Ok(vec![Piece::Refused { key: key.to_owned(), path, why }]);
+        }
+    };
+    let (key, content) = (key.to_owned(), input.content.clone());
+    Ok(vec![Piece::Stored(Item { key, content, exec: false, root, to })])
+}
+
 fn artifact(session: &Session<'_>, key: &str, output: &Output, options: &RestoreOptions) -> Result<Piece, Error> {
-    let place = crate::path::locate(session.repo.root(), session.repo.root(), &crate::path::from_bytes(&output.path));
+    let place = match session.repo.place_of(session.repo.root(), &output.path) {
+        Ok(place) => place,
+        // A name of another machine: below a folder that is named, its path can be the same.
+        Err(_) if options.to.is_some() => {
+            let path = output.path.replacen("://", "/", 1);
+            crate::path::locate(session.repo.root(), session.repo.root(), &crate::path::from_bytes(&path))
+        }
+        Err(err) => {
+            let path = crate::path::from_bytes(&output.path);
+            return Ok(Piece::Refused { key: key.to_owned(), path, why: err.to_string() });
+        }
+    };
     let is_set = output.set.is_some();
     let destination = match &options.to {
         // The folder of a set may be the project: only its own files are touched.

@@ -13,7 +13,7 @@ use crate::host::Liveness;
 use crate::object::recipe::Content;
 use crate::object::run::{Cache, Log, Run, RunError, RunKind, Status};
 use crate::object::{Kind, Record, Sink, id_of};
-use crate::path::{from_bytes, locate};
+use crate::path::from_bytes;
 use crate::repo::Repo;
 use crate::run::Session;
 use crate::store::{Draft, OpId};
@@ -274,8 +274,7 @@ pub(super) fn have(
     if intake.has(&id).unwrap_or(false) {
         return true;
     }
-    let root = session.repo.root();
-    let place = locate(root, root, &from_bytes(path));
+    let Ok(place) = session.repo.place_of(session.repo.root(), path) else { return false };
     // Looked at first: what is something else by now is not stored.
     let look = |sink| worktree::capture(&session.worktree(), &place, options, sink);
     let is_same = |captured: Result<worktree::Captured, worktree::Error>| captured.is_ok_and(|c| c.content == *content);

@@ -227,7 +227,7 @@ fn start_once(
         if let Some(hooks) = &hooks {
             warnings.extend(hooks.call(session, Moment::Start, &run, None, observer, interrupts)?);
         }
-        prepare::fetch_inputs(session, &snapshot, &mut prepared)?;
+        super::inputs::fetch(session, &snapshot, &mut prepared)?;
         let written: Vec<&str> =
             prepared.outputs().keys().map(String::as_str).filter(|key| !request.in_place.contains(*key)).collect();
         prepare::check_real_overlaps(session, &prepared, &written)?;
@@ -238,8 +238,9 @@ fn start_once(
         }
         let given = miss::lay_config(session, &snapshot, &prepared, &running)?;
         started.environment = miss::told_environment(session, request, &prepared, &running, &given)?;
-        let wanted = |(key, input): (&String, &prepare::ReadyInput)| {
-            (key.clone(), matches!(input.place, Place::Inside(_)) && !request.no_store.contains(key))
+        let wanted = |(key, input): (&String, &super::inputs::ReadyInput)| {
+            let is_there = !input.captured.content.is_absent();
+            (key.clone(), is_there && matches!(input.place, Place::Inside(_)) && !request.no_store.contains(key))
         };
         let stored = prepared.inputs.iter().map(wanted).collect();
         run.inputs = perform::record_inputs(repo, &snapshot, &prepared, &stored)?;

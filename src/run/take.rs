@@ -104,7 +104,7 @@ impl One<'_> {
         taken.actions.insert(self.key.to_owned(), action);
         Output {
             content: captured.content,
-            path: crate::revspec::recorded_path(self.place),
+            path: self.session.repo.recorded_path(self.place),
             size: captured.size,
             stored,
             exec: captured.exec,
@@ -145,10 +145,10 @@ impl One<'_> {
             for path in &changes.rewritten {
                 run.unsealed.push(format!(
                     "{} was there before it ran, and it changed it: declare it with -o, and with --in-place if it reads it",
-                    crate::path::shown(&outputs::member_path(&crate::revspec::recorded_path(self.place), path))
+                    crate::path::shown(&outputs::member_path(&self.session.repo.recorded_path(self.place), path))
                 ));
             }
-            let root = crate::revspec::recorded_path(self.place);
+            let root = self.session.repo.recorded_path(self.place);
             taken.made.extend(changes.made.iter().map(|path| outputs::member_path(&root, path)));
             let all = changes.made.iter().chain(&changes.rewritten);
             outputs::exactly(all.map(|name| -> &bstr::BStr { name.as_ref() }))

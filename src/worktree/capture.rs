@@ -33,6 +33,8 @@ const LISTING_CONTEXT: &str = "prov 2026-11 stat cache listing";
 pub struct CaptureOptions {
     /// What is left out below the folder. By default nothing but `.prov` and `.git`.
     pub scan: ScanOptions,
+    /// Hands every tree object to the sink, also those whose ids are known.
+    pub every_tree: bool,
     /// Nobody will ask for later changes: the fence watches nothing, which saves memory and time.
     pub without_fence: bool,
 }
@@ -137,7 +139,7 @@ fn capture_folder(
     unless_new: bool,
 ) -> Result<Option<Captured>, Error> {
     // The states of files are needed no more once the cache has told all that they are needed for.
-    let is_brief = options.without_fence && !options.scan.without_empty_folders;
+    let is_brief = options.without_fence && !options.every_tree && !options.scan.without_empty_folders;
     let each = |folder: &mut Folder| if is_brief { known_leaf(worktree, place, folder, sink) } else { None };
     let (mut scan, leaves) = scan_and(worktree.fs, path, &options.scan, worktree.cancel, &each)?;
     let mut built = HashMap::with_capacity(scan.folders.len());
@@ -173,7 +175,7 @@ fn capture_folder(
         folder.entries[todo.entry].stat = stat;
     }
     drop(views);
-    let (root, size) = build_trees(worktree, &scan, &known, built, sink)?;
+    let (root, size) = build_trees(worktree, &scan, &known, built, options, sink)?;
     let fence =
         if options.without_fence { Fence::new() } else { Fence::around_folder(scan, options.scan.clone(), unsettled) };
     Ok(Some(Captured { content: Content::Tree(root), size, exec: false, files, fence }))
@@ -370,6 +372,7 @@ fn build_trees(
     scan: &Scan,
     known: &[Vec<Known>],
     mut built: HashMap<BString, (Id, u64)>,
+    options: &CaptureOptions,
     sink: Option<&dyn Sink>,
 ) -> Result<(Id, u64), Error> {
     let mut by_depth: Vec<Vec<usize>> = Vec::new();
@@ -384,7 +387,7 @@ fn build_trees(
         worktree.check_cancel()?;
         let done = spread::try_map(level, level.len() > 1 && scan.len() > FEW_NAMES, |&at| {
             let folder = &scan.folders[at];
-            let tree = build_tree(worktree, scan, folder, &known[at], &built, sink)?;
+            let tree = build_tree(worktree, scan, folder, &known[at], &built, options, sink)?;
             Ok::<_, Error>((folder.path.clone(), tree))
         })?;
         built.extend(done);
@@ -398,6 +401,7 @@ fn build_tree(
     folder: &Folder,
     known: &[Known],
     built: &HashMap<BString, (Id, u64)>,
+    options: &CaptureOptions,
     sink: Option<&dyn Sink>,
 ) -> Result<(Id, u64), Error> {
     let mut listing = Listing::with_capacity(folder.entries.len());
@@ -423,7 +427,8 @@ fn build_tree(
     let digest = listing.digest();
     let path = || scan.path(&folder.path);
     // A split folder is several objects; whether a sink has them all is not told by its top one.
-    if (parts.len() <= MAX_ENTRIES || sink.is_none())
+    if !options.every_tree
+        && (parts.len() <= MAX_ENTRIES || sink.is_none())
         && let Some(found) = worktree.cache.listing(&digest)
         && is_stored(sink, &found.0, &path())?
     {

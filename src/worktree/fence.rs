@@ -62,6 +62,8 @@ enum Part {
         /// The id, if only that can tell whether it changed.
         unsettled: Option<Id>,
     },
+    /// Nothing was there.
+    Absent { path: PathBuf },
     Folder {
         scan: Scan,
         options: ScanOptions,
@@ -80,6 +82,11 @@ impl Fence {
         Self { parts: vec![Part::File { path, stat, unsettled }] }
     }
 
+    /// A fence that notices when something appears at `path`.
+    pub fn around_nothing(path: PathBuf) -> Self {
+        Self { parts: vec![Part::Absent { path }] }
+    }
+
     pub(super) fn around_folder(scan: Scan, options: ScanOptions, unsettled: Vec<(BString, Id)>) -> Self {
         Self { parts: vec![Part::Folder { scan, options, unsettled }] }
     }
@@ -94,7 +101,7 @@ impl Fence {
         self.parts
             .iter()
             .map(|part| match part {
-                Part::File { .. } => 1,
+                Part::File { .. } | Part::Absent { .. } => 1,
                 Part::Folder { scan, .. } => 1 + scan.folders.iter().map(|f| f.entries.len()).sum::<usize>(),
             })
             .sum()
@@ -119,6 +126,7 @@ impl Fence {
         for part in &self.parts {
             match part {
                 Part::File { path, stat, .. } => add(path.as_os_str().as_encoded_bytes(), stat),
+                Part::Absent { .. } => {}
                 Part::Folder { scan, .. } => {
                     add(scan.at.as_os_str().as_encoded_bytes(), &FOLDER);
                     for folder in &scan.folders {
@@ -127,6 +135,11 @@ impl Fence {
                         }
                     }
                 }
+            }
+        }
+        for part in &self.parts {
+            if let Part::Absent { path } = part {
+                lines.push(format!("{} absent\n", hash::hex(path.as_os_str().as_encoded_bytes())));
             }
         }
         // In whatever order they were looked at.
@@ -143,6 +156,10 @@ impl Fence {
                 Part::File { path, stat, unsettled } => {
                     changes.extend(check_file(worktree, path, stat, unsettled.as_ref()));
                 }
+                Part::Absent { path } => match worktree.fs.stat(path) {
+                    Ok(None) => {}
+                    _ => changes.push(Change::new(path, ChangeKind::Added)),
+                },
                 Part::Folder { scan: before, options, unsettled } => {
                     check_folder(worktree, before, options, unsettled, &mut changes);
                 }

@@ -14,6 +14,7 @@ mod events;
 mod gc;
 mod help;
 mod hits;
+mod inputs;
 mod lifecycle;
 mod live;
 mod look;

@@ -249,6 +249,17 @@ impl Classify for lineage::Error {
     }
 }
 
+impl Classify for repo::MountError {
+    fn failure(&self) -> Failure {
+        match self {
+            repo::MountError::Unknown { name, known } => Failure::of(Class::NotFound, "unknown_mount", self)
+                .candidates(known.iter().cloned())
+                .hint(format!("say where it is on this machine: `[mounts] {name} = \"/PATH\"` in .prov/config.toml")),
+            _ => Failure::of(Class::Usage, "usage", self),
+        }
+    }
+}
+
 impl Classify for lookup::Error {
     fn failure(&self) -> Failure {
         match self {
@@ -301,8 +312,15 @@ impl Classify for run::Error {
                 .hint(format!("let the command read it from its environment, where {name} is")),
             run::Error::Secret { name, .. } => Failure::of(Class::Usage, "secret", self)
                 .hint(format!("set {name} in the environment that prov is started in")),
-            run::Error::RevisionNotHere { path, .. } => Failure::of(Class::Refused, "revision_not_here", self)
-                .hint(format!("move `{}` away, and the recorded content is put there", prov::path::show(path))),
+            run::Error::RevisionNotHere { path, key, .. } => Failure::of(Class::Refused, "revision_not_here", self)
+                .hint(format!(
+                    "write {{input.{key}}} in the command, and it is given the recorded content; or move `{}` away",
+                    prov::path::show(path)
+                )),
+            run::Error::NothingMatches { .. } => Failure::of(Class::NotFound, "input_missing", self).hint(
+                "put it in quotes so that the shell leaves it alone; --input-optional for what need not be there",
+            ),
+            run::Error::Mount(err) => err.failure(),
             run::Error::ChangedBefore { .. } => {
                 Failure::of(Class::Failed, "changed", self).hint("wait until nothing writes to it, then try again")
             }

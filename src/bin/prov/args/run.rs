@@ -45,9 +45,15 @@ pub(crate) struct RunOptions {
     /// Name the step; without it, the command's program does
     #[arg(long = "name", value_name = "STEP", help_heading = "What it is")]
     pub(crate) step: Option<String>,
-    /// Declare an input file, folder or revision
+    /// Declare an input file, folder, glob in quotes, or revision
     #[arg(short, long, value_name = "[KEY=]PATH-or-REV", help_heading = "What it reads and writes")]
     pub(crate) input: Vec<OsString>,
+    /// Declare an input that need not be there; that it is absent counts
+    #[arg(long, value_name = "[KEY=]PATH", help_heading = "What it reads and writes")]
+    pub(crate) input_optional: Vec<OsString>,
+    /// Declare the inputs that this file lists, one a line as after -i; `-` for standard input
+    #[arg(long, value_name = "FILE", help_heading = "What it reads and writes")]
+    pub(crate) inputs_from: Vec<OsString>,
     /// Declare an output file or folder; it is cleared before CMD starts
     #[arg(short, long, value_name = "[KEY=]PATH", help_heading = "What it reads and writes")]
     pub(crate) output: Vec<OsString>,

@@ -47,7 +47,7 @@ pub(crate) fn run(cx: &Context, args: &ShowArgs) -> Result<Exit, Failure> {
             let session = Session::new(&seen.repo, cx.cwd.clone());
             let captured = Seen::capture(&session, &place)?;
             session.save();
-            let path = prov::revspec::recorded_path(&place);
+            let path = seen.repo.recorded_path(&place);
             let matches = prov::query::id_matches(&seen.snapshot, &captured.content.id())?;
             if cx.ui.is_json() {
                 let mut object = Map::new();

@@ -79,6 +79,7 @@ pub(crate) fn request(
     };
     request.step = given.step.clone().or_else(|| file.step.clone()).or_else(|| args.name.clone());
     request.inputs = joined(&file.input, &given.input, |declared| rebase.input(declared));
+    request.inputs_optional = joined(&file.input_optional, &given.input_optional, |declared| rebase.input(declared));
     request.outputs = joined(&file.output, &given.output, |declared| rebase.output(declared));
     request.output_sets = sets(&file.output_set, &given.output_set, &rebase)?;
     let captures = [(&file.outputs.capture, None), (&given.outputs.capture, Some(&rebase))];
@@ -235,9 +236,10 @@ struct Rebase<'a> {
 }
 
 impl Rebase<'_> {
-    /// An input may be a revision: it is one if nothing is at that path.
+    /// An input may be a revision: it is one if nothing is at that path. What could be one is left as it is.
     fn input(&self, declared: Declared) -> Declared {
-        if (self.seen.exists)(&self.seen.cwd.join(path::from_bytes(&declared.path))) {
+        let is_named = declared.path.contains(&b':') || declared.path.starts_with(b"@");
+        if !is_named || (self.seen.exists)(&self.seen.cwd.join(path::from_bytes(&declared.path))) {
             self.output(declared)
         } else {
             declared
