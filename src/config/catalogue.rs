@@ -38,6 +38,7 @@ const ON_MISSING: &[&str] = &["error", "warn", "ignore"];
 
 /// Every setting. `*` stands for any name.
 pub(super) const SETTINGS: &[(&[&str], Kind)] = &[
+    (&["adapters", "*", "command"], Kind::Words),
     (&["author", "email"], Kind::Text),
     (&["author", "name"], Kind::Text),
     (&["cache", "mode"], Kind::Choice(CACHE_MODES)),
@@ -58,6 +59,7 @@ pub(super) const SETTINGS: &[(&[&str], Kind)] = &[
     (&["steps", "*", "code"], Kind::Texts),
     (&["steps", "*", "command"], Kind::Words),
     (&["steps", "*", "config"], Kind::Texts),
+    (&["steps", "*", "config_adapter"], Kind::Text),
     (&["steps", "*", "config_dir"], Kind::Texts),
     (&["steps", "*", "config_identity"], Kind::Choice(&["bytes", "values", "off"])),
     (&["steps", "*", "config_label"], Kind::Text),

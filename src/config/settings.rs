@@ -238,6 +238,12 @@ impl Settings {
         (self.text("author.name"), self.text("author.email"))
     }
 
+    /// The command of a config adapter.
+    pub fn adapter(&self, name: &str) -> Option<Vec<String>> {
+        let path = ["adapters", name, "command"].map(str::to_owned);
+        self.values.get(path.as_slice()).map(|setting| as_texts(&setting.value))
+    }
+
     /// Names of the steps that have settings.
     pub fn steps(&self) -> Vec<&str> {
         let mut names: Vec<&str> = self

@@ -71,8 +71,9 @@ impl Parts {
     pub fn build(self) -> Result<Built, Error> {
         check_step(&self.step)?;
         // What begins with `@` is a folder of configuration; a label of a user never does.
-        let labels =
-            self.identity.keys().map(|label| label.strip_prefix("@=").or(label.strip_prefix('@')).unwrap_or(label));
+        let labels = self.identity.keys().map(|label| {
+            label.strip_prefix("@=").or(label.strip_prefix("@+")).or(label.strip_prefix('@')).unwrap_or(label)
+        });
         for name in self.inputs.keys().map(String::as_str).chain(labels).chain(self.dims.keys().map(String::as_str)) {
             key::check_key(name)?;
         }

@@ -221,7 +221,7 @@ fn identity(
     for key in old.keys().chain(new.keys().filter(|key| !old.contains_key(*key))) {
         let (before, after) = (old.get(key), new.get(key));
         // Whether it counts by bytes or by values is nothing to tell of one that counts the same way in both.
-        let name = key.replace("@=", "@");
+        let name = key.replace("@=", "@").replace("@+", "@");
         let key = if before.is_some() && after.is_some() { &name } else { key };
         match (before, after) {
             (Some(Content::Tree(a)), Some(Content::Tree(b))) => {

@@ -1,5 +1,7 @@
 //! The folder of configuration that a run is given: layers captured, resolved, counted, stored and laid out.
 
+mod resolved;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -7,11 +9,15 @@ use std::path::{Path, PathBuf};
 use bstr::{BStr, BString, ByteSlice};
 use serde::{Deserialize, Serialize};
 
+use resolved::resolved;
+
 use super::Error;
+use super::adapter::{self, Answer};
+use super::prepare::Environment;
 use super::secrets::Secrets;
 use super::session::Session;
 use crate::codec::Value;
-use crate::config::folder::{self, FileOverride, Layer};
+use crate::config::folder::{FileOverride, Layer};
 use crate::config::{self, Format};
 use crate::fs::FileKind;
 use crate::hash::{self, Id};
@@ -62,6 +68,9 @@ pub struct FolderRequest {
     pub identity: ConfigIdentity,
     /// The name of the part; `None` for [`LABEL`].
     pub label: Option<String>,
+    /// The adapter that knows what it means.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<String>,
 }
 
 impl FolderRequest {
@@ -106,6 +115,8 @@ pub struct ConfigPart {
     pub counted: Option<(String, Id)>,
     /// Notices changes of the layers.
     pub fence: Fence,
+    /// What an adapter said, or what is doubtful about it.
+    pub answer: Answer,
     /// Tree objects, and what values count as: kind, id, bytes.
     objects: Vec<(Kind, Id, Vec<u8>)>,
     files: Vec<File>,
@@ -124,6 +135,15 @@ pub struct Base {
     pub run: Option<String>,
 }
 
+/// With what an adapter is asked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asking<'a> {
+    pub(super) environment: &'a Environment,
+    pub(super) secrets: &'a Secrets,
+    pub(super) secret_env: &'a std::collections::BTreeSet<String>,
+    pub(super) mode: adapter::Mode,
+}
+
 /// Resolves what a request asks for.
 ///
 /// # Errors
@@ -134,8 +154,9 @@ pub(super) fn prepare(
     request: &super::Request,
     scenario: &str,
     declared: &Declared,
-    secrets: &Secrets,
+    asking: Asking<'_>,
 ) -> Result<Base, Error> {
+    let secrets = asking.secrets;
     let asked = &request.config_folder;
     let usage = |what: &str| Err(Error::Usage { what: what.to_owned() });
     if asked.is_empty() {
@@ -160,7 +181,7 @@ pub(super) fn prepare(
     }
     let overrides = asked.overrides.iter().map(|one| FileOverride::parse(one)).collect::<Result<Vec<_>, _>>()?;
     if let Some(base) = &asked.base_run {
-        return from_run(session, snapshot, base, scenario, &overrides, asked);
+        return from_run(session, snapshot, base, scenario, &overrides, asked, asking);
     }
     let mut layers = Vec::new();
     let mut places = Vec::new();
@@ -181,10 +202,10 @@ pub(super) fn prepare(
     }
     let only = if let [(_, tree)] = layers.as_slice() { Some(*tree) } else { None };
     let (known, texts): (Vec<_>, Vec<_>) = layers.into_iter().map(|(files, _)| split(files)).unzip();
-    let mut part = resolved(asked, &known, &texts, &overrides)?;
+    let mut part = resolved(session, asking, asked, &known, &texts, &overrides)?;
     part.is_as_it_lies = only == Some(part.tree);
     part.layers = places;
-    part.fence = fence;
+    part.fence.join(fence);
     Ok(Base { folder: Some(part), values: None, run: None })
 }
 
@@ -278,6 +299,7 @@ fn from_run(
     scenario: &str,
     overrides: &[FileOverride],
     asked: &FolderRequest,
+    asking: Asking<'_>,
 ) -> Result<Base, Error> {
     let Target::Run(at) = revspec::resolve(session.repo, snapshot, scenario, &session.cwd, base)? else {
         return Err(Error::Usage { what: format!("--base-run names a run, and `{base}` is none") });
@@ -313,7 +335,7 @@ fn from_run(
     list(snapshot, input.content.id(), &RelPath::root(), &run.run, &mut files)?;
     let (known, texts) = split(files);
     let asked = FolderRequest { label: asked.label.clone().or_else(|| Some(label.to_owned())), ..asked.clone() };
-    let part = resolved(&asked, &[known], &[texts], overrides)?;
+    let part = resolved(session, asking, &asked, &[known], &[texts], overrides)?;
     // A run without values of its own had those of nobody.
     Ok(Base { folder: Some(part), values: Some(values.unwrap_or(Value::Map(Vec::new()))), run: Some(run.run) })
 }
@@ -347,80 +369,6 @@ fn list(snapshot: &Snapshot, tree: Id, above: &RelPath, run: &str, files: &mut R
         files.insert(path, (file, text));
     }
     Ok(())
-}
-
-fn resolved(
-    asked: &FolderRequest,
-    known: &[BTreeMap<RelPath, File>],
-    texts: &[Layer],
-    overrides: &[FileOverride],
-) -> Result<ConfigPart, Error> {
-    let label = asked.label.clone().unwrap_or_else(|| LABEL.to_owned());
-    crate::recipe::check_key(&label)?;
-    let folder = folder::resolve(texts, overrides)?;
-    let mut files = Vec::new();
-    let mut counted = Vec::new();
-    let mut objects = Vec::new();
-    for (path, resolved) in folder {
-        let Some(lies) = known[resolved.layer].get(&path) else { continue };
-        let file = match resolved.rewritten {
-            None => lies.clone(),
-            Some(bytes) => File {
-                path: path.clone(),
-                id: hash::blob(&bytes),
-                size: bytes.len() as u64,
-                exec: lies.exec,
-                origin: Origin::Made(bytes),
-            },
-        };
-        if asked.identity == ConfigIdentity::Values {
-            let text = match &file.origin {
-                Origin::Made(bytes) => Some(bytes),
-                _ => texts[resolved.layer].get(&path).and_then(Option::as_ref),
-            };
-            // A file that can't be read as configuration counts by its bytes.
-            let said = text.and_then(|bytes| folder::value_of(&path, bytes)).and_then(Result::ok);
-            counted.push(match said {
-                Some(value) => {
-                    let bytes = format!("{}\n", config::to_json(&value)).into_bytes();
-                    let (id, size) = (hash::blob(&bytes), bytes.len() as u64);
-                    objects.push((Kind::BLOB, id, bytes));
-                    (path.clone(), id, kind(&file), size)
-                }
-                None => (path.clone(), file.id, kind(&file), file.size),
-            });
-        }
-        files.push(file);
-    }
-    let built =
-        nested(files.iter().map(|file| (file.path.clone(), file.id, kind(file), file.size)).collect(), &mut objects)?;
-    let counted = match asked.identity {
-        ConfigIdentity::Bytes => Some((format!("{MARK}{label}"), built.0)),
-        // Under another name, since a folder of just these bytes is something else.
-        ConfigIdentity::Values => Some((format!("{MARK}={label}"), nested(counted, &mut objects)?.0)),
-        ConfigIdentity::Off => None,
-    };
-    Ok(ConfigPart {
-        label,
-        layers: Vec::new(),
-        tree: built.0,
-        size: built.1,
-        counted,
-        fence: Fence::new(),
-        objects,
-        files,
-        is_as_it_lies: false,
-    })
-}
-
-fn nested(files: Vec<tree::NestedFile>, objects: &mut Vec<(Kind, Id, Vec<u8>)>) -> Result<(Id, u64), Error> {
-    let built = tree::build_nested(files).map_err(|source| Error::Record { run: LABEL.to_owned(), source })?;
-    objects.extend(built.objects.into_iter().map(|(id, bytes)| (Kind::TREE, id, bytes)));
-    Ok((built.root, built.size))
-}
-
-fn kind(file: &File) -> EntryKind {
-    if file.exec { EntryKind::Exec } else { EntryKind::File }
 }
 
 impl ConfigPart {

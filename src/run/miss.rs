@@ -98,7 +98,7 @@ pub(super) fn execute(
     let op = repo.new_op();
     let live = super::live_folder(repo);
     let running = live.begin(intent(repo, request, &prepared, &run, op.to_bytes()))?;
-    let mut warnings = prepared.code.warnings();
+    let mut warnings: Vec<String> = prepared.warnings().collect();
     let hooks = Hooks::of(session, environment);
     let mut before = || match &hooks {
         Some(hooks) => hooks.call(session, Moment::Start, &run, None, &mut *observer, interrupts),

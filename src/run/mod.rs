@@ -6,11 +6,13 @@
 //! what was printed, and finished runs that still wait to be published. [`settle`] sees to what dead processes left there.
 
 pub mod about;
+pub mod adapter;
 mod annotate;
 mod clear;
 mod code_part;
 mod commit;
 pub mod config_part;
+mod consult;
 mod error;
 pub mod execute;
 pub mod exit;

@@ -472,10 +472,18 @@ pub(super) fn draft(repo: &Repo, request: &Request, prepared: &Prepared, now: cr
         code_left_out: prepared.code.left_out.iter().map(|(path, _)| path.as_bytes().to_owned()).collect(),
         description: request.message.clone(),
         tags: request.tags.clone(),
-        facets: request.lifecycle.recorded_facets(),
+        facets: facets(request, prepared),
         metrics: BTreeMap::new(),
         meta,
     }
+}
+
+/// The remarks on a run: those of its config adapter, under those that the user gave.
+fn facets(request: &Request, prepared: &Prepared) -> BTreeMap<String, Value> {
+    let mut facets: BTreeMap<String, Value> =
+        prepared.config_folder.iter().flat_map(|part| part.answer.facets.clone()).collect();
+    facets.extend(request.lifecycle.recorded_facets());
+    facets
 }
 
 /// The inputs of a run as its record has them.
@@ -567,7 +575,7 @@ pub(super) fn take(
         exit_code: 0,
         actions: restored.actions,
         publication,
-        warnings: prepared.code.warnings().into_iter().chain(restored.warnings).chain(told).collect(),
+        warnings: prepared.warnings().chain(restored.warnings).chain(told).collect(),
         displaced: restored.displaced,
         replay,
         narrow: None,

@@ -74,6 +74,12 @@ impl Prepared {
         self.built.id
     }
 
+    /// What is doubtful about it, for people.
+    pub(super) fn warnings(&self) -> impl Iterator<Item = String> {
+        let config = self.config_folder.iter().flat_map(|part| part.answer.warnings());
+        self.code.warnings().into_iter().chain(config)
+    }
+
     /// Where an output is declared.
     pub fn output(&self, key: &str) -> Option<&Place> {
         self.declared.places(Role::Output).get(key)
@@ -217,7 +223,13 @@ pub fn prepare(
         })
         .collect();
     let overrides = request.sets.iter().map(|set| config::Override::parse(set)).collect::<Result<Vec<_>, _>>()?;
-    let based = config_part::prepare(session, snapshot, request, &scenario, &declared, &secrets)?;
+    let asking = config_part::Asking {
+        environment,
+        secrets: &secrets,
+        secret_env: &request.secret_env,
+        mode: super::adapter::Mode::Plan,
+    };
+    let based = config_part::prepare(session, snapshot, request, &scenario, &declared, asking)?;
     let base = match based.values {
         Some(values) => values,
         None => crate::scenario::config(snapshot, repo.project(), &scenario)?,
@@ -311,6 +323,34 @@ pub fn prepare(
         fence,
         seen: BTreeMap::new(),
         before,
+    })
+}
+
+/// Resolves the folder of configuration that a request asks for, and asks its adapter; nothing is changed.
+///
+/// # Errors
+/// As [`prepare`], for what concerns the folder. Unless it is to be validated, what the adapter finds wrong is one.
+pub fn plan_config(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    request: &Request,
+    environment: &Environment,
+    mode: super::adapter::Mode,
+) -> Result<ConfigPart, Error> {
+    let repo = session.repo;
+    let secrets = check_environment(request, environment)?;
+    let cwd = RelPath::new(request.cwd.clone())
+        .ok_or_else(|| Error::Usage { what: "the working folder is not below the project".to_owned() })?
+        .below(repo.root());
+    for dir in &request.config_folder.dirs {
+        check_spelling(repo, &cwd, dir.as_bstr())?;
+    }
+    let declared = Declared::new(repo.root(), &cwd);
+    let scenario = request.scenario.clone().unwrap_or_else(|| repo.scenario().to_owned());
+    let asking = config_part::Asking { environment, secrets: &secrets, secret_env: &request.secret_env, mode };
+    let based = config_part::prepare(session, snapshot, request, &scenario, &declared, asking)?;
+    based.folder.ok_or_else(|| Error::Usage {
+        what: "there is no folder of configuration: name one with --config-dir or --base-run".to_owned(),
     })
 }
 

@@ -19,6 +19,9 @@ pub(crate) struct FolderOptions {
     /// Say how the config folder counts: files by their bytes or by what they say, or not at all
     #[arg(long, value_name = "HOW", value_enum, help_heading = "What determines the result")]
     pub(crate) config_identity: Option<ConfigIdentityWord>,
+    /// Ask this adapter, `[adapters.NAME]` of prov.toml, what the config folder means
+    #[arg(long, value_name = "NAME", help_heading = "What determines the result")]
+    pub(crate) config_adapter: Option<String>,
     /// Name the part that the config folder is
     #[arg(long, value_name = "LABEL", help_heading = "What determines the result")]
     pub(crate) config_label: Option<String>,

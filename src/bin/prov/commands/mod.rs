@@ -5,6 +5,7 @@ mod cat;
 mod cat_object;
 mod completions;
 mod config;
+mod config_plan;
 mod describe;
 mod diff;
 mod doctor;

@@ -21,6 +21,7 @@ pub(crate) fn folder(file: &FolderOptions, given: &FolderOptions, seen: impl Fn(
             Some(ConfigIdentityWord::Values) => ConfigIdentity::Values,
             Some(ConfigIdentityWord::Off) => ConfigIdentity::Off,
         },
+        adapter: given.config_adapter.clone().or_else(|| file.config_adapter.clone()),
         label: given.config_label.clone().or_else(|| file.config_label.clone()),
     }
 }
