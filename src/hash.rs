@@ -214,11 +214,53 @@ pub fn blob_from(reader: &mut dyn Read) -> io::Result<(Id, u64)> {
     }
 }
 
-/// Bytes that one worker hashes at a time in [`blob_at`]: a power of two, so that each is a whole BLAKE3 subtree.
+/// Bytes that one worker of [`blob_at`] takes at a time: a power of two, so that each is a whole BLAKE3 subtree.
 const SEGMENT: u64 = 1 << 20;
 
-/// Hashes the `len` bytes that `read_at(offset, buffer)` fills, on `threads` threads, each with one private
-/// buffer of 1 MiB; the result equals [`blob`] of the same bytes.
+/// Bytes that are read at once: what was read must still lie in the processor's cache when it is hashed.
+const PIECE: usize = 64 << 10;
+
+/// Where the buffer begins in memory: the kernel copies whole pages fastest to the beginning of one.
+const PAGE: usize = 4096;
+
+/// A buffer of one piece that begins with a page.
+struct Piece {
+    bytes: Vec<u8>,
+    from: usize,
+}
+
+impl Piece {
+    fn new() -> Self {
+        let bytes = vec![0; PIECE + PAGE];
+        let from = bytes.as_ptr().align_offset(PAGE).min(PAGE);
+        Self { bytes, from }
+    }
+
+    /// Feeds the `len` bytes at `start` to the hasher.
+    fn hash(
+        &mut self,
+        hasher: &mut blake3::Hasher,
+        start: u64,
+        len: u64,
+        read_at: &(dyn Fn(u64, &mut [u8]) -> io::Result<()> + Sync),
+    ) -> io::Result<()> {
+        let mut done = 0;
+        while done < len {
+            let size = usize::try_from(len - done).unwrap_or(PIECE).min(PIECE);
+            let buffer = &mut self.bytes[self.from..self.from + size];
+            read_at(start + done, buffer)?;
+            hasher.update(buffer);
+            done += size as u64;
+        }
+        Ok(())
+    }
+}
+
+/// Hashes the `len` bytes that `read_at(offset, buffer)` fills, on `threads` threads, each with one small private
+/// buffer; the result equals [`blob`] of the same bytes.
+///
+/// The bytes are copied, not mapped: a mapped file that someone cuts off would end the process, and a copy that stays in
+/// the processor's cache costs a few percent.
 ///
 /// `read_at` must fill the buffer or fail.
 ///
@@ -234,30 +276,23 @@ pub fn blob_at(
 
     let segments = len.div_ceil(SEGMENT);
     if segments < 2 || threads < 2 {
-        let mut hasher = BlobHasher::new();
-        let mut buffer = vec![0; usize::try_from(len.min(SEGMENT)).unwrap_or(0)];
-        for start in (0..len).step_by(1 << 20) {
-            let size = usize::try_from(SEGMENT.min(len - start)).unwrap_or(0);
-            read_at(start, &mut buffer[..size])?;
-            hasher.update(&buffer[..size]);
-        }
-        return Ok(hasher.id());
+        let mut hasher = blake3::Hasher::new();
+        Piece::new().hash(&mut hasher, 0, len, read_at)?;
+        return Ok(Id(*hasher.finalize().as_bytes()));
     }
     let next = AtomicU64::new(0);
     let work = || -> io::Result<Vec<(u64, [u8; 32])>> {
         let mut done = Vec::new();
-        let mut buffer = vec![0; 1 << 20];
+        let mut piece = Piece::new();
         loop {
             let segment = next.fetch_add(1, Ordering::Relaxed);
             if segment >= segments {
                 return Ok(done);
             }
             let start = segment * SEGMENT;
-            let size = usize::try_from(SEGMENT.min(len - start)).unwrap_or(0);
-            read_at(start, &mut buffer[..size])?;
             let mut hasher = blake3::Hasher::new();
             hasher.set_input_offset(start);
-            hasher.update(&buffer[..size]);
+            piece.hash(&mut hasher, start, SEGMENT.min(len - start), read_at)?;
             done.push((segment, hasher.finalize_non_root()));
         }
     };

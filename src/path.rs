@@ -107,7 +107,7 @@ pub fn is_name(name: &[u8]) -> bool {
 }
 
 /// Where a path typed by a user lies.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Place {
     /// At or below the project root.
     Inside(RelPath),

@@ -34,6 +34,7 @@ class Bench:
 
     def time(self, argv, folder):
         """Seconds, CPU seconds and peak RSS (KiB) of one whole process; ends the bench if it fails."""
+        argv = [*self.args.before.split(), *argv]
         os.chdir(folder)
         actions = [(os.POSIX_SPAWN_DUP2, self.null, fd) for fd in (0, 1)]
         errors = os.open(self.work / "stderr", os.O_RDWR | os.O_CREAT | os.O_TRUNC)
@@ -263,6 +264,7 @@ def main():
     parser.add_argument("--work", help="the folder to work below (default: the system's temporary folder)")
     parser.add_argument("--no-image", action="store_true", help="measure on the disk of --work as it is")
     parser.add_argument("--image-gib", type=int, default=16)
+    parser.add_argument("--before", default="", help="words before every measured command, such as `chrt -f 10` where others compute (as root)")
     parser.add_argument("--out", help="a file for the rows as JSON lines")
     args = parser.parse_args()
     if args.out:

@@ -1,14 +1,10 @@
 //! The selected files as tree objects.
 
-use std::collections::{BTreeMap, HashSet};
-
-use bstr::BString;
-
 use super::Selected;
 use crate::fs::{FileKind, Stat};
 use crate::hash::Id;
 use crate::object;
-use crate::object::tree::{Entry, EntryKind, build};
+use crate::object::tree::{EntryKind, build_nested};
 use crate::path::RelPath;
 
 /// The code of a run.
@@ -61,31 +57,12 @@ pub fn build_tree<E>(selected: &Selected, hash: HashFile<'_, E>) -> Result<CodeT
     if files.is_empty() {
         return Ok(CodeTree { root: None, objects: Vec::new(), files });
     }
-    let mut folders: BTreeMap<RelPath, Vec<Entry>> = BTreeMap::new();
-    for (path, id, stat) in &files {
-        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-            continue;
-        };
+    let nested = files.iter().map(|(path, id, stat)| {
         let kind = if stat.kind == (FileKind::File { exec: true }) { EntryKind::Exec } else { EntryKind::File };
-        folders.entry(folder).or_default().push(Entry { name: name.to_owned(), kind, id: *id, size: stat.size });
-    }
-    let mut objects = Vec::new();
-    let mut seen = HashSet::new();
-    // The last folder by path has no folders below it that are not done.
-    while let Some((folder, entries)) = folders.pop_last() {
-        let built = build(entries).map_err(TreeError::Object)?;
-        for object in built.objects {
-            if seen.insert(object.0) {
-                objects.push(object);
-            }
-        }
-        let (Some(above), Some(name)) = (folder.parent(), folder.file_name()) else {
-            return Ok(CodeTree { root: Some(built.root), objects, files });
-        };
-        let entry = Entry { name: BString::from(name), kind: EntryKind::Tree, id: built.root, size: built.size };
-        folders.entry(above).or_default().push(entry);
-    }
-    Ok(CodeTree { root: None, objects, files })
+        (path.clone(), *id, kind, stat.size)
+    });
+    let built = build_nested(nested.collect()).map_err(TreeError::Object)?;
+    Ok(CodeTree { root: Some(built.root), objects: built.objects, files })
 }
 
 #[cfg(test)]

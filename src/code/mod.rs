@@ -5,6 +5,7 @@
 
 mod files;
 pub mod git;
+mod glob;
 pub mod list;
 mod mode;
 mod narrow;
@@ -13,6 +14,7 @@ mod program;
 mod select;
 
 pub use files::{CodeTree, HashFile, TreeError, build_tree};
+pub use glob::{Glob, is_glob};
 pub use mode::{MAX_SIZE, Mode, Rules};
 pub use narrow::{Narrowing, narrow};
 pub use pattern::Pattern;

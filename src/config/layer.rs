@@ -26,6 +26,22 @@ pub fn merge(base: Value, over: Value) -> Value {
     }
 }
 
+/// A value as it is typed: a YAML 1.2 scalar, blanks around it taken away.
+pub(super) fn single(text: &str) -> Result<Value, scalar::Refused> {
+    let text = text.trim_matches([' ', '\t']);
+    match text.chars().next() {
+        Some('"' | '\'') => match super::yaml::parse(text) {
+            Ok(Some(text @ Value::Text(_))) => Ok(text),
+            Ok(_) | Err(_) => Err(("its quotes don't match".to_owned(), "put the whole value into quotes")),
+        },
+        Some('[' | '{') => Err((
+            "a list or map can't be given like this".to_owned(),
+            "put it into a file for --config, or quote it to keep it as text",
+        )),
+        _ => scalar::plain(text),
+    }
+}
+
 /// One value given beside the files: `-S KEY.SUB=VALUE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Override {
@@ -80,22 +96,7 @@ impl Override {
         if keys.len() > super::MAX_DEPTH {
             return Err(refuse(format!("nested deeper than {} levels", super::MAX_DEPTH), "use fewer dots"));
         }
-        let value = value.trim_matches([' ', '\t']);
-        let value = match value.chars().next() {
-            Some('"' | '\'') => match super::yaml::parse(value) {
-                Ok(Some(text @ Value::Text(_))) => text,
-                Ok(_) | Err(_) => {
-                    return Err(refuse("its quotes don't match".to_owned(), "put the whole value into quotes"));
-                }
-            },
-            Some('[' | '{') => {
-                return Err(refuse(
-                    "a list or map can't be given like this".to_owned(),
-                    "put it into a file for --config, or quote it to keep it as text",
-                ));
-            }
-            _ => scalar::plain(value).map_err(|(problem, hint)| refuse(problem, hint))?,
-        };
+        let value = single(value).map_err(|(problem, hint)| refuse(problem, hint))?;
         Ok(Self { keys, value, written: written.to_owned() })
     }
 

@@ -26,6 +26,9 @@
 //! | YAML tags `!!str` `!!int` `!!float` `!!bool` `!!null` `!!map` `!!seq`, `!` | applied; a value that does not fit is refused. Any other tag is refused |
 //! | order of keys | does not count |
 //! | order of a list | counts |
+//! | INI: `KEY = VALUE`, `KEY: VALUE` | text, as it stands after the sign, blanks around it taken away; quotes, `#` and `%` in it are its own |
+//! | INI: `[SECTION]` | a map; its name is one key, dots and all |
+//! | INI: a line that goes on, a key without a value, two keys that differ only in case | refused |
 //! | empty file, file of comments | empty map; the same as no configuration |
 //! | top level that is no map | refused |
 //! | second YAML document, `%YAML` other than 1.2 | refused |
@@ -42,6 +45,8 @@
 
 mod catalogue;
 mod error;
+pub mod folder;
+mod ini;
 mod json;
 mod layer;
 pub mod located;
@@ -83,16 +88,19 @@ pub enum Format {
     Json,
     /// TOML 1.
     Toml,
+    /// INI: sections of `KEY = VALUE` lines, every value a text.
+    Ini,
 }
 
 impl Format {
-    /// The format by the file's extension: `.yaml`, `.yml`, `.json`, `.toml`, of any case.
+    /// The format by the file's extension: `.yaml`, `.yml`, `.json`, `.toml`, `.ini`, of any case.
     pub fn of(path: &Path) -> Option<Self> {
         let extension = path.extension()?.to_str()?.to_ascii_lowercase();
         match extension.as_str() {
             "yaml" | "yml" => Some(Self::Yaml),
             "json" => Some(Self::Json),
             "toml" => Some(Self::Toml),
+            "ini" => Some(Self::Ini),
             _ => None,
         }
     }
@@ -108,6 +116,7 @@ pub fn parse(file: &Path, format: Format, bytes: &[u8]) -> Result<Value, Error> 
         Format::Yaml => yaml::parse(&text),
         Format::Json => json::parse(&text),
         Format::Toml => toml::parse(&text).map(Some),
+        Format::Ini => ini::parse(&text).map(Some),
     };
     let value = match parsed.map_err(|problem| problem.into_error(file))? {
         None | Some(Value::Null) => Value::Map(Vec::new()),
@@ -143,7 +152,7 @@ pub fn read(fs: &Fs, file: &Path) -> Result<Value, Error> {
     let format = Format::of(file).ok_or_else(|| Error::File {
         file: file.to_owned(),
         problem: "its name does not tell its format".to_owned(),
-        hint: Some("a configuration ends in .yaml, .yml, .json or .toml".to_owned()),
+        hint: Some("a configuration ends in .yaml, .yml, .json, .toml or .ini".to_owned()),
     })?;
     parse(file, format, &bytes_of(fs, file)?)
 }

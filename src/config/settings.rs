@@ -69,7 +69,6 @@ const VARIABLES: &[(&str, &str)] = &[
 
 /// Settings that a file can't give yet, and what to use instead: refused, so that nobody waits for their effect.
 const NOT_IN_FILES: &[(&str, &str)] = &[
-    ("cache.restore", "say `restore` in `[steps.NAME]`, or --restore"),
     ("core.jobs", "set PROV_JOBS"),
     ("project.scenario", "switch with `prov scenario switch`, or set PROV_SCENARIO"),
     ("store.read", "there is one store, `store.path`"),
@@ -198,6 +197,12 @@ impl Settings {
         self.count("project.epoch").unwrap_or(0)
     }
 
+    /// Names of folders outside of the project, with their paths.
+    pub fn mounts(&self) -> Vec<(&str, &str)> {
+        let mounts = self.values.iter().filter(|(path, _)| path.len() == 2 && path[0] == "mounts");
+        mounts.filter_map(|(path, setting)| Some((path[1].as_str(), as_text(&setting.value)?))).collect()
+    }
+
     /// Where the store is.
     pub fn store_path(&self) -> Option<&str> {
         self.text("store.path")
@@ -223,9 +228,20 @@ impl Settings {
         self.text("cache.mode")
     }
 
+    /// What a hit restores, by name.
+    pub fn cache_restore(&self) -> Option<&str> {
+        self.text("cache.restore")
+    }
+
     /// Name and address of the author, where told.
     pub fn author(&self) -> (Option<&str>, Option<&str>) {
         (self.text("author.name"), self.text("author.email"))
+    }
+
+    /// The command of a config adapter.
+    pub fn adapter(&self, name: &str) -> Option<Vec<String>> {
+        let path = ["adapters", name, "command"].map(str::to_owned);
+        self.values.get(path.as_slice()).map(|setting| as_texts(&setting.value))
     }
 
     /// Names of the steps that have settings.

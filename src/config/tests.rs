@@ -308,7 +308,7 @@ fn formats_are_told_by_the_extension() {
     assert_eq!(Format::of(Path::new("a.YML")), Some(Format::Yaml));
     assert_eq!(Format::of(Path::new("a.b.json")), Some(Format::Json));
     assert_eq!(Format::of(Path::new("toml")), None);
-    assert!(read(&Fs::real(), Path::new("x.ini")).unwrap_err().hint().is_some());
+    assert!(read(&Fs::real(), Path::new("x.cfg")).unwrap_err().hint().is_some());
 }
 
 #[test]

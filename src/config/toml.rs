@@ -30,6 +30,22 @@ fn map(text: &str, table: &DeTable<'_>, depth: usize) -> Result<Value, Problem> 
     Ok(Value::Map(entries))
 }
 
+/// Where a value stands in a TOML text; `None` if there is none at the end of this way.
+pub(super) fn span(text: &str, path: &[super::folder::Step]) -> Option<std::ops::Range<usize>> {
+    use super::folder::Step;
+    let table = table(text).ok()?;
+    let (Step::Key(name), rest) = path.split_first()? else { return None };
+    let mut at = table.iter().find(|(key, _)| key.get_ref() == name)?.1;
+    for step in rest {
+        at = match (step, at.get_ref()) {
+            (Step::Key(name), DeValue::Table(table)) => table.iter().find(|(key, _)| key.get_ref() == name)?.1,
+            (Step::Index(index), DeValue::Array(items)) => items.get(*index)?,
+            _ => return None,
+        };
+    }
+    Some(at.span())
+}
+
 /// One value of a TOML text.
 pub(super) fn value(text: &str, item: &::toml::Spanned<DeValue<'_>>, depth: usize) -> Result<Value, Problem> {
     let at = || place(text, item.span().start);

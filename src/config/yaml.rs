@@ -312,6 +312,11 @@ fn is_map_or_maps(node: &Node) -> bool {
     }
 }
 
+/// The text that a plain word is as a key; `None` if it can't be one.
+pub(super) fn plain_key(text: &str) -> Option<String> {
+    scalar::plain(text).ok().and_then(|value| single_key(value).ok())
+}
+
 /// The text of a key: text as it is, integers in decimal, `true` and `false`; else what it is.
 fn key_text(node: Node) -> Result<String, &'static str> {
     let value = match node.data {
@@ -319,6 +324,10 @@ fn key_text(node: Node) -> Result<String, &'static str> {
         Data::List(_) => return Err("a list"),
         Data::Map(_) => return Err("a map"),
     };
+    single_key(value)
+}
+
+fn single_key(value: Value) -> Result<String, &'static str> {
     match value {
         Value::Text(text) => Ok(text),
         Value::Int(n) => Ok(n.to_string()),

@@ -11,10 +11,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use bstr::BString;
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::fault::Op;
+use super::listing::{self, Listed};
 use super::{FileKind, Fs, Output, Stat, is_absent};
 use crate::path::{RelPath, is_name};
 
@@ -24,15 +25,6 @@ pub struct Dir {
     fs: Fs,
     fd: OwnedFd,
     path: PathBuf,
-}
-
-/// One name in a folder, with its kind if the listing told it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
-    /// The name.
-    pub name: BString,
-    /// What it leads to: `Some(true)` for a folder, `Some(false)` for anything else, `None` if only a stat can tell.
-    pub is_folder: Option<bool>,
 }
 
 impl Dir {
@@ -46,6 +38,20 @@ impl Dir {
     pub fn open_no_follow(fs: &Fs, path: &Path) -> io::Result<Self> {
         let fd = rustix::fs::openat(CWD, path, folder_flags() | OFlags::NOFOLLOW, Mode::empty())?;
         Ok(Self { fs: fs.clone(), fd, path: path.to_owned() })
+    }
+
+    /// As [`Dir::open`], with the names in it, sorted.
+    pub fn open_listed(fs: &Fs, path: &Path) -> io::Result<(Self, Vec<Listed>)> {
+        let dir = Self::open(fs, path)?;
+        let names = listing::read(dir.as_fd())?;
+        Ok((dir, names))
+    }
+
+    /// As [`Dir::open_no_follow`], with the names in it, sorted.
+    pub fn open_listed_no_follow(fs: &Fs, path: &Path) -> io::Result<(Self, Vec<Listed>)> {
+        let dir = Self::open_no_follow(fs, path)?;
+        let names = listing::read(dir.as_fd())?;
+        Ok((dir, names))
     }
 
     /// Where it was when it was opened.
@@ -115,22 +121,22 @@ impl Dir {
         Ok(at)
     }
 
-    /// The names in the folder, in no order.
+    /// The names in the folder, sorted.
     pub fn list(&self) -> io::Result<Vec<Listed>> {
-        let mut names = Vec::new();
-        for entry in rustix::fs::Dir::read_from(&self.fd)? {
-            let entry = entry?;
-            let name = entry.file_name().to_bytes();
-            if name == b"." || name == b".." {
-                continue;
-            }
-            let is_folder = match entry.file_type() {
-                FileType::Unknown => None,
-                kind => Some(kind == FileType::Directory),
-            };
-            names.push(Listed { name: name.into(), is_folder });
+        // Opened anew, since how far this one was read is nobody's business.
+        let fd = rustix::fs::openat(&self.fd, ".", folder_flags(), Mode::empty())?;
+        listing::read(fd.as_fd())
+    }
+
+    /// The state of a name of its listing, links not followed; `None` if it is gone.
+    pub fn stat_listed(&self, listed: &Listed) -> io::Result<Option<Stat>> {
+        plain(&listed.name)?;
+        let name = listed.name.as_c_str().ok_or_else(not_plain)?;
+        match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(Stat::of_raw(&stat))),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            Err(err) => Err(err.into()),
         }
-        Ok(names)
     }
 
     /// The state of `name`, links not followed; `None` if there is nothing.
@@ -255,7 +261,7 @@ impl Dir {
                     };
                     if is_folder {
                         let inner = dir.folder(&next.name)?;
-                        open.push((inner, next.name, None));
+                        open.push((inner, next.name.to_vec().into(), None));
                     } else {
                         dir.remove_file(&next.name)?;
                     }
@@ -279,11 +285,11 @@ fn folder_flags() -> OFlags {
 
 /// A name that is one component: nothing else is ever handed to the kernel relative to an open folder.
 fn plain(name: &[u8]) -> io::Result<&OsStr> {
-    if is_name(name) {
-        Ok(OsStr::from_bytes(name))
-    } else {
-        Err(io::Error::new(io::ErrorKind::InvalidInput, "not a plain file name"))
-    }
+    if is_name(name) { Ok(OsStr::from_bytes(name)) } else { Err(not_plain()) }
+}
+
+fn not_plain() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "not a plain file name")
 }
 
 /// Permission bits in the platform's width; they always fit.

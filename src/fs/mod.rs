@@ -7,6 +7,7 @@
 mod dir;
 mod disk;
 mod fault;
+mod listing;
 mod lock;
 mod map;
 mod output;
@@ -20,9 +21,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use dir::{Dir, Listed};
+pub use dir::Dir;
 pub use disk::{Disk, DiskFile, Input};
 pub use fault::{Fault, NthEffect, Op, Verdict};
+pub use listing::{Listed, Name};
 pub use lock::{Lock, lock};
 pub use map::Map;
 pub use output::Output;
@@ -233,12 +235,7 @@ impl Fs {
 
     /// Opens a regular file for reading, following links; a FIFO, socket or device is refused and never blocks.
     pub fn open(&self, path: &Path) -> io::Result<File> {
-        let file = std::fs::OpenOptions::new().read(true).custom_flags(nonblock()).open(path)?;
-        if file.metadata()?.is_file() {
-            Ok(file)
-        } else {
-            Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
-        }
+        Ok(self.open_with_stat(path)?.0)
     }
 
     /// As [`Fs::open`], for reading at any position.
@@ -275,12 +272,17 @@ impl Fs {
 
     /// As [`Fs::open`], but a symbolic link as the last component is refused.
     pub fn open_no_follow(&self, path: &Path) -> io::Result<File> {
-        let file = std::fs::OpenOptions::new().read(true).custom_flags(nonblock() | nofollow()).open(path)?;
-        if file.metadata()?.is_file() {
-            Ok(file)
-        } else {
-            Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
-        }
+        Ok(self.open_no_follow_with_stat(path)?.0)
+    }
+
+    /// As [`Fs::open`], with the state that it was opened in.
+    pub fn open_with_stat(&self, path: &Path) -> io::Result<(File, Stat)> {
+        open_regular(path, nonblock())
+    }
+
+    /// As [`Fs::open_no_follow`], with the state that it was opened in.
+    pub fn open_no_follow_with_stat(&self, path: &Path) -> io::Result<(File, Stat)> {
+        open_regular(path, nonblock() | nofollow())
     }
 
     /// The state of `path` itself, links not followed; `None` if there is nothing.
@@ -362,6 +364,16 @@ pub fn read_some(file: &mut File, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+fn open_regular(path: &Path, flags: i32) -> io::Result<(File, Stat)> {
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let stat = Stat::of(&file.metadata()?);
+    if stat.is_file() {
+        Ok((file, stat))
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
+    }
 }
 
 fn nofollow() -> i32 {

@@ -3,8 +3,10 @@
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 
+use serde::{Deserialize, Serialize};
+
 /// What a name leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum FileKind {
     /// A regular file; `exec` if its owner may execute it.
     File {
@@ -20,7 +22,7 @@ pub enum FileKind {
 }
 
 /// Identity, size and times of a file: equal before and after means nothing was seen to change it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Stat {
     /// What it is.
     pub kind: FileKind,

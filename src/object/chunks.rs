@@ -324,7 +324,7 @@ mod tests {
         let large = build(pieces(5_000, 1)).unwrap();
         assert_eq!(small.root.to_string(), "f63437a34e6c3c5d3354a612a2cd669f0acea34c74ccdb64dcb2d0e9714b5393");
         assert_eq!(large.root.to_string(), "13537dc3ad3369aeb1955672e5400089077e636d55f26f0b4c9403a82affe3d9");
-        assert_eq!(large.objects.len(), 14);
+        assert_eq!(large.objects.len(), 22);
     }
 
     proptest! {

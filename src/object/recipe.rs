@@ -26,7 +26,22 @@ pub enum Content {
     External(String, Id),
 }
 
+/// The scheme of an optional input that was not there.
+const ABSENT: &str = "absent";
+/// The hash context of its digest.
+const ABSENT_CONTEXT: &str = "prov 2026-11 absent";
+
 impl Content {
+    /// An optional input that is not there: a fact of its own, and no content.
+    pub fn absent() -> Self {
+        Content::External(ABSENT.to_owned(), crate::hash::derived(ABSENT_CONTEXT, b""))
+    }
+
+    /// Whether it is [`Content::absent`].
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Content::External(scheme, _) if scheme == ABSENT)
+    }
+
     /// The digest, whatever the type.
     pub fn id(&self) -> Id {
         match self {

@@ -4,13 +4,15 @@
 //! chosen by a hash of the name, so that equal folders have equal ids however they came about, and a small change
 //! touches few objects. Ids stand in the envelope's links; the body refers to them by position.
 
+use std::collections::{BTreeMap, HashSet};
+
 use bstr::{BStr, BString, ByteSlice};
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Kind, Link, Record, Strength, envelope};
 use crate::codec::{self, Limits};
 use crate::hash::{self, Id};
-use crate::path::is_name;
+use crate::path::{RelPath, is_name};
 
 /// Entries of one tree object at most, a constant of the format.
 pub const MAX_ENTRIES: usize = 1024;
@@ -205,6 +207,34 @@ pub struct Built {
     pub size: u64,
     /// Encoded tree objects.
     pub objects: Vec<(Id, Vec<u8>)>,
+}
+
+/// A file somewhere below a folder: its path, its content, `File` or `Exec`, its bytes.
+pub type NestedFile = (RelPath, Id, EntryKind, u64);
+
+/// Makes the tree objects of a folder from the files below it, in any order: folders come from their paths.
+///
+/// # Errors
+/// When a path stands twice, or is a file and a folder.
+pub fn build_nested(files: Vec<NestedFile>) -> Result<Built, Error> {
+    let mut folders: BTreeMap<RelPath, Vec<Entry>> = BTreeMap::from([(RelPath::root(), Vec::new())]);
+    for (path, id, kind, size) in files {
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { continue };
+        folders.entry(folder).or_default().push(Entry { name: name.to_owned(), kind, id, size });
+    }
+    let mut objects = Vec::new();
+    let mut seen = HashSet::new();
+    // The last folder by path has no folders below it that are not done.
+    while let Some((folder, entries)) = folders.pop_last() {
+        let built = build(entries)?;
+        objects.extend(built.objects.into_iter().filter(|(id, _)| seen.insert(*id)));
+        let (Some(above), Some(name)) = (folder.parent(), folder.file_name()) else {
+            return Ok(Built { root: built.root, size: built.size, objects });
+        };
+        let entry = Entry { name: name.to_owned(), kind: EntryKind::Tree, id: built.root, size: built.size };
+        folders.entry(above).or_default().push(entry);
+    }
+    build(Vec::new())
 }
 
 /// Makes the tree objects of a folder from its entries, in any order.

@@ -1,12 +1,17 @@
 //! Pipelines: steps of tasks that a file declares, taken as data.
 //!
 //! [`file`] reads prov's own `prov.yaml` and Otter's configs into one model; [`template`] puts values in place of names; [`task`] knows
-//! the types of tasks; [`state`] is what a task goes through, and [`rollup`] what results of tasks make of a step and of the whole. All of it
+//! the types of tasks; [`expand`] makes tasks of those that stand for several; [`plan`] is all that comes of a file
+//! before anything runs, [`graph`] its order, [`check`] what is wrong with it; [`state`] is what a task goes through, and [`rollup`] what results of tasks make of a step and of the whole. All of it
 //! is pure: nothing here starts anything or touches what a task would write.
 
+pub mod check;
 mod error;
+pub mod expand;
 pub mod file;
 pub mod finding;
+pub mod graph;
+pub mod plan;
 pub mod rollup;
 pub mod state;
 pub mod task;

@@ -9,7 +9,6 @@ use crate::codec;
 use crate::mark::{MarkKind, Marks};
 use crate::object::recipe::{Content, FileSet};
 use crate::object::run::{Cache, Differs, Output, Reason, ReasonKind, Run, RunKind, Status};
-use crate::path::locate;
 use crate::refs::key;
 use crate::repo::entry::{self, StepRun};
 use crate::revspec::read_run;
@@ -202,19 +201,20 @@ fn commits(session: &Session<'_>, snapshot: &Snapshot) -> Result<Vec<Run>, Error
 /// How the files of a set stand: missing when none of them is there.
 fn set_state(session: &Session<'_>, output: &Output) -> Option<PathState> {
     let (root, fs) = (session.repo.root(), session.repo.fs());
-    let place = locate(root, root, &crate::path::from_bytes(&output.path));
+    let place = session.repo.place_of(root, &output.path).ok()?;
     if crate::run::outputs::lies_there(session, &place, output) {
         return None;
     }
     let is_there = |member| {
-        let path = root.join(crate::path::from_bytes(&output.member_path(member)));
-        fs.lstat(&path).is_ok_and(|stat| stat.is_some())
+        let Ok(place) = session.repo.place_of(root, &output.member_path(member)) else { return false };
+        fs.lstat(&session.worktree().path(&place)).is_ok_and(|stat| stat.is_some())
     };
     Some(if output.members.keys().any(is_there) { PathState::Modified } else { PathState::Missing })
 }
 
 fn path_state(session: &Session<'_>, path: &BString, content: &Content) -> Result<Option<PathState>, Error> {
-    let place = locate(session.repo.root(), session.repo.root(), &crate::path::from_bytes(path));
+    // What lies on a mount of another machine can't be compared here.
+    let Ok(place) = session.repo.place_of(session.repo.root(), path) else { return Ok(None) };
     match worktree::capture(
         &session.worktree(),
         &place,
@@ -222,10 +222,13 @@ fn path_state(session: &Session<'_>, path: &BString, content: &Content) -> Resul
         None,
     ) {
         Ok(captured) if captured.content == *content => Ok(None),
-        Ok(_) => match worktree::capture(&session.worktree(), &place, &CaptureOptions::default(), None) {
-            Ok(captured) if captured.content == *content => Ok(None),
-            _ => Ok(Some(PathState::Modified)),
-        },
+        Ok(_) => {
+            let all = CaptureOptions { without_fence: true, ..CaptureOptions::default() };
+            match worktree::capture(&session.worktree(), &place, &all, None) {
+                Ok(captured) if captured.content == *content => Ok(None),
+                _ => Ok(Some(PathState::Modified)),
+            }
+        }
         Err(worktree::Error::Absent { .. }) => Ok(Some(PathState::Missing)),
         Err(err) => Err(crate::run::Error::from(err).into()),
     }
@@ -290,9 +293,13 @@ fn step_status(
                 .outputs
                 .iter()
                 .filter_map(|(key, output)| {
+                    let root = session.repo.root();
                     let is_gone = |path: &BString| {
-                        let path = session.repo.root().join(crate::path::from_bytes(path));
-                        session.repo.fs().lstat(&path).ok().flatten().is_none()
+                        let place = session.repo.place_of(root, path).ok();
+                        place.is_some_and(|place| {
+                            let path = session.worktree().path(&place);
+                            session.repo.fs().lstat(&path).ok().flatten().is_none()
+                        })
                     };
                     let gone = match &output.set {
                         None => is_gone(&output.path),

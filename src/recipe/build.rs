@@ -21,6 +21,9 @@ pub struct Parts {
     pub step: String,
     /// The words of the command and the output keys, as [`super::normalise`] gives them.
     pub command: Option<Normalised>,
+    /// Whether it is done by a program between a start and a finish: then the words only describe it, and it is never the same as a
+    /// command of these words.
+    pub is_function: bool,
     /// The working folder, relative to the project.
     pub cwd: RelPath,
     /// What the command reads from its standard input; `None` if that is empty.
@@ -67,7 +70,11 @@ impl Parts {
     /// A step's name or a key that can't be used; a record above the limits of the format.
     pub fn build(self) -> Result<Built, Error> {
         check_step(&self.step)?;
-        for name in self.inputs.keys().chain(self.identity.keys()).chain(self.dims.keys()) {
+        // What begins with `@` is a folder of configuration; a label of a user never does.
+        let labels = self.identity.keys().map(|label| {
+            label.strip_prefix("@=").or(label.strip_prefix("@+")).or(label.strip_prefix('@')).unwrap_or(label)
+        });
+        for name in self.inputs.keys().map(String::as_str).chain(labels).chain(self.dims.keys().map(String::as_str)) {
             key::check_key(name)?;
         }
         let config = match self.config {
@@ -78,7 +85,11 @@ impl Parts {
                 Some((id_of(&Kind::CONFIG, &bytes), bytes))
             }
         };
-        let kind = if self.command.is_some() { ActionKind::Command } else { ActionKind::Manual };
+        let kind = match &self.command {
+            Some(_) if self.is_function => ActionKind::Function,
+            Some(_) => ActionKind::Command,
+            None => ActionKind::Manual,
+        };
         let (argv, outputs, sets) = self.command.map(|c| (c.argv, c.outputs, c.sets)).unwrap_or_default();
         let mut dims = self.dims;
         dims.values_mut().for_each(Value::sort);
@@ -126,6 +137,7 @@ pub(super) mod tests {
                 outputs: BTreeMap::from([("out".to_owned(), Some("work/out.csv".into()))]),
                 sets: BTreeMap::new(),
             }),
+            is_function: false,
             cwd: RelPath::new("sub").unwrap(),
             stdin: Some(blob("stdin")),
             code: Code { tree: Some(hash::blob(b"tree")), program: Some(("bin/x".into(), hash::blob(b"program"))) },

@@ -1,6 +1,6 @@
 //! What a run declares: its inputs and outputs by key, each at its place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -36,8 +36,18 @@ pub struct Declared {
     cwd: PathBuf,
     inputs: BTreeMap<String, Place>,
     outputs: BTreeMap<String, Place>,
+    /// Inputs that are sets of files: the files. Their place is the folder below which these lie.
+    file_sets: BTreeMap<String, Vec<Place>>,
+    /// Keys by the names of their variables.
+    variables: HashMap<(Role, String), String>,
+    /// What lies at a place, the smallest key; sets and their files do not count.
+    by_place: HashMap<(Role, Place), String>,
+    /// The places of inputs in the project, the files of sets instead of their folders.
+    inside: HashSet<RelPath>,
     /// Outputs that are only some files of their folder.
     sets: BTreeMap<String, Members>,
+    /// Files that the run itself made and that are its outputs.
+    made: BTreeSet<RelPath>,
 }
 
 impl Declared {
@@ -49,6 +59,11 @@ impl Declared {
             inputs: BTreeMap::new(),
             outputs: BTreeMap::new(),
             sets: BTreeMap::new(),
+            file_sets: BTreeMap::new(),
+            variables: HashMap::new(),
+            by_place: HashMap::new(),
+            inside: HashSet::new(),
+            made: BTreeSet::new(),
         }
     }
 
@@ -73,11 +88,61 @@ impl Declared {
 
     fn insert(&mut self, role: Role, key: Option<&str>, path: &BStr, is_set: bool) -> Result<String, Error> {
         let place = self.locate(path);
+        self.insert_at(role, key, place, path, is_set)
+    }
+
+    /// As [`Declared::add`], of what lies at `place` and was typed as `typed`.
+    ///
+    /// # Errors
+    /// As [`Declared::add`].
+    pub fn add_at(&mut self, role: Role, key: Option<&str>, place: Place, typed: &BStr) -> Result<String, Error> {
+        self.insert_at(role, key, place, typed, false)
+    }
+
+    fn insert_at(
+        &mut self,
+        role: Role,
+        key: Option<&str>,
+        place: Place,
+        typed: &BStr,
+        is_set: bool,
+    ) -> Result<String, Error> {
+        let key = self.free_key(role, key, &place, typed, is_set)?;
+        if role == Role::Input {
+            self.inside.extend(inside_of(&place));
+        }
+        let smallest = self.by_place.entry((role, place.clone())).or_insert_with(|| key.clone());
+        if key < *smallest {
+            smallest.clone_from(&key);
+        }
+        Ok(self.put(role, key, place))
+    }
+
+    /// Declares files below the folder `base` as one input.
+    ///
+    /// # Errors
+    /// A key that can't be one or that another input has.
+    pub fn add_files(&mut self, key: &str, base: Place, files: Vec<Place>, typed: &BStr) -> Result<String, Error> {
+        let key = self.free_key(Role::Input, Some(key), &base, typed, true)?;
+        self.inside.extend(files.iter().filter_map(inside_of));
+        self.file_sets.insert(key.clone(), files);
+        Ok(self.put(Role::Input, key, base))
+    }
+
+    /// The key, if nothing else has it.
+    fn free_key(
+        &self,
+        role: Role,
+        key: Option<&str>,
+        place: &Place,
+        typed: &BStr,
+        is_set: bool,
+    ) -> Result<String, Error> {
         let key = if let Some(key) = key {
             check_key(key)?;
             key.to_owned()
         } else {
-            let name = match &place {
+            let name = match place {
                 Place::Inside(inside) => inside.file_name().map(BStr::to_owned),
                 Place::Outside(outside) => outside.file_name().map(|name| bytes(Path::new(name))),
             };
@@ -97,12 +162,12 @@ impl Declared {
             return Err(Error::Collision {
                 role,
                 first: show_place(first),
-                second: show_place(&place),
-                fix: format!("give one of them another key: {flag} {other}={}", shown(path)),
+                second: show_place(place),
+                fix: format!("give one of them another key: {flag} {other}={}", shown(typed)),
                 key,
             });
         }
-        if let Some((other, _)) = entries.iter().find(|(k, _)| variable_name(k) == variable_name(&key)) {
+        if let Some(other) = self.variables.get(&(role, variable_name(&key))) {
             let prefix = if role == Role::Input { "PROV_INPUT_" } else { "PROV_OUTPUT_" };
             return Err(Error::Variables {
                 first: other.clone(),
@@ -112,15 +177,20 @@ impl Declared {
         }
         if role == Role::Output
             && !is_set
-            && let Some((other, _)) = entries.iter().find(|(k, p)| **p == place && !self.sets.contains_key(*k))
+            && let Some((other, _)) = entries.iter().find(|(k, p)| *p == place && !self.sets.contains_key(*k))
         {
-            return Err(Error::SamePath { first: other.clone(), second: key, path: show_place(&place) });
+            return Err(Error::SamePath { first: other.clone(), second: key, path: show_place(place) });
         }
+        Ok(key)
+    }
+
+    fn put(&mut self, role: Role, key: String, place: Place) -> String {
+        self.variables.insert((role, variable_name(&key)), key.clone());
         match role {
             Role::Input => self.inputs.insert(key.clone(), place),
             Role::Output => self.outputs.insert(key.clone(), place),
         };
-        Ok(key)
+        key
     }
 
     /// Where a path lies, seen from the working folder.
@@ -154,6 +224,17 @@ impl Declared {
         }
     }
 
+    /// The places of all inputs, the files of sets instead of their folders.
+    pub fn read_places(&self) -> impl Iterator<Item = &Place> {
+        let whole = self.inputs.iter().filter(|(key, _)| !self.file_sets.contains_key(*key)).map(|(_, place)| place);
+        whole.chain(self.file_sets.values().flatten())
+    }
+
+    /// The files of an input that is a set of them.
+    pub fn files_of(&self, key: &str) -> Option<&[Place]> {
+        self.file_sets.get(key).map(Vec::as_slice)
+    }
+
     /// The outputs that are only some files of their folder.
     pub fn sets(&self) -> &BTreeMap<String, Members> {
         &self.sets
@@ -171,23 +252,43 @@ impl Declared {
         }
     }
 
-    /// What is declared at this place: an input before an output, the smallest key first.
+    /// Files that turned out to be outputs of the run.
+    pub fn add_made(&mut self, paths: impl IntoIterator<Item = RelPath>) {
+        self.made.extend(paths);
+    }
+
+    /// What is declared at this place: an input before an output, the smallest key first. An input that is a set of files lies nowhere.
     pub fn find(&self, place: &Place) -> Option<(Role, &str)> {
-        let at = |role| self.places(role).iter().find(|(_, p)| *p == place).map(|(key, _)| (role, key.as_str()));
+        let at = |role| self.by_place.get(&(role, place.clone())).map(|key| (role, key.as_str()));
         at(Role::Input).or_else(|| at(Role::Output))
     }
 
     /// Whether the path is declared, lies below a declared folder, or could be a member of a declared set.
     pub fn covers(&self, path: &RelPath) -> bool {
-        let is_in = |place: &Place| matches!(place, Place::Inside(inside) if path.is_within(inside));
-        self.inputs.values().any(is_in)
-            || self.outputs.iter().any(|(key, place)| match (self.sets.get(key), place) {
-                // What a run may change of other people's files stays what it is.
-                (Some(members), _) if members.is_changed_only() => false,
-                (Some(members), Place::Inside(inside)) => below(path, inside).is_some_and(|path| members.has(path)),
-                (Some(_), Place::Outside(_)) => false,
-                (None, place) => is_in(place),
-            })
+        let mut at = Some(path.clone());
+        while let Some(here) = at {
+            if self.inside.contains(&here) {
+                return true;
+            }
+            at = here.parent();
+        }
+        if self.made.contains(path) {
+            return true;
+        }
+        self.outputs.iter().any(|(key, place)| match (self.sets.get(key), place) {
+            // What a run may change of other people's files stays what it is.
+            (Some(members), _) if members.is_changed_only() => false,
+            (Some(members), Place::Inside(inside)) => below(path, inside).is_some_and(|path| members.has(path)),
+            (None, Place::Inside(inside)) => path.is_within(inside),
+            (_, Place::Outside(_)) => false,
+        })
+    }
+}
+
+fn inside_of(place: &Place) -> Option<RelPath> {
+    match place {
+        Place::Inside(inside) => Some(inside.clone()),
+        Place::Outside(_) => None,
     }
 }
 
@@ -238,6 +339,19 @@ mod tests {
         let err = d.add(Role::Input, None, "b/x.csv".into()).unwrap_err();
         assert_eq!(err.to_string(), "two inputs have the key `x`: sub/a/x.csv and sub/b/x.csv");
         assert_eq!(err.hint().as_deref(), Some("give one of them another key: -i x_2=b/x.csv"));
+    }
+
+    #[test]
+    fn a_set_covers_its_files_and_lies_nowhere() {
+        let mut d = declared();
+        let file = |path: &str| Place::Inside(RelPath::new(path).unwrap());
+        d.add_files("all", file("data"), vec![file("data/a.csv"), file("data/b.csv")], "all=data/*.csv".into())
+            .unwrap();
+        assert!(d.covers(&RelPath::new("data/a.csv").unwrap()));
+        assert!(!d.covers(&RelPath::new("data/code.py").unwrap()));
+        assert_eq!(d.find(&file("data")), None);
+        assert_eq!(d.find(&file("data/a.csv")), None);
+        assert!(matches!(d.add(Role::Input, Some("ALL"), "x".into()), Err(Error::Variables { .. })));
     }
 
     #[test]

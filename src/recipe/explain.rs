@@ -8,13 +8,15 @@
 //! | `cwd`, `stdin` | working folder, standard input |
 //! | `code.PATH`, `code.program` | a file of the code, the program of `argv[0]`; `code` alone where the tree can't be read |
 //! | `config.KEY.SUB`, `config.LIST[N]` | a value of the configuration (`\.` is a dot in a name); `config` alone where it can't be read |
+//! | `inputs.KEY/PATH` | a file of a folder or set, where both sides can be read |
+//! | `@LABEL/FILE:KEY.SUB`, `@LABEL/FILE` | a value of a file of the folder of configuration; the file where nothing more can be told |
 //! | `params.KEY`, `inputs.KEY`, `identity.LABEL`, `env.NAME`, `tools.NAME`, `dims.NAME`, `outputs.KEY` | by name |
 //! | `outputs.KEY.files` | which files of its folder the output is |
 //! | `container`, `version`, `epochs.project`, `epochs.scenario`, `epochs.step` | |
 
 use std::collections::BTreeMap;
 
-use bstr::BString;
+use bstr::{BStr, BString};
 
 use super::tree_diff;
 use crate::codec::Value;
@@ -22,6 +24,7 @@ use crate::hash::Id;
 use crate::object::config::Config;
 use crate::object::recipe::{ActionKind, Content, FileSet, Recipe};
 use crate::object::run::{Reason, ReasonKind};
+use crate::object::tree::Entry;
 use crate::object::{Kind, Record};
 use crate::path::shown;
 
@@ -48,7 +51,7 @@ pub fn explain(before: &Recipe, after: &Recipe, read: ReadObject<'_>) -> Vec<Rea
     one(&mut out, "cwd", &a.cwd, &b.cwd, |p| if p.is_empty() { ".".to_owned() } else { show_bytes(p) });
     option(&mut out, "stdin", a.stdin.as_ref(), b.stdin.as_ref(), &show_content);
     match (before.code.tree, after.code.tree) {
-        (Some(a), Some(b)) => tree_diff::diff(a, b, read, &mut out),
+        (Some(a), Some(b)) => tree_diff::diff(("code", '.'), a, b, read, &|_, _, _| Vec::new(), &mut out),
         (a, b) => option(&mut out, "code", a.as_ref(), b.as_ref(), &|id| format!("tree {}", short(*id))),
     }
     option(&mut out, "code.program", before.code.program.as_ref(), after.code.program.as_ref(), &|(path, id)| {
@@ -56,8 +59,8 @@ pub fn explain(before: &Recipe, after: &Recipe, read: ReadObject<'_>) -> Vec<Rea
     });
     configs(&mut out, before.config, after.config, read);
     map(&mut out, "params", &before.params, &after.params, &show_value);
-    map(&mut out, "inputs", &before.inputs, &after.inputs, &show_content);
-    map(&mut out, "identity", &before.identity, &after.identity, &show_content);
+    contents(&mut out, "inputs", &before.inputs, &after.inputs, read);
+    identity(&mut out, &before.identity, &after.identity, read);
     map(&mut out, "env", &before.env, &after.env, &|v: &Option<BString>| {
         v.as_ref().map_or_else(|| "(not set)".to_owned(), show_bytes)
     });
@@ -116,6 +119,31 @@ fn map<V: PartialEq>(
     let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     for key in keys {
         option(out, &format!("{part}.{}", shown(key.as_bytes())), before.get(key), after.get(key), show);
+    }
+}
+
+/// Inputs by key. Of a folder that can be read on both sides, the files are named: `inputs.KEY/PATH`.
+fn contents(
+    out: &mut Vec<Reason>,
+    part: &str,
+    before: &BTreeMap<String, Content>,
+    after: &BTreeMap<String, Content>,
+    read: ReadObject<'_>,
+) {
+    let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    for key in keys {
+        let (a, b) = (before.get(key), after.get(key));
+        let part = format!("{part}.{}", shown(key.as_bytes()));
+        if let (Some(Content::Tree(a)), Some(Content::Tree(b))) = (a, b) {
+            tree_diff::diff((&part, '/'), *a, *b, read, &|_, _, _| Vec::new(), out);
+        } else if a != b {
+            let kind = match (a, b) {
+                (a, Some(_)) if a.is_none_or(Content::is_absent) => ReasonKind::Added,
+                (Some(_), b) if b.is_none_or(Content::is_absent) => ReasonKind::Removed,
+                _ => ReasonKind::Changed,
+            };
+            out.push(Reason { part, kind, before: a.map(show_content), after: b.map(show_content) });
+        }
     }
 }
 
@@ -179,6 +207,52 @@ fn values(out: &mut Vec<Reason>, part: &str, before: Option<&Value>, after: Opti
     }
 }
 
+/// Folders of configuration down to the file, and to the key where both files can be read; other labels as a whole.
+fn identity(
+    out: &mut Vec<Reason>,
+    before: &BTreeMap<String, Content>,
+    after: &BTreeMap<String, Content>,
+    read: ReadObject<'_>,
+) {
+    let of = |all: &BTreeMap<String, Content>, is_folder: bool| -> BTreeMap<String, Content> {
+        all.iter().filter(|(key, _)| key.starts_with('@') == is_folder).map(|(k, c)| (k.clone(), c.clone())).collect()
+    };
+    let (old, new) = (of(before, true), of(after, true));
+    for key in old.keys().chain(new.keys().filter(|key| !old.contains_key(*key))) {
+        let (before, after) = (old.get(key), new.get(key));
+        // Whether it counts by bytes or by values is nothing to tell of one that counts the same way in both.
+        let name = key.replace("@=", "@").replace("@+", "@");
+        let key = if before.is_some() && after.is_some() { &name } else { key };
+        match (before, after) {
+            (Some(Content::Tree(a)), Some(Content::Tree(b))) => {
+                let detail = |path: &BStr, a: &Entry, b: &Entry| file_values(key, path, a.id, b.id, read);
+                tree_diff::diff((key, '/'), *a, *b, read, &detail, out);
+            }
+            (a, b) => option(out, key, a, b, &show_content),
+        }
+    }
+    contents(out, "identity", &of(before, false), &of(after, false), read);
+}
+
+/// The values in which two states of a configuration file differ: `@LABEL/FILE:key.sub`. Empty where they differ in nothing that is a value.
+fn file_values(key: &str, path: &BStr, before: Id, after: Id, read: ReadObject<'_>) -> Vec<Reason> {
+    let value = |id: Id| {
+        let path = crate::path::RelPath::new(path)?;
+        let bytes = read(&Kind::BLOB, &id)?;
+        // What counts by its values is JSON, whatever its name.
+        crate::config::folder::value_of(&path, &bytes)?
+            .ok()
+            .or_else(|| crate::config::parse("values.json".as_ref(), crate::config::Format::Json, &bytes).ok())
+    };
+    let (Some(old), Some(new)) = (value(before), value(after)) else { return Vec::new() };
+    let mut found = Vec::new();
+    values(&mut found, "", Some(&old), Some(&new));
+    for reason in &mut found {
+        reason.part = format!("{key}/{}:{}", shown(path), reason.part.trim_start_matches('.'));
+    }
+    found
+}
+
 fn kind_name(kind: ActionKind) -> &'static str {
     match kind {
         ActionKind::Command => "command",
@@ -194,6 +268,9 @@ pub(super) fn short(id: Id) -> String {
 }
 
 fn show_content(content: &Content) -> String {
+    if content.is_absent() {
+        return "absent".to_owned();
+    }
     format!("{} {}", content.type_name(), content.id().short())
 }
 

@@ -88,6 +88,12 @@ pub enum Error {
         /// What it could be.
         known: Vec<String>,
     },
+    /// A set of files stands inside of a longer word.
+    #[error("`{placeholder}` is a set of files and can't be a part of a word")]
+    SetInWord {
+        /// The placeholder.
+        placeholder: String,
+    },
     /// A pattern of an output set has no meaning.
     #[error("`{pattern}` can't name the members of a set: {rule}")]
     Members {
@@ -113,6 +119,9 @@ impl Error {
                 Some("declare it with -i, -o or -S, or spell the braces otherwise".to_owned())
             }
             Error::Placeholder { known, .. } => Some(format!("known are {}", known.join(", "))),
+            Error::SetInWord { placeholder } => {
+                Some(format!("write {placeholder} as a word of its own: it becomes one word for each file"))
+            }
             Error::Step { .. } | Error::Members { .. } | Error::Encode(_) => None,
         }
     }

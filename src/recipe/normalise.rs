@@ -124,12 +124,38 @@ pub struct Expansion<'a> {
 /// Replaces `{input.KEY}`, `{output.KEY}`, `{config}`, `{set.KEY}`, `{dim.KEY}` and `{runtime.KEY}` anywhere in a command's words; other braces are
 /// left alone, and so is `{config}` where there is no such file.
 ///
-/// Inputs and outputs below the project become the way there from the working folder, others absolute paths.
+/// Inputs and outputs below the project become the way there from the working folder, others absolute paths. A whole word that is an input
+/// which is a set of files becomes as many words, sorted.
 ///
 /// # Errors
-/// A placeholder of a key that is not declared, or of a configuration key that is absent or no single value.
+/// A set inside of a longer word; a placeholder of a key that is not declared, or of a configuration key that is absent or no single value.
 pub fn expand(words: &[BString], expansion: &Expansion<'_>) -> Result<Vec<BString>, Error> {
-    words.iter().map(|word| expand_word(word, expansion)).collect()
+    let mut expanded = Vec::with_capacity(words.len());
+    for word in words {
+        match set_of(word, expansion.declared) {
+            Some(files) => expanded.extend(files.iter().map(|file| way_to(file, expansion.declared))),
+            None => expanded.push(expand_word(word, expansion)?),
+        }
+    }
+    Ok(expanded)
+}
+
+/// The files of the set that a whole word stands for.
+fn set_of<'a>(word: &BString, declared: &'a Declared) -> Option<&'a [Place]> {
+    let inner = word.strip_prefix(b"{")?.strip_suffix(b"}")?;
+    match parse_placeholder(std::str::from_utf8(inner).ok()?)? {
+        Placeholder::Path(Role::Input, key) => declared.files_of(key),
+        _ => None,
+    }
+}
+
+/// How a command is told of a place: the way there from the working folder, or an absolute path.
+fn way_to(place: &Place, declared: &Declared) -> BString {
+    match place {
+        Place::Inside(inside) if declared.cwd_inside().is_some() => from_here(inside, declared),
+        Place::Inside(inside) => bytes(&inside.below(declared.root())),
+        Place::Outside(outside) => bytes(outside),
+    }
 }
 
 fn expand_word(word: &BString, expansion: &Expansion<'_>) -> Result<BString, Error> {
@@ -140,13 +166,10 @@ fn expand_word(word: &BString, expansion: &Expansion<'_>) -> Result<BString, Err
             Placeholder::Path(role, key) => {
                 let place =
                     expansion.declared.places(role).get(key).ok_or_else(|| unknown(role, key, expansion.declared))?;
-                match place {
-                    Place::Inside(inside) if expansion.declared.cwd_inside().is_some() => {
-                        from_here(inside, expansion.declared)
-                    }
-                    Place::Inside(inside) => bytes(&inside.below(expansion.declared.root())),
-                    Place::Outside(outside) => bytes(outside),
+                if role == Role::Input && expansion.declared.files_of(key).is_some() {
+                    return Err(Error::SetInWord { placeholder: format!("{{input.{key}}}") });
                 }
+                way_to(place, expansion.declared)
             }
             Placeholder::Config => match expansion.config_file {
                 Some(file) => bytes(file),

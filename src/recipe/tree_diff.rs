@@ -1,4 +1,4 @@
-//! Which files differ between two trees of code.
+//! Which files differ between two trees.
 
 use bstr::{BStr, BString};
 
@@ -9,20 +9,30 @@ use crate::object::run::{Reason, ReasonKind};
 use crate::object::tree::{self, Entry, EntryKind};
 use crate::path::shown;
 
-/// Reasons about code at most; further files are counted in one more.
+/// Reasons about one tree at most; further files are counted in one more.
 const MAX_FILES: usize = 100;
 
 /// Folders are entered this deep.
 const MAX_DEPTH: usize = 200;
 
-/// Adds a reason `code.PATH` for every file that differs. A folder that can't be read is one reason of its own.
-pub(super) fn diff(before: Id, after: Id, read: ReadObject<'_>, reasons: &mut Vec<Reason>) {
-    let mut found = Found { reasons: Vec::new(), more: 0 };
+/// What tells more of a file that both trees have: its path, what it was and is. Nothing told means that the file itself is the reason.
+pub(super) type Detail<'a> = &'a dyn Fn(&BStr, &Entry, &Entry) -> Vec<Reason>;
+
+/// Adds a reason `<part><sign><path>` for every file that differs. A folder that can't be read is one reason of its own.
+pub(super) fn diff(
+    part: (&str, char),
+    before: Id,
+    after: Id,
+    read: ReadObject<'_>,
+    detail: Detail<'_>,
+    reasons: &mut Vec<Reason>,
+) {
+    let mut found = Found { part: part.0, sign: part.1, detail, reasons: Vec::new(), more: 0 };
     folder(before, after, &BString::default(), 0, read, &mut found);
     reasons.append(&mut found.reasons);
     if found.more > 0 {
         reasons.push(Reason {
-            part: "code".to_owned(),
+            part: part.0.to_owned(),
             kind: ReasonKind::Changed,
             before: None,
             after: Some(format!("{} more files", found.more)),
@@ -30,12 +40,15 @@ pub(super) fn diff(before: Id, after: Id, read: ReadObject<'_>, reasons: &mut Ve
     }
 }
 
-struct Found {
+struct Found<'a> {
+    part: &'a str,
+    sign: char,
+    detail: Detail<'a>,
     reasons: Vec<Reason>,
     more: usize,
 }
 
-impl Found {
+impl Found<'_> {
     fn add(&mut self, path: &BStr, before: Option<String>, after: Option<String>) {
         if self.reasons.len() >= MAX_FILES {
             self.more += 1;
@@ -46,12 +59,13 @@ impl Found {
             (_, None) => ReasonKind::Removed,
             _ => ReasonKind::Changed,
         };
-        let part = if path.is_empty() { "code".to_owned() } else { format!("code.{}", shown(path)) };
+        let part =
+            if path.is_empty() { self.part.to_owned() } else { format!("{}{}{}", self.part, self.sign, shown(path)) };
         self.reasons.push(Reason { part, kind, before, after });
     }
 }
 
-fn folder(before: Id, after: Id, path: &BString, depth: usize, read: ReadObject<'_>, found: &mut Found) {
+fn folder(before: Id, after: Id, path: &BString, depth: usize, read: ReadObject<'_>, found: &mut Found<'_>) {
     if before == after {
         return;
     }
@@ -79,7 +93,7 @@ fn entry(
     folder_path: &BString,
     depth: usize,
     read: ReadObject<'_>,
-    found: &mut Found,
+    found: &mut Found<'_>,
 ) {
     let Some(name) = before.or(after).map(|e| &e.name) else {
         return;
@@ -93,6 +107,14 @@ fn entry(
         (Some(a), Some(b)) if (a.id, a.kind) == (b.id, b.kind) => {}
         (Some(a), Some(b)) if a.kind == EntryKind::Tree && b.kind == EntryKind::Tree && depth < MAX_DEPTH => {
             folder(a.id, b.id, &path, depth + 1, read, found);
+        }
+        (Some(a), Some(b)) => {
+            let told_more = (found.detail)(path.as_ref(), a, b);
+            if told_more.is_empty() || found.reasons.len() + told_more.len() > MAX_FILES {
+                found.add(path.as_ref(), Some(told(a)), Some(told(b)));
+            } else {
+                found.reasons.extend(told_more);
+            }
         }
         _ => found.add(path.as_ref(), before.map(told), after.map(told)),
     }

@@ -47,6 +47,11 @@ impl Layout {
         self.dot.join("live")
     }
 
+    /// The folders that prov makes for commands, as the last run of each step left it.
+    pub fn outputs(&self) -> PathBuf {
+        self.dot.join("outputs")
+    }
+
     /// The user's own programs that are told of runs.
     pub fn hooks(&self) -> PathBuf {
         self.dot.join("hooks")

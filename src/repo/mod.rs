@@ -2,12 +2,14 @@
 
 pub mod entry;
 mod layout;
+mod mounts;
 mod open;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use layout::{DOT, Layout};
+pub use mounts::{MountError, split_name};
 pub use open::{Error, Found, Identity, InitOptions, Places, find, settings_files};
 
 use crate::clock::{Clock, Micros, Random};
@@ -130,5 +132,10 @@ impl Repo {
     /// The stat cache's place.
     pub fn stat_cache(&self) -> PathBuf {
         self.layout.cache().join("stat")
+    }
+
+    /// Where it is remembered which folders the store was seen to have whole.
+    pub fn whole_cache(&self) -> PathBuf {
+        self.layout.cache().join("whole")
     }
 }

@@ -42,8 +42,8 @@ pub enum Part<'a> {
     Key(&'a str),
     /// All outputs.
     All,
-    /// The config it was given.
-    Config,
+    /// The config it was given; with `/ROLE` or `/ROLE/PATH`, one of several, or a file of a folder.
+    Config(Option<&'a str>),
     /// The code it was given.
     Code,
 }
@@ -73,9 +73,13 @@ pub fn parse(text: &str) -> Option<Spec<'_>> {
             let part = match &text[at + 1..] {
                 "" => return None,
                 "*" => Part::All,
-                "@config" => Part::Config,
+                "@config" => Part::Config(None),
                 "@code" => Part::Code,
-                key => Part::Key(key),
+                key => match key.strip_prefix("@config/") {
+                    Some("") => return None,
+                    Some(role) => Part::Config(Some(role)),
+                    None => Part::Key(key),
+                },
             };
             (&text[..at], Some(part))
         }
@@ -118,7 +122,8 @@ mod tests {
         assert_eq!(parse("k3f9"), spec(Base::Word("k3f9"), 0, None));
         assert_eq!(parse("clean~"), spec(Base::Word("clean"), 1, None));
         assert_eq!(parse("k3f9:*"), spec(Base::Word("k3f9"), 0, Some(Part::All)));
-        assert_eq!(parse("k3f9:@config"), spec(Base::Word("k3f9"), 0, Some(Part::Config)));
+        assert_eq!(parse("k3f9:@config"), spec(Base::Word("k3f9"), 0, Some(Part::Config(None))));
+        assert_eq!(parse("k3f9:@config/a/b.yaml"), spec(Base::Word("k3f9"), 0, Some(Part::Config(Some("a/b.yaml")))));
         assert_eq!(parse("k3f9~3:@code"), spec(Base::Word("k3f9"), 3, Some(Part::Code)));
         assert_eq!(parse("@base:skims"), spec(Base::Newest("base"), 0, Some(Part::Key("skims"))));
         assert_eq!(parse("main@{2}"), spec(Base::At("main", Moment::Nth(2)), 0, None));

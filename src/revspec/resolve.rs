@@ -5,7 +5,9 @@ use bstr::{BString, ByteSlice};
 use super::parse::{self, Base, Moment, Part, Spec};
 use crate::hash::Id;
 use crate::mark::{MarkKind, Marks};
+use crate::object::recipe::Content;
 use crate::object::run::{Run, Status};
+use crate::object::tree::{self, EntryKind};
 use crate::object::{Kind, Record, Source};
 use crate::path::Place;
 use crate::refs::key;
@@ -22,8 +24,10 @@ pub enum Target {
     Artifact(RunRef, String),
     /// All outputs of a run.
     Outputs(RunRef),
-    /// The config a run was given.
+    /// The config a run was given, as values.
     Config(RunRef, Id),
+    /// The folder of configuration that a run was given, or something in it: its name, and what it holds.
+    ConfigFolder(RunRef, String, Content),
     /// The code a run was given, a tree.
     Code(RunRef, Id),
     /// An object.
@@ -225,9 +229,58 @@ impl Seen<'_> {
             Part::Key(key) => {
                 Err(Error::NoPart { run: at.run.clone(), what: format!("artifact `{key}`"), keys: keys() })
             }
-            Part::Config => recipe()?.config.map(|id| Target::Config(at.clone(), id)).ok_or_else(|| none("config")),
+            Part::Config(role) => self.config(&at, &run, recipe()?.config, *role),
             Part::Code => recipe()?.code.tree.map(|id| Target::Code(at.clone(), id)).ok_or_else(|| none("code")),
         }
+    }
+
+    /// A config that a run was given, by role: `values`, or the label of the folder and a path in it.
+    fn config(&self, at: &RunRef, run: &Run, values: Option<Id>, role: Option<&str>) -> Result<Target, Error> {
+        let folder = run.inputs.iter().find_map(|(key, input)| Some((key.strip_prefix('@')?, &input.content)));
+        let roles = || folder.iter().map(|(label, _)| *label).chain(values.map(|_| "values"));
+        let keys = || roles().map(|role| format!("@config/{role}")).collect();
+        let none = |what: String| Error::NoPart { run: at.run.clone(), what, keys: keys() };
+        let Some(role) = role else {
+            return match (folder, values) {
+                (Some(_), Some(_)) => {
+                    let candidates = roles().map(|role| format!("{}:@config/{role}", at.run)).collect();
+                    Err(Error::Ambiguous { text: self.text.to_owned(), candidates })
+                }
+                (Some((label, content)), None) => {
+                    Ok(Target::ConfigFolder(at.clone(), label.to_owned(), content.clone()))
+                }
+                (None, Some(id)) => Ok(Target::Config(at.clone(), id)),
+                (None, None) => Err(none("config".to_owned())),
+            };
+        };
+        if let (Some(id), "values") = (values, role) {
+            return Ok(Target::Config(at.clone(), id));
+        }
+        let (name, path) = role.split_once('/').unwrap_or((role, ""));
+        let Some((label, content)) = folder.filter(|(label, _)| *label == name) else {
+            return Err(none(format!("config `{role}`")));
+        };
+        let mut at_content = content.clone();
+        let mut last = label;
+        for part in path.split('/').filter(|part| !part.is_empty()) {
+            let entries = match at_content {
+                Content::Tree(id) => tree::list(id, &mut |id| match self.snapshot.read(id) {
+                    Ok(Some((_, bytes))) => Ok(bytes),
+                    Ok(None) => Err(none(format!("content of config `{label}` any more"))),
+                    Err(err) => Err(err.into()),
+                })
+                .map_err(|err| match err {
+                    tree::ListError::Read(err) => err,
+                    tree::ListError::Object(source) => Error::Record { run: at.run.clone(), source },
+                })?,
+                _ => Vec::new(),
+            };
+            let entry = entries.into_iter().find(|entry| entry.name == part.as_bytes());
+            let entry = entry.ok_or_else(|| none(format!("file `{path}` in config `{label}`")))?;
+            at_content = if entry.kind == EntryKind::Tree { Content::Tree(entry.id) } else { Content::Blob(entry.id) };
+            last = part;
+        }
+        Ok(Target::ConfigFolder(at.clone(), last.to_owned(), at_content))
     }
 
     fn word(&self, word: &str) -> Result<Option<Target>, Error> {

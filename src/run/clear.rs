@@ -129,8 +129,8 @@ fn files_there(
 ) -> Result<Vec<(bstr::BString, PathBuf, Option<Wanted>)>, Error> {
     let worktree = session.worktree();
     let mut files = Vec::new();
-    for (name, path, kind) in outputs::list(session, place, options)? {
-        let wanted = match (kind, RelPath::new(name.clone())) {
+    for (name, path, stat) in outputs::list(session, place, options)? {
+        let wanted = match (stat.kind, RelPath::new(name.clone())) {
             (FileKind::File { exec }, Some(to)) => {
                 let key = Key::of(&locate(worktree.root, worktree.root, &path));
                 let id = worktree::hash_file(&worktree, key, &path, None)?.id;

@@ -118,6 +118,7 @@ pub(super) fn select(
     let beside: Vec<RelPath> = request
         .config_files
         .iter()
+        .chain(&request.config_folder.dirs)
         .chain(&request.stdin)
         .chain(request.identity.iter().chain(&request.locks).map(|one| &one.path))
         .filter_map(|path| match declared.locate(path) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bstr::{BStr, BString};
 
 use super::session::Session;
-use super::{Error, name, record};
+use super::{Error, name, record, whole};
 use crate::hash::Id;
 use crate::object::recipe::Content;
 use crate::object::run::{Cache, Output, Run, RunKind, Status};
@@ -86,14 +86,24 @@ fn take(
 ) -> Result<(Captured, Item), Error> {
     let worktree = session.worktree();
     let options = session.capture_options(place)?;
-    let mut captured = worktree::capture(&worktree, place, &options, None)?;
+    let looked_at = if dry_run {
+        Some(worktree::capture(&worktree, place, &options, None)?)
+    } else {
+        worktree::capture_unless_new(&worktree, place, &options)?
+    };
+    let is_taken = looked_at.is_none();
+    let mut captured = match looked_at {
+        Some(captured) => captured,
+        None => worktree::capture(&worktree, place, &options, Some(sink))?,
+    };
     let known = match captured.content.kind() {
         Some(_) => {
-            snapshot.header(&captured.content.id())?.is_some() && super::hydrate::is_whole(snapshot, &captured.content)?
+            snapshot.header(&captured.content.id())?.is_some()
+                && whole::is_whole_as_remembered(session.repo, snapshot, &captured.content)?
         }
         None => true,
     };
-    if !known && !dry_run {
+    if !known && !dry_run && !is_taken {
         captured = worktree::capture(&worktree, place, &options, Some(sink))?;
     }
     let item = Item {

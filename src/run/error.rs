@@ -25,6 +25,8 @@ pub enum Error {
     InputMissing {
         /// Its path.
         path: PathBuf,
+        /// Whether the store has what a run recorded there.
+        is_restorable: bool,
     },
     /// An input is named by a revision, and the work tree does not hold that content.
     #[error("`{text}` is not what lies at `{}`", show(.path))]
@@ -33,7 +35,18 @@ pub enum Error {
         text: String,
         /// Where its content should lie.
         path: PathBuf,
+        /// The key of the input.
+        key: String,
     },
+    /// A glob stands for no file.
+    #[error("no file matches the input `{pattern}`")]
+    NothingMatches {
+        /// The glob.
+        pattern: String,
+    },
+    /// A path names a mount that is not known, or leads out of it.
+    #[error(transparent)]
+    Mount(#[from] crate::repo::MountError),
     /// A part of the recipe can't be computed, so nothing can be looked up.
     #[error("the part `{part}` can't be computed: {what}")]
     Part {

@@ -21,7 +21,10 @@ use crate::object::{AccessError, Source};
 use crate::path::{Place, RelPath};
 use crate::store::Snapshot;
 use crate::worktree::restore::{self, Existing, InTheWay, Outcome, RestoreOptions, State, Wanted};
-use crate::worktree::{self, Fence};
+use crate::worktree::{self, CaptureOptions, Fence};
+
+pub use super::outputs::lies_there;
+pub use super::whole::is_whole;
 
 /// What came back.
 #[derive(Debug, Default)]
@@ -33,57 +36,6 @@ pub struct Hydrated {
     /// Unknown content that was stored and then replaced.
     pub displaced: Vec<KeptSafe>,
 }
-
-/// Whether the store has all of some content: for a folder, everything below it.
-///
-/// # Errors
-/// When the store can't be read.
-pub fn is_whole(snapshot: &Snapshot, content: &Content) -> Result<bool, AccessError> {
-    let mut level: Vec<Id> = match content {
-        Content::Blob(id) => return Ok(snapshot.header(id)?.is_some()),
-        Content::Tree(id) => vec![*id],
-        Content::External(..) => return Ok(false),
-    };
-    let mut seen: std::collections::HashSet<Id> = level.iter().copied().collect();
-    let mut blobs = Vec::new();
-    while !level.is_empty() {
-        let mut below = Vec::new();
-        // In the order in which packs have them.
-        level.sort_unstable();
-        for id in level {
-            let mut is_missing = false;
-            let listed = tree::list(id, &mut |id| {
-                if let Some((_, bytes)) = snapshot.read(id)? {
-                    Ok(bytes)
-                } else {
-                    is_missing = true;
-                    Err(AccessError::Changed)
-                }
-            });
-            let entries = match listed {
-                Ok(entries) => entries,
-                Err(_) if is_missing => return Ok(false),
-                Err(tree::ListError::Read(AccessError::Damaged { .. }) | tree::ListError::Object(_)) => {
-                    return Ok(false);
-                }
-                Err(tree::ListError::Read(err)) => return Err(err),
-            };
-            for entry in entries {
-                if entry.kind != EntryKind::Tree {
-                    blobs.push(entry.id);
-                } else if seen.insert(entry.id) {
-                    below.push(entry.id);
-                }
-            }
-        }
-        level = below;
-    }
-    blobs.sort_unstable();
-    blobs.dedup();
-    snapshot.has_all(&blobs)
-}
-
-pub use super::outputs::lies_there;
 
 /// Whether the store has all of some content, every byte of it read and verified.
 ///
@@ -153,6 +105,9 @@ pub(super) fn split(session: &Session<'_>, place: &Place) -> Result<(PathBuf, Re
 pub(super) fn recorded_destination(session: &Session<'_>, place: &Place) -> Result<(PathBuf, RelPath), Error> {
     let refuse = |path: &Path, why: &str| Error::Elsewhere { path: path.to_owned(), why: why.to_owned() };
     match place {
+        Place::Inside(path) if super::managed::is_home(session.repo, &path.below(session.repo.root())) => {
+            split(session, &Place::Outside(path.below(session.repo.root())))
+        }
         Place::Outside(path) => Err(refuse(path, "it lies outside of the project")),
         Place::Inside(path) if path.is_root() => Err(refuse(session.repo.root(), "it is the project itself")),
         Place::Inside(path) if path.components().any(|name| worktree::is_reserved(name)) => {
@@ -298,6 +253,10 @@ pub fn bring_back(
     let mut written = Vec::new();
     for ((at, plan), done) in plans.iter().zip(done) {
         for ((at, done), item) in at.iter().zip(done).zip(plan.items()) {
+            // What failed may have been changed in part.
+            if is_whole && !matches!(done.result, Ok(Outcome::Kept | Outcome::Refused | Outcome::Missing)) {
+                written.push(item);
+            }
             let outcome = match done.result {
                 Ok(outcome) => outcome,
                 Err(err) => {
@@ -305,9 +264,6 @@ pub fn bring_back(
                     Outcome::Refused
                 }
             };
-            if outcome == Outcome::Restored {
-                written.push(item);
-            }
             results[*at] = Some(Restored { key: items[*at].key.clone(), path: item.path.clone(), outcome });
         }
     }
@@ -385,7 +341,15 @@ fn put_back(
     for item in written {
         let was = displaced.iter().find(|d| d.path == item.path && d.members.is_none()).map(|d| &d.was);
         let is_back = match (was, item.path.parent(), item.path.file_name()) {
-            (None, ..) => clear::remove_path(fs, &item.path).is_ok(),
+            (None, ..) => {
+                // Only what was put there.
+                let place = crate::path::locate(session.repo.root(), session.repo.root(), &item.path);
+                match worktree::capture(&worktree, &place, &CaptureOptions::default(), None) {
+                    Ok(there) if there.content == item.wanted.content => clear::remove_path(fs, &item.path).is_ok(),
+                    Err(worktree::Error::Absent { .. }) => true,
+                    _ => false,
+                }
+            }
             (Some(Was::Content(content, exec)), Some(root), Some(name)) => {
                 let to = RelPath::new(crate::path::bytes(Path::new(name))).unwrap_or_default();
                 again(root, vec![Wanted { content: content.clone(), exec: *exec, to }])
@@ -489,6 +453,29 @@ fn not_back(items: &[Item], err: worktree::Error) -> Error {
     }
 }
 
+/// Brings the folder that prov had made for a run to its home. It is there to be looked at: that it can't be is no reason to execute.
+fn managed(session: &Session<'_>, snapshot: &Snapshot, prepared: &Prepared, output: &Output, hydrated: &mut Hydrated) {
+    let home = super::managed::home(session.repo, &prepared.step);
+    let key = super::MANAGED_KEY.to_owned();
+    let brought = split(session, &Place::Outside(home)).and_then(|(root, to)| {
+        let item = Item { key: key.clone(), content: output.content.clone(), exec: false, root, to };
+        bring_back(session, snapshot, &[item], &[], Replace::All)
+    });
+    match brought {
+        Ok((done, displaced)) => {
+            hydrated.displaced.extend(displaced);
+            match done.first().map(|done| done.outcome) {
+                Some(Outcome::Restored) => drop(hydrated.actions.insert(key, OutputAction::Restored)),
+                Some(Outcome::Kept) => drop(hydrated.actions.insert(key, OutputAction::Kept)),
+                _ => hydrated.warnings.push("the folder of the run could not be brought back".to_owned()),
+            }
+        }
+        Err(err) => {
+            hydrated.warnings.push(format!("the folder of the run could not be brought back: {}", super::chain(&err)));
+        }
+    }
+}
+
 /// Brings the outputs of a hit to where they are declared now.
 ///
 /// # Errors
@@ -505,7 +492,12 @@ pub fn outputs(
     let mut hydrated = Hydrated::default();
     let mut restored_keys: Vec<&str> = Vec::new();
     for (key, output) in &source.outputs {
-        let Some(place) = prepared.output(key) else { continue };
+        let Some(place) = prepared.output(key) else {
+            if key == super::MANAGED_KEY {
+                managed(session, snapshot, prepared, output, &mut hydrated);
+            }
+            continue;
+        };
         // What is right already needs no plan: a state is compared, nothing else.
         if lies_there(session, place, output) {
             hydrated.actions.insert(key.clone(), OutputAction::Kept);
@@ -528,6 +520,16 @@ pub fn outputs(
             let (members, extra) = set_items(session, key, output, &root, &folder)?;
             items.extend(members);
             extras.extend(extra);
+            if let Some(members) = prepared.declared.set(key).filter(|members| members.is_changed_only()) {
+                // What this step's other runs made there, as if it ran now.
+                let mut old = super::outputs::own_old(session, snapshot, &prepared.step, place, members)?;
+                old.retain(|name| !output.members.contains_key(name));
+                if !old.is_empty() {
+                    let files = super::outputs::exactly(old.iter().map(|name| -> &bstr::BStr { name.as_ref() }));
+                    extras
+                        .push(Extra { key: key.clone(), spot: Spot { path: folder.below(&root), files: Some(files) } });
+                }
+            }
             // All that is left to be seen is whether anything was done about it.
             hydrated.actions.insert(key.clone(), OutputAction::Kept);
             continue;
@@ -573,7 +575,7 @@ pub fn outputs(
             hydrated.actions.insert(done.key, action);
         }
     }
-    hydrated.displaced = displaced;
+    hydrated.displaced.extend(displaced);
     Ok(hydrated)
 }
 

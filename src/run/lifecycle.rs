@@ -60,6 +60,9 @@ pub struct Lifecycle {
     /// Whether it is executed even if its result is known, and compared with that.
     #[serde(skip_serializing_if = "is_false")]
     pub always: bool,
+    /// Whether somebody else executes it, between a start and a finish.
+    #[serde(skip_serializing_if = "is_false")]
+    pub open: bool,
     /// What a hit prints.
     #[serde(skip_serializing_if = "is_tail")]
     pub replay: Replay,

@@ -4,6 +4,9 @@
 //! <run id>/intent             who runs what, and which output paths it wants; complete when the folder appears
 //!         /child              the started child, for whoever has to end it after its prov was killed
 //!         /claiming, /claimed see [`Running::claim`]
+//!         /draft              its record as far as it was known when the command ran, for whoever has to settle it
+//!         /events             what was told of it so far (see `docs/design/0004-events.md`)
+//!         /notes, /children   what was logged from within, and the runs inside of it
 //!         /stdout, /stderr    what was printed (see [`super::spool`])
 //!         /pending            a finished run that waits to be published
 //! .new-..., .ended-...        folders being made or removed; mean nothing to readers
@@ -20,10 +23,13 @@ mod claim;
 mod entry;
 mod frame;
 mod intent;
+mod notes;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use crate::clock::{Clock, SystemClock};
 use crate::fs::Fs;
 use crate::hash;
 use crate::host::{self, Liveness, Process};
@@ -32,11 +38,13 @@ use crate::path::{is_name, show, shown};
 pub use claim::{Claimed, Held};
 pub use entry::{Entry, State};
 pub use frame::FrameError;
-pub use intent::{Intent, SetClaim};
+pub use intent::{Intent, Open, SetClaim};
+pub use notes::{Note, Noted};
 
 const INTENT: &str = "intent";
 const CHILD: &str = "child";
 const PENDING: &str = "pending";
+const DRAFT: &str = "draft";
 const NEW: &str = ".new-";
 const ENDED: &str = ".ended-";
 
@@ -51,6 +59,12 @@ pub enum LiveError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// The run is not live, or no longer.
+    #[error("run {run} is not live")]
+    Ended {
+        /// The run.
+        run: String,
     },
     /// A run id that can't be the name of a folder.
     #[error("not a run id: `{}`", shown(.run.as_bytes()))]
@@ -78,6 +92,7 @@ pub struct Live {
     fs: Fs,
     root: PathBuf,
     here: Process,
+    clock: Arc<dyn Clock>,
 }
 
 /// A run of this process, from its intent to its end.
@@ -91,7 +106,12 @@ pub struct Running {
 impl Live {
     /// The live folder at `root`, which need not exist yet; `here` is this process ([`Process::current`]).
     pub fn new(fs: Fs, root: PathBuf, here: Process) -> Self {
-        Self { fs, root, here }
+        Self { fs, root, here, clock: Arc::new(SystemClock) }
+    }
+
+    /// The same, told the time by `clock`.
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
     }
 
     /// The folder.
@@ -224,6 +244,13 @@ impl Live {
         entry::read(self, run, &dir)
     }
 
+    /// A run that was started and not finished, for whoever finishes it; `None` if there is none of that id.
+    pub fn resume(&self, run: &str) -> Option<Running> {
+        let entry = self.entry(run)?;
+        let intent = entry.intent.filter(|intent| intent.open.is_some())?;
+        Some(Running { live: self.clone(), intent, dir: entry.dir })
+    }
+
     /// The run id that a text names among the runs here: all of it, or the beginning of its random part.
     ///
     /// # Errors
@@ -272,6 +299,15 @@ impl Running {
             .map_err(|source| LiveError::Encode { run: self.intent.run.clone(), source })?;
         let path = self.dir.join(CHILD);
         self.live.fs.replace(&path, &frame::seal(CHILD, intent::VERSION, &bytes), false).map_err(at(&path))
+    }
+
+    /// Writes down the record as far as it is known, so that a run whose prov is killed is on record with all of that.
+    ///
+    /// # Errors
+    /// When it can't be written: then less would be known.
+    pub fn note_draft(&self, payload: &[u8]) -> Result<(), LiveError> {
+        let path = self.dir.join(DRAFT);
+        self.live.fs.replace(&path, &frame::seal(DRAFT, intent::VERSION, payload), false).map_err(at(&path))
     }
 
     /// Writes down, durably, a finished run that could not be published. `payload` is the caller's: everything that a

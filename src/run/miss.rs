@@ -10,98 +10,33 @@ use std::time::Duration;
 use bstr::BString;
 
 use super::code_part::{self, CodePart};
+use super::config_part::ConfigPart;
 use super::execute::{self, Command, Stdin};
 use super::exit::Exit;
 use super::hooks::{Hooks, Moment};
 use super::interrupts::Interrupts;
 use super::lookup::Hit;
+use super::nearest::Nearest;
 use super::observer::Stream;
-use super::perform::{self, OutputAction, Performed, Surroundings};
+use super::perform::{self, Performed, Surroundings};
 use super::prepare::{self, Prepared};
 use super::program::SpawnError;
-use super::publish::{self, Publication};
+use super::publish::{self, Pending, Publication};
 use super::report::Reporter;
 use super::request::{CacheMode, Request};
 use super::secrets::Secrets;
 use super::session::Session;
-use super::{Error, clear, live, memory, outputs, versions};
+use super::take::{self, Taken};
+use super::{Error, clear, inputs, live, logged, managed, memory, outputs, versions};
 use crate::code::{Narrowing, git};
 use crate::codec::Value;
 use crate::hash::Id;
-use crate::object::recipe::Recipe;
 use crate::object::run::{Cache, Git, Log, Output, Phase, Reason, Run, RunError, Status};
-use crate::object::{Kind, Record, Sink, Source, id_of};
-use crate::path::{Place, show, shown};
-use crate::recipe::{self, Built, Role};
-use crate::refs::key;
-use crate::repo::entry::{self, StepRun};
-use crate::store::{Direction, Intake, Snapshot};
-use crate::worktree::{self, Captured, Fence};
-
-/// Distinct earlier recipes of a step that are compared with at most.
-const COMPARED: usize = 8;
-/// Runs of a step that are looked through for them.
-const LOOKED_THROUGH: usize = 64;
-
-/// The earlier recipe that is the least different.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Nearest {
-    /// Its newest run.
-    pub run: String,
-    /// That run's object.
-    pub object: Id,
-    /// The parts that differ.
-    pub reasons: Vec<Reason>,
-}
-
-/// Finds the nearest other recipe of a step and says what differs from it to `id`; `None` when the step never ran otherwise. `fresh` is the
-/// recipe `id` with its code, where the store may not have them yet.
-///
-/// # Errors
-/// When refs can't be read.
-pub fn nearest(
-    snapshot: &Snapshot,
-    project: &str,
-    step: &str,
-    id: &Id,
-    fresh: Option<(&Built, &CodePart)>,
-) -> Result<Option<Nearest>, Error> {
-    let own_tree = |wanted: &Id| {
-        let (_, code) = fresh?;
-        code.tree.objects.iter().find(|(id, _)| id == wanted).map(|(_, bytes)| bytes.clone())
-    };
-    let read = |kind: &Kind, wanted: &Id| match fresh.map(|(built, _)| built) {
-        _ if *kind == Kind::TREE => {
-            own_tree(wanted).or_else(|| snapshot.read(wanted).ok().flatten().map(|(_, bytes)| bytes))
-        }
-        Some(built) if *kind == Kind::CONFIG && built.config.as_ref().is_some_and(|(own, _)| own == wanted) => {
-            built.config.as_ref().map(|(_, bytes)| bytes.clone())
-        }
-        Some(built) if built.id == *wanted => Some(built.bytes.clone()),
-        _ => snapshot.read(wanted).ok().flatten().map(|(_, bytes)| bytes),
-    };
-    let Some(own) = read(&Kind::RECIPE, id).and_then(|bytes| Recipe::decode(&bytes).ok()) else { return Ok(None) };
-    let mut found: Vec<(Recipe, Id, crate::clock::Micros, String, Id)> = Vec::new();
-    let of_step = key::steps_of(project, step);
-    for item in snapshot.scan(&of_step, Direction::Forward).take(LOOKED_THROUGH) {
-        let (raw, value) = item?;
-        let line: StepRun = entry::decode(&value).map_err(|source| Error::Ref { source })?;
-        let (Some(other), Some(run)) = (line.recipe, key::last_text(&raw)) else { continue };
-        if other == *id || found.iter().any(|(_, known, ..)| *known == other) {
-            continue;
-        }
-        let Some(recipe) = read(&Kind::RECIPE, &other).and_then(|bytes| Recipe::decode(&bytes).ok()) else { continue };
-        let at = crate::clock::Micros(i64::try_from(key::rank_after(&of_step, &raw).unwrap_or(0)).unwrap_or(0));
-        found.push((recipe, other, at, run, line.object));
-        if found.len() == COMPARED {
-            break;
-        }
-    }
-    let candidates = found.iter().map(|(recipe, id, at, ..)| recipe::Candidate { recipe, id: *id, at: *at });
-    let Some(at) = recipe::nearest(&own, candidates) else { return Ok(None) };
-    let (before, _, _, run, object) = &found[at];
-    Ok(Some(Nearest { run: run.clone(), object: *object, reasons: recipe::explain(before, &own, &read) }))
-}
+use crate::object::{Kind, Record, Sink, id_of};
+use crate::path::{Place, RelPath, show, shown};
+use crate::recipe::{self, Role};
+use crate::store::{Intake, Snapshot};
+use crate::worktree::{self, Fence};
 
 /// Why something is executed.
 pub(super) struct Why<'a> {
@@ -163,7 +98,7 @@ pub(super) fn execute(
     let op = repo.new_op();
     let live = super::live_folder(repo);
     let running = live.begin(intent(repo, request, &prepared, &run, op.to_bytes()))?;
-    let mut warnings = prepared.code.warnings();
+    let mut warnings: Vec<String> = prepared.warnings().collect();
     let hooks = Hooks::of(session, environment);
     let mut before = || match &hooks {
         Some(hooks) => hooks.call(session, Moment::Start, &run, None, &mut *observer, interrupts),
@@ -186,6 +121,8 @@ pub(super) fn execute(
     let mut ignored = None;
     run.started_at = repo.now();
     let mut told = None;
+    let beside = std::cell::OnceCell::new();
+    let mut inputs = None;
     let outcome = match command {
         Ok(mut command) => {
             command.set_env.insert("PROV_RUN_ID".into(), run.run.clone().into());
@@ -197,7 +134,17 @@ pub(super) fn execute(
                 spool_dir: running.dir(),
                 interrupts,
                 observer: &mut reporter,
-                started: &mut |pid| drop(running.note_child(pid)),
+                started: &mut |pid| {
+                    let _ = running.note_child(pid);
+                    // While the command runs there is time for what only matters if prov is killed.
+                    let found = perform::record_inputs(repo, &snapshot, &prepared, &stored);
+                    let mut draft = run.clone();
+                    draft.inputs = found.as_ref().map(Clone::clone).unwrap_or_default();
+                    inputs = Some(found);
+                    let beside: &Pending = beside.get_or_init(|| beside_of(&prepared));
+                    // Not being able to write it costs something only then.
+                    let _ = note_draft(&running, &draft, beside);
+                },
             };
             let outcome = execute::execute(context, &command);
             if let Ok(outcome) = &outcome {
@@ -235,27 +182,24 @@ pub(super) fn execute(
         outcome => outcome,
     };
 
-    let mut actions = BTreeMap::new();
-    let mut output_fence = Fence::new();
+    let mut taken = Taken::default();
     if run.status == Status::Success {
-        match take_outputs(
-            session,
-            request,
-            &prepared,
-            &intake,
-            &mut run,
-            &mut actions,
-            &mut output_fence,
-            &mut warnings,
-        ) {
-            Ok(missing) => ignored = judge_missing(request, missing, &mut run, &mut exit_code),
+        match take::outputs_of(session, request, &prepared, &prepared.seen, &running, &intake, &mut run, &mut warnings)
+        {
+            Ok(all) => {
+                taken = all;
+                ignored = take::judge(session, request, &prepared, &taken, &mut run, &mut exit_code, &mut warnings);
+                let made = taken.made.iter().filter_map(|path| RelPath::new(path.clone()));
+                prepared.declared.add_made(made.collect::<Vec<_>>());
+                say(session, request, &prepared, &running, &mut run, &mut warnings);
+            }
             Err(Error::Worktree(worktree::Error::Cancelled)) => {
-                fail(&mut run, "interrupted", "interrupted while its outputs were recorded".to_owned());
+                take::fail(&mut run, "interrupted", "interrupted while its outputs were recorded".to_owned());
                 run.status = Status::Aborted;
                 exit_code = interrupts.and_then(Interrupts::ending).map_or(1, super::exit::signalled);
             }
             Err(err) => {
-                fail(&mut run, "output", super::chain(&err));
+                take::fail(&mut run, "output", super::chain(&err));
                 exit_code = 1;
             }
         }
@@ -271,9 +215,14 @@ pub(super) fn execute(
             "the command names {path}, which is neither an input nor code: a change of it would go unnoticed; declare it with -i {path}"
         ));
     }
-    run.inputs = perform::record_inputs(repo, &snapshot, &prepared, &stored)?;
-    run.children = children(&running);
-    seal(session, &snapshot, request, &prepared, environment, &output_fence, &mut run);
+    run.inputs = match inputs {
+        Some(found) => found?,
+        None => perform::record_inputs(repo, &snapshot, &prepared, &stored)?,
+    };
+    run.children = running.children();
+    let secrets = Secrets::known(&request.secret_env, environment);
+    logged::apply(session, &snapshot, &running.notes(), &mut run, &intake, &secrets, &mut warnings)?;
+    seal(session, &snapshot, request, &prepared, environment, &taken.fence, &mut run);
     if run.status == Status::Success && !run.sealed {
         let told: Vec<&str> =
             run.unsealed.iter().filter(|text| Some(*text) != ignored.as_ref()).map(String::as_str).collect();
@@ -302,6 +251,12 @@ pub(super) fn execute(
     if let Some(known) = known {
         compare(&mut run, known, &mut warnings);
     }
+    if run.outputs.contains_key(managed::KEY)
+        && prepared.output(managed::KEY).is_none()
+        && let Err(err) = managed::settle_down(session, &prepared.step, &running)
+    {
+        warnings.push(format!("the folder of the run is in the store alone: {}", super::chain(&err)));
+    }
     let bytes = run.encode().map_err(|source| Error::Record { run: run.run.clone(), source })?;
     let object = id_of(&Kind::RUN, &bytes);
     let narrow = narrow_hint(&prepared, request, &reasons, nearest.as_ref());
@@ -320,10 +275,27 @@ pub(super) fn execute(
         }
     }
     let replay = BTreeMap::new();
-    Ok(Performed { run, told, object, exit_code, actions, publication, warnings, displaced, replay, narrow })
+    Ok(Performed {
+        run,
+        told,
+        object,
+        exit_code,
+        actions: taken.actions,
+        publication,
+        warnings,
+        displaced,
+        replay,
+        narrow,
+    })
 }
 
-fn intent(repo: &crate::repo::Repo, request: &Request, prepared: &Prepared, run: &Run, op: [u8; 16]) -> live::Intent {
+pub(super) fn intent(
+    repo: &crate::repo::Repo,
+    request: &Request,
+    prepared: &Prepared,
+    run: &Run,
+    op: [u8; 16],
+) -> live::Intent {
     let (outputs, sets) = super::claims_of(prepared, &|_| true);
     live::Intent {
         run: run.run.clone(),
@@ -339,6 +311,7 @@ fn intent(repo: &crate::repo::Repo, request: &Request, prepared: &Prepared, run:
         sets,
         op,
         owner: super::live_folder(repo).here().clone(),
+        open: None,
     }
 }
 
@@ -366,68 +339,106 @@ fn prepare_place(
     }
     let told = before()?;
     let intake = repo.store().intake(snapshot);
-    prepare::fetch_inputs(session, snapshot, prepared)?;
+    inputs::fetch(session, snapshot, prepared)?;
     let stored = prepare::store_inputs(session, prepared, request, &intake)?;
     // The program is looked for before anything is removed: a command that can't be started changes nothing.
-    let command = command(session, request, prepared, running, environment)?;
+    let command = command(session, snapshot, request, prepared, running, environment)?;
     let startable = command.program().map(drop);
     let written: Vec<&str> =
         prepared.outputs().keys().map(String::as_str).filter(|key| !request.in_place.contains(*key)).collect();
     prepare::check_real_overlaps(session, prepared, &written)?;
     let displaced = match startable {
-        Ok(()) => clear::clear(session, &spots(session, prepared, &written))?,
+        Ok(()) => clear::clear(session, &spots(session, snapshot, prepared, &written)?)?,
         Err(_) => Vec::new(),
     };
+    see_captures(session, prepared)?;
     if let Some(change) = prepared.before.check(&session.worktree()).into_iter().next() {
         return Err(if request.wait { Error::Waited } else { Error::ChangedBefore { path: change.path } });
     }
     Ok((intake, stored, startable.map(|()| command), displaced, told))
 }
 
-/// What has to make way for outputs.
-fn spots(session: &Session<'_>, prepared: &Prepared, keys: &[&str]) -> Vec<clear::Spot> {
-    let worktree = session.worktree();
-    let spot = |key: &&str| {
-        let files = prepared.declared.set(key).map(|members| outputs::options(Some(members)));
-        Some(clear::Spot { path: worktree.path(prepared.output(key)?), files })
-    };
-    keys.iter().filter_map(spot).collect()
+/// Looks at what captures could take, before anything runs.
+pub(super) fn see_captures(session: &Session<'_>, prepared: &mut Prepared) -> Result<(), Error> {
+    for (key, members) in prepared.declared.sets().iter().filter(|(_, members)| members.is_changed_only()) {
+        if let Some(place) = prepared.output(key) {
+            prepared.seen.insert(key.clone(), outputs::see(session, place, members)?);
+        }
+    }
+    Ok(())
 }
 
-fn command(
+/// What has to make way for outputs. Of what is captured these are the outputs of this step's own earlier runs.
+pub(super) fn spots(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    prepared: &Prepared,
+    keys: &[&str],
+) -> Result<Vec<clear::Spot>, Error> {
+    let worktree = session.worktree();
+    let mut spots = Vec::new();
+    for key in keys {
+        let Some(place) = prepared.output(key) else { continue };
+        let files = match prepared.declared.set(key) {
+            None => None,
+            Some(members) if members.is_changed_only() => {
+                let old = outputs::own_old(session, snapshot, &prepared.step, place, members)?;
+                Some(outputs::exactly(old.iter().map(|name| -> &bstr::BStr { name.as_ref() })))
+            }
+            Some(members) => Some(outputs::options(Some(members))),
+        };
+        spots.push(clear::Spot { path: worktree.path(place), files });
+    }
+    Ok(spots)
+}
+
+/// Where the config of a run lies for its program.
+pub(super) struct Given {
+    /// The file or folder that it is given.
+    config: Option<PathBuf>,
+    /// The values alone, when a folder is given.
+    values: Option<PathBuf>,
+}
+
+/// Writes the config for the program of a run.
+pub(super) fn lay_config(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    prepared: &Prepared,
+    running: &live::Running,
+) -> Result<Given, Error> {
+    let has_values = !matches!(&prepared.config, Value::Map(entries) if entries.is_empty());
+    let file = running.dir().join("config.json");
+    if has_values {
+        let text = crate::config::to_json(&prepared.config);
+        let written = session.repo.fs().replace(&file, text.as_bytes(), false);
+        written.map_err(|source| Error::io("write", &file, source))?;
+    }
+    let values = has_values.then_some(file);
+    let Some(part) = &prepared.config_folder else { return Ok(Given { config: values, values: None }) };
+    let folder = running.dir().join("config");
+    part.lay_out(session, snapshot, &folder)?;
+    Ok(Given { config: Some(folder), values })
+}
+
+/// What a program of the run finds in its environment.
+pub(super) fn told_environment(
     session: &Session<'_>,
     request: &Request,
     prepared: &Prepared,
     running: &live::Running,
-    environment: &prepare::Environment,
-) -> Result<Command, Error> {
-    let repo = session.repo;
-    let worktree = session.worktree();
-    let has_config = !matches!(&prepared.config, crate::codec::Value::Map(entries) if entries.is_empty());
-    let config_file = running.dir().join("config.json");
-    if has_config {
-        let text = crate::config::to_json(&prepared.config);
-        repo.fs()
-            .replace(&config_file, text.as_bytes(), false)
-            .map_err(|source| Error::io("write", &config_file, source))?;
+    given: &Given,
+) -> Result<BTreeMap<OsString, OsString>, Error> {
+    let mut environment: BTreeMap<OsString, OsString> = BTreeMap::new();
+    let managed = managed::make(session, prepared, running)?;
+    let mut set = |name: String, value: PathBuf| environment.insert(name.into(), value.into_os_string());
+    for (name, path) in [("PROV_CONFIG", &given.config), ("PROV_CONFIG_VALUES", &given.values)] {
+        if let Some(path) = path {
+            set(name.to_owned(), path.clone());
+        }
     }
-    let expansion = recipe::Expansion {
-        declared: &prepared.declared,
-        config_file: has_config.then_some(config_file.as_path()),
-        config: &prepared.config,
-        runtime: &request.runtime,
-        dims: &request.dims,
-    };
-    let argv = recipe::expand(&request.argv, &expansion)?;
-    let mut command = Command::new(argv, prepared.cwd.clone());
-    command.search_path = environment.get(std::ffi::OsStr::new("PATH")).cloned();
-    command.timeout = request.timeout_ms.map(Duration::from_millis);
-    if let Some((place, _)) = &prepared.stdin {
-        command.stdin = Stdin::File(worktree.path(place));
-    }
-    let mut set = |name: String, value: PathBuf| command.set_env.insert(name.into(), value.into_os_string());
-    if has_config {
-        set("PROV_CONFIG".to_owned(), config_file.clone());
+    if let Some(folder) = managed {
+        set("PROV_OUTPUT_DIR".to_owned(), folder);
     }
     let seen = |place: &Place| match place {
         Place::Inside(path) => crate::path::from_bytes(&recipe::from_here(path, &prepared.declared)),
@@ -440,21 +451,54 @@ fn command(
     }
     for (key, value) in &request.runtime {
         let name = format!("PROV_RUNTIME_{}", recipe::variable_name(key));
-        command.set_env.insert(name.into(), value.into());
+        environment.insert(name.into(), value.into());
     }
-    command.secrets = Secrets::needed(&request.secret_env, environment)?;
     let lifecycle = &request.lifecycle;
     if let Some(correlation) = &lifecycle.correlation_id {
-        command.set_env.insert("PROV_CORRELATION_ID".into(), correlation.clone().into());
-        command.set_env.insert("PROV_ATTEMPT".into(), lifecycle.attempt_number().to_string().into());
+        environment.insert("PROV_CORRELATION_ID".into(), correlation.clone().into());
+        environment.insert("PROV_ATTEMPT".into(), lifecycle.attempt_number().to_string().into());
         let last = if lifecycle.last_attempt { "1" } else { "0" };
-        command.set_env.insert("PROV_LAST_ATTEMPT".into(), last.into());
+        environment.insert("PROV_LAST_ATTEMPT".into(), last.into());
     }
     for (name, value) in &request.env {
         if let Some(value) = value {
-            command.set_env.insert(name.into(), OsString::from_vec(value.to_vec()));
+            environment.insert(name.into(), OsString::from_vec(value.to_vec()));
         }
     }
+    Ok(environment)
+}
+
+fn command(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    request: &Request,
+    prepared: &Prepared,
+    running: &live::Running,
+    environment: &prepare::Environment,
+) -> Result<Command, Error> {
+    let worktree = session.worktree();
+    let given = lay_config(session, snapshot, prepared, running)?;
+    let words = match &prepared.config_folder {
+        // A layer that holds just what it should is read where it lies, with everything that lies around it.
+        Some(part) if !part.is_as_it_lies() => part.words(&request.argv, &prepared.declared, b"{config}"),
+        _ => request.argv.clone(),
+    };
+    let expansion = recipe::Expansion {
+        declared: &prepared.declared,
+        config_file: given.config.as_deref(),
+        config: &prepared.config,
+        runtime: &request.runtime,
+        dims: &request.dims,
+    };
+    let argv = recipe::expand(&words, &expansion)?;
+    let mut command = Command::new(argv, prepared.cwd.clone());
+    command.search_path = environment.get(std::ffi::OsStr::new("PATH")).cloned();
+    command.timeout = request.timeout_ms.map(Duration::from_millis);
+    if let Some((place, _)) = &prepared.stdin {
+        command.stdin = Stdin::File(worktree.path(place));
+    }
+    command.set_env = told_environment(session, request, prepared, running, &given)?;
+    command.secrets = Secrets::needed(&request.secret_env, environment)?;
     Ok(command)
 }
 
@@ -486,100 +530,25 @@ fn end_of(run: &mut Run, outcome: &execute::Outcome, request: &Request) {
     };
 }
 
-fn fail(run: &mut Run, kind: &str, message: String) {
-    run.status = Status::Failure;
-    run.failed_in = Some(Phase::Validation);
-    run.error = Some(RunError { kind: kind.to_owned(), message, run: None });
-}
-
-/// Captures declared outputs; returns the keys of those that are not there.
-#[expect(clippy::too_many_arguments, reason = "everything that an output leaves a trace in")]
-fn take_outputs(
+/// Writes down what is said of the outputs, and read from them where they lie.
+pub(super) fn say(
     session: &Session<'_>,
     request: &Request,
     prepared: &Prepared,
-    intake: &Intake,
+    running: &live::Running,
     run: &mut Run,
-    actions: &mut BTreeMap<String, OutputAction>,
-    fence: &mut Fence,
     warnings: &mut Vec<String>,
-) -> Result<Vec<String>, Error> {
-    let worktree = session.worktree();
-    let mut missing = Vec::new();
-    for (key, place) in prepared.outputs() {
-        let keeps = !request.no_store.contains(key);
-        let sink = keeps.then_some(intake as &dyn Sink);
-        let mut stored = keeps;
-        let members = prepared.declared.set(key);
-        let options = outputs::options(members);
-        let mut listed = BTreeMap::new();
-        let mut take = |sink: Option<&dyn Sink>| -> Result<Captured, Error> {
-            let Some(members) = members else { return Ok(worktree::capture(&worktree, place, &options, sink)?) };
-            let taken = outputs::take_set(session, key, place, members, &options, sink)?;
-            listed = taken.members;
-            Ok(taken.captured)
+) {
+    let managed = managed::recorded_path(session.repo, &prepared.step);
+    let read = |output: &Output| {
+        let path = if output.path == managed {
+            managed::folder(running)
+        } else {
+            session.repo.root().join(crate::path::from_bytes(&output.path))
         };
-        let captured = match take(sink) {
-            // The store can't take the bytes, e.g. on a full disk: that is no fault of the command.
-            Err(Error::Worktree(worktree::Error::Access { source, .. })) if keeps => {
-                stored = false;
-                warnings.push(format!("output `{key}` is recorded by its hash only: {}", super::chain(&source)));
-                take(None)
-            }
-            captured => captured,
-        };
-        let captured = match captured {
-            Ok(captured) => captured,
-            Err(Error::Worktree(worktree::Error::Absent { .. })) => {
-                missing.push(key.clone());
-                continue;
-            }
-            Err(err) => return Err(err),
-        };
-        if members.is_some() && listed.is_empty() {
-            missing.push(key.clone());
-            continue;
-        }
-        fence.join(captured.fence);
-        actions.insert(key.clone(), if stored { OutputAction::Stored } else { OutputAction::Hashed });
-        run.outputs.insert(
-            key.clone(),
-            Output {
-                content: captured.content,
-                path: crate::revspec::recorded_path(place),
-                size: captured.size,
-                stored,
-                exec: captured.exec,
-                format: None,
-                facets: BTreeMap::new(),
-                schema: None,
-                set: members.map(|members| members.files().clone()),
-                members: listed,
-                meta: BTreeMap::new(),
-            },
-        );
-    }
-    Ok(missing)
-}
-
-/// Returns what nobody wants to be told of.
-fn judge_missing(request: &Request, missing: Vec<String>, run: &mut Run, exit_code: &mut u8) -> Option<String> {
-    if missing.is_empty() {
-        return None;
-    }
-    let message = format!(
-        "the command succeeded, but did not make its declared output{} {}",
-        if missing.len() == 1 { "" } else { "s" },
-        missing.join(", ")
-    );
-    if perform::missing_is_failure(request) {
-        fail(run, "output_missing", message);
-        *exit_code = 1;
-        return None;
-    }
-    // An outcome without all of its outputs is on record, but nothing to take.
-    run.unsealed.push(message.clone());
-    (request.on_missing == super::request::OnMissing::Ignore).then_some(message)
+        session.repo.fs().read(&path).ok().flatten()
+    };
+    warnings.extend(super::annotate::say(run, request, &prepared.config, &read));
 }
 
 fn keep_logs(
@@ -639,6 +608,7 @@ fn seal(
             run.unsealed.push(format!("{what} {} {} while it ran", name(&change.path), change_word(change.kind)));
         }
     }
+    run.unsealed.extend(inputs::changed_globs(session, prepared));
     match select_again(session, snapshot, request, prepared, environment) {
         Ok(after) => {
             let list = |paths: &[crate::path::RelPath]| {
@@ -692,9 +662,28 @@ fn select_again(
 }
 
 /// What is checked out around `root`, and whether anything tracked differs from it.
-fn git_state(fs: &crate::fs::Fs, root: &std::path::Path) -> Option<Git> {
+pub(super) fn git_state(fs: &crate::fs::Fs, root: &std::path::Path) -> Option<Git> {
     let head = git::head(fs, root)?;
     Some(Git { commit: head.commit, branch: head.branch, dirty: git::is_dirty(fs, root).ok() })
+}
+
+/// What is recorded beside a run: its recipe, its config, its code.
+pub(super) fn beside_of(prepared: &Prepared) -> Pending {
+    let mut objects = vec![(Kind::RECIPE, prepared.built.bytes.clone().into())];
+    objects.extend(prepared.built.config.iter().map(|(_, bytes)| (Kind::CONFIG, bytes.clone().into())));
+    let folder = prepared.config_folder.iter().flat_map(ConfigPart::objects);
+    objects.extend(folder.map(|(kind, bytes)| (kind, bytes.into())));
+    objects.extend(prepared.code.tree.objects.iter().map(|(_, bytes)| (Kind::TREE, bytes.clone().into())));
+    let code = prepared.code.tree.files.iter().map(|(path, id, _)| (path.as_bytes().to_owned(), *id)).collect();
+    Pending { run: BString::default(), objects, code }
+}
+
+/// Leaves the record, as far as it is known, in the live folder.
+pub(super) fn note_draft(running: &live::Running, draft: &Run, beside: &Pending) -> Result<(), Error> {
+    let bytes = draft.encode().map_err(|source| Error::Record { run: draft.run.clone(), source })?;
+    let pending = Pending { run: bytes.into(), objects: beside.objects.clone(), code: beside.code.clone() };
+    let payload = crate::codec::encode(&pending).map_err(|source| Error::Ref { source })?;
+    Ok(running.note_draft(&payload)?)
 }
 
 /// Puts the record into the store in one transaction; if that can't be done now, leaves it in the live folder.
@@ -724,19 +713,8 @@ fn record(
             let _ = running.end();
             Publication::Done
         }
-        Err(err) => {
-            let mut objects = vec![(Kind::RECIPE, prepared.built.bytes.clone().into())];
-            objects.extend(prepared.built.config.iter().map(|(_, bytes)| (Kind::CONFIG, bytes.clone().into())));
-            objects.extend(prepared.code.tree.objects.iter().map(|(_, bytes)| (Kind::TREE, bytes.clone().into())));
-            let code = prepared.code.tree.files.iter().map(|(path, id, _)| (path.as_bytes().to_owned(), *id)).collect();
-            publish::leave(&publish::Pending { run: bytes.to_vec().into(), objects, code }, running, err)
-        }
+        Err(err) => publish::leave(&Pending { run: bytes.to_vec().into(), ..beside_of(prepared) }, running, err),
     }
-}
-
-/// The children that told of themselves in the live folder of this run.
-fn children(running: &live::Running) -> BTreeMap<String, Id> {
-    running.children()
 }
 
 /// The line that would have kept this miss from happening, when only a wide code part caused it.

@@ -5,22 +5,32 @@
 //! [`live`] keeps, beside the store, what must survive the death of prov at any moment: who runs what, which output paths are taken,
 //! what was printed, and finished runs that still wait to be published. [`settle`] sees to what dead processes left there.
 
+pub mod about;
+pub mod adapter;
+mod annotate;
 mod clear;
 mod code_part;
 mod commit;
+pub mod config_part;
+mod consult;
 mod error;
 pub mod execute;
 pub mod exit;
+mod format;
 pub mod group;
 mod hooks;
 pub mod hydrate;
+pub mod inputs;
 pub mod interrupts;
 pub mod lifecycle;
 pub mod live;
+pub mod logged;
 pub mod lookup;
+mod managed;
 pub mod memory;
 mod miss;
 pub mod name;
+mod nearest;
 pub mod observer;
 pub mod outputs;
 mod perform;
@@ -38,16 +48,23 @@ mod secrets;
 mod session;
 mod settle;
 pub mod spool;
+mod started;
+mod take;
 mod versions;
+mod whole;
 
 use crate::repo::Repo;
 
+pub use about::{About, AboutOutputs};
 pub use clear::{Displaced, KeptSafe, clear, keep_safe};
 pub use code_part::CodePart;
 pub use commit::{CommitOptions, Committed, Item, ItemAction, Staging, add, commit, staged};
 pub use error::{Error, chain};
-pub use miss::{Nearest, command_line, nearest};
-pub use perform::{OutputAction, Performed, Plan, REPLAYED, Surroundings, perform, plan};
+pub use managed::KEY as MANAGED_KEY;
+pub use miss::command_line;
+pub use nearest::Nearest;
+pub(crate) use nearest::candidates;
+pub use perform::{OutputAction, Performed, Plan, REPLAYED, Surroundings, perform, plan, plan_with};
 pub use publish::Publication;
 pub use request::{
     CacheMode, CodeMode, Container, Declared, DeclaredSet, OnKnownFailure, OnMissing, Request, RestoreMode, Validate,
@@ -57,6 +74,7 @@ pub use retry::persist;
 pub use secrets::Secrets;
 pub use session::Session;
 pub use settle::{Settled, settle};
+pub use started::{FinishOptions, Finished, StartOptions, Started, finish, metric, start};
 
 /// A transaction of what was collected and edits of refs.
 fn draft_of(
@@ -110,6 +128,7 @@ fn claim(
         sets,
         op: repo.new_op().to_bytes(),
         owner: live.here().clone(),
+        open: None,
     })?;
     match claim_outputs(&running, request.wait, interrupts) {
         Ok(()) => Ok(running),
@@ -149,4 +168,5 @@ fn claim_outputs(
 /// The live folder of a project, seen from this process.
 pub fn live_folder(repo: &Repo) -> live::Live {
     live::Live::new(repo.fs().clone(), repo.layout().live(), repo.world().process.clone())
+        .with_clock(repo.world().clock.clone())
 }

@@ -8,11 +8,15 @@ use bstr::{BStr, BString};
 
 use super::Error;
 use super::session::Session;
-use crate::fs::FileKind;
+use crate::fs::{FileKind, Stat};
+use crate::hash::Id;
 use crate::object::Sink;
 use crate::object::run::{Member, Output};
 use crate::path::{Place, locate};
 use crate::recipe::Members;
+use crate::refs::key;
+use crate::repo::entry;
+use crate::store::Snapshot;
 use crate::worktree::stat_cache::Key;
 use crate::worktree::{self, CaptureOptions, Captured, Keep, ScanOptions};
 
@@ -30,6 +34,7 @@ pub fn options(members: Option<&Members>) -> CaptureOptions {
             without_empty_folders: true,
             ..ScanOptions::default()
         },
+        ..CaptureOptions::default()
     }
 }
 
@@ -47,6 +52,7 @@ pub fn exactly<'a>(names: impl IntoIterator<Item = &'a BStr>) -> CaptureOptions 
             without_empty_folders: true,
             ..ScanOptions::default()
         },
+        ..CaptureOptions::default()
     }
 }
 
@@ -64,7 +70,8 @@ pub fn recorded(output: &Output) -> CaptureOptions {
 
 /// Whether the output lies at `place` already.
 pub fn lies_there(session: &Session<'_>, place: &Place, output: &Output) -> bool {
-    worktree::capture(&session.worktree(), place, &recorded(output), None)
+    let options = CaptureOptions { without_fence: true, ..recorded(output) };
+    worktree::capture(&session.worktree(), place, &options, None)
         .is_ok_and(|captured| captured.content == output.content && captured.exec == output.exec)
 }
 
@@ -75,8 +82,6 @@ pub struct TakenSet {
     pub captured: Captured,
     /// Its files, each with what its name says.
     pub members: BTreeMap<BString, Member>,
-    /// Names that contradict themselves, for people.
-    pub contradictions: Vec<String>,
 }
 
 /// Takes the members of a set, and stores them if there is a sink.
@@ -101,9 +106,8 @@ pub fn take_set(
         ));
     }
     let mut read = Vec::new();
-    let mut contradictions = Vec::new();
-    for (name, path, kind) in listed {
-        if kind == FileKind::Link {
+    for (name, path, stat) in listed {
+        if stat.kind == FileKind::Link {
             return refuse(format!(
                 "`{}` is a symbolic link, and members are files; leave it out with {key}=ROOT:!PATTERN",
                 crate::path::show(&path)
@@ -111,17 +115,8 @@ pub fn take_set(
         }
         let facets = match members.find(name.as_ref()) {
             Some(Ok(values)) => values,
-            Some(Err(told)) => {
-                contradictions.push(format!(
-                    "the name `{}` says that `{}` is {} and {}",
-                    crate::path::shown(&name),
-                    told.name,
-                    crate::config::to_json(&told.first),
-                    crate::config::to_json(&told.second)
-                ));
-                BTreeMap::new()
-            }
-            None => BTreeMap::new(),
+            // Told when the outputs are held against what is expected.
+            Some(Err(_)) | None => BTreeMap::new(),
         };
         read.push((name, path, facets));
     }
@@ -137,10 +132,10 @@ pub fn take_set(
     if captured.files != found.len() as u64 {
         return Err(worktree::Error::Changed { path: worktree.path(place) }.into());
     }
-    Ok(TakenSet { captured, members: found, contradictions })
+    Ok(TakenSet { captured, members: found })
 }
 
-/// The files and links that `options` take of a folder: by name below it, each with its absolute path. None if there is no such
+/// The files and links that `options` take of a folder: by name below it, each with its absolute path and state. None if there is no such
 /// folder.
 ///
 /// # Errors
@@ -149,7 +144,7 @@ pub fn list(
     session: &Session<'_>,
     place: &Place,
     options: &CaptureOptions,
-) -> Result<Vec<(BString, PathBuf, FileKind)>, Error> {
+) -> Result<Vec<(BString, PathBuf, Stat)>, Error> {
     let worktree = session.worktree();
     let at = worktree.path(place);
     let is_there = session.repo.fs().stat(&at).map_err(|source| Error::io("read", &at, source))?;
@@ -172,7 +167,117 @@ pub fn list(
         .map(|(folder, entry)| {
             let name = folder.path_of(&entry.name);
             let path = scan.path(&name);
-            (name, path, entry.stat.kind)
+            (name, path, entry.stat)
         })
         .collect())
+}
+
+/// The path of a member as records have it, where the set's folder is `root`.
+pub fn member_path(root: &BString, member: &BString) -> BString {
+    let mut path = root.clone();
+    if !path.is_empty() && !path.ends_with(b"/") {
+        path.push(b'/');
+    }
+    path.extend_from_slice(member);
+    path
+}
+
+/// The files that a capture could take, as they lie there before the command runs: state and content.
+pub type Seen = BTreeMap<BString, (Stat, Id)>;
+
+/// Looks at what a capture could take, before the command runs.
+///
+/// # Errors
+/// When something there can't be read.
+pub fn see(session: &Session<'_>, place: &Place, members: &Members) -> Result<Seen, Error> {
+    let worktree = session.worktree();
+    let mut seen = Seen::new();
+    for (name, path, stat) in list(session, place, &options(Some(members)))? {
+        if stat.kind == FileKind::Link {
+            continue;
+        }
+        let key = Key::of(&locate(worktree.root, worktree.root, &path));
+        seen.insert(name, (stat, worktree::hash_file(&worktree, key, &path, None)?.id));
+    }
+    Ok(seen)
+}
+
+/// What a command made and changed of the files that a capture could take.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// Files that were not there.
+    pub made: Vec<BString>,
+    /// Files that were there and that it wrote.
+    pub rewritten: Vec<BString>,
+}
+
+/// Compares what a capture could take with what was seen before.
+///
+/// # Errors
+/// When something there can't be read.
+pub fn changes(
+    session: &Session<'_>,
+    place: &Place,
+    members: &Members,
+    before: Option<&Seen>,
+) -> Result<Changes, Error> {
+    let worktree = session.worktree();
+    let mut changes = Changes::default();
+    for (name, path, stat) in list(session, place, &options(Some(members)))? {
+        match before.and_then(|before| before.get(&name)) {
+            None if stat.kind == FileKind::Link => {
+                return Err(Error::Usage {
+                    what: format!("`{}` is a symbolic link, and only files are captured", crate::path::show(&path)),
+                });
+            }
+            None => changes.made.push(name),
+            Some((state, id)) => {
+                let key = Key::of(&locate(worktree.root, worktree.root, &path));
+                // A file too young for its state to prove anything is hashed again.
+                if !state.same_content(&stat) || worktree::hash_file(&worktree, key, &path, None)?.id != *id {
+                    changes.rewritten.push(name);
+                }
+            }
+        }
+    }
+    Ok(changes)
+}
+
+/// Those of the files that a capture could take that the last run to record them was one of the same step: its own old outputs.
+///
+/// # Errors
+/// When the store can't be read, or something there.
+pub fn own_old(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    step: &str,
+    place: &Place,
+    members: &Members,
+) -> Result<Vec<BString>, Error> {
+    let root = session.repo.recorded_path(place);
+    let mut steps: BTreeMap<String, bool> = BTreeMap::new();
+    let mut old = Vec::new();
+    for (name, ..) in list(session, place, &options(Some(members)))? {
+        let path = member_path(&root, &name);
+        let Some(value) = snapshot.get_ref(&key::outpath(session.repo.project(), path.as_ref()))? else { continue };
+        let run: String = entry::decode(&value).map_err(|source| Error::Ref { source })?;
+        let is_own = match steps.get(&run) {
+            Some(is_own) => *is_own,
+            None => {
+                let is_own = match snapshot.get_ref(&key::id(&run))? {
+                    Some(place) => {
+                        let place: entry::RunPlace = entry::decode(&place).map_err(|source| Error::Ref { source })?;
+                        crate::revspec::read_run(snapshot, &run, &place.object).is_ok_and(|run| run.step == step)
+                    }
+                    None => false,
+                };
+                steps.insert(run, is_own);
+                is_own
+            }
+        };
+        if is_own {
+            old.push(name);
+        }
+    }
+    Ok(old)
 }

@@ -6,12 +6,13 @@ use super::clear::KeptSafe;
 use super::interrupts::Interrupts;
 use super::lookup::{self, Answer, Hit};
 use super::memory::{self, KnownFailure};
+use super::nearest::Nearest;
 use super::observer::Observer;
 use super::prepare::{self, Environment, Prepared};
 use super::publish::{self, Publication};
 use super::request::{CacheMode, OnKnownFailure, OnMissing, Request, RestoreMode, Validate};
 use super::session::Session;
-use super::{Error, hydrate, miss, name};
+use super::{Error, annotate, hydrate, inputs, miss, name, nearest};
 use crate::codec::Value;
 use crate::object::recipe::Content;
 use crate::object::run::{Cache, Reason, ReasonKind, Run, RunKind, Status};
@@ -85,9 +86,13 @@ pub struct Plan {
     /// Why it would be executed.
     pub reasons: Vec<Reason>,
     /// The recipe that the reasons compare with: its newest run.
-    pub nearest: Option<miss::Nearest>,
+    pub nearest: Option<Nearest>,
     /// That this recipe failed before, if it would be executed.
     pub known_failure: Option<KnownFailure>,
+    /// The outcome that would be taken if the cache mode did not forbid to look it up.
+    pub forbidden: Option<Box<Hit>>,
+    /// The least different other recipes of the step, the nearest first, as many as were asked for.
+    pub candidates: Vec<Nearest>,
 }
 
 /// Bytes of each stream that a hit replays.
@@ -103,20 +108,51 @@ pub fn plan(
     request: &Request,
     environment: &Environment,
 ) -> Result<Plan, Error> {
+    plan_with(session, snapshot, request, environment, 0)
+}
+
+/// As [`plan`], with so many candidates to compare with.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_with(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    request: &Request,
+    environment: &Environment,
+    candidates: usize,
+) -> Result<Plan, Error> {
     let prepared = prepare::prepare(session, snapshot, request, environment)?;
     let (mut hit, mut reasons, nearest) = ask(session, snapshot, request, &prepared)?;
     if request.lifecycle.always {
         reasons.extend(hit.take().map(|hit| traced(&hit)));
     }
     let known_failure = if hit.is_none() { memory::known_failure(snapshot, &prepared.recipe())? } else { None };
-    Ok(Plan { prepared, hit, reasons, nearest, known_failure })
+    let mut forbidden = None;
+    if matches!(request.cache_mode(), CacheMode::Off | CacheMode::Overwrite) {
+        let answer = lookup::lookup(snapshot, &prepared.recipe(), &mut |key, output| {
+            can_be_had(session, snapshot, request, &prepared, key, output)
+        })?;
+        if let Answer::Hit(found) = answer {
+            forbidden = Some(found);
+        }
+    }
+    let candidates = if candidates == 0 {
+        Vec::new()
+    } else {
+        let objects = inputs::Objects::of(session, snapshot, &prepared);
+        let small = |wanted: &crate::hash::Id| objects.get(wanted);
+        let fresh = Some((&prepared.built, &prepared.code, &small as _));
+        nearest::candidates(snapshot, session.repo.project(), &prepared.step, &prepared.built.id, fresh, candidates)?
+    };
+    Ok(Plan { prepared, hit, reasons, nearest, known_failure, forbidden, candidates })
 }
 
 /// What the cache has: an outcome to take, or reasons for a miss and the nearest other recipe.
-type Asked = (Option<Box<Hit>>, Vec<Reason>, Option<miss::Nearest>);
+pub(super) type Asked = (Option<Box<Hit>>, Vec<Reason>, Option<Nearest>);
 
 /// The reason of a run that is executed although its result is known.
-fn traced(hit: &Hit) -> Reason {
+pub(super) fn traced(hit: &Hit) -> Reason {
     Reason {
         part: "cache".to_owned(),
         kind: ReasonKind::Policy,
@@ -125,7 +161,12 @@ fn traced(hit: &Hit) -> Reason {
     }
 }
 
-fn ask(session: &Session<'_>, snapshot: &Snapshot, request: &Request, prepared: &Prepared) -> Result<Asked, Error> {
+pub(super) fn ask(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    request: &Request,
+    prepared: &Prepared,
+) -> Result<Asked, Error> {
     let mut reasons = match request.cache_mode() {
         CacheMode::Off | CacheMode::Overwrite => {
             let word = if request.cache.is_some() {
@@ -144,7 +185,10 @@ fn ask(session: &Session<'_>, snapshot: &Snapshot, request: &Request, prepared: 
             match lookup::lookup(snapshot, &prepared.recipe(), &mut |key, output| {
                 can_be_had(session, snapshot, request, prepared, key, output)
             })? {
-                Answer::Hit(hit) => return Ok((Some(hit), Vec::new(), None)),
+                Answer::Hit(hit) => match not_as_expected(session, request, prepared, &hit)? {
+                    None => return Ok((Some(hit), Vec::new(), None)),
+                    Some(reason) => vec![reason],
+                },
                 Answer::Miss(reasons) => reasons,
             }
         }
@@ -152,8 +196,10 @@ fn ask(session: &Session<'_>, snapshot: &Snapshot, request: &Request, prepared: 
     if !reasons.is_empty() {
         return Ok((None, reasons, None));
     }
-    let fresh = Some((&prepared.built, &prepared.code));
-    let nearest = miss::nearest(snapshot, session.repo.project(), &prepared.step, &prepared.built.id, fresh)?;
+    let objects = inputs::Objects::of(session, snapshot, prepared);
+    let small = |wanted: &crate::hash::Id| objects.get(wanted);
+    let fresh = Some((&prepared.built, &prepared.code, &small as _));
+    let nearest = nearest::nearest(snapshot, session.repo.project(), &prepared.step, &prepared.built.id, fresh)?;
     match &nearest {
         None => reasons.push(Reason {
             part: "step".to_owned(),
@@ -164,6 +210,26 @@ fn ask(session: &Session<'_>, snapshot: &Snapshot, request: &Request, prepared: 
         Some(nearest) => reasons.extend(nearest.reasons.iter().cloned()),
     }
     Ok((None, reasons, nearest))
+}
+
+/// Why a known result is not what is expected of it now.
+fn not_as_expected(
+    session: &Session<'_>,
+    request: &Request,
+    prepared: &Prepared,
+    hit: &Hit,
+) -> Result<Option<Reason>, Error> {
+    if request.about.on_mismatch != OnMissing::Error {
+        return Ok(None);
+    }
+    let found = annotate::mismatches(session, &hit.run, request, &prepared.config, false);
+    let found = found.map_err(|what| Error::Usage { what })?;
+    Ok((!found.is_empty()).then(|| Reason {
+        part: "outputs".to_owned(),
+        kind: ReasonKind::Policy,
+        before: Some(hit.run.run.clone()),
+        after: Some(found.join("; ")),
+    }))
 }
 
 /// Whether the store as it is now has an outcome of this recipe that a run may take; `snapshot` is what was known of it before.
@@ -242,21 +308,33 @@ pub(super) fn check_name(snapshot: &Snapshot, name: Option<&str>) -> Result<(), 
     }
 }
 
+/// A request, looked at, that may be run: its scenario exists and its name is free.
+pub(super) fn ready(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    request: &Request,
+    environment: &Environment,
+) -> Result<Prepared, Error> {
+    let repo = session.repo;
+    let prepared = prepare::prepare(session, snapshot, request, environment)?;
+    if prepared.scenario != crate::scenario::MAIN
+        && !crate::scenario::exists(snapshot, repo.project(), &prepared.scenario)?
+    {
+        return Err(crate::scenario::Error::NotFound {
+            name: prepared.scenario.clone(),
+            known: crate::scenario::names(repo, snapshot)?,
+        }
+        .into());
+    }
+    check_name(snapshot, request.run_name.as_deref())?;
+    Ok(prepared)
+}
+
 fn perform_once(session: &Session<'_>, request: &Request, surroundings: Surroundings<'_>) -> Result<Performed, Error> {
     let Surroundings { environment, observer, interrupts } = surroundings;
     let repo = session.repo;
     let snapshot = repo.store().snapshot()?;
-    let prepared = prepare::prepare(session, &snapshot, request, environment)?;
-    if prepared.scenario != crate::scenario::MAIN
-        && !crate::scenario::exists(&snapshot, repo.project(), &prepared.scenario)?
-    {
-        return Err(crate::scenario::Error::NotFound {
-            name: prepared.scenario.clone(),
-            known: crate::scenario::names(repo, &snapshot)?,
-        }
-        .into());
-    }
-    check_name(&snapshot, request.run_name.as_deref())?;
+    let prepared = ready(session, &snapshot, request, environment)?;
     let (mut hit, mut reasons, nearest) = ask(session, &snapshot, request, &prepared)?;
     let known = if request.lifecycle.always { hit.take() } else { None };
     reasons.extend(known.as_deref().map(traced));
@@ -292,6 +370,21 @@ fn perform_once(session: &Session<'_>, request: &Request, surroundings: Surround
     Ok(performed)
 }
 
+/// Brings the outputs of a hit back, as far as the request wants them.
+pub(super) fn take_back(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    request: &Request,
+    prepared: &Prepared,
+    hit: &Hit,
+    interrupts: Option<&Interrupts>,
+) -> Result<hydrate::Hydrated, Error> {
+    match request.restore {
+        RestoreMode::Outputs => hydrate::outputs(session, snapshot, request, prepared, &hit.run, interrupts),
+        RestoreMode::Metadata | RestoreMode::None => Ok(hydrate::Hydrated::default()),
+    }
+}
+
 /// Tells of what is remembered of a recipe that is about to be executed: that it failed before.
 fn remember(
     snapshot: &Snapshot,
@@ -312,7 +405,7 @@ fn remember(
 }
 
 /// The reason for a miss that an error of bringing outputs back is; other errors stay errors.
-fn lost(err: Error) -> Result<Reason, Error> {
+pub(super) fn lost(err: Error) -> Result<Reason, Error> {
     let (Error::OutputLost { key, path } | Error::NotBack { key, path, .. }) = &err else { return Err(err) };
     Ok(Reason {
         part: format!("outputs.{key}"),
@@ -326,7 +419,15 @@ fn lost(err: Error) -> Result<Reason, Error> {
 pub(super) fn draft(repo: &Repo, request: &Request, prepared: &Prepared, now: crate::clock::Micros) -> Run {
     let run = name::run_id(now, &prepared.step, &*repo.world().random);
     let mut meta = BTreeMap::new();
-    if let Ok(value) = crate::codec::to_value(request) {
+    let mut asked = std::borrow::Cow::Borrowed(request);
+    if let Some(part) = &prepared.config_folder {
+        meta.insert("config".to_owned(), part.told(&request.config_folder));
+    }
+    if let Some(base) = &prepared.base_run {
+        // `@last` would be another run tomorrow.
+        asked.to_mut().config_folder.base_run = Some(base.clone());
+    }
+    if let Ok(value) = crate::codec::to_value(&*asked) {
         meta.insert("request".to_owned(), value);
     }
     if !request.runtime.is_empty() {
@@ -371,10 +472,18 @@ pub(super) fn draft(repo: &Repo, request: &Request, prepared: &Prepared, now: cr
         code_left_out: prepared.code.left_out.iter().map(|(path, _)| path.as_bytes().to_owned()).collect(),
         description: request.message.clone(),
         tags: request.tags.clone(),
-        facets: request.lifecycle.recorded_facets(),
+        facets: facets(request, prepared),
         metrics: BTreeMap::new(),
         meta,
     }
+}
+
+/// The remarks on a run: those of its config adapter, under those that the user gave.
+fn facets(request: &Request, prepared: &Prepared) -> BTreeMap<String, Value> {
+    let mut facets: BTreeMap<String, Value> =
+        prepared.config_folder.iter().flat_map(|part| part.answer.facets.clone()).collect();
+    facets.extend(request.lifecycle.recorded_facets());
+    facets
 }
 
 /// The inputs of a run as its record has them.
@@ -386,10 +495,11 @@ pub(super) fn record_inputs(
 ) -> Result<BTreeMap<String, crate::object::run::Input>, Error> {
     let mut inputs = BTreeMap::new();
     for (key, input) in &prepared.inputs {
-        let path = crate::revspec::recorded_path(&input.place);
+        let path = input.recorded.clone().unwrap_or_else(|| repo.recorded_path(&input.place));
         let content = input.captured.content.clone();
         let producer = match &input.declared_by {
             Some(producer) => Some(producer.clone()),
+            None if content.is_absent() => None,
             None => {
                 crate::lineage::producer_of(snapshot, repo.project(), &prepared.scenario, path.as_ref(), &content.id())?
             }
@@ -400,11 +510,15 @@ pub(super) fn record_inputs(
             crate::object::run::Input { content, path, size: input.captured.size, stored, producer },
         );
     }
+    if let Some(part) = &prepared.config_folder {
+        let is_stored = stored.get(&part.key()).copied().unwrap_or(false);
+        inputs.insert(part.key(), part.input(is_stored));
+    }
     Ok(inputs)
 }
 
 /// Takes a hit: outputs back, a light record that points to its source.
-fn take(
+pub(super) fn take(
     session: &Session<'_>,
     snapshot: &Snapshot,
     request: &Request,
@@ -425,12 +539,23 @@ fn take(
         .iter()
         .map(|(key, output)| {
             let mut output = output.clone();
+            output.facets.clear();
+            output.meta.clear();
+            if key == super::MANAGED_KEY && prepared.output(key).is_none() {
+                output.path = super::managed::recorded_path(repo, &prepared.step);
+            }
             if let Some(place) = prepared.output(key) {
-                output.path = crate::revspec::recorded_path(place);
+                output.path = repo.recorded_path(place);
             }
             (key.clone(), output)
         })
         .collect();
+    // Remarks of the other run were its own; what is true of the content stays.
+    let read = |output: &crate::object::run::Output| small_blob(snapshot, &output.content.id());
+    let mut told = annotate::say(&mut run, request, &prepared.config, &read);
+    if request.about.on_mismatch == OnMissing::Warn {
+        told.extend(annotate::mismatches(session, &run, request, &prepared.config, false).unwrap_or_default());
+    }
     run.status = Status::Success;
     run.sealed = true;
     run.exit_code = hit.run.exit_code;
@@ -450,7 +575,7 @@ fn take(
         exit_code: 0,
         actions: restored.actions,
         publication,
-        warnings: prepared.code.warnings().into_iter().chain(restored.warnings).collect(),
+        warnings: prepared.warnings().chain(restored.warnings).chain(told).collect(),
         displaced: restored.displaced,
         replay,
         narrow: None,

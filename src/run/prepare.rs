@@ -6,35 +6,23 @@ use std::path::PathBuf;
 
 use bstr::{BStr, BString, ByteSlice};
 
-use super::Error;
 use super::code_part::{self, CodePart};
+use super::config_part::{self, ConfigPart};
+use super::inputs::{Finder, Matched, ReadyInput};
 use super::request::{CodeMode, Request};
 use super::secrets::Secrets;
 use super::session::Session;
 use super::versions::{self, Versions};
+use super::{Error, outputs};
 use crate::codec::Value;
 use crate::config;
 use crate::hash::Id;
 use crate::object::Sink;
 use crate::object::recipe::{Code, Content, Epochs};
-use crate::object::run::{LinkedBy, Producer};
 use crate::path::{Place, RelPath};
 use crate::recipe::{self, Declared, Members, Role};
 use crate::store::Snapshot;
 use crate::worktree::{self, CaptureOptions, Captured, Fence};
-
-/// An input as it lies there.
-#[derive(Debug, Clone)]
-pub struct ReadyInput {
-    /// Where.
-    pub place: Place,
-    /// What it holds.
-    pub captured: Captured,
-    /// The run that the user named as its maker.
-    pub declared_by: Option<Producer>,
-    /// Whether it is only in the store yet: named by a revision, and nothing lies at its path.
-    pub is_to_be_fetched: bool,
-}
 
 /// The environment of a command: what this process was given.
 pub type Environment = BTreeMap<OsString, OsString>;
@@ -52,10 +40,16 @@ pub struct Prepared {
     pub declared: Declared,
     /// Inputs as they lie there.
     pub inputs: BTreeMap<String, ReadyInput>,
+    /// The globs among them, and what they stood for.
+    pub globs: Vec<Matched>,
     /// What standard input is read from.
     pub stdin: Option<(Place, Captured)>,
     /// The config, an empty map when there is none.
     pub config: Value,
+    /// The run that the configs were taken from.
+    pub base_run: Option<String>,
+    /// The folder of configuration.
+    pub config_folder: Option<ConfigPart>,
     /// The selected code.
     pub code: CodePart,
     /// Whether the list of the project's files was needed for it.
@@ -68,6 +62,8 @@ pub struct Prepared {
     pub built: recipe::Built,
     /// Notices when an input or something that counts changes.
     pub fence: Fence,
+    /// What captures could take, as it lay there before the command ran.
+    pub seen: BTreeMap<String, outputs::Seen>,
     /// Notices when something that the command changes in place is changed before the command starts.
     pub before: Fence,
 }
@@ -76,6 +72,12 @@ impl Prepared {
     /// The cache key.
     pub fn recipe(&self) -> Id {
         self.built.id
+    }
+
+    /// What is doubtful about it, for people.
+    pub(super) fn warnings(&self) -> impl Iterator<Item = String> {
+        let config = self.config_folder.iter().flat_map(|part| part.answer.warnings());
+        self.code.warnings().into_iter().chain(config)
     }
 
     /// Where an output is declared.
@@ -110,51 +112,42 @@ pub fn prepare(
     crate::scenario::check_name(&scenario)?;
 
     let mut declared = Declared::new(repo.root(), &cwd);
-    let mut inputs = BTreeMap::new();
     let mut fence = Fence::new();
     let mut before = Fence::new();
-    let declarations = request.inputs.iter().chain(&request.outputs).chain(&request.identity).chain(&request.locks);
+    let inputs = request.inputs.iter().chain(&request.inputs_optional);
+    let declarations = inputs.chain(&request.outputs).chain(&request.identity).chain(&request.locks);
     let typed = declarations.map(|one| &one.path);
-    for path in typed.chain(&request.stdin).chain(&request.config_files) {
+    for path in typed.chain(&request.stdin).chain(&request.config_files).chain(&request.config_folder.dirs) {
         check_spelling(repo, &cwd, path.as_bstr())?;
     }
+    let outputs: Vec<Place> = request.outputs.iter().map(|output| declared.locate(&output.path)).collect();
+    let mut finder = Finder {
+        session,
+        snapshot,
+        scenario: &scenario,
+        cwd: &cwd,
+        argv: &request.argv,
+        restores: request.restores_inputs,
+        outputs: &outputs,
+        declared: &mut declared,
+        inputs: BTreeMap::new(),
+        globs: Vec::new(),
+    };
     for input in &request.inputs {
-        let found = find_input(session, snapshot, &scenario, &cwd, input.path.as_bstr())?;
-        // As it was typed, so that an error about it can be typed as well.
-        let path = match &found.made {
-            None => input.path.clone(),
-            Some(_) => crate::path::bytes(&worktree.path(&found.place)),
-        };
-        let named = found.made.as_ref().map(|(_, _, key)| key.as_str());
-        let key = declared.add(Role::Input, input.key.as_deref().or(named), path.as_bstr())?;
-        let (captured, is_to_be_fetched) = match found.captured {
-            Some(captured) => (captured, true),
-            None => (worktree::capture(&worktree, &found.place, &CaptureOptions::default(), None)?, false),
-        };
-        if let Some((text, content, _)) = &found.made
-            && captured.content != *content
-        {
-            return Err(Error::RevisionNotHere { text: text.clone(), path: worktree.path(&found.place) });
-        }
-        fence.join(captured.fence.clone());
-        let declared_by = found.producer;
-        inputs.insert(key, ReadyInput { place: found.place, captured, declared_by, is_to_be_fetched });
+        finder.find(input, false)?;
     }
-    for output in &request.outputs {
-        let key = declared.add(Role::Output, output.key.as_deref(), output.path.as_bstr())?;
-        check_output(repo, &key, &declared.places(Role::Output)[&key])?;
+    for input in &request.inputs_optional {
+        finder.find(input, true)?;
     }
-    for set in &request.output_sets {
-        check_spelling(repo, &cwd, set.root.as_bstr())?;
-        let key = declared.add_set(set.key.as_deref(), set.root.as_bstr(), Members::new(&set.files)?)?;
-        check_set(repo, &key, &declared.places(Role::Output)[&key])?;
-        if request.in_place.contains(&key) {
-            return Err(Error::Usage { what: format!("--in-place {key}: an output set can't be changed in place") });
-        }
+    let Finder { mut inputs, globs, .. } = finder;
+    for input in inputs.values() {
+        fence.join(input.captured.fence.clone());
     }
+    declare_outputs(repo, request, &cwd, &mut declared)?;
     for key in request.in_place.iter().chain(&request.no_store) {
         let is_input = request.no_store.contains(key) && inputs.contains_key(key);
-        if !declared.places(Role::Output).contains_key(key) && !is_input {
+        let is_managed = request.no_store.contains(key) && key == super::MANAGED_KEY;
+        if !declared.places(Role::Output).contains_key(key) && !is_input && !is_managed {
             return Err(Error::Usage { what: format!("there is no declared output `{key}`") });
         }
     }
@@ -171,7 +164,10 @@ pub fn prepare(
             let path = crate::path::bytes(&worktree.path(&place));
             let name = declared.add(Role::Input, Some(&format!("{key}_before")), path.as_bstr())?;
             before.join(captured.fence.clone());
-            inputs.insert(name, ReadyInput { place, captured, declared_by: None, is_to_be_fetched: false });
+            inputs.insert(
+                name,
+                ReadyInput { place, captured, declared_by: None, is_to_be_fetched: false, set: None, recorded: None },
+            );
         }
     }
 
@@ -194,6 +190,9 @@ pub fn prepare(
         let place = declared.locate(&one.path);
         let captured = worktree::capture(&worktree, &place, &CaptureOptions::default(), None)?;
         fence.join(captured.fence);
+        if let Some(label) = &one.key {
+            recipe::check_key(label)?;
+        }
         let label = one.key.clone().unwrap_or_else(|| {
             recipe::derive_key(
                 crate::path::bytes(std::path::Path::new(
@@ -210,6 +209,7 @@ pub fn prepare(
     }
 
     check_overlaps(request, &declared, &inputs, stdin.as_ref().map(|(place, _)| place))?;
+    set_apart(request, &mut declared, stdin.as_ref().map(|(place, _)| place));
 
     let files: Vec<PathBuf> = request.config_files.iter().map(|file| cwd.join(crate::path::from_bytes(file))).collect();
     // Looked at before it is parsed, so that no edit in between goes unseen; what is wrong with a file is told by parsing it.
@@ -223,7 +223,22 @@ pub fn prepare(
         })
         .collect();
     let overrides = request.sets.iter().map(|set| config::Override::parse(set)).collect::<Result<Vec<_>, _>>()?;
-    let base = crate::scenario::config(snapshot, repo.project(), &scenario)?;
+    let asking = config_part::Asking {
+        environment,
+        secrets: &secrets,
+        secret_env: &request.secret_env,
+        mode: super::adapter::Mode::Plan,
+    };
+    let based = config_part::prepare(session, snapshot, request, &scenario, &declared, asking)?;
+    let base = match based.values {
+        Some(values) => values,
+        None => crate::scenario::config(snapshot, repo.project(), &scenario)?,
+    };
+    if let Some(part) = &based.folder {
+        fence.join(part.fence.clone());
+        // No label that a user gives begins like this key.
+        identity.extend(part.counted.clone().map(|(key, tree)| (key, Content::Tree(tree))));
+    }
     let config = config::resolve_over(repo.fs(), base, &files, &overrides)?;
     for (place, captured) in config_files {
         let captured = captured?;
@@ -249,7 +264,15 @@ pub fn prepare(
         env.insert(name.clone(), value);
     }
 
-    let normalised = recipe::normalise(&request.argv, &declared)?;
+    for (key, about) in &request.about.by_key {
+        let is_managed = key == super::MANAGED_KEY;
+        if !declared.places(Role::Output).contains_key(key) && !is_managed {
+            return Err(Error::Usage { what: format!("there is no declared output `{key}`") });
+        }
+        super::annotate::check(key, declared.set(key), about, &config).map_err(|what| Error::Usage { what })?;
+    }
+    let words = based.folder.as_ref().map(|part| part.normal_words(&request.argv, &declared));
+    let normalised = recipe::normalise(words.as_ref().unwrap_or(&request.argv), &declared)?;
     let needs_files = !matches!(request.code, Some(CodeMode::None | CodeMode::Command));
     let is_fresh = !session.is_listed();
     let files = if needs_files { session.files()? } else { &[] };
@@ -262,6 +285,7 @@ pub fn prepare(
     let built = recipe::Parts {
         step: request.lifecycle.model.clone().unwrap_or_else(|| step.clone()),
         command: Some(normalised),
+        is_function: request.lifecycle.open,
         cwd: cwd_place,
         stdin: stdin.as_ref().map(|(_, captured)| captured.content.clone()),
         code: part,
@@ -286,16 +310,73 @@ pub fn prepare(
         cwd,
         declared,
         inputs,
+        globs,
         stdin,
         config,
+        base_run: based.run,
+        config_folder: based.folder,
         code,
         needs_files,
         program: outside,
         versions,
         built,
         fence,
+        seen: BTreeMap::new(),
         before,
     })
+}
+
+/// Resolves the folder of configuration that a request asks for, and asks its adapter; nothing is changed.
+///
+/// # Errors
+/// As [`prepare`], for what concerns the folder. Unless it is to be validated, what the adapter finds wrong is one.
+pub fn plan_config(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    request: &Request,
+    environment: &Environment,
+    mode: super::adapter::Mode,
+) -> Result<ConfigPart, Error> {
+    let repo = session.repo;
+    let secrets = check_environment(request, environment)?;
+    let cwd = RelPath::new(request.cwd.clone())
+        .ok_or_else(|| Error::Usage { what: "the working folder is not below the project".to_owned() })?
+        .below(repo.root());
+    for dir in &request.config_folder.dirs {
+        check_spelling(repo, &cwd, dir.as_bstr())?;
+    }
+    let declared = Declared::new(repo.root(), &cwd);
+    let scenario = request.scenario.clone().unwrap_or_else(|| repo.scenario().to_owned());
+    let asking = config_part::Asking { environment, secrets: &secrets, secret_env: &request.secret_env, mode };
+    let based = config_part::prepare(session, snapshot, request, &scenario, &declared, asking)?;
+    based.folder.ok_or_else(|| Error::Usage {
+        what: "there is no folder of configuration: name one with --config-dir or --base-run".to_owned(),
+    })
+}
+
+/// Declares the outputs of a request: files, folders and sets.
+///
+/// # Errors
+/// When one of them can't be one.
+pub(super) fn declare_outputs(
+    repo: &crate::repo::Repo,
+    request: &Request,
+    cwd: &std::path::Path,
+    declared: &mut Declared,
+) -> Result<(), Error> {
+    for output in &request.outputs {
+        let key = declared.add(Role::Output, output.key.as_deref(), output.path.as_bstr())?;
+        check_output(repo, &key, &declared.places(Role::Output)[&key])?;
+    }
+    for set in &request.output_sets {
+        check_spelling(repo, cwd, set.root.as_bstr())?;
+        let key = declared.add_set(set.key.as_deref(), set.root.as_bstr(), Members::new(&set.files)?)?;
+        check_set(repo, &key, &declared.places(Role::Output)[&key])?;
+        if request.in_place.contains(&key) {
+            return Err(Error::Usage { what: format!("--in-place {key}: an output set can't be changed in place") });
+        }
+    }
+    Ok(())
 }
 
 /// Checks what the environment of a command is to be, and gives the secrets that are known. None of them may stand in the request, which
@@ -370,108 +451,6 @@ fn check_spelling(repo: &crate::repo::Repo, cwd: &std::path::Path, text: &BStr) 
     Ok(())
 }
 
-/// Where an input lies and what is known of it.
-struct FoundInput {
-    place: Place,
-    /// What it is to hold, when that is in the store and nothing lies there.
-    captured: Option<Captured>,
-    /// The revision that names it: its text, its content, its key.
-    made: Option<(String, Content, String)>,
-    producer: Option<Producer>,
-}
-
-/// An input is a path that exists, or a revision that names an artifact.
-fn find_input(
-    session: &Session<'_>,
-    snapshot: &Snapshot,
-    scenario: &str,
-    cwd: &std::path::Path,
-    text: &BStr,
-) -> Result<FoundInput, Error> {
-    use crate::revspec::{self, Target};
-    let fs = session.repo.fs();
-    let path = cwd.join(crate::path::from_bytes(text));
-    let place = crate::path::locate(session.repo.root(), cwd, &path);
-    if fs.stat(&path).map_err(|source| Error::io("read", &path, source))?.is_some() {
-        return Ok(FoundInput { place, captured: None, made: None, producer: None });
-    }
-    let missing = || Error::InputMissing { path: path.clone() };
-    let Ok(text) = text.to_str() else { return Err(missing()) };
-    if !text.contains(':') && !text.starts_with('@') {
-        return Err(missing());
-    }
-    match revspec::resolve(session.repo, snapshot, scenario, cwd, text) {
-        Ok(Target::Artifact(at, key)) => {
-            let run = revspec::read_run(snapshot, &at.run, &at.object)?;
-            let Some(output) = run.outputs.get(&key) else {
-                return Err(Error::Usage { what: format!("`{text}` is an input of that run, and an output is meant") });
-            };
-            let place =
-                crate::path::locate(session.repo.root(), session.repo.root(), &crate::path::from_bytes(&output.path));
-            let producer = Producer {
-                run: at.run,
-                object: Some(at.object),
-                key: key.clone(),
-                linked_by: LinkedBy::Declared,
-                candidates: Vec::new(),
-            };
-            let absolute = session.worktree().path(&place);
-            let is_absent = fs.lstat(&absolute).map_err(|source| Error::io("read", &absolute, source))?.is_none();
-            let captured = is_absent.then(|| Captured {
-                content: output.content.clone(),
-                size: output.size,
-                exec: output.exec,
-                files: 1,
-                fence: Fence::new(),
-            });
-            let made = Some((text.to_owned(), output.content.clone(), key));
-            Ok(FoundInput { place, captured, made, producer: Some(producer) })
-        }
-        Ok(_) => Err(Error::Usage { what: format!("`{text}` is not one artifact: name an output, RUN:KEY") }),
-        Err(revspec::Error::NotFound { .. } | revspec::Error::NoRuns { .. } | revspec::Error::NoSuccess { .. }) => {
-            Err(missing())
-        }
-        Err(err) => Err(err.into()),
-    }
-}
-
-/// Puts inputs that were named by revisions, and that nothing lies at the paths of, to where they were recorded.
-///
-/// # Errors
-/// When one of them can't be brought there.
-pub fn fetch_inputs(session: &Session<'_>, snapshot: &Snapshot, prepared: &mut Prepared) -> Result<(), Error> {
-    use super::hydrate::{self, Item};
-    use crate::worktree::restore::Outcome;
-    let mut items = Vec::new();
-    for (key, input) in prepared.inputs.iter().filter(|(_, input)| input.is_to_be_fetched) {
-        let (root, to) = hydrate::recorded_destination(session, &input.place)?;
-        let (content, exec) = (input.captured.content.clone(), input.captured.exec);
-        items.push(Item { key: key.clone(), content, exec, root, to });
-    }
-    if items.is_empty() {
-        return Ok(());
-    }
-    let (restored, _) = hydrate::bring_back(session, snapshot, &items, &[], hydrate::Replace::Nothing)?;
-    for done in restored {
-        match done.outcome {
-            Outcome::Restored | Outcome::Kept | Outcome::Skipped => {}
-            Outcome::Refused => return Err(Error::InTheWay { path: done.path }),
-            Outcome::Missing => return Err(Error::OutputLost { key: done.key, path: done.path }),
-        }
-    }
-    for input in prepared.inputs.values_mut().filter(|input| input.is_to_be_fetched) {
-        let worktree = session.worktree();
-        let captured = worktree::capture(&worktree, &input.place, &CaptureOptions::default(), None)?;
-        if captured.content != input.captured.content {
-            return Err(Error::ChangedBefore { path: worktree.path(&input.place) });
-        }
-        prepared.fence.join(captured.fence.clone());
-        input.captured = captured;
-        input.is_to_be_fetched = false;
-    }
-    Ok(())
-}
-
 fn check_output(repo: &crate::repo::Repo, key: &str, place: &Place) -> Result<(), Error> {
     let refuse = |what: &str| Err(Error::Usage { what: format!("output `{key}` {what}") });
     match place {
@@ -493,6 +472,32 @@ fn check_set(repo: &crate::repo::Repo, key: &str, place: &Place) -> Result<(), E
         }
         Place::Outside(path) if repo.root().starts_with(path) => refuse("is seen from a folder that holds the project"),
         _ => Ok(()),
+    }
+}
+
+/// What is declared as something else is never captured.
+fn set_apart(request: &Request, declared: &mut Declared, stdin: Option<&Place>) {
+    let captures: Vec<(String, Place)> = declared
+        .sets()
+        .iter()
+        .filter(|(_, members)| members.is_changed_only())
+        .filter_map(|(key, _)| Some((key.clone(), declared.places(Role::Output).get(key)?.clone())))
+        .collect();
+    for (key, root) in captures {
+        let beside = request.config_files.iter().chain(request.identity.iter().map(|one| &one.path));
+        let others = declared.places(Role::Output).iter().filter(|(other, _)| !declared.sets().contains_key(*other));
+        let all = others.map(|(_, place)| place.clone()).chain(declared.read_places().cloned());
+        let all: Vec<BString> = all
+            .chain(stdin.cloned())
+            .chain(beside.map(|path| declared.locate(path)))
+            .filter_map(|place| match (place, &root) {
+                (Place::Inside(path), Place::Inside(root)) => recipe::below(&path, root).map(BStr::to_owned),
+                (Place::Outside(path), Place::Outside(root)) => path.strip_prefix(root).ok().map(crate::path::bytes),
+                _ => None,
+            })
+            .filter(|path| !path.is_empty())
+            .collect();
+        declared.set_apart(&key, all);
     }
 }
 
@@ -518,7 +523,7 @@ fn check_overlaps(
     stdin: Option<&Place>,
 ) -> Result<(), Error> {
     let named = request.identity.iter().chain(&request.locks).map(|one| &one.path);
-    let beside = request.config_files.iter().chain(named);
+    let beside = request.config_files.iter().chain(&request.config_folder.dirs).chain(named);
     let beside: Vec<Place> = beside.map(|path| declared.locate(path)).collect();
     for (key, output) in declared.places(Role::Output) {
         if request.in_place.contains(key) {
@@ -528,10 +533,29 @@ fn check_overlaps(
         let refuse = |what: String, fix: &str| {
             Err(Error::Usage { what: format!("output `{key}` ({}) {what}; {fix}", shown(output)) })
         };
+        let files = |input: &ReadyInput| match &input.set {
+            Some(set) => set.files.iter().any(|(place, _)| overlaps(place, output)),
+            None => false,
+        };
         if let Some(members) = declared.set(key) {
+            if members.is_changed_only() {
+                // What is declared as something else is not captured; only a folder that holds all of it can't be told apart.
+                let holds = |input: &ReadyInput| input.set.is_none() && is_below(output, &input.place);
+                if let Some((name, _)) = inputs.iter().find(|(_, input)| holds(input)) {
+                    return refuse(
+                        format!("is captured, and lies in input `{name}`"),
+                        "declare the input more narrowly",
+                    );
+                }
+                continue;
+            }
             for (name, input) in inputs {
                 let is_folder = matches!(input.captured.content, Content::Tree(_));
-                if meets_set(&input.place, is_folder, output, members) {
+                let meets = match &input.set {
+                    Some(set) => set.files.iter().any(|(file, _)| meets_set(file, false, output, members)),
+                    None => meets_set(&input.place, is_folder, output, members),
+                };
+                if meets {
                     return refuse(
                         format!("could have `{}` for a member, which is input `{name}`", shown(&input.place)),
                         &format!("leave it out: --output-set '{key}=ROOT:!PATTERN'"),
@@ -554,6 +578,15 @@ fn check_overlaps(
             continue;
         }
         for (name, input) in inputs {
+            if input.set.is_some() {
+                if files(input) {
+                    return refuse(
+                        format!("and a file of input `{name}` lie inside each other"),
+                        "declare one of them more narrowly",
+                    );
+                }
+                continue;
+            }
             if input.place == *output {
                 let fix = format!("if the command changes it where it lies, say --in-place {key}");
                 return refuse(format!("is also input `{name}`"), &fix);
@@ -608,8 +641,12 @@ pub(super) fn check_real_overlaps(session: &Session<'_>, prepared: &Prepared, ke
         .filter_map(|key| Some((prepared.output(key)?, prepared.declared.set(key))))
         .map(|(place, members)| (place, real(place), members))
         .collect();
-    let inputs =
-        prepared.inputs.values().map(|input| &input.place).chain(prepared.stdin.as_ref().map(|(place, _)| place));
+    let inputs = prepared
+        .inputs
+        .values()
+        .filter(|input| input.set.is_none())
+        .map(|input| &input.place)
+        .chain(prepared.stdin.as_ref().map(|(place, _)| place));
     for input in inputs {
         let (at, target) = (real(input), std::fs::canonicalize(worktree.path(input)).ok());
         for (output, path, members) in &moved {
@@ -651,12 +688,12 @@ pub(super) fn check_real_overlaps(session: &Session<'_>, prepared: &Prepared, ke
 }
 
 /// Whether two places are one, or one lies inside the other.
-fn overlaps(a: &Place, b: &Place) -> bool {
+pub(super) fn overlaps(a: &Place, b: &Place) -> bool {
     is_below(a, b) || is_below(b, a)
 }
 
 /// Whether `inner` is `outer` or lies inside of it.
-fn is_below(inner: &Place, outer: &Place) -> bool {
+pub(super) fn is_below(inner: &Place, outer: &Place) -> bool {
     match (inner, outer) {
         (Place::Inside(inner), Place::Inside(outer)) => inner.is_within(outer),
         (Place::Outside(inner), Place::Outside(outer)) => inner.starts_with(outer),
@@ -677,8 +714,11 @@ pub fn store_inputs(
     let worktree = session.worktree();
     let mut stored = BTreeMap::new();
     for (key, input) in &prepared.inputs {
-        let wanted = matches!(input.place, Place::Inside(_)) && !request.no_store.contains(key);
-        if wanted && !sink.has(&input.captured.content.id())? {
+        let is_there = !input.captured.content.is_absent();
+        let wanted = is_there && matches!(input.place, Place::Inside(_)) && !request.no_store.contains(key);
+        if let Some(set) = input.set.as_ref().filter(|_| wanted) {
+            super::inputs::store_set(session, set, sink)?;
+        } else if wanted && !sink.has(&input.captured.content.id())? {
             let now = worktree::capture(&worktree, &input.place, &CaptureOptions::default(), Some(sink))?;
             if now.content != input.captured.content {
                 return Err(Error::ChangedBefore { path: worktree.path(&input.place) });
@@ -690,6 +730,10 @@ pub fn store_inputs(
         && !sink.has(&captured.content.id())?
     {
         worktree::capture(&worktree, place, &CaptureOptions::default(), Some(sink))?;
+    }
+    if let Some(part) = &prepared.config_folder {
+        part.store(session, sink)?;
+        stored.insert(part.key(), true);
     }
     code_part::store(session, &prepared.code, sink)?;
     Ok(stored)

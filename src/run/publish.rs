@@ -78,6 +78,7 @@ pub fn light(repo: &Repo, snapshot: &Snapshot, run: &Run) -> Result<(Id, Publica
                 sets: Vec::new(),
                 op: op.to_bytes(),
                 owner: repo.world().process.clone(),
+                open: None,
             }) else {
                 // A hit on a store that can't be written works all the same, unrecorded.
                 return Ok((object, Publication::Lost(err)));

@@ -224,12 +224,14 @@ impl<'a> Pump<'a> {
     pub(super) fn run(mut self) -> io::Result<End> {
         let mut buffer = vec![0; CHUNK];
         loop {
-            self.look_at_deadlines();
+            // One reading for both: what is not due yet at this moment is what to wake up for.
+            let now = Instant::now();
+            self.look_at_deadlines(now);
             match self.after.take() {
                 Some(after) if self.is_done(&after) => return Ok(self.end(after)),
                 after => self.after = after,
             }
-            let ready = match self.wait() {
+            let ready = match self.wait(now) {
                 Ok(ready) => ready,
                 Err(err) => {
                     self.give_up();
@@ -284,8 +286,8 @@ impl<'a> Pump<'a> {
         matches!(after.group, Rest::Gone) && self.sides.iter().all(|side| side.pipe.is_none() && !side.is_blocked())
     }
 
-    /// Sleeps until something happens or the next deadline is there.
-    fn wait(&self) -> io::Result<Ready> {
+    /// Sleeps until something happens or the next deadline is there; those up to `now` were seen to.
+    fn wait(&self, now: Instant) -> io::Result<Ready> {
         #[derive(Clone, Copy)]
         enum Of {
             Ended,
@@ -336,7 +338,7 @@ impl<'a> Pump<'a> {
         }
         let killed = self.after.is_some() && self.ending.as_ref().is_some_and(|ending| ending.killed_at.is_some());
         let tick = (tick || killed).then_some(TICK);
-        let wait = self.next_deadline().map(|at| at.saturating_duration_since(Instant::now()));
+        let wait = self.next_deadline(now).map(|at| at.saturating_duration_since(Instant::now()));
         let wait = [tick, wait].into_iter().flatten().min();
         // A wait too long to be told is as good as none.
         let timespec = wait.and_then(|wait| Timespec::try_from(wait).ok());
@@ -368,9 +370,8 @@ impl<'a> Pump<'a> {
         Ok(ready)
     }
 
-    /// The next moment at which [`Pump::look_at_deadlines`] has something to do.
-    fn next_deadline(&self) -> Option<Instant> {
-        let now = Instant::now();
+    /// The next moment after `now` at which [`Pump::look_at_deadlines`] has something to do.
+    fn next_deadline(&self, now: Instant) -> Option<Instant> {
         let timeout = self.timeout_at.filter(|_| self.may_time_out());
         let kill = self.ending.as_ref().filter(|ending| ending.killed_at.is_none()).and_then(|ending| ending.kill_at);
         let linger = self.after.as_ref().map(|after| after.linger_until).filter(|&at| at > now && !self.is_blocked());
@@ -387,8 +388,7 @@ impl<'a> Pump<'a> {
     }
 
     /// Does what is due.
-    fn look_at_deadlines(&mut self) {
-        let now = Instant::now();
+    fn look_at_deadlines(&mut self, now: Instant) {
         if self.after.is_none() {
             if self.may_time_out() && self.timeout_at.is_some_and(|at| now >= at) {
                 self.timed_out = true;

@@ -86,8 +86,11 @@ pub fn edits(snapshot: &Snapshot, run: &Run, object: Id) -> Result<Vec<RefEdit>,
             add(key::outpath(project, output.path.as_ref()), entry::encode(&id)?);
         }
     }
-    for (name, input) in &run.inputs {
+    for (name, input) in run.inputs.iter().filter(|(_, input)| !input.content.is_absent()) {
         add(key::consumer(&input.content.id(), start, id, name), touch(&input.path)?);
     }
+    // Files of equal content in one set, and files that several outputs have, are told of once.
+    let mut seen = std::collections::HashSet::new();
+    edits.retain(|edit: &RefEdit| seen.insert(edit.key.clone()));
     Ok(edits)
 }

@@ -97,6 +97,16 @@ impl<'a> Reporter<'a> {
     }
 }
 
+/// Writes down the beginning of a run that somebody else executes.
+pub(super) fn begun(fs: &Fs, run: &Run, dir: &std::path::Path) {
+    let of = Of::run(run);
+    let mut before = event::of_run(run, None);
+    before.retain(|event| event.what.rank() < 2);
+    let lines: String = before.iter().zip(0..).map(|(event, seq)| event.to_line(&of, seq)).collect();
+    // It costs followers something if it can't be written, nobody else.
+    let _ = fs.replace(&dir.join(EVENTS), lines.as_bytes(), false);
+}
+
 /// Tells an observer of a closed run what comes after what it was told: rank of the last event, and how many.
 pub(super) fn rest(observer: &mut dyn Observer, run: &Run, object: Option<Id>, told: Option<(u8, u64)>) {
     if !observer.hears_events() {

@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bstr::BString;
 use serde::{Deserialize, Serialize};
 
+use super::about::AboutOutputs;
+use super::config_part::FolderRequest;
 use super::lifecycle::Lifecycle;
 use crate::codec::Value;
 use crate::object::recipe::FileSet;
@@ -147,11 +149,20 @@ pub struct Request {
     pub step: Option<String>,
     /// Declared inputs.
     pub inputs: Vec<Declared>,
+    /// Declared inputs that need not be there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs_optional: Vec<Declared>,
     /// Declared outputs.
     pub outputs: Vec<Declared>,
     /// Declared outputs that are some files of a folder.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub output_sets: Vec<DeclaredSet>,
+    /// What is said of outputs and expected of them.
+    #[serde(default, skip_serializing_if = "AboutOutputs::is_default")]
+    pub about: AboutOutputs,
+    /// Whether an input that is missing may be brought back to where a run recorded it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub restores_inputs: bool,
     /// Keys of outputs that the command changes where they lie.
     pub in_place: BTreeSet<String>,
     /// Keys whose bytes are not stored.
@@ -160,6 +171,9 @@ pub struct Request {
     pub stdin: Option<BString>,
     /// Config files, later ones win.
     pub config_files: Vec<BString>,
+    /// A folder of configuration.
+    #[serde(default, skip_serializing_if = "FolderRequest::is_empty")]
+    pub config_folder: FolderRequest,
     /// Settings `KEY=VALUE` over the config files.
     pub sets: Vec<String>,
     /// Which files count as code; `None` for what the project says.
@@ -220,6 +234,10 @@ pub struct Request {
     pub lifecycle: Lifecycle,
 }
 
+fn is_false(b: &bool) -> bool {
+    !*b
+}
+
 impl Request {
     /// A request for a command with nothing declared.
     pub fn command<W: Into<BString>>(argv: impl IntoIterator<Item = W>) -> Self {
@@ -228,12 +246,16 @@ impl Request {
             cwd: BString::default(),
             step: None,
             inputs: Vec::new(),
+            inputs_optional: Vec::new(),
             outputs: Vec::new(),
             output_sets: Vec::new(),
+            about: AboutOutputs::default(),
+            restores_inputs: false,
             in_place: BTreeSet::new(),
             no_store: BTreeSet::new(),
             stdin: None,
             config_files: Vec::new(),
+            config_folder: FolderRequest::default(),
             sets: Vec::new(),
             code: None,
             env: BTreeMap::new(),

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use bstr::ByteSlice;
+
 use super::Error;
 use super::clear::{self, KeptSafe};
 use super::hydrate::{self, Extra, Item};
@@ -168,7 +170,11 @@ fn sum_up(set: &mut RestoredItem, files: &[hydrate::Restored]) {
     if matches!(worst.outcome, Outcome::Refused | Outcome::Missing) {
         let such: Vec<&hydrate::Restored> = files.iter().filter(|done| done.outcome == worst.outcome).collect();
         let more = if such.len() > 1 { format!(" and {} more", such.len() - 1) } else { String::new() };
-        set.why = Some(format!("{}{more}", crate::path::show(&worst.path)));
+        set.why = Some(if worst.path == set.path {
+            "the store does not have all files there that are no members of it".to_owned()
+        } else {
+            format!("{}{more}", crate::path::show(&worst.path))
+        });
     }
 }
 
@@ -213,9 +219,19 @@ fn pieces(
         Target::Artifact(at, key) => {
             let run = read(at)?;
             let output = run.outputs.get(key).cloned().or_else(|| run.inputs.get(key).map(as_output));
+            if let Some(input) = run.inputs.get(key).filter(|input| !run.outputs.contains_key(key) && is_set(input)) {
+                return set(session, key, input, options);
+            }
             output.iter().map(|output| artifact(session, key, output, options)).collect()
         }
         Target::Code(_, id) => one(place("code", "code")?, Content::Tree(*id)),
+        // The name comes from a record: it must not lead anywhere.
+        Target::ConfigFolder(_, name, content) if crate::path::is_name(name.as_bytes()) => {
+            one(place("a config", name)?, content.clone())
+        }
+        Target::ConfigFolder(_, name, _) => {
+            Err(Error::Usage { what: format!("`{}` is no file name", crate::path::shown(name.as_bytes())) })
+        }
         Target::Config(_, id) => {
             let path = place("a config", "config.json")?;
             Ok(vec![Piece::Text { path, text: config_text(snapshot, id)? }])
@@ -248,8 +264,42 @@ fn as_output(input: &Input) -> Output {
     }
 }
 
+/// Whether an input was a set of files: it is recorded at the glob that they matched.
+fn is_set(input: &Input) -> bool {
+    matches!(input.content, Content::Tree(_)) && crate::code::is_glob(&input.path)
+}
+
+/// A set has no folder of its own in the work tree: only where one is named its files can be restored, below a named folder under its key.
+fn set(session: &Session<'_>, key: &str, input: &Input, options: &RestoreOptions) -> Result<Vec<Piece>, Error> {
+    let (root, to) = match &options.to {
+        Some(Destination::Below(root)) => {
+            let to = RelPath::new(key).ok_or_else(|| Error::Usage { what: format!("`{key}` is no file name") })?;
+            (root.clone(), to)
+        }
+        Some(Destination::Exactly(path)) => hydrate::split(session, &Place::Outside(path.clone()))?,
+        None | Some(Destination::Chosen(_)) => {
+            let path = crate::path::from_bytes(&input.path);
+            let why = "it is a set of files: name a folder with --to DIR".to_owned();
+            return Ok(vec![Piece::Refused { key: key.to_owned(), path, why }]);
+        }
+    };
+    let (key, content) = (key.to_owned(), input.content.clone());
+    Ok(vec![Piece::Stored(Item { key, content, exec: false, root, to })])
+}
+
 fn artifact(session: &Session<'_>, key: &str, output: &Output, options: &RestoreOptions) -> Result<Piece, Error> {
-    let place = crate::path::locate(session.repo.root(), session.repo.root(), &crate::path::from_bytes(&output.path));
+    let place = match session.repo.place_of(session.repo.root(), &output.path) {
+        Ok(place) => place,
+        // A name of another machine: below a folder that is named, its path can be the same.
+        Err(_) if options.to.is_some() => {
+            let path = output.path.replacen("://", "/", 1);
+            crate::path::locate(session.repo.root(), session.repo.root(), &crate::path::from_bytes(&path))
+        }
+        Err(err) => {
+            let path = crate::path::from_bytes(&output.path);
+            return Ok(Piece::Refused { key: key.to_owned(), path, why: err.to_string() });
+        }
+    };
     let is_set = output.set.is_some();
     let destination = match &options.to {
         // The folder of a set may be the project: only its own files are touched.
@@ -262,6 +312,12 @@ fn artifact(session: &Session<'_>, key: &str, output: &Output, options: &Restore
         }
         Some(Destination::Exactly(path)) if is_set => Ok((path.clone(), RelPath::root())),
         Some(Destination::Exactly(path)) => hydrate::split(session, &Place::Outside(path.clone())),
+        // It has no place of its own.
+        Some(Destination::Below(root)) if super::managed::is_home(session.repo, &session.worktree().path(&place)) => {
+            RelPath::new(key)
+                .map(|to| (root.clone(), to))
+                .ok_or_else(|| Error::Usage { what: format!("`{key}` is no name") })
+        }
         Some(Destination::Below(root)) => {
             // What lay outside of the project keeps its whole path below the folder.
             let recorded = match &place {

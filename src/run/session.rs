@@ -95,15 +95,16 @@ impl<'a> Session<'a> {
         Ok(scan.paths())
     }
 
-    /// What is taken of a path that is recorded by hand: below a folder, what no ignore rule leaves out.
+    /// What is taken of a path that is recorded by hand: below a folder, what no ignore rule leaves out. Later changes aren't noticed.
     ///
     /// # Errors
     /// When an ignore file can't be read.
     pub fn capture_options(&self, place: &Place) -> Result<CaptureOptions, worktree::Error> {
-        let Place::Inside(path) = place else { return Ok(CaptureOptions::default()) };
+        let unwatched = CaptureOptions { without_fence: true, ..CaptureOptions::default() };
+        let Place::Inside(path) = place else { return Ok(unwatched) };
         let (fs, root) = (self.repo.fs(), self.repo.root());
         let rules = Rules::open(fs, root, None)?.enter_path(fs, root, path)?;
-        Ok(CaptureOptions { scan: ScanOptions { rules: Some(rules), ..ScanOptions::default() } })
+        Ok(CaptureOptions { scan: ScanOptions { rules: Some(rules), ..ScanOptions::default() }, ..unwatched })
     }
 
     /// Whether the project's ignore rules leave a path out.

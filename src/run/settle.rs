@@ -13,7 +13,7 @@ use crate::host::Liveness;
 use crate::object::recipe::Content;
 use crate::object::run::{Cache, Log, Run, RunError, RunKind, Status};
 use crate::object::{Kind, Record, Sink, id_of};
-use crate::path::{from_bytes, locate};
+use crate::path::from_bytes;
 use crate::repo::Repo;
 use crate::run::Session;
 use crate::store::{Draft, OpId};
@@ -88,7 +88,7 @@ fn abort(repo: &Repo, live: &Live, entry: &Entry) -> Result<(), Error> {
     for claim in &intent.sets {
         sweep_below(repo, &repo.root().join(from_bytes(&claim.root)), intent.owner.pid);
     }
-    if intent.argv.is_empty() {
+    if !intent.is_of_a_run() {
         // A claim of something that brought outputs back: nothing was executed, so nothing is recorded.
         live.end(&entry.run)?;
         return Ok(());
@@ -109,8 +109,46 @@ fn abort(repo: &Repo, live: &Live, entry: &Entry) -> Result<(), Error> {
         intake.put_blob(&id, size, &mut spooled.reader(repo.fs()).map_err(io)?)?;
         logs.insert(stream.name().to_owned(), Log { id, size, cut: spooled.is_cut() });
     }
-    // A pure function of what lies in the live folder: whoever settles it writes the same record.
-    let run = Run {
+    // As good as a pure function of what lies in the live folder: whoever settles it first has the last word.
+    let mut run = match drafted(entry, live) {
+        Some((mut run, pending)) => {
+            fill(repo, &intake, &pending, &mut run)?;
+            run
+        }
+        None => of_intent(intent),
+    };
+    run.meta.remove(super::started::SEEN);
+    run.status = Status::Aborted;
+    run.failed_in = Some(crate::object::run::Phase::Run);
+    run.sealed = false;
+    run.finished_at = entry.last_sign(live);
+    let (kind, message) = match &intent.open {
+        None => ("killed", "prov was killed while the command ran; it ends with its last sign of life"),
+        Some(_) => ("abandoned", "it was started and not finished before its owner ended or its time was over"),
+    };
+    run.error = Some(RunError { kind: kind.to_owned(), message: message.to_owned(), run: None });
+    run.logs = logs;
+    run.children = live.children(&entry.run);
+    let session = Session::new(repo, repo.root().to_owned());
+    // Secrets were looked for when a note was made; here nobody knows them.
+    let none = super::Secrets::default();
+    super::logged::apply(&session, &snapshot, &live.notes(&entry.run), &mut run, &intake, &none, &mut Vec::new())?;
+    publish(repo, intake, op, run)?;
+    live.end(&entry.run)?;
+    Ok(())
+}
+
+/// What was written down of a run while it ran.
+pub(super) fn drafted(entry: &Entry, live: &Live) -> Option<(Run, Pending)> {
+    let payload = entry.draft(live)?;
+    let pending: Pending = crate::codec::decode(&payload, &crate::codec::Limits::RECORD).ok()?;
+    let run = Run::decode(&pending.run).ok().filter(|run| run.run == entry.run)?;
+    Some((run, pending))
+}
+
+/// All that an intent tells.
+fn of_intent(intent: &super::live::Intent) -> Run {
+    Run {
         run: intent.run.clone(),
         name: None,
         project: intent.project.clone(),
@@ -119,7 +157,7 @@ fn abort(repo: &Repo, live: &Live, entry: &Entry) -> Result<(), Error> {
         step: intent.step.clone(),
         recipe: None,
         status: Status::Aborted,
-        failed_in: Some(crate::object::run::Phase::Run),
+        failed_in: None,
         sealed: false,
         unsealed: Vec::new(),
         attempt: 1,
@@ -138,12 +176,8 @@ fn abort(repo: &Repo, live: &Live, entry: &Entry) -> Result<(), Error> {
         cache: Cache::Off,
         exit_code: None,
         signal: None,
-        error: Some(RunError {
-            kind: "killed".to_owned(),
-            message: "prov was killed while the command ran".to_owned(),
-            run: None,
-        }),
-        logs,
+        error: None,
+        logs: BTreeMap::new(),
         resources: None,
         host: Some(intent.owner.host.clone()),
         author: None,
@@ -155,10 +189,7 @@ fn abort(repo: &Repo, live: &Live, entry: &Entry) -> Result<(), Error> {
         facets: BTreeMap::new(),
         metrics: BTreeMap::new(),
         meta: BTreeMap::new(),
-    };
-    publish(repo, intake, op, run)?;
-    live.end(&entry.run)?;
-    Ok(())
+    }
 }
 
 /// Removes what a dead process left when it was restoring files anywhere below a folder.
@@ -187,34 +218,9 @@ fn finish(repo: &Repo, live: &Live, entry: &Entry, payload: &[u8]) -> Result<(),
     let pending: Pending =
         crate::codec::decode(payload, &crate::codec::Limits::RECORD).map_err(|source| Error::Ref { source })?;
     let mut run = Run::decode(&pending.run).map_err(|source| Error::Record { run: entry.run.clone(), source })?;
-    let session = Session::new(repo, repo.root().to_owned());
     let snapshot = repo.store().snapshot()?;
     let intake = repo.store().intake(&snapshot);
-    for (kind, bytes) in &pending.objects {
-        intake.put(kind, &id_of(kind, bytes), bytes)?;
-    }
-    let have = |path: &[u8], content: &Content, options: &CaptureOptions| -> bool {
-        let id = content.id();
-        if intake.has(&id).unwrap_or(false) {
-            return true;
-        }
-        let place = locate(repo.root(), repo.root(), &from_bytes(path));
-        let captured = worktree::capture(&session.worktree(), &place, options, Some(&intake));
-        captured.is_ok_and(|captured| captured.content == *content)
-    };
-    if !run.is_hit() {
-        for input in run.inputs.values_mut() {
-            input.stored = input.stored && have(&input.path, &input.content, &CaptureOptions::default());
-        }
-        for output in run.outputs.values_mut() {
-            let options = super::outputs::recorded(output);
-            output.stored = output.stored && have(&output.path, &output.content, &options);
-        }
-    }
-    for (path, id) in &pending.code {
-        // Code that changed since is lost; the tree still names it.
-        have(path, &Content::Blob(*id), &CaptureOptions::default());
-    }
+    fill(repo, &intake, &pending, &mut run)?;
     let logs = std::mem::take(&mut run.logs);
     for (stream, log) in logs {
         let Some(which) = Stream::ALL.into_iter().find(|s| s.name() == stream) else { continue };
@@ -228,4 +234,49 @@ fn finish(repo: &Repo, live: &Live, entry: &Entry, payload: &[u8]) -> Result<(),
     publish(repo, intake, op, run)?;
     live.end(&entry.run)?;
     Ok(())
+}
+
+/// Collects what a run that was written down before needs in the store, as far as it can still be had: what lies there and is still the
+/// same. What is not is recorded by its hash only.
+pub(super) fn fill(repo: &Repo, intake: &crate::store::Intake, pending: &Pending, run: &mut Run) -> Result<(), Error> {
+    let session = Session::new(repo, repo.root().to_owned());
+    for (kind, bytes) in &pending.objects {
+        intake.put(kind, &id_of(kind, bytes), bytes)?;
+    }
+    let have =
+        |path: &[u8], content: &Content, options: &CaptureOptions| have(&session, intake, path, content, options);
+    let whole = CaptureOptions::default();
+    if !run.is_hit() {
+        for input in run.inputs.values_mut() {
+            input.stored = input.stored && have(&input.path, &input.content, &whole);
+        }
+        for output in run.outputs.values_mut() {
+            let options = super::outputs::recorded(output);
+            output.stored = output.stored && have(&output.path, &output.content, &options);
+        }
+    }
+    for (path, id) in &pending.code {
+        // Code that changed since is lost; the tree still names it.
+        have(path, &Content::Blob(*id), &whole);
+    }
+    Ok(())
+}
+
+/// Whether the store has some content, or is given it now because it lies at `path`.
+pub(super) fn have(
+    session: &Session<'_>,
+    intake: &crate::store::Intake,
+    path: &[u8],
+    content: &Content,
+    options: &CaptureOptions,
+) -> bool {
+    let id = content.id();
+    if intake.has(&id).unwrap_or(false) {
+        return true;
+    }
+    let Ok(place) = session.repo.place_of(session.repo.root(), path) else { return false };
+    // Looked at first: what is something else by now is not stored.
+    let look = |sink| worktree::capture(&session.worktree(), &place, options, sink);
+    let is_same = |captured: Result<worktree::Captured, worktree::Error>| captured.is_ok_and(|c| c.content == *content);
+    is_same(look(None)) && is_same(look(Some(intake as &dyn Sink)))
 }

@@ -4,20 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use bstr::{BString, ByteSlice};
-use rustix::process::Pid;
 
 use super::Error;
-use super::group::Group;
+use super::consult::{Question, Said, consult};
 use super::prepare::Environment;
 use super::request::{Container, Request};
 use super::secrets::Secrets;
@@ -25,10 +18,6 @@ use super::session::Session;
 use crate::path::shown;
 use crate::worktree::{self, CaptureOptions};
 
-/// How long a program may take to tell a version.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How often a request to stop is looked for meanwhile.
-const TICK: Duration = Duration::from_millis(50);
 /// Bytes of a version at most.
 const MOST: u64 = 64 << 10;
 
@@ -116,75 +105,32 @@ impl Asked<'_> {
     fn output_of(&self, part: &str, command: &str) -> Result<BString, Error> {
         let refuse = |what: String| refuse(part, format!("`{}` {what}", shown(command.as_bytes())));
         let words = crate::config::split_words(command).map_err(|expected| refuse(format!("must be {expected}")))?;
-        let Some((program, arguments)) = words.split_first() else { return Err(refuse("names no program".to_owned())) };
-        let mut spawn = Command::new(program);
-        spawn.args(arguments).current_dir(self.cwd).process_group(0);
-        spawn.env_clear().envs(self.environment);
-        for (name, value) in &self.request.env {
-            if let Some(value) = value {
-                spawn.env(name, OsString::from_vec(value.to_vec()));
-            }
-        }
-        for name in &self.request.secret_env {
-            spawn.env_remove(name);
-        }
-        spawn.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = spawn.spawn().map_err(|err| refuse(format!("can't be started: {err}")))?;
-        let group = Group::new(Pid::from_child(&child));
-        let (tell, told) = mpsc::channel();
-        let reader = thread::Builder::new().name("version".to_owned()).spawn(move || drop(tell.send(read(child))));
-        if let Err(err) = reader {
-            group.kill();
-            return Err(refuse(format!("can't be read: {err}")));
-        }
-        let until = Instant::now() + PATIENCE;
-        let end = loop {
-            match told.recv_timeout(TICK) {
-                Ok(end) => break end,
-                Err(mpsc::RecvTimeoutError::Disconnected) => return Err(refuse("can't be read".to_owned())),
-                Err(mpsc::RecvTimeoutError::Timeout) => {}
-            }
-            if self.session.worktree().cancel.is_raised() {
-                group.kill();
-                return Err(worktree::Error::Cancelled.into());
-            }
-            if Instant::now() > until {
-                group.kill();
-                return Err(refuse(format!("did not end within {} seconds", PATIENCE.as_secs())));
-            }
+        let with = self
+            .request
+            .env
+            .iter()
+            .filter_map(|(name, value)| Some((OsString::from(name), OsString::from_vec(value.as_ref()?.to_vec()))));
+        let question = Question {
+            words: &words,
+            cwd: self.cwd,
+            environment: self.environment,
+            without: &self.request.secret_env,
+            with: with.collect(),
+            stdin: Vec::new(),
+            most: MOST,
         };
-        let (status, streams) = end.map_err(|err| refuse(format!("can't be read: {err}")))?;
+        let Said { status, stdout, stderr } = consult(self.session, question, &refuse)?;
         if !status.success() {
-            let why = streams[1].lines().next().unwrap_or_default();
+            let why = stderr.lines().next().unwrap_or_default();
             // It was not given the secrets, but may know them from elsewhere.
             let is_clean = self.secrets.check(why, "").is_ok();
             let why = if is_clean && !why.is_empty() { format!(": {}", shown(why)) } else { String::new() };
             return Err(refuse(format!("failed ({status}){why}")));
         }
-        if streams.iter().any(|stream| stream.len() as u64 > MOST) {
-            return Err(refuse(format!("prints more than {} KiB", MOST >> 10)));
-        }
         let text = |stream: &Vec<u8>| BString::from(stream.trim_ascii_end());
-        let version = streams.iter().map(text).find(|text| !text.is_empty());
+        let version = [&stdout, &stderr].into_iter().map(text).find(|text| !text.is_empty());
         version.ok_or_else(|| refuse("prints nothing".to_owned()))
     }
-}
-
-/// Reads both streams of a child to their ends, keeps the beginnings, and waits for it.
-fn read(mut child: Child) -> std::io::Result<(std::process::ExitStatus, [Vec<u8>; 2])> {
-    fn drain(stream: Option<impl Read>) -> std::io::Result<Vec<u8>> {
-        let mut kept = Vec::new();
-        if let Some(mut stream) = stream {
-            stream.by_ref().take(MOST + 1).read_to_end(&mut kept)?;
-            std::io::copy(&mut stream, &mut std::io::sink())?;
-        }
-        Ok(kept)
-    }
-    let stderr = child.stderr.take();
-    let err = thread::Builder::new().name("version".to_owned()).spawn(move || drain(stderr))?;
-    let out = drain(child.stdout.take())?;
-    let err = err.join().map_err(|_| std::io::Error::other("its errors can't be read"))??;
-    Ok((child.wait()?, [out, err]))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::time::Duration;
 
+use crate::fs::Stat;
 use crate::hash::Id;
 
 /// The folders of a store.
@@ -189,6 +190,12 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// # Errors
     /// When it can't be opened.
     fn open(&self, folder: Folder, name: &str) -> Result<Option<Box<dyn ReadAt>>, BackendError>;
+
+    /// What tells whether a file was changed since: identity, size and times. `None` if there is no such file or the place has no such
+    /// thing.
+    fn state(&self, _folder: Folder, _name: &str) -> Option<Stat> {
+        None
+    }
 
     /// Begins a file.
     ///

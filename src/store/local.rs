@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::clock::{Random, SystemRandom};
-use crate::fs::{Fs, Input, Lock, Output, is_absent};
+use crate::fs::{Fs, Input, Lock, Output, Stat, is_absent};
 use crate::hash::hex;
 
 use super::backend::{Backend, BackendError, Folder, Outcome, Queued, ReadAt, Staged};
@@ -288,6 +288,10 @@ impl Backend for LocalBackend {
             Err(err) if is_gone(&err) => Ok(None),
             Err(err) => Err(self.failed("open", &path, err)),
         }
+    }
+
+    fn state(&self, folder: Folder, name: &str) -> Option<Stat> {
+        self.shared.fs.lstat(&self.path(folder, name)).ok().flatten()
     }
 
     fn stage(&self) -> Result<Box<dyn Staged>, BackendError> {

@@ -82,7 +82,7 @@ pub use error::{Damage, Error};
 pub use intake::{Collected, Intake};
 pub use local::LocalBackend;
 pub use memory::MemoryBackend;
-pub use objects::Place;
+pub use objects::{Ground, Place};
 pub use scan::Scan;
 pub use snapshot::{LogEntry, PastEdit, Snapshot};
 pub use sorted::Direction;

@@ -9,6 +9,7 @@ use super::pieces::Failed;
 use super::rules::Rule;
 use super::snapshot::{File, Snapshot};
 use super::sorted::SortedFile;
+use crate::fs::Stat;
 use crate::hash::Id;
 use crate::object::{AccessError, Kind, Source, verify};
 
@@ -19,6 +20,15 @@ pub enum Place {
     Entry(u64),
     /// In this pack.
     Pack(Id),
+}
+
+/// What a number of objects stand on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ground {
+    /// The packs that hold them, each once.
+    pub packs: Vec<Id>,
+    /// Those that lie in entries of the log and will move to a pack.
+    pub inline: Vec<Id>,
 }
 
 /// Objects up to this size are verified before the first byte of them is handed on, so that another copy can take the
@@ -102,13 +112,14 @@ impl Snapshot {
         Ok(moved.map_or(Search::Missed(unsearched), Search::Moved))
     }
 
-    /// Whether every one of these objects is there, as [`Source::header`] finds them. Quick when `ids` are sorted: each part of a pack's
-    /// index is then read once.
+    /// Where every one of these objects was found, as [`Source::header`] finds them; `None` if one is missing. Quick when `ids` are sorted:
+    /// each part of a pack's index is then read once.
     ///
     /// # Errors
     /// When the store can't be read.
-    pub fn has_all(&self, ids: &[Id]) -> Result<bool, AccessError> {
-        let mut missing: Vec<Id> = ids.iter().filter(|id| !self.inline().contains_key(id)).copied().collect();
+    pub fn find_all(&self, ids: &[Id]) -> Result<Option<Ground>, AccessError> {
+        let (inline, mut missing): (Vec<Id>, Vec<Id>) = ids.iter().partition(|id| self.inline().contains_key(id));
+        let mut ground = Ground { packs: Vec::new(), inline };
         let mut moved = None;
         for row in self.inner.state.packs.iter().rev() {
             if missing.is_empty() {
@@ -123,6 +134,7 @@ impl Snapshot {
                     continue;
                 }
             };
+            let before = missing.len();
             missing.retain(|id| match pack::find(&file, id) {
                 Ok(found) => found.is_none(),
                 Err(what) => {
@@ -130,11 +142,25 @@ impl Snapshot {
                     true
                 }
             });
+            if missing.len() < before {
+                ground.packs.push(name);
+            }
         }
         match moved {
-            Some(newer) if !missing.is_empty() => newer.has_all(&missing),
-            _ => Ok(missing.is_empty()),
+            Some(newer) if !missing.is_empty() => Ok(newer.find_all(&missing)?.map(|rest| {
+                ground.packs.extend(rest.packs);
+                ground.inline.extend(rest.inline);
+                ground
+            })),
+            _ => Ok(missing.is_empty().then_some(ground)),
         }
+    }
+
+    /// The state of the file of a pack that something new may rely on: as long as it stays the same, the pack holds what it held.
+    /// `None` if the pack is condemned or no part of this snapshot, its file is gone, or its place can't tell.
+    pub fn pack_state(&self, name: &Id) -> Option<Stat> {
+        let is_live = self.inner.state.is_live(name);
+        is_live.then(|| self.inner.store.backend().state(Folder::Packs, &Folder::Packs.file(name))).flatten()
     }
 
     /// Where something new may find the object to rely on it: inline, or in a pack that is not condemned.

@@ -13,7 +13,7 @@ use std::sync::PoisonError;
 use bstr::{BString, ByteSlice};
 
 use super::hash_file::{LARGE, LastLink, hash_file, is_stored, read_file};
-use super::scan::{Folder, Scan, ScanOptions, scan};
+use super::scan::{Folder, Scan, ScanOptions, scan_and};
 use super::spread::{self, FEW_NAMES};
 use super::stat_cache::{FolderView, Key, is_settled};
 use super::{Error, Fence, Worktree};
@@ -33,6 +33,10 @@ const LISTING_CONTEXT: &str = "prov 2026-11 stat cache listing";
 pub struct CaptureOptions {
     /// What is left out below the folder. By default nothing but `.prov` and `.git`.
     pub scan: ScanOptions,
+    /// Hands every tree object to the sink, also those whose ids are known.
+    pub every_tree: bool,
+    /// Nobody will ask for later changes: the fence watches nothing, which saves memory and time.
+    pub without_fence: bool,
 }
 
 /// A file or folder as captured.
@@ -63,21 +67,51 @@ pub fn capture(
     options: &CaptureOptions,
     sink: Option<&dyn Sink>,
 ) -> Result<Captured, Error> {
+    match take(worktree, place, options, sink, false)? {
+        Some(captured) => Ok(captured),
+        // It gives up only if it is told to.
+        None => Err(Error::Changed { path: worktree.path(place) }),
+    }
+}
+
+/// As [`capture()`] without a sink, unless the cache knows nothing of the file or less than half of the folder: whoever is going to store
+/// it would read it twice.
+///
+/// # Errors
+/// As [`capture()`].
+pub fn capture_unless_new(
+    worktree: &Worktree<'_>,
+    place: &Place,
+    options: &CaptureOptions,
+) -> Result<Option<Captured>, Error> {
+    take(worktree, place, options, None, true)
+}
+
+fn take(
+    worktree: &Worktree<'_>,
+    place: &Place,
+    options: &CaptureOptions,
+    sink: Option<&dyn Sink>,
+    unless_new: bool,
+) -> Result<Option<Captured>, Error> {
     let path = worktree.path(place);
     let stat = worktree.fs.stat(&path).map_err(Error::io("read", &path))?;
     let stat = stat.ok_or_else(|| Error::Absent { path: path.clone() })?;
     if stat.is_folder() {
-        return capture_folder(worktree, place, &path, options, sink);
+        return capture_folder(worktree, place, &path, options, sink, unless_new);
+    }
+    if unless_new && worktree.cache.get(Key::of(place), &stat).is_none() {
+        return Ok(None);
     }
     let hashed = hash_file(worktree, Key::of(place), &path, sink)?;
     let unsettled = (!hashed.is_settled).then_some(hashed.id);
-    Ok(Captured {
+    Ok(Some(Captured {
         content: Content::Blob(hashed.id),
         size: hashed.stat.size,
         exec: matches!(hashed.stat.kind, FileKind::File { exec: true }),
         files: 1,
         fence: Fence::around_file(path, hashed.stat, unsettled),
-    })
+    }))
 }
 
 /// What is known of a name in a folder: the id once it is known, and whether its state proves that.
@@ -102,45 +136,49 @@ fn capture_folder(
     path: &Path,
     options: &CaptureOptions,
     sink: Option<&dyn Sink>,
-) -> Result<Captured, Error> {
-    let mut scan = scan(worktree.fs, path, &options.scan, worktree.cancel)?;
+    unless_new: bool,
+) -> Result<Option<Captured>, Error> {
+    // The states of files are needed no more once the cache has told all that they are needed for.
+    let is_brief = options.without_fence && !options.every_tree && !options.scan.without_empty_folders;
+    let each = |folder: &mut Folder| if is_brief { known_leaf(worktree, place, folder, sink) } else { None };
+    let (mut scan, leaves) = scan_and(worktree.fs, path, &options.scan, worktree.cancel, &each)?;
+    let mut built = HashMap::with_capacity(scan.folders.len());
+    let mut files = 0;
+    for (folder, leaf) in scan.folders.iter().zip(leaves) {
+        if let Some(leaf) = leaf {
+            files += leaf.files;
+            built.insert(folder.path.clone(), (leaf.tree, leaf.size));
+        }
+    }
     let views: Vec<FolderView<'_>> =
         scan.folders.iter().map(|folder| worktree.cache.folder(&place_of(place, folder))).collect();
-    let known = look_up(&scan, &views, sink)?;
+    let mut known = Vec::with_capacity(scan.folders.len());
     let mut todo = Vec::new();
-    for (f, folder) in scan.folders.iter().enumerate() {
-        for (e, entry) in folder.entries.iter().enumerate() {
-            if known[f][e].id.is_none() && !entry.stat.is_folder() {
-                todo.push(Todo { folder: f, entry: e, stat: entry.stat });
-            }
-        }
+    for (f, found) in look_up(&scan, &views, sink)?.into_iter().enumerate() {
+        let entries = &scan.folders[f].entries;
+        todo.extend(found.todo.into_iter().map(|e| Todo { folder: f, entry: e, stat: entries[e].stat }));
+        files += found.files;
+        known.push(found.known);
+    }
+    if unless_new && todo.len() as u64 > files / 2 {
+        return Ok(None);
     }
     let results = hash_all(worktree, &scan, &views, &todo, sink)?;
-    let mut known = known;
+    let mut unsettled = Vec::new();
     for (todo, (result, stat)) in todo.iter().zip(results) {
+        let folder = &mut scan.folders[todo.folder];
+        if let Some(id) = result.id.filter(|_| result.unsettled) {
+            unsettled.push((folder.path_of(&folder.entries[todo.entry].name), id));
+        }
         known[todo.folder][todo.entry] = result;
         // The fence watches the state that belongs to the id.
-        scan.folders[todo.folder].entries[todo.entry].stat = stat;
+        folder.entries[todo.entry].stat = stat;
     }
     drop(views);
-    let (root, size) = build_trees(worktree, &scan, &known, sink)?;
-    let mut unsettled = Vec::new();
-    let mut files = 0;
-    for (folder, known) in scan.folders.iter().zip(&known) {
-        for (entry, known) in folder.entries.iter().zip(known) {
-            files += u64::from(!entry.stat.is_folder());
-            if let Some(id) = known.id.filter(|_| known.unsettled) {
-                unsettled.push((folder.path_of(&entry.name), id));
-            }
-        }
-    }
-    Ok(Captured {
-        content: Content::Tree(root),
-        size,
-        exec: false,
-        files,
-        fence: Fence::around_folder(scan, options.scan.clone(), unsettled),
-    })
+    let (root, size) = build_trees(worktree, &scan, &known, built, options, sink)?;
+    let fence =
+        if options.without_fence { Fence::new() } else { Fence::around_folder(scan, options.scan.clone(), unsettled) };
+    Ok(Some(Captured { content: Content::Tree(root), size, exec: false, files, fence }))
 }
 
 /// Where a folder of a scan lies, as the cache names it.
@@ -162,26 +200,45 @@ fn place_of(top: &Place, folder: &Folder) -> Place {
     }
 }
 
+/// What is known of a folder.
+struct FolderKnown {
+    known: Vec<Known>,
+    /// Positions of files and links whose id is not known.
+    todo: Vec<usize>,
+    /// How many files and links there are.
+    files: u64,
+}
+
 /// Asks the cache about every file; what a sink lacks counts as unknown.
-fn look_up(scan: &Scan, views: &[FolderView<'_>], sink: Option<&dyn Sink>) -> Result<Vec<Vec<Known>>, Error> {
+fn look_up(scan: &Scan, views: &[FolderView<'_>], sink: Option<&dyn Sink>) -> Result<Vec<FolderKnown>, Error> {
     let pairs: Vec<_> = scan.folders.iter().zip(views).collect();
     spread::try_map(&pairs, scan.len() > FEW_NAMES, |(folder, view)| {
-        folder
+        let (mut todo, mut files) = (Vec::new(), 0);
+        let known = folder
             .entries
             .iter()
-            .map(|entry| {
+            .enumerate()
+            .map(|(at, entry)| {
                 let path = || scan.path(&folder.path_of(&entry.name));
                 let id = match entry.stat.kind {
                     FileKind::File { .. } => view.get(&entry.name, &entry.stat),
                     FileKind::Folder | FileKind::Link => None,
                     FileKind::Other => return Err(Error::Special { path: path() }),
                 };
-                match (id, sink) {
-                    (Some(id), Some(_)) if !is_stored(sink, &id, &path())? => Ok(Known::default()),
-                    _ => Ok(Known { id, ..Known::default() }),
+                let id = match id {
+                    Some(id) if sink.is_some() && !is_stored(sink, &id, &path())? => None,
+                    id => id,
+                };
+                if !entry.stat.is_folder() {
+                    files += 1;
+                    if id.is_none() {
+                        todo.push(at);
+                    }
                 }
+                Ok(Known { id, ..Known::default() })
             })
-            .collect()
+            .collect::<Result<_, Error>>()?;
+        Ok(FolderKnown { known, todo, files })
     })
 }
 
@@ -199,7 +256,7 @@ fn hash_all(
     let bytes = todo.iter().map(|t| t.stat.size).sum();
     worktree.progress.begin("hashing", Some(bytes), Unit::Bytes);
     let errors = Mutex::new(Vec::new());
-    let one = |item: &Todo, threads: usize| {
+    let one = |item: &Todo, is_alone: bool| {
         if worktree.cancel.is_raised() {
             return None;
         }
@@ -210,7 +267,7 @@ fn hash_all(
             hash_link(worktree, &path, sink)
         } else {
             let key = views[item.folder].key(name);
-            read_file(worktree, key, &path, sink, LastLink::Refuse, threads)
+            read_file(worktree, key, &path, sink, LastLink::Refuse, is_alone)
                 .map(|h| (Known { id: Some(h.id), unsettled: !h.is_settled, target_len: 0 }, h.stat))
         };
         worktree.progress.add(item.stat.size);
@@ -218,9 +275,13 @@ fn hash_all(
     };
     let is_large = |item: &Todo| item.stat.is_file() && item.stat.size >= LARGE;
     let mut results: Vec<Option<(Known, Stat)>> =
-        spread::map(todo, spread::is_much(todo.len(), bytes), |item| if is_large(item) { None } else { one(item, 1) });
+        spread::map(
+            todo,
+            spread::is_much(todo.len(), bytes),
+            |item| if is_large(item) { None } else { one(item, false) },
+        );
     for (item, result) in todo.iter().zip(&mut results).filter(|(item, _)| is_large(item)) {
-        *result = one(item, 2);
+        *result = one(item, true);
     }
     worktree.progress.end();
     worktree.check_cancel()?;
@@ -258,27 +319,75 @@ pub(super) fn read_link(fs: &Fs, path: &Path) -> Result<(BString, Stat), Error> 
     }
 }
 
-/// Makes the tree objects from the deepest folders up; the id of the top one and the bytes below it.
+/// A folder with nothing but files of which the cache knew everything.
+struct Leaf {
+    tree: Id,
+    size: u64,
+    files: u64,
+}
+
+/// Takes the names out of a folder that holds nothing but files, if the cache knows them and their listing; with a sink, if that has them.
+fn known_leaf(worktree: &Worktree<'_>, place: &Place, folder: &mut Folder, sink: Option<&dyn Sink>) -> Option<Leaf> {
+    if folder.entries.is_empty() || (sink.is_some() && folder.entries.len() > MAX_ENTRIES) {
+        return None;
+    }
+    // Whatever can't be told is told, with its error, where every folder is looked at.
+    let has = |id: &Id| sink.is_none_or(|sink| sink.has(id).unwrap_or(false));
+    let view = worktree.cache.folder(&place_of(place, folder));
+    let mut listing = Listing::with_capacity(folder.entries.len());
+    for entry in &folder.entries {
+        let FileKind::File { exec } = entry.stat.kind else { return None };
+        let id = view.get(&entry.name, &entry.stat).filter(has)?;
+        listing.add(&entry.name, if exec { EntryKind::Exec } else { EntryKind::File }, &id, entry.stat.size);
+    }
+    let (tree, size) = worktree.cache.listing(&listing.digest()).filter(|(tree, _)| has(tree))?;
+    let files = std::mem::take(&mut folder.entries).len() as u64;
+    Some(Leaf { tree, size, files })
+}
+
+/// What makes a tree object, in one row of bytes: its digest stands for the object in the cache.
+struct Listing(Vec<u8>);
+
+impl Listing {
+    fn with_capacity(entries: usize) -> Self {
+        Self(Vec::with_capacity(entries * 64))
+    }
+
+    fn add(&mut self, name: &[u8], kind: EntryKind, id: &Id, size: u64) {
+        self.0.push(kind as u8);
+        self.0.extend_from_slice(id.digest());
+        self.0.extend_from_slice(&size.to_le_bytes());
+        self.0.extend_from_slice(name);
+        self.0.push(0);
+    }
+
+    fn digest(&self) -> Id {
+        hash::derived(LISTING_CONTEXT, &self.0)
+    }
+}
+
+/// Makes the tree objects from the deepest folders up, apart from those `built` already; the id of the top one and the bytes below it.
 fn build_trees(
     worktree: &Worktree<'_>,
     scan: &Scan,
     known: &[Vec<Known>],
+    mut built: HashMap<BString, (Id, u64)>,
+    options: &CaptureOptions,
     sink: Option<&dyn Sink>,
 ) -> Result<(Id, u64), Error> {
     let mut by_depth: Vec<Vec<usize>> = Vec::new();
-    for (at, folder) in scan.folders.iter().enumerate() {
+    for (at, folder) in scan.folders.iter().enumerate().filter(|(_, folder)| !built.contains_key(&folder.path)) {
         let depth = folder.depth();
         if by_depth.len() <= depth {
             by_depth.resize_with(depth + 1, Vec::new);
         }
         by_depth[depth].push(at);
     }
-    let mut built: HashMap<BString, (Id, u64)> = HashMap::with_capacity(scan.folders.len());
     for level in by_depth.iter().rev() {
         worktree.check_cancel()?;
         let done = spread::try_map(level, level.len() > 1 && scan.len() > FEW_NAMES, |&at| {
             let folder = &scan.folders[at];
-            let tree = build_tree(worktree, scan, folder, &known[at], &built, sink)?;
+            let tree = build_tree(worktree, scan, folder, &known[at], &built, options, sink)?;
             Ok::<_, Error>((folder.path.clone(), tree))
         })?;
         built.extend(done);
@@ -292,10 +401,10 @@ fn build_tree(
     folder: &Folder,
     known: &[Known],
     built: &HashMap<BString, (Id, u64)>,
+    options: &CaptureOptions,
     sink: Option<&dyn Sink>,
 ) -> Result<(Id, u64), Error> {
-    // What makes the tree object, in one row of bytes: its digest stands for the object in the cache.
-    let mut listing = Vec::with_capacity(folder.entries.len() * 64);
+    let mut listing = Listing::with_capacity(folder.entries.len());
     let mut parts = Vec::with_capacity(folder.entries.len());
     for (entry, known) in folder.entries.iter().zip(known) {
         let vanished = || Error::Changed { path: scan.path(&folder.path_of(&entry.name)) };
@@ -312,17 +421,14 @@ fn build_tree(
             }
             FileKind::Other => return Err(Error::Special { path: scan.path(&folder.path_of(&entry.name)) }),
         };
-        listing.push(kind as u8);
-        listing.extend_from_slice(id.digest());
-        listing.extend_from_slice(&size.to_le_bytes());
-        listing.extend_from_slice(&entry.name);
-        listing.push(0);
+        listing.add(&entry.name, kind, &id, size);
         parts.push((kind, id, size));
     }
-    let digest = hash::derived(LISTING_CONTEXT, &listing);
+    let digest = listing.digest();
     let path = || scan.path(&folder.path);
     // A split folder is several objects; whether a sink has them all is not told by its top one.
-    if (parts.len() <= MAX_ENTRIES || sink.is_none())
+    if !options.every_tree
+        && (parts.len() <= MAX_ENTRIES || sink.is_none())
         && let Some(found) = worktree.cache.listing(&digest)
         && is_stored(sink, &found.0, &path())?
     {
@@ -332,7 +438,7 @@ fn build_tree(
         .entries
         .iter()
         .zip(parts)
-        .map(|(entry, (kind, id, size))| TreeEntry { name: entry.name.clone(), kind, id, size })
+        .map(|(entry, (kind, id, size))| TreeEntry { name: entry.name.to_vec().into(), kind, id, size })
         .collect();
     let built = tree::build(entries).map_err(|source| Error::Object { path: path(), source })?;
     if let Some(sink) = sink {

@@ -29,6 +29,10 @@ pub enum ChangeKind {
     Added,
 }
 
+/// Stands for a folder itself.
+const FOLDER: Stat =
+    Stat { kind: FileKind::Folder, dev: 0, ino: 0, size: 0, mtime_ns: 0, ctime_ns: 0, links: 0, mode: 0 };
+
 /// One difference from what was captured.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Change {
@@ -58,6 +62,8 @@ enum Part {
         /// The id, if only that can tell whether it changed.
         unsettled: Option<Id>,
     },
+    /// Nothing was there.
+    Absent { path: PathBuf },
     Folder {
         scan: Scan,
         options: ScanOptions,
@@ -76,6 +82,11 @@ impl Fence {
         Self { parts: vec![Part::File { path, stat, unsettled }] }
     }
 
+    /// A fence that notices when something appears at `path`.
+    pub fn around_nothing(path: PathBuf) -> Self {
+        Self { parts: vec![Part::Absent { path }] }
+    }
+
     pub(super) fn around_folder(scan: Scan, options: ScanOptions, unsettled: Vec<(BString, Id)>) -> Self {
         Self { parts: vec![Part::Folder { scan, options, unsettled }] }
     }
@@ -90,7 +101,7 @@ impl Fence {
         self.parts
             .iter()
             .map(|part| match part {
-                Part::File { .. } => 1,
+                Part::File { .. } | Part::Absent { .. } => 1,
                 Part::Folder { scan, .. } => 1 + scan.folders.iter().map(|f| f.entries.len()).sum::<usize>(),
             })
             .sum()
@@ -101,6 +112,42 @@ impl Fence {
         self.parts.is_empty()
     }
 
+    /// A digest of all the states that it watches: another one, made later of the same places, is equal only if none of them was seen to
+    /// change. Of files too young for their states to prove anything, the content has to be compared as well.
+    pub fn digest(&self) -> Id {
+        let mut lines = Vec::new();
+        let mut add = |path: &[u8], stat: &Stat| {
+            let Stat { kind, dev, ino, size, mtime_ns, ctime_ns, .. } = stat;
+            let path = hash::hex(path);
+            // A folder's own times change with what is in it, and that is listed.
+            let state = if stat.is_folder() { (0, 0, 0) } else { (*size, *mtime_ns, *ctime_ns) };
+            lines.push(format!("{path} {kind:?} {dev} {ino} {state:?}\n"));
+        };
+        for part in &self.parts {
+            match part {
+                Part::File { path, stat, .. } => add(path.as_os_str().as_encoded_bytes(), stat),
+                Part::Absent { .. } => {}
+                Part::Folder { scan, .. } => {
+                    add(scan.at.as_os_str().as_encoded_bytes(), &FOLDER);
+                    for folder in &scan.folders {
+                        for entry in &folder.entries {
+                            add(&folder.path_of(&entry.name), &entry.stat);
+                        }
+                    }
+                }
+            }
+        }
+        for part in &self.parts {
+            if let Part::Absent { path } = part {
+                lines.push(format!("{} absent\n", hash::hex(path.as_os_str().as_encoded_bytes())));
+            }
+        }
+        // In whatever order they were looked at.
+        lines.sort_unstable();
+        lines.dedup();
+        hash::derived("prov 2026 states of a fence", lines.concat().as_bytes())
+    }
+
     /// What changed since, sorted by path; what can't be looked at any more counts as changed.
     pub fn check(&self, worktree: &Worktree<'_>) -> Vec<Change> {
         let mut changes = Vec::new();
@@ -109,6 +156,10 @@ impl Fence {
                 Part::File { path, stat, unsettled } => {
                     changes.extend(check_file(worktree, path, stat, unsettled.as_ref()));
                 }
+                Part::Absent { path } => match worktree.fs.stat(path) {
+                    Ok(None) => {}
+                    _ => changes.push(Change::new(path, ChangeKind::Added)),
+                },
                 Part::Folder { scan: before, options, unsettled } => {
                     check_folder(worktree, before, options, unsettled, &mut changes);
                 }
@@ -136,7 +187,7 @@ fn has_id(worktree: &Worktree<'_>, path: &Path, id: &Id, last: LastLink) -> bool
         return read_link(worktree.fs, path).is_ok_and(|(target, _)| hash::blob(&target) == *id);
     }
     let key = Key::of(&locate(worktree.root, worktree.root, path));
-    read_file(worktree, key, path, None, last, 2).is_ok_and(|hashed| hashed.id == *id)
+    read_file(worktree, key, path, None, last, true).is_ok_and(|hashed| hashed.id == *id)
 }
 
 fn check_folder(
@@ -200,10 +251,10 @@ fn compare(scan: &Scan, old: &Folder, new: &Folder, changes: &mut Vec<Change>) {
 }
 
 /// Walks two sorted lists side by side.
-fn merge<'a, T>(
+fn merge<'a, T, K: Ord + 'a>(
     old: &'a [T],
     new: &'a [T],
-    key: impl Fn(&T) -> &BString,
+    key: impl Fn(&'a T) -> &'a K,
     mut each: impl FnMut(Option<&'a T>, Option<&'a T>),
 ) {
     let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use super::spread;
 use super::stat_cache::{Key, is_settled, settles_in};
 use super::{Error, Worktree};
 use crate::clock::Micros;
@@ -65,7 +66,7 @@ pub fn hash_file(worktree: &Worktree<'_>, key: Key, path: &Path, sink: Option<&d
     {
         return Ok(Hashed { id, stat, is_settled: true });
     }
-    read_file(worktree, key, path, sink, LastLink::Follow, 2)
+    read_file(worktree, key, path, sink, LastLink::Follow, true)
 }
 
 /// Whether there is no sink or it has the object.
@@ -73,31 +74,31 @@ pub(super) fn is_stored(sink: Option<&dyn Sink>, id: &Id, path: &Path) -> Result
     sink.map_or(Ok(true), |sink| sink.has(id).map_err(Error::access("store", path)))
 }
 
-/// As [`hash_file`] without looking into the cache; a large file is hashed by `threads` threads.
+/// As [`hash_file`] without looking into the cache; a large file is hashed by several threads if it `is_alone`.
 pub(super) fn read_file(
     worktree: &Worktree<'_>,
     key: Key,
     path: &Path,
     sink: Option<&dyn Sink>,
     last: LastLink,
-    threads: usize,
+    is_alone: bool,
 ) -> Result<Hashed, Error> {
     let open = || {
         let file = match last {
-            LastLink::Follow => worktree.fs.open(path),
-            LastLink::Refuse => worktree.fs.open_no_follow(path),
+            LastLink::Follow => worktree.fs.open_with_stat(path),
+            LastLink::Refuse => worktree.fs.open_no_follow_with_stat(path),
         };
         file.map_err(|err| match err.kind() {
             io::ErrorKind::InvalidInput => not_a_file(worktree, path, err),
             _ => Error::io("read", path)(err),
         })
     };
-    let mut file = open()?;
-    wait_until_settled(worktree, &file, path)?;
+    let (mut file, stat) = open()?;
+    let mut opened = if wait_until_settled(worktree, &stat) { None } else { Some(stat) };
     let (hashed, began) = steadily(path, &mut |_| {
         let began = worktree.clock.now();
-        let before = stat_of(&file, path)?;
-        let done = match contents(worktree, &file, &before, path, sink, threads) {
+        let before = opened.take().map_or_else(|| stat_of(&file, path), Ok)?;
+        let done = match contents(worktree, &file, &before, path, sink, is_alone) {
             Ok(id) => Some(id),
             Err(Error::Changed { .. }) => None,
             Err(err) => return Err(err),
@@ -109,7 +110,8 @@ pub(super) fn read_file(
             return Ok(Some((Hashed { id, stat: after, is_settled: is_settled(&after, began) }, began)));
         }
         // It may have been replaced under its name.
-        file = open()?;
+        let (again, stat) = open()?;
+        (file, opened) = (again, Some(stat));
         Ok(None)
     })?;
     worktree.cache.put(key, &hashed.stat, hashed.id, began);
@@ -135,7 +137,7 @@ fn contents(
     stat: &Stat,
     path: &Path,
     sink: Option<&dyn Sink>,
-    threads: usize,
+    is_alone: bool,
 ) -> Result<Id, Error> {
     let changed = || Error::Changed { path: path.to_owned() };
     let read = |err: io::Error| match err.kind() {
@@ -159,6 +161,7 @@ fn contents(
         }
         return Ok(id);
     }
+    let threads = if is_alone { spread::threads_for(stat.size) } else { 1 };
     let id = hash::blob_at(stat.size, threads, &|at, buffer| {
         if worktree.cancel.is_raised() {
             return Err(io::Error::other("interrupted"));
@@ -195,16 +198,14 @@ fn stat_of(file: &File, path: &Path) -> Result<Stat, Error> {
     file.metadata().map(|meta| Stat::of(&meta)).map_err(Error::io("read", path))
 }
 
-/// A large file that was written a moment ago is given the few milliseconds after which its id can be remembered.
-fn wait_until_settled(worktree: &Worktree<'_>, file: &File, path: &Path) -> Result<(), Error> {
-    let stat = stat_of(file, path)?;
-    if stat.size >= WORTH_WAITING {
-        let wait = Duration::from_nanos(settles_in(&stat, worktree.clock.now()));
-        if wait <= LONGEST_WAIT {
-            std::thread::sleep(wait);
-        }
+/// A large file that was written a moment ago is given the few milliseconds after which its id can be remembered. Whether it was.
+fn wait_until_settled(worktree: &Worktree<'_>, stat: &Stat) -> bool {
+    let wait = Duration::from_nanos(settles_in(stat, worktree.clock.now()));
+    let is_worth_it = stat.size >= WORTH_WAITING && !wait.is_zero() && wait <= LONGEST_WAIT;
+    if is_worth_it {
+        std::thread::sleep(wait);
     }
-    Ok(())
+    is_worth_it
 }
 
 fn not_a_file(worktree: &Worktree<'_>, path: &Path, source: io::Error) -> Error {
@@ -311,8 +312,8 @@ mod tests {
         let mut stat = stat_of(&file, &path).unwrap();
         stat.size = 100;
         let worktree = bench.at(tree.root());
-        assert!(matches!(contents(&worktree, &file, &stat, &path, None, 2), Err(Error::Changed { .. })));
+        assert!(matches!(contents(&worktree, &file, &stat, &path, None, true), Err(Error::Changed { .. })));
         stat.size = SMALL * 2;
-        assert!(matches!(contents(&worktree, &file, &stat, &path, None, 2), Err(Error::Changed { .. })));
+        assert!(matches!(contents(&worktree, &file, &stat, &path, None, true), Err(Error::Changed { .. })));
     }
 }

@@ -18,7 +18,7 @@ use rayon::prelude::*;
 use super::ignore::{GITIGNORE, PROVIGNORE};
 use super::spread::FEW_NAMES;
 use super::{Error, MAX_DEPTH, Rules, is_reserved};
-use crate::fs::{Dir, Fs, Listed, Stat, is_absent};
+use crate::fs::{Dir, Fs, Listed, Name, Stat, is_absent};
 use crate::path::RelPath;
 use crate::progress::Cancel;
 
@@ -61,7 +61,7 @@ pub struct ScanOptions {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The name.
-    pub name: BString,
+    pub name: Name,
     /// Its state, of a link that of the link itself.
     pub stat: Stat,
 }
@@ -144,13 +144,17 @@ impl Scan {
     }
 }
 
-struct Shared<'a> {
+/// Looks at a folder as soon as it is listed, while what is known of it is at hand.
+type Each<'a, T> = &'a (dyn Fn(&mut Folder) -> T + Sync);
+
+struct Shared<'a, T> {
     fs: &'a Fs,
     at: &'a Path,
     keep: Option<&'a Keep>,
     enter: Option<&'a Keep>,
     cancel: &'a Cancel,
-    folders: Mutex<Vec<Folder>>,
+    each: Each<'a, T>,
+    folders: Mutex<Vec<(Folder, T)>>,
     reserved: Mutex<Vec<BString>>,
     errors: Mutex<Vec<Error>>,
 }
@@ -160,12 +164,28 @@ struct Shared<'a> {
 /// # Errors
 /// When it is not a folder, or something in it can't be read; the error names it.
 pub fn scan(fs: &Fs, at: &Path, options: &ScanOptions, cancel: &Cancel) -> Result<Scan, Error> {
+    Ok(scan_and(fs, at, options, cancel, &|_| ())?.0)
+}
+
+/// As [`scan()`], with what `each` made of every folder, in the order of the folders. It may take names out; folders among them are entered
+/// all the same.
+///
+/// # Errors
+/// As [`scan()`].
+pub(super) fn scan_and<T: Send>(
+    fs: &Fs,
+    at: &Path,
+    options: &ScanOptions,
+    cancel: &Cancel,
+    each: Each<'_, T>,
+) -> Result<(Scan, Vec<T>), Error> {
     let shared = Shared {
         fs,
         at,
         keep: options.keep.as_ref(),
         enter: options.enter.as_ref(),
         cancel,
+        each,
         folders: Mutex::new(Vec::new()),
         reserved: Mutex::new(Vec::new()),
         errors: Mutex::new(Vec::new()),
@@ -190,24 +210,24 @@ pub fn scan(fs: &Fs, at: &Path, options: &ScanOptions, cancel: &Cancel) -> Resul
         return Err(Error::Cancelled);
     }
     let mut folders = shared.folders.into_inner().unwrap_or_else(PoisonError::into_inner);
-    folders.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    folders.sort_unstable_by(|a, b| a.0.path.cmp(&b.0.path));
+    if options.without_empty_folders {
+        drop_empty_folders(&mut folders);
+    }
+    let (folders, made) = folders.into_iter().unzip();
     let mut reserved = shared.reserved.into_inner().unwrap_or_else(PoisonError::into_inner);
     reserved.sort_unstable();
-    let mut scan = Scan { at: at.to_owned(), folders, reserved };
-    if options.without_empty_folders {
-        drop_empty_folders(&mut scan);
-    }
-    Ok(scan)
+    Ok((Scan { at: at.to_owned(), folders, reserved }, made))
 }
 
 /// Removes folders that hold no file or link at any depth.
-fn drop_empty_folders(scan: &mut Scan) {
+fn drop_empty_folders<T>(folders: &mut Vec<(Folder, T)>) {
     // Deepest first, so that a folder of empty folders is empty when its turn comes.
-    let mut order: Vec<usize> = (0..scan.folders.len()).collect();
-    order.sort_by_key(|&at| std::cmp::Reverse(scan.folders[at].depth()));
+    let mut order: Vec<usize> = (0..folders.len()).collect();
+    order.sort_by_key(|&at| std::cmp::Reverse(folders[at].0.depth()));
     let mut empty: HashSet<BString> = HashSet::new();
     for at in order {
-        let folder = &mut scan.folders[at];
+        let folder = &mut folders[at].0;
         let path = folder.path.clone();
         let shell = Folder { path: path.clone(), entries: Vec::new() };
         folder.entries.retain(|e| !e.stat.is_folder() || !empty.contains(&shell.path_of(&e.name)));
@@ -215,7 +235,7 @@ fn drop_empty_folders(scan: &mut Scan) {
             empty.insert(path);
         }
     }
-    scan.folders.retain(|folder| !empty.contains(&folder.path));
+    folders.retain(|(folder, _)| !empty.contains(&folder.path));
 }
 
 /// Where the rules of a folder come from.
@@ -233,26 +253,27 @@ struct Todo {
     above: Above,
 }
 
-fn spawn<'s>(scope: &rayon::Scope<'s>, shared: &'s Shared<'_>, next: Todo) {
+fn spawn<'s, T: Send>(scope: &rayon::Scope<'s>, shared: &'s Shared<'_, T>, next: Todo) {
     scope.spawn(move |scope| {
         visit(shared, next, &mut |inner| spawn(scope, shared, inner));
     });
 }
 
 /// Reads one folder and hands on those inside of it; returns how many names it has.
-fn visit(shared: &Shared<'_>, next: Todo, hand_on: &mut dyn FnMut(Todo)) -> usize {
+fn visit<T>(shared: &Shared<'_, T>, next: Todo, hand_on: &mut dyn FnMut(Todo)) -> usize {
     if shared.cancel.is_raised() {
         return 0;
     }
     let depth = next.depth + 1;
     match read(shared, &next.path, next.depth, next.above) {
-        Ok(Some((folder, rules))) => {
+        Ok(Some((mut folder, rules))) => {
             for entry in folder.entries.iter().filter(|e| e.stat.is_folder()) {
-                let above = Above::Inside(rules.clone(), entry.name.clone());
+                let above = Above::Inside(rules.clone(), entry.name.to_vec().into());
                 hand_on(Todo { path: folder.path_of(&entry.name), depth, above });
             }
             let names = folder.entries.len();
-            shared.folders.lock().unwrap_or_else(PoisonError::into_inner).push(folder);
+            let made = (shared.each)(&mut folder);
+            shared.folders.lock().unwrap_or_else(PoisonError::into_inner).push((folder, made));
             names
         }
         Ok(None) => 0,
@@ -264,8 +285,8 @@ fn visit(shared: &Shared<'_>, next: Todo, hand_on: &mut dyn FnMut(Todo)) -> usiz
 }
 
 /// One folder and the rules in it; `None` if it vanished.
-fn read(
-    shared: &Shared<'_>,
+fn read<T>(
+    shared: &Shared<'_, T>,
     path: &BString,
     depth: usize,
     above: Above,
@@ -274,18 +295,21 @@ fn read(
     if depth > MAX_DEPTH {
         return Err(Error::TooDeep { path: absolute });
     }
-    let opened = if depth == 0 { Dir::open(shared.fs, &absolute) } else { Dir::open_no_follow(shared.fs, &absolute) };
-    let dir = match opened {
-        Ok(dir) => dir,
+    let opened = if depth == 0 {
+        Dir::open_listed(shared.fs, &absolute)
+    } else {
+        Dir::open_listed_no_follow(shared.fs, &absolute)
+    };
+    let (dir, mut names) = match opened {
+        Ok(opened) => opened,
         Err(err) if depth > 0 && is_absent(&err) => return Ok(None),
         Err(err) => return Err(Error::io("read", &absolute)(err)),
     };
-    let mut names = dir.list().map_err(Error::io("read", &absolute))?;
     let rules = match above {
         Above::Top(rules) => rules,
         Above::Inside(None, _) => None,
         Above::Inside(Some(rules), name) => {
-            let has = |file: &[u8]| names.iter().any(|n| n.name == file);
+            let has = |file: &[u8]| names.binary_search_by(|n| (*n.name).cmp(file)).is_ok();
             Some(rules.enter(shared.fs, &name, &absolute, has(PROVIGNORE), has(GITIGNORE))?)
         }
     };
@@ -302,9 +326,8 @@ fn read(
             _ => true,
         }
     });
-    names.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     let stat = |listed: Listed| -> Option<Result<Entry, Error>> {
-        match dir.stat(&listed.name) {
+        match dir.stat_listed(&listed) {
             Ok(None) => None,
             Ok(Some(stat)) => {
                 if listed.is_folder.is_none()
@@ -318,7 +341,11 @@ fn read(
         }
     };
     folder.entries = if names.len() < WIDE {
-        names.into_iter().filter_map(stat).collect::<Result<Vec<_>, _>>()?
+        let mut entries = Vec::with_capacity(names.len());
+        for found in names.into_iter().filter_map(stat) {
+            entries.push(found?);
+        }
+        entries
     } else {
         names.into_par_iter().with_min_len(WIDE / 8).filter_map(stat).collect::<Result<Vec<_>, _>>()?
     };
@@ -357,7 +384,7 @@ mod tests {
         assert_eq!(listed(&tree, &ScanOptions::default()), ["a", "b", "b.txt", "b/x", "empty", "l"]);
         let scan = scan(&Fs::real(), tree.root(), &ScanOptions::default(), &Cancel::new()).unwrap();
         assert_eq!(scan.folders.len(), 3);
-        let link = scan.folder(b"").unwrap().entries.iter().find(|e| e.name == "l").unwrap();
+        let link = scan.folder(b"").unwrap().entries.iter().find(|e| *e.name == *b"l").unwrap();
         assert_eq!(link.stat.kind, FileKind::Link);
     }
 

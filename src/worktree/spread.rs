@@ -13,6 +13,17 @@ pub(super) const FEW_FILES: usize = 16;
 /// Bytes that one thread hashes in that time.
 pub(super) const FEW_BYTES: u64 = 1 << 20;
 
+/// Bytes that make another thread worth its while.
+const BYTES_A_THREAD: u64 = 2 << 20;
+
+/// By how many threads one file of so many bytes is hashed.
+pub(super) fn threads_for(bytes: u64) -> usize {
+    if bytes <= BYTES_A_THREAD {
+        return 1;
+    }
+    usize::try_from(bytes / BYTES_A_THREAD).unwrap_or(usize::MAX).clamp(2, rayon::current_num_threads().max(2))
+}
+
 /// Whether so many files of so many bytes in all are worth more than one thread.
 pub(super) fn is_much(files: usize, bytes: u64) -> bool {
     files > 1 && (files > FEW_FILES || bytes > FEW_BYTES)
@@ -47,6 +58,13 @@ mod tests {
             let failed = try_map(&items, is_much, |n| if *n == 70 { Err(*n) } else { Ok(*n) });
             assert_eq!(failed, Err(70));
         }
+    }
+
+    #[test]
+    fn a_larger_file_is_hashed_by_more_threads_as_far_as_there_are_any() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(5).build().unwrap();
+        let threads = pool.install(|| [0, FEW_BYTES, 3 << 20, 7 << 20, 1 << 30].map(threads_for));
+        assert_eq!(threads, [1, 1, 2, 3, 5]);
     }
 
     #[test]

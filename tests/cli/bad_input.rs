@@ -240,7 +240,9 @@ fn an_input_named_by_a_revision_is_fetched_or_named() {
     run(&sandbox, ["-i", "@main:out", "-o", "end.txt", "--", "cp", "{input.out}", "end.txt"]).hits();
     assert!(!exists(&sandbox, "out.txt"), "a hit needs no inputs");
     sandbox.file("out.txt", "other\n");
-    let outcome = sandbox.prov([&["--json", "run"][..], &words].concat()).ends(125);
+    run(&sandbox, words).hits();
+    let by_heart = ["-i", "first:out", "-o", "end.txt", "--", "cp", "out.txt", "end.txt"];
+    let outcome = sandbox.prov([&["--json", "run"][..], &by_heart].concat()).ends(125);
     let failure = failure(&outcome);
     assert!(failure["message"].as_str().unwrap().contains("out.txt"), "{failure:#}");
     assert_eq!(read(&sandbox, "out.txt"), "other\n");

@@ -20,10 +20,10 @@ fn a_usage_error_is_2_and_125_under_run() {
 #[test]
 fn what_is_not_there_yet_says_so() {
     let sandbox = Sandbox::new();
-    assert_snapshot!(sandbox.prov(["run", "--runtime", "a=1", "--", "true"]), @r"
+    assert_snapshot!(sandbox.prov(["run", "--json-lines", "--", "true"]), @r"
     exit 125
     --- stderr
-    error: option `--runtime` of `prov run` is not there yet
+    error: option `--json-lines` of `prov run` is not there yet
     hint: see `prov run --help` for what this version has
     ");
     assert_snapshot!(sandbox.prov(["push"]), @r"
@@ -49,7 +49,7 @@ fn under_json_a_failure_is_a_document_on_standard_error() {
     let sandbox = Sandbox::new();
     for words in [
         &["--json", "log", "--no-such"][..],
-        &["run", "--json", "--runtime=1"],
+        &["run", "--json", "--json-lines=1"],
         &["--json"],
         &["-C", "nowhere", "--json", "log"],
     ] {

@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
+mod adapters;
 mod bad_input;
 mod chain;
 mod config;
+mod config_folder;
 mod damage;
 mod doctor;
 mod errors;
@@ -12,11 +14,15 @@ mod events;
 mod gc;
 mod help;
 mod hits;
+mod inputs;
 mod lifecycle;
 mod live;
 mod look;
 mod marks;
+mod outputs;
 mod parts;
+mod pieces;
+mod pipeline;
 mod project;
 mod records;
 mod redact;

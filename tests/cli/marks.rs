@@ -190,7 +190,7 @@ fn other_bytes_from_the_same_recipe_are_recorded_and_told() {
 fn strict_looks_at_every_byte_lazy_at_presence_and_none_at_the_record() {
     use crate::project::spoil_content;
     let sandbox = project();
-    let big = "x".repeat(400_000);
+    let big = crate::project::noise(400_000);
     sandbox.file("in.txt", &big).file("copy.sh", crate::project::COPY);
     copy(&sandbox).misses();
     remove(&sandbox, "out.txt");

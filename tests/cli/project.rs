@@ -116,6 +116,18 @@ pub(crate) fn why(sandbox: &Sandbox, rev: &str) -> Value {
     document
 }
 
+/// Letters that no compression makes much smaller.
+pub(crate) fn noise(len: usize) -> String {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let letter = |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        char::from(b'a' + u8::try_from(state % 26).unwrap())
+    };
+    (0..len).map(letter).collect()
+}
+
 /// Changes a byte in the middle of the largest pack of the store.
 #[track_caller]
 pub(crate) fn spoil_content(sandbox: &Sandbox) {

@@ -182,6 +182,7 @@ fn a_set_is_restored_at_its_place_below_a_folder_and_under_a_name() {
     let refused = sandbox.prov(["--json", "restore", "@last"]).ends(7).json();
     schema::assert_valid("restore", &refused);
     assert_eq!(refused["items"][0]["result"], "refused");
+    assert!(refused["items"][0]["why"].as_str().unwrap().contains("no members"), "{refused}");
     assert!(!exists(&sandbox, "out/annual_2020.csv"));
     let done = sandbox.prov(["--json", "restore", "-f", "@last"]).ok().json();
     assert_eq!((&done["items"][0]["result"], &done["items"][0]["members"]), (&json!("restored"), &json!(2)));

@@ -9,6 +9,7 @@
 mod crash;
 mod formats;
 mod many;
+mod restoring;
 mod unfinished;
 mod workflow;
 mod wrong_hits;

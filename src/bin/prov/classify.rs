@@ -7,7 +7,9 @@ use prov::object::AccessError;
 use prov::run::live::LiveError;
 use prov::run::lookup;
 use prov::run::program::SpawnError;
-use prov::{codec, config, lineage, mark, object, query, recipe, repo, revspec, run, scenario, store, worktree};
+use prov::{
+    codec, config, lineage, mark, object, pipeline, query, recipe, repo, revspec, run, scenario, store, worktree,
+};
 
 use crate::error::{Class, Failure};
 
@@ -130,6 +132,22 @@ impl Classify for config::Error {
     }
 }
 
+impl Classify for pipeline::Error {
+    fn failure(&self) -> Failure {
+        match self {
+            pipeline::Error::Io { source, .. } if prov::fs::is_absent(source) => {
+                Failure::of(Class::NotFound, "no_pipeline", self).hint("name the file with -f")
+            }
+            pipeline::Error::Text(err) => err.failure(),
+            pipeline::Error::Option { .. } => Failure::of(Class::Usage, "usage", self),
+            pipeline::Error::NoStep { known, .. } => Failure::of(Class::NotFound, "not_found", self)
+                .candidates(known.iter().cloned())
+                .hint("it has the steps above"),
+            _ => Failure::of(Class::Failed, "io", self),
+        }
+    }
+}
+
 impl Classify for recipe::Error {
     fn failure(&self) -> Failure {
         let failure = Failure::of(Class::Usage, "usage", self);
@@ -231,6 +249,17 @@ impl Classify for lineage::Error {
     }
 }
 
+impl Classify for repo::MountError {
+    fn failure(&self) -> Failure {
+        match self {
+            repo::MountError::Unknown { name, known } => Failure::of(Class::NotFound, "unknown_mount", self)
+                .candidates(known.iter().cloned())
+                .hint(format!("say where it is on this machine: `[mounts] {name} = \"/PATH\"` in .prov/config.toml")),
+            _ => Failure::of(Class::Usage, "usage", self),
+        }
+    }
+}
+
 impl Classify for lookup::Error {
     fn failure(&self) -> Failure {
         match self {
@@ -245,6 +274,8 @@ impl Classify for lookup::Error {
 impl Classify for LiveError {
     fn failure(&self) -> Failure {
         match self {
+            LiveError::Ended { .. } => Failure::of(Class::NotFound, "not_live", self)
+                .hint("`prov status` shows what is live; `prov log` lists what is recorded"),
             LiveError::Name { .. } => Failure::of(Class::Usage, "usage", self),
             _ => Failure::of(Class::Failed, "live", self),
         }
@@ -266,16 +297,30 @@ impl Classify for run::Error {
         let text = self.to_string();
         match self {
             run::Error::Usage { .. } => Failure::of(Class::Usage, "usage", self),
+            run::Error::HalfRestored { .. } => Failure::of(Class::Failed, "half_restored", self)
+                .hint("restore again once the cause is gone; `prov restore -f` replaces what is there"),
+            run::Error::InputMissing { is_restorable, .. } => {
+                Failure::of(Class::NotFound, "input_missing", self).hint(if *is_restorable {
+                    "a run recorded it: --inputs-missing restore brings it back"
+                } else {
+                    "check the path, or name what made it: -i RUN:KEY"
+                })
+            }
             run::Error::Part { .. } => Failure::of(Class::Failed, "part", self)
                 .hint("nothing was looked up or executed: a part that can't be told is never guessed"),
             run::Error::SecretShown { name, .. } => Failure::of(Class::Usage, "secret_shown", self)
                 .hint(format!("let the command read it from its environment, where {name} is")),
             run::Error::Secret { name, .. } => Failure::of(Class::Usage, "secret", self)
                 .hint(format!("set {name} in the environment that prov is started in")),
-            run::Error::InputMissing { .. } => Failure::of(Class::NotFound, "input_missing", self)
-                .hint("check the path, or name what made it: -i RUN:KEY"),
-            run::Error::RevisionNotHere { path, .. } => Failure::of(Class::Refused, "revision_not_here", self)
-                .hint(format!("move `{}` away, and the recorded content is put there", prov::path::show(path))),
+            run::Error::RevisionNotHere { path, key, .. } => Failure::of(Class::Refused, "revision_not_here", self)
+                .hint(format!(
+                    "write {{input.{key}}} in the command, and it is given the recorded content; or move `{}` away",
+                    prov::path::show(path)
+                )),
+            run::Error::NothingMatches { .. } => Failure::of(Class::NotFound, "input_missing", self).hint(
+                "put it in quotes so that the shell leaves it alone; --input-optional for what need not be there",
+            ),
+            run::Error::Mount(err) => err.failure(),
             run::Error::ChangedBefore { .. } => {
                 Failure::of(Class::Failed, "changed", self).hint("wait until nothing writes to it, then try again")
             }

@@ -10,6 +10,7 @@ mod read;
 pub(super) use model::names;
 pub use model::{Flavour, Named, Pipeline, Run, Spec, Step, TypeDeclaration};
 pub use options::{Given, Optioned, Options, Origin};
+pub(super) use read::spec_of;
 pub use read::{parse, read};
 
 #[cfg(test)]

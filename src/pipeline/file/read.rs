@@ -358,7 +358,7 @@ impl Reader<'_> {
 }
 
 /// The spec that a map is, if it has what every spec has. What is wrong with that is told.
-fn spec_of(body: Node, flavour: Flavour, findings: &mut Vec<Finding>) -> Option<Spec> {
+pub(in crate::pipeline) fn spec_of(body: Node, flavour: Flavour, findings: &mut Vec<Finding>) -> Option<Spec> {
     let mut bad = |what: &str, wanted: &str, node: &Node| {
         let message = format!("`{what}` must be {wanted}, not {}", node.what());
         findings.push(Finding::error("bad-field", message).at(node.at));

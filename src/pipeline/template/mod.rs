@@ -173,7 +173,11 @@ fn collect(node: &Node, syntax: Syntax, keys: &mut BTreeSet<String>) {
             }
         }
         Data::Scalar { .. } => {}
-        Data::List(items) => items.iter().for_each(|item| collect(item, syntax, keys)),
+        Data::List(items) => {
+            for item in items {
+                collect(item, syntax, keys);
+            }
+        }
         Data::Map(entries) => {
             for entry in entries {
                 if syntax == Syntax::Native || !UNTOUCHED.contains(&entry.key.as_str()) {
@@ -269,7 +273,7 @@ mod tests {
     #[test]
     fn native_keeps_escapes_for_the_last_pass() {
         let native = |text: &str, missing| substitute(text, &pad(), Syntax::Native, missing).unwrap();
-        assert_eq!(native("${a} $HOME $${a} ${list}", Missing::Refuse), "one $HOME ${a} [\"x\",1]");
+        assert_eq!(native("${a} $HOME $${a} ${list}", Missing::Refuse), "one $HOME ${a} [\"x\", 1]");
         let once = native("$${a} ${late}", Missing::Leave);
         assert_eq!(once, "$${a} ${late}");
     }

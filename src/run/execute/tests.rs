@@ -38,7 +38,10 @@ impl Observer for Collect {
     }
 
     fn notice(&mut self, notice: Notice) {
-        self.notices.push(notice);
+        // That it runs is told of every child.
+        if !matches!(notice, Notice::Started(_)) {
+            self.notices.push(notice);
+        }
     }
 }
 

@@ -22,15 +22,13 @@ impl Live {
             let _ = self.fs.replace(&dir.join(run), object.to_string().as_bytes(), false);
         }
     }
-}
 
-impl Running {
-    /// The runs that told of themselves: run id and object.
-    pub fn children(&self) -> BTreeMap<String, Id> {
-        let dir = self.dir.join(CHILDREN);
-        let names = self.live.fs.names(&dir).unwrap_or_default();
+    /// The runs that told the live run `run` of themselves: run id and object.
+    pub fn children(&self, run: &str) -> BTreeMap<String, Id> {
+        let Ok(dir) = self.dir(run).map(|dir| dir.join(CHILDREN)) else { return BTreeMap::new() };
+        let names = self.fs.names(&dir).unwrap_or_default();
         let object = |name: &str| {
-            let bytes = self.live.fs.read(&dir.join(name)).ok().flatten()?;
+            let bytes = self.fs.read(&dir.join(name)).ok().flatten()?;
             std::str::from_utf8(&bytes).ok()?.parse().ok()
         };
         names
@@ -38,5 +36,12 @@ impl Running {
             .filter_map(|name| name.into_string().ok())
             .filter_map(|name| Some((name.clone(), object(&name)?)))
             .collect()
+    }
+}
+
+impl Running {
+    /// The runs that told of themselves: run id and object.
+    pub fn children(&self) -> BTreeMap<String, Id> {
+        self.live.children(&self.intent.run)
     }
 }

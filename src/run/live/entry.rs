@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::frame::{self, FrameError};
 use super::intent::{self, Intent};
-use super::{CHILD, INTENT, Live, PENDING};
+use super::{CHILD, DRAFT, INTENT, Live, PENDING};
+use crate::clock::Micros;
 use crate::codec::{self, Limits};
 use crate::host::{Liveness, Process};
 use crate::run::group;
@@ -60,6 +61,20 @@ impl Entry {
         Spooled::find(&live.fs, &self.dir, stream)
     }
 
+    /// What was written down of it while it ran; `None` if it did not come to that or it can't be read.
+    pub fn draft(&self, live: &Live) -> Option<Vec<u8>> {
+        let bytes = live.fs.read(&self.dir.join(DRAFT)).ok().flatten()?;
+        frame::open(DRAFT, intent::VERSION, &bytes).ok().map(<[u8]>::to_vec)
+    }
+
+    /// The last moment at which something in its folder was written, but not before its beginning.
+    pub fn last_sign(&self, live: &Live) -> Micros {
+        let begun = self.intent.as_ref().map_or(Micros(0), |intent| intent.started_at);
+        let names = live.fs.names(&self.dir).unwrap_or_default();
+        let written = names.iter().filter_map(|name| live.fs.lstat(&self.dir.join(name)).ok().flatten());
+        written.map(|stat| Micros(stat.mtime_ns / 1000)).fold(begun, Micros::max)
+    }
+
     /// Kills what still runs of the child of a dead run, so that it can't write to output paths that others get next.
     /// Returns whether nothing is left; `true` as well if nothing can be found out about it.
     ///
@@ -106,10 +121,19 @@ pub(super) fn read(live: &Live, run: &str, dir: &Path) -> Option<Entry> {
         },
         (Err(what), _) => State::Damaged { what },
         (Ok(None), Err(what)) => State::Damaged { what: what.clone() },
-        (Ok(None), Ok(intent)) => match owner {
+        (Ok(None), Ok(Intent { open: Some(open), .. })) => {
+            if open.is_over(&live.here, live.clock.now()) {
+                State::Dead
+            } else {
+                State::Running
+            }
+        }
+        (Ok(None), Ok(_)) => match owner {
             Liveness::Alive => State::Running,
             Liveness::Dead => State::Dead,
-            Liveness::Unknown => State::Unknown { host: intent.owner.host.clone() },
+            Liveness::Unknown => State::Unknown {
+                host: intent.as_ref().map_or_else(|_| String::new(), |intent| intent.owner.host.clone()),
+            },
         },
     };
     Some(Entry { run: run.to_owned(), dir: dir.to_owned(), intent: intent.ok(), child, state })

@@ -7,7 +7,7 @@ use super::frame::{self, FrameError};
 use crate::clock::Micros;
 use crate::codec::{self, Limits};
 use crate::hash::Id;
-use crate::host::Process;
+use crate::host::{Liveness, Process};
 use crate::object::recipe::FileSet;
 use crate::recipe::Members;
 
@@ -47,7 +47,33 @@ pub struct Intent {
     pub op: [u8; 16],
     /// The prov that runs it.
     pub owner: Process,
+    /// Of a run that is executed by somebody else, between a start and a finish: who or what ends it if nobody does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open: Option<Open>,
 }
+
+/// When a run that was started and not finished counts as dead: only by these rules, for there is no process of prov to watch.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Open {
+    /// When this process is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Process>,
+    /// When this time has come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Micros>,
+}
+
+impl Open {
+    /// Whether it is over, seen from the process `here` at the time `now`.
+    pub(super) fn is_over(&self, here: &Process, now: Micros) -> bool {
+        self.deadline.is_some_and(|deadline| now >= deadline)
+            || self.owner.as_ref().is_some_and(|owner| here.sees(owner) == Liveness::Dead)
+    }
+}
+
+/// The version of an intent that says how it ends: an older prov must not take it for a dead run.
+const OPEN_VERSION: u32 = 2;
 
 /// Some files of a folder, by patterns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,15 +105,16 @@ impl SetClaim {
 impl Intent {
     /// Whether it is of a run, and not of something that only claims places.
     pub fn is_of_a_run(&self) -> bool {
-        !self.argv.is_empty()
+        !self.argv.is_empty() || self.open.is_some()
     }
 
     pub(super) fn encode(&self) -> Result<Vec<u8>, codec::Error> {
-        Ok(frame::seal(super::INTENT, VERSION, &codec::encode(self)?))
+        let version = if self.open.is_some() { OPEN_VERSION } else { VERSION };
+        Ok(frame::seal(super::INTENT, version, &codec::encode(self)?))
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, FrameError> {
-        let payload = frame::open(super::INTENT, VERSION, bytes)?;
+        let payload = frame::open(super::INTENT, OPEN_VERSION, bytes)?;
         codec::decode(payload, &Limits::RECORD).map_err(|source| FrameError::Record { kind: super::INTENT, source })
     }
 }

@@ -39,6 +39,7 @@ impl Bench {
             sets: Vec::new(),
             op: *b"0123456789abcdef",
             owner: self.live.here.clone(),
+            open: None,
         }
     }
 

@@ -9,6 +9,7 @@ use super::super::ChangeKind::{self, Added, Changed, Removed};
 use super::super::testing::{Bench, Memory, Tree};
 use super::super::{Keep, Rules};
 use super::*;
+use crate::clock::{Clock as _, Micros, StepClock, SystemClock};
 use crate::fs::Fs;
 use crate::object::Source;
 
@@ -268,4 +269,83 @@ fn a_raised_cancel_stops_it() {
     bench.cancel.raise();
     let got = capture(&bench.at(tree.root()), &inside("d"), &CaptureOptions::default(), None);
     assert!(matches!(got, Err(Error::Cancelled)));
+}
+
+#[test]
+fn a_capture_without_a_fence_is_the_same_content() {
+    let (tree, bench, store) = (Tree::new(), Bench::new(), Memory::default());
+    for n in 0..40 {
+        age(&tree.file(format!("d/{}/{n}", n % 3), format!("{n}")));
+    }
+    tree.exec("d/0/run.sh", "#!");
+    tree.link("d/1/link", "0");
+    tree.folder("d/empty/deep");
+    let brief = CaptureOptions { without_fence: true, ..CaptureOptions::default() };
+    // By this clock every file was written long ago.
+    let ahead = StepClock::new(Micros(SystemClock.now().0 + 3_600_000_000), 1);
+    let take = |options: &CaptureOptions, sink: Option<&dyn Sink>| {
+        let worktree = Worktree { clock: &ahead, ..bench.at(tree.root()) };
+        capture(&worktree, &inside("d"), options, sink).unwrap()
+    };
+    let brief_of = |sink| take(&brief, sink);
+    let same = |sink| {
+        let (full, brief) = (take(&CaptureOptions::default(), sink), brief_of(sink));
+        assert_eq!((&full.content, full.size, full.files), (&brief.content, brief.size, brief.files));
+        assert!(brief.fence.is_empty() && !full.fence.is_empty());
+        full.content
+    };
+    // Twice: what the first one remembers, the second one uses.
+    let before = same(None);
+    assert_eq!(same(None), before);
+    // A sink that lacks what the cache knows gets it.
+    assert_eq!(brief_of(Some(&store)).content, before);
+    assert_eq!(same(Some(&store)), before);
+    let blobs = entries(&store, &before).len();
+    assert_eq!(blobs, 4);
+    store.forget(&hash::blob(b"7"));
+    assert_eq!(brief_of(Some(&store)).content, before);
+    assert!(store.has(&hash::blob(b"7")).unwrap());
+    // Each kind of edit shows: size, same size, another mode, a name, and a folder renamed over another.
+    tree.file("d/2/5", "x");
+    let edited = same(None);
+    assert_ne!(edited, before);
+    tree.exec("d/2/8", "8");
+    let mode = same(None);
+    assert_ne!(mode, edited);
+    tree.file("d/2/new", "new");
+    let named = same(None);
+    assert_ne!(named, mode);
+    for n in 0..14 {
+        age(&tree.file(format!("twin/{}", n * 3), "y"));
+    }
+    Fs::real().remove_tree(&tree.path("d/0")).unwrap();
+    Fs::real().rename(&tree.path("twin"), &tree.path("d/0")).unwrap();
+    assert_ne!(same(None), named);
+}
+
+#[test]
+fn what_is_mostly_new_is_left_to_whoever_stores_it() {
+    let (tree, bench, store) = (Tree::new(), Bench::new(), Memory::default());
+    let ahead = StepClock::new(Micros(SystemClock.now().0 + 3_600_000_000), 1);
+    let worktree = Worktree { clock: &ahead, ..bench.at(tree.root()) };
+    let options = CaptureOptions::default();
+    let unless_new = |path| capture_unless_new(&worktree, &inside(path), &options).unwrap().map(|c| c.content);
+    for n in 0..4 {
+        tree.file(format!("d/{n}"), format!("{n}"));
+    }
+    tree.folder("empty");
+    assert!(unless_new("d").is_none() && unless_new("d/0").is_none() && unless_new("empty").is_some());
+    assert!(matches!(capture_unless_new(&worktree, &inside("none"), &options), Err(Error::Absent { .. })));
+    let content = capture(&worktree, &inside("d"), &options, Some(&store)).unwrap().content;
+    assert_eq!(unless_new("d"), Some(content));
+    assert_eq!(unless_new("d/0"), Some(Content::Blob(hash::blob(b"0"))));
+    // Half of it is read, more isn't.
+    tree.file("d/4", "4");
+    tree.file("d/5", "5");
+    let half = unless_new("d").unwrap();
+    assert_eq!(half, capture(&worktree, &inside("d"), &options, None).unwrap().content);
+    for n in 6..20 {
+        tree.file(format!("d/{n}"), format!("{n}"));
+    }
+    assert!(unless_new("d").is_none());
 }

@@ -318,10 +318,10 @@ fn compare(worktree: &Worktree<'_>, scan: &Scan, there: &Folder, wanted: &mut Wa
     let view = worktree.cache.folder(&locate(worktree.root, worktree.root, &scan.path(&there.path)));
     let mut entries = there.entries.iter().peekable();
     for node in &mut wanted.nodes {
-        while let Some(extra) = entries.next_if(|e| e.name < node.entry.name) {
-            wanted.extra.push(extra.name.clone());
+        while let Some(extra) = entries.next_if(|e| *e.name < **node.entry.name) {
+            wanted.extra.push(extra.name.to_vec().into());
         }
-        let Some(entry) = entries.next_if(|e| e.name == node.entry.name) else { continue };
+        let Some(entry) = entries.next_if(|e| *e.name == **node.entry.name) else { continue };
         let path = || scan.path(&there.path_of(&entry.name));
         let right = match (node.entry.kind, entry.stat.kind) {
             (EntryKind::Tree, FileKind::Folder) => true,
@@ -333,7 +333,7 @@ fn compare(worktree: &Worktree<'_>, scan: &Scan, there: &Folder, wanted: &mut Wa
                 entry.stat.size == node.entry.size && {
                     let id = match view.get(&entry.name, &entry.stat) {
                         Some(id) => id,
-                        None => read_file(worktree, view.key(&entry.name), &path(), None, LastLink::Refuse, 2)?.id,
+                        None => read_file(worktree, view.key(&entry.name), &path(), None, LastLink::Refuse, true)?.id,
                     };
                     id == node.entry.id
                 }
@@ -342,7 +342,7 @@ fn compare(worktree: &Worktree<'_>, scan: &Scan, there: &Folder, wanted: &mut Wa
         };
         node.here = if right { Here::Right } else { Here::Wrong };
     }
-    wanted.extra.extend(entries.map(|e| e.name.clone()));
+    wanted.extra.extend(entries.map(|e| BString::from(e.name.to_vec())));
     Ok(())
 }
 

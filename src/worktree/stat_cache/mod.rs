@@ -41,7 +41,7 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{OnceLock, PoisonError, RwLock};
 
 use table::{Record, Table};
 
@@ -178,9 +178,7 @@ impl StatCache {
             Place::Inside(path) => (spread(path.as_bytes()), 0),
             Place::Outside(path) => (spread(path.as_os_str().as_bytes()), OUTSIDE),
         };
-        let range =
-            |table: &Option<Table>| table.as_ref().map_or(0..0, |t| t.range(number(hash, 0), number(hash, u64::MAX)));
-        FolderView { cache: self, folder: hash, flags, main: range(&self.main), newer: range(&self.newer) }
+        FolderView { cache: self, folder: hash, flags, main: OnceLock::new(), newer: OnceLock::new() }
     }
 
     /// Remembers that the file had this id in this state, hashing having begun at `hashed_at`; not if it was not
@@ -292,17 +290,19 @@ pub struct FolderView<'a> {
     cache: &'a StatCache,
     folder: u64,
     flags: u32,
-    main: Range<usize>,
-    newer: Range<usize>,
+    /// Where they are in each table, found when they are asked for.
+    main: OnceLock<Range<usize>>,
+    newer: OnceLock<Range<usize>>,
 }
 
 impl FolderView<'_> {
     /// The id of the file `name` in this state, if known.
     pub fn get(&self, name: &[u8], stat: &Stat) -> Option<Id> {
         let key = number(self.folder, spread(name));
-        self.cache
-            .look(key, self.main.clone(), self.newer.clone(), |r| r.flags & LISTING == 0 && is_of(r, stat))
-            .map(|r| r.id)
+        let all = |table: &Table| table.range(number(self.folder, 0), number(self.folder, u64::MAX));
+        let main = self.main.get_or_init(|| self.cache.main.as_ref().map_or(0..0, all));
+        let newer = self.newer.get_or_init(|| self.cache.newer.as_ref().map_or(0..0, all));
+        self.cache.look(key, main.clone(), newer.clone(), |r| r.flags & LISTING == 0 && is_of(r, stat)).map(|r| r.id)
     }
 
     /// The key of the file `name`.

@@ -145,12 +145,51 @@ impl Table {
 
     /// The record with this key among those at `within`.
     pub(super) fn find(&self, key: u128, within: Range<usize>) -> Option<Record> {
-        let at = self.first(within.clone(), |k| k >= key);
-        if at >= within.end || self.key(at) != key {
+        let near = self.near(key, within.clone());
+        let at = self.first(near.clone(), |k| k >= key);
+        if at >= near.end || self.key(at) != key {
             return None;
         }
         self.asked[at / 64].fetch_or(1 << (at % 64), Ordering::Relaxed);
         self.record(at)
+    }
+
+    /// The part of `within` in which the key must be. The keys of one folder are spread evenly, so that a guess is off by little and
+    /// touches few of the records.
+    fn near(&self, key: u128, within: Range<usize>) -> Range<usize> {
+        const FEW: usize = 8;
+        let count = within.len();
+        if count <= 2 * FEW {
+            return within;
+        }
+        let (low, high) = (self.key(within.start), self.key(within.end - 1));
+        let (Some(offset), Some(all)) = (key.checked_sub(low), high.checked_sub(low)) else { return within };
+        let (Ok(offset), Ok(all)) = (u64::try_from(offset), u64::try_from(all)) else { return within };
+        if offset >= all {
+            return within;
+        }
+        let guess = usize::try_from((offset >> 32).saturating_mul(count as u64) / (all >> 32).max(1)).unwrap_or(0);
+        let guess = within.start + guess.min(count - 1);
+        // Steps that double lead from the guess to a key on the other side.
+        let mut step = FEW;
+        if self.key(guess) < key {
+            let mut from = guess + 1;
+            loop {
+                let to = (from + step).min(within.end);
+                if to == within.end || self.key(to - 1) >= key {
+                    return from..to;
+                }
+                (from, step) = (to, step * 2);
+            }
+        }
+        let mut to = guess + 1;
+        loop {
+            let from = to.saturating_sub(step).max(within.start);
+            if from == within.start || self.key(from) < key {
+                return from..to;
+            }
+            (to, step) = (from + 1, step * 2);
+        }
     }
 
     /// The record at a position; `None` if its block is damaged.

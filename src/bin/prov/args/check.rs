@@ -2,6 +2,8 @@
 
 use clap::{Args, Subcommand};
 
+use super::RunArgs;
+
 /// Arguments of `prov fsck`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -48,6 +50,14 @@ pub(crate) enum ConfigCommand {
         #[arg(long)]
         show_origin: bool,
     },
+    /// Resolve the config folder of a step or of options, and print its files and its identity
+    #[command(
+        after_help = "Examples:\n  prov config plan fit\n  prov config plan --config-dir base --config-dir local --override settings.yaml:rate=0.1"
+    )]
+    Plan(Box<RunArgs>),
+    /// Say what is wrong with a config folder
+    #[command(after_help = "Examples:\n  prov config validate fit\n  prov config validate --config-dir base")]
+    Validate(Box<RunArgs>),
 }
 
 /// Arguments of `prov doctor`.

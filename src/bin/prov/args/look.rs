@@ -119,6 +119,9 @@ pub(crate) struct WhyArgs {
     /// Explain this run
     #[arg(value_name = "RUN")]
     pub(crate) run: Option<OsString>,
+    /// Compare with so many of the least different earlier recipes, at most 8
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=8))]
+    pub(crate) candidates: u8,
     /// Explain this run that was not made yet: `run` with its options
     #[arg(last = true, value_name = "WORDS", conflicts_with = "run")]
     pub(crate) words: Vec<OsString>,

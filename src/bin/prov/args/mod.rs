@@ -4,11 +4,15 @@
 
 mod bring;
 mod check;
+mod folder;
 mod follow;
 mod inspect;
 mod lifecycle;
 mod look;
 mod mark;
+mod outputs;
+mod pieces;
+mod pipeline;
 pub(crate) mod planned;
 mod record;
 mod run;
@@ -23,6 +27,7 @@ use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub(crate) use bring::{CatArgs, RestoreArgs};
 pub(crate) use check::{CompletionsArgs, ConfigArgs, ConfigCommand, DoctorArgs, FsckArgs, GcArgs};
+pub(crate) use folder::{ConfigIdentityWord, ConfigWinsWord, FolderOptions};
 pub(crate) use follow::EventsArgs;
 pub(crate) use inspect::{CatObjectArgs, LsTreeArgs, RevParseArgs};
 pub(crate) use lifecycle::{LifecycleOptions, ReplayWord};
@@ -31,9 +36,16 @@ pub(crate) use look::{
     WhyArgs,
 };
 pub(crate) use mark::{HideArgs, MarkArgs, RetractArgs};
+pub(crate) use outputs::OutputOptions;
+pub(crate) use pieces::{FinishArgs, LogInputArgs, LogMetaArgs, LogOutputArgs, StartArgs, StatusWord};
+pub(crate) use pipeline::{
+    FlavourWord, GraphDetail, GraphFormat, PipelineArgs, PipelineCheckArgs, PipelineCommand, PipelineGraphArgs,
+    PipelineOptions, PipelinePlanArgs,
+};
 pub(crate) use record::{AddArgs, CommitArgs, InitArgs};
 pub(crate) use run::{
-    CacheWord, OnKnownFailureWord, OnMissingWord, RestoreWord, RunArgs, RunOptions, StepParser, ValidateWord,
+    CacheWord, InputsMissingWord, OnKnownFailureWord, OnMissingWord, RestoreWord, RunArgs, RunOptions, StepParser,
+    ValidateWord,
 };
 pub(crate) use scenario::{ScenarioArgs, ScenarioCommand, ScenarioNewArgs};
 
@@ -111,6 +123,16 @@ pub(crate) enum Command {
     Commit(CommitArgs),
     /// Look up a command's results, or execute and record it
     Run(Box<RunArgs>),
+    /// Begin a run that something else executes
+    Start(Box<StartArgs>),
+    /// Log files that a live run reads
+    LogInput(LogInputArgs),
+    /// Log files that a live run writes
+    LogOutput(LogOutputArgs),
+    /// Say something of a live run: remarks, numbers, tags
+    LogMeta(LogMetaArgs),
+    /// Close a run that was begun with `start`
+    Finish(FinishArgs),
     /// Show which steps and files are up to date
     Status(StatusArgs),
     /// List runs, newest first
@@ -139,6 +161,8 @@ pub(crate) enum Command {
     Hide(HideArgs),
     /// Create, list and switch scenarios
     Scenario(ScenarioArgs),
+    /// Check, plan and draw pipelines
+    Pipeline(Box<PipelineArgs>),
     /// Check the whole store
     Fsck(FsckArgs),
     /// Take out of the store what nothing leads to

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 
 use clap::{Args, Parser, ValueEnum};
 
-use super::{LifecycleOptions, values};
+use super::{FolderOptions, LifecycleOptions, OutputOptions, values};
 
 /// Arguments of `prov run`.
 #[derive(Debug, Clone, Args)]
@@ -45,9 +45,15 @@ pub(crate) struct RunOptions {
     /// Name the step; without it, the command's program does
     #[arg(long = "name", value_name = "STEP", help_heading = "What it is")]
     pub(crate) step: Option<String>,
-    /// Declare an input file, folder or revision
+    /// Declare an input file, folder, glob in quotes, or revision
     #[arg(short, long, value_name = "[KEY=]PATH-or-REV", help_heading = "What it reads and writes")]
     pub(crate) input: Vec<OsString>,
+    /// Declare an input that need not be there; that it is absent counts
+    #[arg(long, value_name = "[KEY=]PATH", help_heading = "What it reads and writes")]
+    pub(crate) input_optional: Vec<OsString>,
+    /// Declare the inputs that this file lists, one a line as after -i; `-` for standard input
+    #[arg(long, value_name = "FILE", help_heading = "What it reads and writes")]
+    pub(crate) inputs_from: Vec<OsString>,
     /// Declare an output file or folder; it is cleared before CMD starts
     #[arg(short, long, value_name = "[KEY=]PATH", help_heading = "What it reads and writes")]
     pub(crate) output: Vec<OsString>,
@@ -63,6 +69,8 @@ pub(crate) struct RunOptions {
     /// Take the config from this file; later files win
     #[arg(long, value_name = "FILE", help_heading = "What determines the result")]
     pub(crate) config: Vec<OsString>,
+    #[command(flatten)]
+    pub(crate) folder: FolderOptions,
     /// Set one value of the config, over all files
     #[arg(short = 'S', long, value_name = "KEY=VALUE", value_parser = values::assignment, help_heading = "What determines the result")]
     pub(crate) set: Vec<String>,
@@ -149,6 +157,11 @@ pub(crate) struct RunOptions {
     pub(crate) no_store: Vec<String>,
     #[command(flatten)]
     pub(crate) lifecycle: LifecycleOptions,
+    #[command(flatten)]
+    pub(crate) outputs: OutputOptions,
+    /// Say what an input means that is missing: an error, or bring back what a run recorded there
+    #[arg(long, value_name = "WHAT", value_enum, help_heading = "How it runs")]
+    pub(crate) inputs_missing: Option<InputsMissingWord>,
 }
 
 /// Reads the options of one step of `prov.toml`, turned into words before.
@@ -181,6 +194,15 @@ pub(crate) enum RestoreWord {
     Metadata,
     /// Nothing
     None,
+}
+
+/// What a missing input means, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InputsMissingWord {
+    /// The run can't begin
+    Error,
+    /// What a run recorded there last is brought back, unless it is a hit
+    Restore,
 }
 
 /// What a missing output means, by name.

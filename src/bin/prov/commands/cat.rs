@@ -36,7 +36,8 @@ pub(crate) fn run(cx: &Context, args: &CatArgs) -> Result<Exit, Failure> {
         Target::Config(_, id) => cx.ui.line(prov::config::to_json(&seen.config(&id)?))?,
         Target::Object(id, kind) if kind == Kind::BLOB => print_blob(cx, &seen.snapshot, &id, &format!("object {id}"))?,
         Target::Object(id, kind) if kind == Kind::CONFIG => cx.ui.line(prov::config::to_json(&seen.config(&id)?))?,
-        Target::Code(..) => return Err(not_a_file()),
+        Target::ConfigFolder(_, name, Content::Blob(id)) => print_blob(cx, &seen.snapshot, &id, &shown(name))?,
+        Target::Code(..) | Target::ConfigFolder(..) => return Err(not_a_file()),
         Target::Object(id, _) => {
             return Err(Failure::usage(format!("`{named}` is a record, not a file"))
                 .hint(format!("print it with `prov cat-object {}`", id.short())));

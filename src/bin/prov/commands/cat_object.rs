@@ -67,6 +67,7 @@ fn object(cx: &Context, seen: &Seen, args: &CatObjectArgs) -> Result<Id, Failure
             let artifact = Seen::artifact(&run, &key);
             artifact.map(|artifact| artifact.content.id()).ok_or_else(|| lost(&format!("artifact `{}`", shown(&key))))
         }
+        Target::ConfigFolder(_, _, content) => Ok(content.id()),
         Target::Config(_, id) | Target::Code(_, id) | Target::Object(id, _) => Ok(id),
         Target::Outputs(_) | Target::Path(_) => {
             Err(Failure::usage(format!("`{}` is not an object", shown(args.object.as_bytes())))

@@ -1,9 +1,10 @@
 //! `prov config`.
 
 use prov::config::Settings;
+use prov::run::adapter::Mode;
 use serde_json::{Map, Value, json};
 
-use super::Context;
+use super::{Context, config_plan};
 use crate::args::{ConfigArgs, ConfigCommand};
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -13,7 +14,11 @@ use crate::output::record::shown;
 
 /// Shows the settings that hold.
 pub(crate) fn run(cx: &Context, args: &ConfigArgs) -> Result<Exit, Failure> {
-    let ConfigCommand::List { show_origin } = args.command;
+    let show_origin = match &args.command {
+        ConfigCommand::List { show_origin } => *show_origin,
+        ConfigCommand::Plan(words) => return config_plan::run(cx, words, Mode::Plan),
+        ConfigCommand::Validate(words) => return config_plan::run(cx, words, Mode::Validate),
+    };
     let settings = settings(cx)?;
     if cx.ui.is_json() {
         let items = settings.all().map(|(key, setting)| {

@@ -83,7 +83,7 @@ fn start(cx: &Context, seen: &Seen, args: &LineageArgs) -> Result<Start, Failure
             let bar = cx.ui.bar();
             let session = Session::with_progress(&seen.repo, cx.cwd.clone(), &bar);
             let mut captured = Seen::capture(&session, &place)?;
-            let path = prov::revspec::recorded_path(&place);
+            let path = seen.repo.recorded_path(&place);
             if matches!(captured.content, Content::Tree(_)) && !is_known(seen, &captured.content)? {
                 // A folder that was committed by hand lacks what the ignore rules leave out.
                 let options = session.capture_options(&place)?;
@@ -112,7 +112,7 @@ fn start(cx: &Context, seen: &Seen, args: &LineageArgs) -> Result<Start, Failure
             let Some((path, made_by)) = found else { return Err(no_lineage(args)) };
             Ok(Start::Artifact { content, path, size, made_by })
         }
-        Target::Config(..) | Target::Code(..) => Err(no_lineage(args)),
+        Target::Config(..) | Target::ConfigFolder(..) | Target::Code(..) => Err(no_lineage(args)),
     }
 }
 

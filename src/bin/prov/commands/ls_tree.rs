@@ -56,7 +56,8 @@ fn root(cx: &Context, seen: &Seen, args: &LsTreeArgs, named: &str) -> Result<Id,
         Target::Run(at) | Target::Outputs(at) => of(&Seen::only_output(&seen.read_run(&at)?)?.content),
         Target::Code(_, id) => Ok(id),
         Target::Object(id, kind) if kind == Kind::TREE => Ok(id),
-        Target::Config(..) | Target::Object(..) => Err(not_a_folder()),
+        Target::ConfigFolder(_, _, Content::Tree(id)) => Ok(id),
+        Target::Config(..) | Target::ConfigFolder(..) | Target::Object(..) => Err(not_a_folder()),
         Target::Path(place) => {
             let session = Session::new(&seen.repo, cx.cwd.clone());
             let id = of(&Seen::capture(&session, &place)?.content)?;

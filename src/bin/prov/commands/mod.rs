@@ -5,6 +5,7 @@ mod cat;
 mod cat_object;
 mod completions;
 mod config;
+mod config_plan;
 mod describe;
 mod diff;
 mod doctor;
@@ -17,6 +18,8 @@ mod lineage;
 mod log;
 mod ls_tree;
 mod mark;
+mod pieces;
+mod pipeline;
 mod plan;
 mod restore;
 mod rev_parse;
@@ -64,6 +67,11 @@ pub(crate) fn dispatch(cx: &Context, command: &Command) -> Result<Exit, Failure>
         Command::Add(args) => add::add(cx, args),
         Command::Commit(args) => add::commit(cx, args),
         Command::Run(args) => run::run(cx, args),
+        Command::Start(args) => pieces::start(cx, args),
+        Command::LogInput(args) => pieces::log_input(cx, args),
+        Command::LogOutput(args) => pieces::log_output(cx, args),
+        Command::LogMeta(args) => pieces::log_meta(cx, args),
+        Command::Finish(args) => pieces::finish(cx, args),
         Command::Status(args) => status::run(cx, args),
         Command::Log(args) => log::run(cx, args),
         Command::Show(args) => show::run(cx, args),
@@ -78,6 +86,7 @@ pub(crate) fn dispatch(cx: &Context, command: &Command) -> Result<Exit, Failure>
         Command::Retract(args) => mark::run(cx, MarkKind::Retract, &args.mark),
         Command::Hide(args) => mark::run(cx, MarkKind::Hide, &args.mark),
         Command::Scenario(args) => scenario::run(cx, args),
+        Command::Pipeline(args) => pipeline::run(cx, args),
         Command::Fsck(args) => fsck::run(cx, args),
         Command::Gc(args) => gc::run(cx, args),
         Command::Config(args) => config::run(cx, args),

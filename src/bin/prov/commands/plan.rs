@@ -71,15 +71,18 @@ pub(crate) fn show(
         document.insert("nearest".to_owned(), json!(plan.nearest.as_ref().map(|nearest| &nearest.run)));
         document.insert("reasons".to_owned(), reasons(&plan.reasons));
         document.insert("estimate_ms".to_owned(), json!(estimate));
+        document.insert("saved_ms".to_owned(), json!(plan.hit.as_ref().map(|hit| milliseconds(hit.run.duration_us()))));
+        document.insert("forbidden".to_owned(), json!(plan.forbidden.as_ref().map(|hit| &hit.run.run)));
         document.insert("known_failure".to_owned(), known_failure(plan.known_failure.as_ref()));
         cx.ui.document(document)?;
     } else {
         let step = shown(&plan.prepared.step);
         if let Some(hit) = &plan.hit {
             cx.ui.line(format_args!(
-                "{} {step}: the results of {} would be taken",
+                "{} {step}: the results of {} would be taken, which took {}",
                 cx.ui.painter().good("hit"),
-                human::short(hit.run.tail(), 8)
+                human::short(hit.run.tail(), 8),
+                human::duration(milliseconds(hit.run.duration_us()))
             ))?;
         } else {
             let about = estimate.map_or_else(String::new, |ms| format!(", about {}", human::duration(ms)));
@@ -93,8 +96,13 @@ pub(crate) fn show(
     Ok(Exit::Done)
 }
 
-/// Says that the same recipe failed before.
+/// Says what the cache mode forbids to take, and that the same recipe failed before.
 pub(crate) fn failed_before(cx: &Context, plan: &Plan) -> Result<(), Failure> {
+    if let Some(hit) = &plan.forbidden {
+        let id = human::short(hit.run.tail(), 8);
+        let took = human::duration(milliseconds(hit.run.duration_us()));
+        cx.ui.line(format_args!("  without that it would take the results of {id}, which took {took}"))?;
+    }
     let Some(known) = &plan.known_failure else { return Ok(()) };
     let id = human::short(prov::object::run::tail(&known.run), 8).to_owned();
     cx.ui.line(format_args!("  it failed before, in {}: {}", shown(id), shown(known.describe())))
@@ -110,9 +118,12 @@ pub(crate) fn outcome(plan: &Plan) -> &'static str {
 }
 
 /// What it took the last time; nothing for a hit.
-fn estimate_ms(snapshot: &Snapshot, plan: &Plan) -> Option<u64> {
+pub(crate) fn estimate_ms(snapshot: &Snapshot, plan: &Plan) -> Option<u64> {
     if plan.hit.is_some() {
         return Some(0);
+    }
+    if let Some(hit) = &plan.forbidden {
+        return Some(milliseconds(hit.run.duration_us()));
     }
     let nearest = plan.nearest.as_ref()?;
     let run = prov::revspec::read_run(snapshot, &nearest.run, &nearest.object).ok()?;

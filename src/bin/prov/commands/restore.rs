@@ -130,7 +130,8 @@ fn verdict(items: &[RestoredItem]) -> Result<Exit, Failure> {
     let refused = named(Outcome::Refused);
     if let Some(first) = refused.first() {
         let more = if refused.len() > 1 { format!(" and {} more", refused.len() - 1) } else { String::new() };
-        let is_outside = items.iter().any(|item| item.outcome == Outcome::Refused && item.why.is_some());
+        let is_outside =
+            items.iter().any(|item| item.outcome == Outcome::Refused && item.why.is_some() && item.members.is_none());
         let hint = if is_outside {
             "name a folder for it with --to DIR"
         } else {

@@ -74,6 +74,7 @@ fn parse(cx: &Context, seen: &Seen, rev: &OsStr) -> Result<Vec<Parsed>, Failure>
             Ok(outputs.collect())
         }
         Target::Config(at, id) => one("config", id.to_string(), Some(at.run), None),
+        Target::ConfigFolder(at, _, content) => one(&content.type_name(), content.id().to_string(), Some(at.run), None),
         Target::Code(at, id) => one("tree", id.to_string(), Some(at.run), None),
         Target::Object(id, kind) => one(kind.as_str(), id.to_string(), None, None),
         Target::Path(place) => {

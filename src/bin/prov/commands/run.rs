@@ -1,6 +1,7 @@
 //! `prov run`.
 
-use std::io::Write as _;
+use std::ffi::OsString;
+use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use prov::repo::Repo;
@@ -61,20 +62,85 @@ fn heard(cx: &Context, args: &RunArgs, interrupts: &Interrupts) -> Result<Exit, 
 
 /// The request that the words, the environment and the step's settings make.
 pub(crate) fn request(cx: &Context, repo: &Repo, args: &RunArgs) -> Result<Request, Failure> {
-    let step = match &args.name {
+    let mut step = match &args.name {
         Some(name) => repo.settings().step(name).map(|found| settings::step_of(name, &found)).transpose()?,
         None => None,
+    };
+    if let Some(step) = &mut step {
+        let folder = repo.root().join(prov::path::from_bytes(&step.cwd));
+        let lists = std::mem::take(&mut step.options.inputs_from);
+        step.options.input.extend(listed(cx, &folder, &lists)?);
+    }
+    let mut with_lists;
+    let args = if args.options.inputs_from.is_empty() {
+        args
+    } else {
+        with_lists = args.clone();
+        let lists = std::mem::take(&mut with_lists.options.inputs_from);
+        with_lists.options.input.extend(listed(cx, &cx.cwd, &lists)?);
+        &with_lists
     };
     let exists = |path: &std::path::Path| cx.fs.stat(path).is_ok_and(|found| found.is_some());
     let seen = Seen { root: repo.root(), cwd: &cx.cwd, exists: &exists };
     let mut request = settings::request(args, step.as_ref(), &cx.settings, seen)?;
+    let is_said = args.options.restore.is_some() || step.as_ref().is_some_and(|step| step.options.restore.is_some());
+    if !is_said && let Some(mode) = repo.settings().cache_restore().and_then(settings::restore_word) {
+        request.restore = mode;
+    }
+    complete(cx, repo, args, &mut request)?;
+    Ok(request)
+}
+
+/// As [`request`], for what something else executes: it needs no command.
+pub(crate) fn request_in_pieces(cx: &Context, repo: &Repo, args: &RunArgs) -> Result<Request, Failure> {
+    let mut args = args.clone();
+    let has_command = !args.command.is_empty();
+    if !has_command {
+        // The grammar asks for a command; the request is made without.
+        args.command.push(OsString::from("-"));
+    }
+    let mut request = request(cx, repo, &args)?;
+    if !has_command {
+        request.argv.clear();
+    }
+    Ok(request)
+}
+
+fn complete(cx: &Context, repo: &Repo, args: &RunArgs, request: &mut Request) -> Result<(), Failure> {
     if request.cache.is_none() {
         request.cache = repo.settings().cache_mode().and_then(settings::cache_mode_word);
     }
     if let Some(parent) = &args.options.lifecycle.parent {
         request.parent = Some(events::run_of(cx, repo, parent)?);
     }
-    Ok(request)
+    Ok(())
+}
+
+/// The inputs that files list, their paths seen from `folder`: one a line, or closed by NUL bytes if there are any; empty lines say nothing.
+fn listed(cx: &Context, folder: &std::path::Path, lists: &[OsString]) -> Result<Vec<OsString>, Failure> {
+    use std::os::unix::ffi::OsStringExt;
+    let mut inputs = Vec::new();
+    for file in lists {
+        let cannot = |err: std::io::Error| {
+            Failure::new(
+                Class::NotFound,
+                "input_missing",
+                format!("can't read the list `{}`", shown(file.as_encoded_bytes())),
+            )
+            .because_of(Some(&err))
+        };
+        let mut bytes = Vec::new();
+        if file == "-" {
+            std::io::stdin().lock().read_to_end(&mut bytes).map_err(cannot)?;
+        } else {
+            let found = cx.fs.read(&folder.join(file)).map_err(cannot)?;
+            bytes = found.ok_or_else(|| cannot(std::io::ErrorKind::NotFound.into()))?;
+        }
+        let end = if bytes.contains(&0) { 0 } else { b'\n' };
+        let lines = bytes.split(|&byte| byte == end).filter(|line| !line.is_empty());
+        inputs.extend(lines.map(|line| OsString::from_vec(line.to_vec())));
+    }
+    Ok(inputs)
 }
 
 /// Passes the command's output on and says what happens around it.

@@ -37,13 +37,17 @@ pub(crate) fn run(cx: &Context, args: &ShowArgs) -> Result<Exit, Failure> {
         }
         Target::Outputs(at) => show_outputs(cx, &seen.read_run(&at)?)?,
         Target::Config(_, id) => show_object(cx, &seen, &id, &Kind::CONFIG)?,
+        Target::ConfigFolder(_, _, content) => {
+            let kind = content.kind().unwrap_or(Kind::BLOB);
+            show_object(cx, &seen, &content.id(), &kind)?;
+        }
         Target::Code(_, id) => show_object(cx, &seen, &id, &Kind::TREE)?,
         Target::Object(id, kind) => show_object(cx, &seen, &id, &kind)?,
         Target::Path(place) => {
             let session = Session::new(&seen.repo, cx.cwd.clone());
             let captured = Seen::capture(&session, &place)?;
             session.save();
-            let path = prov::revspec::recorded_path(&place);
+            let path = seen.repo.recorded_path(&place);
             let matches = prov::query::id_matches(&seen.snapshot, &captured.content.id())?;
             if cx.ui.is_json() {
                 let mut object = Map::new();

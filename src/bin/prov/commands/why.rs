@@ -1,8 +1,8 @@
 //! `prov why`.
 
-use prov::object::run::{Cache, Reason, RunKind};
+use prov::object::run::{Cache, Reason, Run, RunKind};
 use prov::revspec::{self, Target};
-use prov::run::Session;
+use prov::run::{Nearest, Session};
 use serde_json::json;
 
 use super::{Context, plan, run};
@@ -10,7 +10,7 @@ use crate::args::WhyArgs;
 use crate::error::{Class, Failure};
 use crate::exit::Exit;
 use crate::open;
-use crate::output::record::{differs, known_failure, reason_line, reasons, shown};
+use crate::output::record::{differs, known_failure, milliseconds, reason_line, reasons, shown};
 use crate::output::{human, json};
 
 /// Explains a run that was made, or one that was not made yet.
@@ -32,10 +32,11 @@ fn recorded(cx: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
         | Target::Artifact(at, _)
         | Target::Outputs(at)
         | Target::Config(at, _)
+        | Target::ConfigFolder(at, ..)
         | Target::Code(at, _) => at,
         Target::Object(..) | Target::Path(_) => return Err(no_run(&rev)),
     };
-    let why = prov::query::why(&snapshot, &at)?;
+    let why = prov::query::why(&snapshot, &at, args.candidates.into())?;
     let nearest = why.nearest.as_ref();
     if cx.ui.is_json() {
         let mut document = json::document("why");
@@ -43,6 +44,8 @@ fn recorded(cx: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
         document.insert("outcome".to_owned(), json!(why.run.cache_word()));
         document.insert("nearest".to_owned(), json!(nearest.map(|nearest| &nearest.run)));
         document.insert("reasons".to_owned(), reasons(&why.reasons));
+        document.insert("candidates".to_owned(), candidates(&why.candidates));
+        document.insert("saved_ms".to_owned(), json!(saved_ms(&why.run)));
         document.insert("others".to_owned(), why.others.iter().map(|other| differs(Some(other))).collect());
         cx.ui.document(document)?;
         return Ok(Exit::Done);
@@ -52,7 +55,9 @@ fn recorded(cx: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
     match &why.run.cache {
         Cache::Hit { source, .. } => {
             let source = human::short(prov::object::run::tail(source), 8).to_owned();
-            cx.ui.line(format_args!("{step} {id} was a hit: it took the results of {source}"))?;
+            let saved =
+                saved_ms(&why.run).map_or_else(String::new, |ms| format!(", which took {}", human::duration(ms)));
+            cx.ui.line(format_args!("{step} {id} was a hit: it took the results of {source}{saved}"))?;
         }
         Cache::Off if why.run.kind == RunKind::Manual => {
             cx.ui.line(format_args!("{step} {id} was recorded by hand, not executed"))?;
@@ -70,7 +75,8 @@ fn recorded(cx: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
             other.keys.join(", ")
         ))?;
     }
-    if let Some(nearest) = nearest.filter(|_| !why.run.is_hit()) {
+    compared(cx, &why.candidates)?;
+    if let Some(nearest) = nearest.filter(|_| !why.run.is_hit() && why.candidates.is_empty()) {
         cx.ui.say(format_args!("nearest other run: {}", human::short(prov::object::run::tail(&nearest.run), 8)));
     }
     Ok(Exit::Done)
@@ -83,7 +89,7 @@ fn not_made(cx: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
     let bar = cx.ui.bar();
     let session = Session::with_progress(&repo, cx.cwd.clone(), &bar);
     let snapshot = repo.store().snapshot()?;
-    let plan = prov::run::plan(&session, &snapshot, &request, cx.environment.all())?;
+    let plan = prov::run::plan_with(&session, &snapshot, &request, cx.environment.all(), args.candidates.into())?;
     drop(bar);
     if cx.ui.is_json() {
         let mut document = json::document("why");
@@ -91,6 +97,10 @@ fn not_made(cx: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
         document.insert("outcome".to_owned(), json!(plan::outcome(&plan)));
         document.insert("nearest".to_owned(), json!(plan.nearest.as_ref().map(|nearest| &nearest.run)));
         document.insert("reasons".to_owned(), reasons(&plan.reasons));
+        document.insert("candidates".to_owned(), candidates(&plan.candidates));
+        document.insert("saved_ms".to_owned(), json!(plan.hit.as_ref().map(|hit| milliseconds(hit.run.duration_us()))));
+        document.insert("estimate_ms".to_owned(), json!(plan::estimate_ms(&snapshot, &plan)));
+        document.insert("forbidden".to_owned(), json!(plan.forbidden.as_ref().map(|hit| &hit.run.run)));
         document.insert("known_failure".to_owned(), known_failure(plan.known_failure.as_ref()));
         cx.ui.document(document)?;
         return Ok(Exit::Done);
@@ -103,10 +113,35 @@ fn not_made(cx: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
         lines(cx, &plan.reasons)?;
         plan::failed_before(cx, &plan)?;
     }
-    if let Some(nearest) = &plan.nearest {
+    compared(cx, &plan.candidates)?;
+    if let Some(nearest) = plan.nearest.as_ref().filter(|_| plan.candidates.is_empty()) {
         cx.ui.say(format_args!("nearest run: {}", human::short(prov::object::run::tail(&nearest.run), 8)));
     }
     Ok(Exit::Done)
+}
+
+/// How long what a hit took from had taken.
+fn saved_ms(run: &Run) -> Option<u64> {
+    match &run.cache {
+        Cache::Hit { source_duration_us, .. } => Some(milliseconds(*source_duration_us)),
+        _ => None,
+    }
+}
+
+fn candidates(candidates: &[Nearest]) -> serde_json::Value {
+    candidates
+        .iter()
+        .map(|one| json!({"run": one.run, "object": one.object.to_string(), "reasons": reasons(&one.reasons)}))
+        .collect()
+}
+
+/// What differs from each of the nearest recipes.
+fn compared(cx: &Context, candidates: &[Nearest]) -> Result<(), Failure> {
+    for one in candidates {
+        cx.ui.line(format_args!("from {}:", human::short(prov::object::run::tail(&one.run), 8)))?;
+        lines(cx, &one.reasons)?;
+    }
+    Ok(())
 }
 
 fn lines(cx: &Context, reasons: &[Reason]) -> Result<(), Failure> {

@@ -3,7 +3,9 @@
 //! Settings files are the library's; what they say comes below what stands here.
 
 mod environment;
+mod folder;
 mod lifecycle;
+mod outputs;
 mod request;
 mod step;
 mod template;
@@ -12,10 +14,10 @@ use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use prov::run::request::CacheMode;
+use prov::run::request::{CacheMode, RestoreMode};
 
 pub(crate) use environment::Environment;
-pub(crate) use lifecycle::lifecycle;
+pub(crate) use lifecycle::{facet, lifecycle};
 pub(crate) use request::{Seen, request};
 pub(crate) use step::{Step, step_of};
 
@@ -165,6 +167,16 @@ pub(crate) fn cache_mode_word(word: &str) -> Option<CacheMode> {
         "overwrite" => Some(CacheMode::Overwrite),
         "readonly" => Some(CacheMode::Readonly),
         "off" => Some(CacheMode::Off),
+        _ => None,
+    }
+}
+
+/// What a hit restores, by that name.
+pub(crate) fn restore_word(word: &str) -> Option<RestoreMode> {
+    match word {
+        "outputs" => Some(RestoreMode::Outputs),
+        "metadata" => Some(RestoreMode::Metadata),
+        "none" => Some(RestoreMode::None),
         _ => None,
     }
 }

@@ -1,7 +1,7 @@
 //! From words to the request that the library takes.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use bstr::{BString, ByteSlice};
@@ -15,7 +15,9 @@ use prov::run::request::{
 use super::template::Template;
 use super::{Settings, Step};
 use crate::args::values;
-use crate::args::{CacheWord, OnKnownFailureWord, OnMissingWord, RestoreWord, RunArgs, RunOptions, ValidateWord};
+use crate::args::{
+    CacheWord, InputsMissingWord, OnKnownFailureWord, OnMissingWord, RestoreWord, RunArgs, RunOptions, ValidateWord,
+};
 use crate::error::Failure;
 
 /// From where the words were typed.
@@ -77,8 +79,17 @@ pub(crate) fn request(
     };
     request.step = given.step.clone().or_else(|| file.step.clone()).or_else(|| args.name.clone());
     request.inputs = joined(&file.input, &given.input, |declared| rebase.input(declared));
+    request.inputs_optional = joined(&file.input_optional, &given.input_optional, |declared| rebase.input(declared));
     request.outputs = joined(&file.output, &given.output, |declared| rebase.output(declared));
     request.output_sets = sets(&file.output_set, &given.output_set, &rebase)?;
+    let captures = [(&file.outputs.capture, None), (&given.outputs.capture, Some(&rebase))];
+    for (words, rebase) in captures {
+        for word in words {
+            request.output_sets.push(capture(word, rebase)?);
+        }
+    }
+    request.about = super::outputs::about(&file.outputs, &given.outputs)?;
+    request.restores_inputs = given.inputs_missing.or(file.inputs_missing) == Some(InputsMissingWord::Restore);
     request.identity = joined(&file.identity, &given.identity, |declared| rebase.output(declared));
     request.in_place = chain(&file.in_place, &given.in_place).collect();
     request.no_store = chain(&file.no_store, &given.no_store).collect();
@@ -88,6 +99,10 @@ pub(crate) fn request(
     };
     request.config_files = file.config.iter().map(|path| values::bytes(path)).collect();
     request.config_files.extend(given.config.iter().map(|path| rebase.path(&values::bytes(path))));
+    request.config_folder = super::folder::folder(&file.folder, &given.folder, |dir| rebase.path(dir));
+    if given.folder.base_run.is_some() && given.config.is_empty() {
+        request.config_files.clear();
+    }
     request.sets = chain(&file.set, &given.set).collect();
     request.code = code(if given.code.is_empty() { &file.code } else { &given.code })?;
     for word in file.env.iter().chain(&given.env) {
@@ -202,6 +217,16 @@ fn sets(file: &[OsString], given: &[OsString], rebase: &Rebase<'_>) -> Result<Ve
     Ok(all)
 }
 
+/// What is captured in a folder: all below it, unless a pattern says which files.
+fn capture(word: &OsStr, rebase: Option<&Rebase<'_>>) -> Result<DeclaredSet, Failure> {
+    let declared = values::declared(word);
+    let (root, pattern) = values::folder_and_pattern(&declared.path)
+        .map_err(|why| Failure::usage(format!("--capture {}: {why}", path::shown(word.as_encoded_bytes()))))?;
+    let files =
+        FileSet { include: vec![pattern.unwrap_or_else(|| "**".to_owned())], exclude: Vec::new(), changed: true };
+    Ok(DeclaredSet { key: declared.key, root: rebase.map_or(root.clone(), |rebase| rebase.path(&root)), files })
+}
+
 /// Turns paths seen from the user's folder into paths seen from the step's.
 struct Rebase<'a> {
     seen: Seen<'a>,
@@ -211,9 +236,10 @@ struct Rebase<'a> {
 }
 
 impl Rebase<'_> {
-    /// An input may be a revision: it is one if nothing is at that path.
+    /// An input may be a revision: it is one if nothing is at that path. What could be one is left as it is.
     fn input(&self, declared: Declared) -> Declared {
-        if (self.seen.exists)(&self.seen.cwd.join(path::from_bytes(&declared.path))) {
+        let is_named = declared.path.contains(&b':') || declared.path.starts_with(b"@");
+        if !is_named || (self.seen.exists)(&self.seen.cwd.join(path::from_bytes(&declared.path))) {
             self.output(declared)
         } else {
             declared
@@ -312,7 +338,7 @@ fn restore(word: Option<RestoreWord>) -> RestoreMode {
     }
 }
 
-fn on_missing(word: Option<OnMissingWord>) -> OnMissing {
+pub(super) fn on_missing(word: Option<OnMissingWord>) -> OnMissing {
     match word {
         None | Some(OnMissingWord::Error) => OnMissing::Error,
         Some(OnMissingWord::Warn) => OnMissing::Warn,

@@ -64,7 +64,8 @@ impl Template {
         for one in declared.into_iter().flatten() {
             one.path = self.path(&one.path)?;
         }
-        for path in request.config_files.iter_mut().chain(&mut request.stdin) {
+        let config = request.config_files.iter_mut().chain(&mut request.config_folder.dirs);
+        for path in config.chain(&mut request.stdin) {
             *path = self.path(path)?;
         }
         if let Some(Container::Image(image)) = &mut request.container {

@@ -1,0 +1,191 @@
+//! Whether the store has all of a folder, and remembering that it had.
+//!
+//! To tell it, every tree object of the folder is read and every file looked up in the indexes of packs. What came out is remembered in
+//! `.prov/cache/whole`: which packs hold the folder, in which state their files were (device, inode, size, times), and which of its objects
+//! still lay in entries of the log. As long as those packs are in use and their files are in that state, and those objects are found, the
+//! folder is whole. A pack that is gone, condemned, or was touched in any way, a cache of another store (its packs have other names) or of a
+//! copy of this one (its files have other inodes), a damaged cache and none at all: the folder is walked.
+//!
+//! It is believed only where the answer decides whether to store content that lies there; before something is removed or replaced the
+//! store is asked itself.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Micros;
+use crate::codec::{self, Limits};
+use crate::fs::Stat;
+use crate::hash::{self, ID_LEN, Id};
+use crate::object::recipe::Content;
+use crate::object::tree::{self, EntryKind};
+use crate::object::{AccessError, Source};
+use crate::repo::Repo;
+use crate::store::{Ground, Snapshot};
+use crate::worktree::stat_cache::is_settled;
+
+/// Hash context of the digest before the records.
+const CONTEXT: &str = "prov 2026-11 whole folders";
+
+/// Folders that are remembered.
+const FOLDERS: usize = 64;
+
+/// Objects in entries of the log that one folder may have and be remembered.
+const INLINE: usize = 1024;
+
+/// Packs that may hold one folder if it is to be remembered.
+const PACKS: usize = 256;
+
+/// Whether the store has all of some content: for a folder, everything below it.
+///
+/// # Errors
+/// When the store can't be read.
+pub fn is_whole(snapshot: &Snapshot, content: &Content) -> Result<bool, AccessError> {
+    match content {
+        Content::Blob(id) => Ok(snapshot.header(id)?.is_some()),
+        Content::Tree(id) => Ok(walk(snapshot, *id)?.is_some()),
+        Content::External(..) => Ok(false),
+    }
+}
+
+/// As [`is_whole`], but a folder that was whole once isn't walked again while nothing happened to the packs that hold it.
+///
+/// # Errors
+/// When the store can't be read.
+pub(super) fn is_whole_as_remembered(repo: &Repo, snapshot: &Snapshot, content: &Content) -> Result<bool, AccessError> {
+    let Content::Tree(root) = content else { return is_whole(snapshot, content) };
+    let mut memory = Memory::load(repo);
+    if let Some(remembered) = memory.folders.iter().find(|folder| folder.tree == *root)
+        && remembered.holds(snapshot)?
+    {
+        return Ok(true);
+    }
+    let began = repo.now();
+    let Some(ground) = walk(snapshot, *root)? else { return Ok(false) };
+    if let Some(folder) = Folder::of(snapshot, *root, ground, began) {
+        memory.folders.retain(|other| other.tree != *root);
+        memory.folders.insert(0, folder);
+        memory.folders.truncate(FOLDERS);
+        memory.save(repo);
+    }
+    Ok(true)
+}
+
+/// What a folder stands on; `None` if something of it is missing or can't be read.
+fn walk(snapshot: &Snapshot, root: Id) -> Result<Option<Ground>, AccessError> {
+    let mut level: Vec<Id> = vec![root];
+    let mut seen: std::collections::HashSet<Id> = level.iter().copied().collect();
+    let mut all = Vec::new();
+    while !level.is_empty() {
+        let mut below = Vec::new();
+        // In the order in which packs have them.
+        level.sort_unstable();
+        for id in level {
+            let mut is_missing = false;
+            let listed = tree::list(id, &mut |id| {
+                // A split folder is several objects.
+                all.push(*id);
+                if let Some((_, bytes)) = snapshot.read(id)? {
+                    Ok(bytes)
+                } else {
+                    is_missing = true;
+                    Err(AccessError::Changed)
+                }
+            });
+            let entries = match listed {
+                Ok(entries) => entries,
+                Err(_) if is_missing => return Ok(None),
+                Err(tree::ListError::Read(AccessError::Damaged { .. }) | tree::ListError::Object(_)) => {
+                    return Ok(None);
+                }
+                Err(tree::ListError::Read(err)) => return Err(err),
+            };
+            for entry in entries {
+                if entry.kind != EntryKind::Tree {
+                    all.push(entry.id);
+                } else if seen.insert(entry.id) {
+                    below.push(entry.id);
+                }
+            }
+        }
+        level = below;
+    }
+    all.sort_unstable();
+    all.dedup();
+    snapshot.find_all(&all)
+}
+
+/// A pack and the state of its file: device, inode, size, mtime, ctime, mode.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Pack(Id, (u64, u64, u64, i64, i64, u32));
+
+impl Pack {
+    fn new(name: Id, stat: &Stat) -> Self {
+        Self(name, (stat.dev, stat.ino, stat.size, stat.mtime_ns, stat.ctime_ns, stat.mode))
+    }
+}
+
+/// A folder that was whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Folder {
+    tree: Id,
+    packs: Vec<Pack>,
+    inline: Vec<Id>,
+}
+
+impl Folder {
+    /// What to remember of a folder whose walk began at `began`; `None` if it could not be told that a pack was changed meanwhile, or
+    /// would be too much.
+    fn of(snapshot: &Snapshot, tree: Id, ground: Ground, began: Micros) -> Option<Self> {
+        if ground.packs.len() > PACKS || ground.inline.len() > INLINE {
+            return None;
+        }
+        let pack = |name: Id| {
+            let stat = snapshot.pack_state(&name)?;
+            is_settled(&stat, began).then(|| Pack::new(name, &stat))
+        };
+        let packs = ground.packs.into_iter().map(pack).collect::<Option<_>>()?;
+        Some(Self { tree, packs, inline: ground.inline })
+    }
+
+    /// Whether what it stood on is still there.
+    fn holds(&self, snapshot: &Snapshot) -> Result<bool, AccessError> {
+        let same = |pack: &Pack| snapshot.pack_state(&pack.0).is_some_and(|stat| *pack == Pack::new(pack.0, &stat));
+        Ok(self.packs.iter().all(same) && snapshot.find_all(&self.inline)?.is_some())
+    }
+}
+
+/// The folders that were whole when they were last asked about, the newest first.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Memory {
+    folders: Vec<Folder>,
+}
+
+impl Memory {
+    /// What is absent or damaged is empty.
+    fn load(repo: &Repo) -> Self {
+        let bytes = repo.fs().read(&repo.whole_cache()).ok().flatten().unwrap_or_default();
+        Self::decode(&bytes).unwrap_or_default()
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (digest, body) = bytes.split_at_checked(ID_LEN)?;
+        (Id::from_bytes(digest)? == hash::derived(CONTEXT, body)).then_some(())?;
+        codec::decode(body, &Limits::RECORD).ok()
+    }
+
+    /// Failing to costs time later, nothing else.
+    fn save(&self, repo: &Repo) {
+        let Ok(body) = codec::encode(self) else { return };
+        let mut bytes = hash::derived(CONTEXT, &body).to_bytes().to_vec();
+        bytes.extend_from_slice(&body);
+        let file = repo.whole_cache();
+        if let Some(dir) = file.parent()
+            && repo.fs().make_dirs(dir).is_ok()
+        {
+            let _ = repo.fs().replace(&file, &bytes, false);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
