@@ -218,6 +218,9 @@ impl Fs {
 
     /// As [`Fs::read`], of a file that is never written once it has its name: its size is asked for, not found out by reading on.
     pub fn read_final(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
+        if self.disk.is_some() {
+            return self.read(path);
+        }
         let file = match File::open(path) {
             Err(err) if is_absent(&err) => return Ok(None),
             opened => opened?,

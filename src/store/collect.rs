@@ -148,6 +148,10 @@ pub fn plan(
     obstacles.extend(snapshot.damage().into_iter().map(|damage| format!("{}: {}", damage.file, damage.what)));
     obstacles.sort();
     obstacles.dedup();
+    // What was named then may have been dropped and collected since.
+    if !obstacles.is_empty() && store.snapshot()?.tip() != snapshot.tip() {
+        return Err(Error::Outdated);
+    }
     let mut plan = Plan { snapshot, items: Vec::new(), kept: Vec::new(), live_objects: count, obstacles, live };
     for usage in usages {
         if doomed.contains(&usage.name) {
@@ -457,7 +461,11 @@ fn condemn(plan: &Plan, copies: Option<&Arc<Collected>>, command: &str) -> Resul
         let state = snapshot.state();
         for item in &plan.items {
             holds &= match item.action {
-                Action::Orphan => !state.has_pack(&item.pack.name),
+                // Another collection may have been at it meanwhile.
+                Action::Orphan => {
+                    let name = &item.pack.name;
+                    !state.has_pack(name) && !state.is_gone(Folder::Packs, name) && !state.condemned.contains_key(name)
+                }
                 Action::Drop | Action::Rewrite => state.is_live(&item.pack.name),
             };
         }

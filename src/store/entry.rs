@@ -14,7 +14,7 @@ use crate::hash::{Id, derived, hex};
 use crate::object::Kind;
 
 const MAGIC: &[u8; 8] = b"provlog1";
-const CONTEXT: &str = "prov 2026-11 log entry";
+pub(super) const CONTEXT: &str = "prov 2026-11 log entry";
 const DIGEST_LEN: usize = 32;
 
 /// The bytes of inline objects in one entry at most.

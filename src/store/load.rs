@@ -84,7 +84,13 @@ pub(super) fn load(backend: &dyn Backend, files: &Files, rules: &Rules) -> Resul
             backend.pause(Duration::from_micros(200 * u64::from(attempt.min(50))));
         }
         let shown = numbers(backend)?;
-        let Some(log) = assemble(backend, files, &shown)? else { continue };
+        let log = match assemble(backend, files, &shown) {
+            Ok(Some(log)) => log,
+            Ok(None) => continue,
+            // A listing that took its time may show what a fold unlinked meanwhile, and not the fold.
+            Err(Error::Damaged { .. }) if numbers(backend)? != shown || numbers(backend)? != shown => continue,
+            Err(err) => return Err(err),
+        };
         if !rules.keep(Rule::SnapshotListedAgain) || is_current(backend, &log, &shown)? {
             return Ok(log);
         }
@@ -247,26 +253,33 @@ fn choose<'a>(
 
 /// Whether a second listing, made after the last entry was read, allows the log as it was read: its base is still
 /// shown, nothing above its tip is a fold, and what was missing or broken still is.
+///
+/// A listing may miss what was made or removed while it took its time. An entry that two listings miss was removed before
+/// the end of the second one, if it was ever there; then the fold that covers it was made before, and a third listing
+/// shows that fold or a newer one. So what is missing or broken counts as damage only once a third one allows the log, too.
 fn is_current(backend: &dyn Backend, log: &Log, first: &BTreeSet<u64>) -> Result<bool, Error> {
-    let again = numbers(backend)?;
-    if first.contains(&log.base) && !again.contains(&log.base) {
-        return Ok(false);
-    }
-    for &number in again.range(log.tip.saturating_add(1)..) {
-        match read(backend, number)? {
-            Read::Good(entry, _) if !entry.is_fold() => {}
-            _ => return Ok(false),
-        }
-    }
-    // A gap that both listings show is damage; so is a file that reads badly twice.
     let mut suspects: Vec<u64> = log.holes.iter().map(|(number, _)| *number).collect();
     if !log.base_is_sound {
         suspects.push(log.base);
     }
-    for number in suspects {
-        if first.contains(&number) != again.contains(&number) {
+    let listings = if suspects.is_empty() { 1 } else { 2 };
+    for _ in 0..listings {
+        let again = numbers(backend)?;
+        if first.contains(&log.base) && !again.contains(&log.base) {
+            return Ok(false);
+        }
+        for &number in again.range(log.tip.saturating_add(1)..) {
+            match read(backend, number)? {
+                Read::Good(entry, _) if !entry.is_fold() => {}
+                _ => return Ok(false),
+            }
+        }
+        if suspects.iter().any(|number| first.contains(number) != again.contains(number)) {
+            return Ok(false);
+        }
+        if again.is_empty() != first.is_empty() {
             return Ok(false);
         }
     }
-    Ok(again.is_empty() == first.is_empty())
+    Ok(true)
 }

@@ -365,18 +365,29 @@ fn settle(snapshot: &Snapshot, draft: &Draft, replacements: &mut Replacements) -
             // What lies in a pack that is of no use may be live elsewhere by now.
             for id in collected.packs.iter().flat_map(|pack| &pack.ids) {
                 if !stored.contains(id) {
-                    note(snapshot, id, None, &mut rely, &mut gone)?;
+                    note(snapshot, id, &mut rely, &mut gone)?;
                 }
             }
+            let mut moved: Vec<Id> = Vec::new();
             for (id, place) in &collected.relied {
-                if !stored.contains(id) {
-                    note(snapshot, id, Some(*place), &mut rely, &mut gone)?;
+                match place {
+                    _ if stored.contains(id) => {}
+                    Place::Pack(name) if snapshot.is_live(name) => {
+                        rely.insert(*name);
+                    }
+                    Place::Entry(number) if *number > snapshot.base() && snapshot.inline().contains_key(id) => {}
+                    _ => moved.push(*id),
                 }
+            }
+            // Looked up in order, each part of an index is read once.
+            moved.sort_unstable();
+            for id in &moved {
+                note(snapshot, id, &mut rely, &mut gone)?;
             }
         }
         for id in &draft.relies_on {
             if !stored.contains(id) {
-                note(snapshot, id, None, &mut rely, &mut gone)?;
+                note(snapshot, id, &mut rely, &mut gone)?;
             }
         }
         if gone.is_empty() {
@@ -389,20 +400,9 @@ fn settle(snapshot: &Snapshot, draft: &Draft, replacements: &mut Replacements) -
     Err(Error::Restless { place: snapshot.store().backend().place() })
 }
 
-/// Finds where an object that is relied on lies now, first where it was found before.
-fn note(
-    snapshot: &Snapshot,
-    id: &Id,
-    place: Option<Place>,
-    rely: &mut BTreeSet<Id>,
-    gone: &mut Vec<Id>,
-) -> Result<(), Error> {
-    let place = match place {
-        Some(Place::Pack(name)) if snapshot.is_live(&name) => place,
-        Some(Place::Entry(number)) if number > snapshot.base() && snapshot.inline().contains_key(id) => place,
-        _ => snapshot.locate_live(id)?,
-    };
-    match place {
+/// Finds where an object that is relied on lies now.
+fn note(snapshot: &Snapshot, id: &Id, rely: &mut BTreeSet<Id>, gone: &mut Vec<Id>) -> Result<(), Error> {
+    match snapshot.locate_live(id)? {
         Some(Place::Pack(name)) => {
             rely.insert(name);
         }

@@ -181,6 +181,8 @@ struct Script {
     bytes_read: Arc<AtomicU64>,
     /// The next file of this folder that is read or opened can't be, for want of file descriptors.
     denied: Option<Folder>,
+    /// What the next listings of the log show.
+    shown: std::collections::VecDeque<Vec<String>>,
 }
 
 /// Counts what is read.
@@ -225,6 +227,12 @@ impl Lying {
     /// The next file of `folder` can't be opened.
     fn deny(&self, folder: Folder) {
         self.script.lock().unwrap().denied = Some(folder);
+    }
+
+    /// The next listing of the log that is not spoken for shows these numbers.
+    fn show(&self, numbers: &[u64]) {
+        let names = numbers.iter().map(|number| entry::name(*number)).collect();
+        self.script.lock().unwrap().shown.push_back(names);
     }
 
     fn is_denying(&self) -> bool {
@@ -309,7 +317,8 @@ impl Backend for Lying {
     }
 
     fn names(&self, folder: Folder) -> Result<Vec<String>, BackendError> {
-        self.inner.names(folder)
+        let shown = if folder == Folder::Log { self.script.lock().unwrap().shown.pop_front() } else { None };
+        shown.map_or_else(|| self.inner.names(folder), Ok)
     }
 
     fn list(&self, folder: Folder) -> Result<Vec<(String, u64)>, BackendError> {

@@ -1,6 +1,6 @@
 //! Runs simulated worlds (`prov::store::sim`) by the thousand:
 //!
-//!     cargo run --release --features simulate --bin simulate -- [--seeds N] [--first SEED] [--mutations [N]]
+//!     cargo run --release --features simulate --bin simulate -- [--seeds N] [--first SEED] [--mutations [N]] [--fuzz N]
 //!
 //! Without arguments 2,000 seeds. `PROV_SIM_SEED=SEED` runs one seed and prints what happened in it, step by step; with
 //! `PROV_SIM_MUTATION=NAME` with that bug planted. Ends with 1 if a promise was broken, or if a planted bug was not noticed.
@@ -8,10 +8,14 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this program is there to print")]
 
 use std::process::ExitCode;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use prov::clock::{Micros, SeededRandom, StepClock};
+use prov::fs::Fs;
+use prov::store::World;
+use prov::store::sim::fuzz::{Corpus, execute};
 use prov::store::sim::{Failure, Limits, Mutation, Seen, run};
 
 /// Seeds a worker takes at a time.
@@ -27,6 +31,7 @@ fn main() -> ExitCode {
     let mut seeds = 2_000;
     let mut first = 0;
     let mut mutations = None;
+    let mut executions = None;
     let mut args = std::env::args().skip(1).peekable();
     while let Some(arg) = args.next() {
         let number = |text: Option<String>| text.and_then(|text| text.replace('_', "").parse::<u64>().ok());
@@ -35,6 +40,10 @@ fn main() -> ExitCode {
                 let most = args.next_if(|next| !next.starts_with("--"));
                 mutations = Some(number(most).unwrap_or(MUTATION_SEEDS));
             }
+            "--fuzz" => match number(args.next()) {
+                Some(value) => executions = Some(value),
+                None => return usage(),
+            },
             "--seeds" | "--first" => match number(args.next()) {
                 Some(value) if arg == "--seeds" => seeds = value,
                 Some(value) => first = value,
@@ -53,6 +62,9 @@ fn main() -> ExitCode {
     if let Some(seed) = variable("PROV_SIM_SEED").and_then(|seed| seed.parse().ok()) {
         return replay(seed, &mutation);
     }
+    if let Some(executions) = executions {
+        return fuzz(first, executions);
+    }
     match mutations {
         Some(most) => plant(first, most),
         None => explore(first, seeds, &mutation),
@@ -65,7 +77,9 @@ fn variable(name: &str) -> Option<String> {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("simulate: [--seeds N] [--first SEED] [--mutations [N]]; PROV_SIM_SEED=SEED PROV_SIM_MUTATION=NAME");
+    eprintln!(
+        "simulate: [--seeds N] [--first SEED] [--mutations [N]] [--fuzz N]; PROV_SIM_SEED=SEED PROV_SIM_MUTATION=NAME"
+    );
     eprintln!("mutations:");
     for (name, _) in Mutation::all() {
         eprintln!("    {name}");
@@ -229,6 +243,76 @@ fn explore(first: u64, seeds: u64, mutation: &Mutation) -> ExitCode {
         of(&sum.power_losses),
     );
     ExitCode::SUCCESS
+}
+
+/// Every decoder on changed bytes of the stores and configurations in `fixtures/`.
+fn fuzz(first: u64, executions: u64) -> ExitCode {
+    let Some(corpus) = corpus() else {
+        eprintln!("simulate: no corpus in fixtures/");
+        return ExitCode::from(2);
+    };
+    let started = Instant::now();
+    let next = AtomicU64::new(0);
+    let failed: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                loop {
+                    let from = next.fetch_add(1_000, Ordering::Relaxed);
+                    if from >= executions {
+                        return;
+                    }
+                    for seed in first + from..first + (from + 1_000).min(executions) {
+                        let done = std::panic::catch_unwind(|| execute(&corpus, seed));
+                        let what = match done {
+                            Ok(Ok(())) => continue,
+                            Ok(Err(what)) => what,
+                            Err(_) => format!("seed {seed}: a decoder panicked"),
+                        };
+                        failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(what);
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    for what in failed.iter().take(20) {
+        println!("{}", what.chars().take(2_000).collect::<String>());
+    }
+    println!(
+        "{executions} executions from {first} on {} valid ones: {} failed; {:.1} s",
+        corpus.len(),
+        failed.len(),
+        started.elapsed().as_secs_f64()
+    );
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// What lies in `fixtures/`.
+fn corpus() -> Option<Corpus> {
+    let fs = Fs::real();
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let below = |dir: &str| -> Vec<(String, Vec<u8>)> {
+        let dir = root.join(dir);
+        let files = fs.walk(&dir).filter_map(Result::ok).filter(|(_, stat)| stat.is_file());
+        let mut found: Vec<_> = files
+            .filter_map(|(path, _)| {
+                let name = path.strip_prefix(&dir).ok()?.to_str()?.to_owned();
+                Some((name, fs.read(&path).ok()??))
+            })
+            .collect();
+        found.sort();
+        found
+    };
+    let world = World {
+        clock: Arc::new(StepClock::new(Micros(0), 1)),
+        random: Arc::new(SeededRandom::new(1)),
+        host: "box".to_owned(),
+        author: "ann".to_owned(),
+    };
+    let corpus = Corpus::of_store(&below("stores/v1/store"), &below("fuzz/configs"), &world);
+    if corpus.is_empty() { None } else { Some(corpus) }
 }
 
 /// Plants each bug in turn, and fails if one survives.

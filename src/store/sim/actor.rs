@@ -4,19 +4,19 @@ use std::sync::Arc;
 
 use super::chance::Chance;
 use super::disk::{ProcessDisk, ROOT};
-use super::truth::{Refs, show, targets};
+use super::truth::{Refs, show, target, targets};
 use super::world::World;
 use crate::clock::{Micros, SeededRandom, StepClock};
 use crate::fs::Fs;
 use crate::hash::Id;
 use crate::object::scenario::Scenario;
 use crate::object::{AccessError, Kind, Record, Sink, Source, id_of};
-use crate::store::backend::Folder;
-use crate::store::entry::{Entry, Expect, OpId, PackRow};
-use crate::store::publish::Verdict;
+use crate::progress::{Cancel, Silent};
+use crate::store::collect;
+use crate::store::entry::{Expect, OpId};
 use crate::store::rules::Rules;
 use crate::store::sorted::Direction;
-use crate::store::{Draft, Error, LocalBackend, Published, RefEdit, Restore, Snapshot, Store, pack};
+use crate::store::{Draft, Error, LocalBackend, Published, RefEdit, Restore, Snapshot, Store};
 
 /// How many different contents there are.
 const CONTENTS: usize = 9;
@@ -38,8 +38,6 @@ pub(super) enum Task {
     Take { name: u8, value: u8 },
     /// Deletes a ref.
     Drop { at: usize },
-    /// Condemns packs in which nothing is named.
-    Collect,
     /// Removes condemned packs.
     Remove,
 }
@@ -187,12 +185,10 @@ impl Actor {
                     self.replay();
                     None
                 }
-                // Here is the place for the store's own gc, once it has one: `Collect`, `Remove` and this stand for it.
-                92..96 => {
-                    self.condemn_orphan();
+                _ => {
+                    self.collect();
                     None
                 }
-                _ => self.publish_until_told(None, Task::Collect),
             };
             if unfinished.is_some() {
                 return unfinished;
@@ -261,7 +257,7 @@ impl Actor {
                 Ok(Published::Nothing) => return None,
                 Err(Error::Expectation { .. }) => return None,
                 Err(Error::ReliedGone { .. }) if matches!(task, Task::Rely { .. }) => return None,
-                Err(Error::Draft { .. }) if matches!(task, Task::Remove | Task::Collect) => return None,
+                Err(Error::Draft { .. }) if matches!(task, Task::Remove) => return None,
                 Err(err) => {
                     self.refused(&err);
                     tries += 1;
@@ -349,17 +345,6 @@ impl Actor {
                 let runs: Vec<_> = refs.iter().filter(|(key, _)| key.starts_with(b"run/")).collect();
                 let Some((key, value)) = runs.get(at % runs.len().max(1)) else { return Ok(None) };
                 Ok(Some(edits(vec![RefEdit::delete((*key).clone(), (*value).clone())])))
-            }),
-            Task::Collect => store.publish(op, "gc", &mut |snapshot| {
-                let named = targets(&refs_of(snapshot)?);
-                let mut condemn = Vec::new();
-                for row in &snapshot.state().packs {
-                    let is_live = snapshot.state().is_live(&row.name());
-                    if is_live && condemn.len() < 2 && is_unnamed(store, row, &named) {
-                        condemn.push(row.name());
-                    }
-                }
-                Ok(if condemn.is_empty() { None } else { Some(Draft { condemn, ..Draft::default() }) })
             }),
             Task::Remove => store.publish(op, "remove", &mut |snapshot| {
                 let remove: Vec<Id> = snapshot.state().condemned.keys().take(1).copied().collect();
@@ -467,44 +452,18 @@ impl Actor {
         }
     }
 
-    /// As a gc deals with a pack that no entry names: names it in order to condemn it.
-    fn condemn_orphan(&mut self) {
+    /// Looks for garbage and takes it away, as `prov gc` does. Frozen in the middle it finds its plan outdated, or goes on.
+    fn collect(&mut self) {
+        let options = collect::Options { may_write: self.chance.hits(700), orphans: self.chance.hits(600) };
         let Ok(store) = self.open() else { return };
-        let Ok(snapshot) = store.snapshot() else { return };
-        let Ok(names) = store.backend().names(Folder::Packs) else { return };
-        let state = snapshot.state();
-        let orphan = names
-            .iter()
-            .filter_map(|name| Folder::Packs.parse(name))
-            .find(|name| !state.has_pack(name) && !state.is_gone(Folder::Packs, name));
-        let Some(name) = orphan else { return };
-        let Ok(file) = store.files().fresh(Folder::Packs, &name) else { return };
-        let row = PackRow(name, crate::store::Class::Content, 0, file.len(), file.count());
-        let world = store.world();
-        let entry = Entry {
-            n: snapshot.tip() + 1,
-            prev: snapshot.inner.log.tip_digest,
-            op: OpId::new(&*world.random),
-            at: world.clock.now(),
-            by: world.author.clone(),
-            host: world.host.clone(),
-            cmd: "gc".to_owned(),
-            objects: Vec::new(),
-            packs: vec![row],
-            rely: Vec::new(),
-            condemn: vec![name],
-            remove: Vec::new(),
-            refs: Vec::new(),
-            features: Vec::new(),
-            checkpoint: None,
-        };
-        self.say(|| format!("condemns the orphan {name}"));
-        let landed = store.create_entry(&entry).and_then(|outcome| store.landed(&snapshot, entry.op, entry.n, outcome));
-        if let (Ok(Verdict::Landed(number)), false) = (landed, self.is_dead()) {
-            let told = self.disk.world.state().truth.acknowledged(entry.op.to_bytes(), number);
-            if let Err(what) = told {
-                self.violated(|| what);
-            }
+        self.say(|| format!("collects {options:?}"));
+        let targets = |key: &[u8], value: &[u8]| Ok(target(key, value).into_iter().collect());
+        let done = collect::plan(&store, &targets, options, &Silent, &Cancel::new())
+            .and_then(|plan| collect::carry_out(&plan, "gc"));
+        self.say(|| format!("is told {done:?}"));
+        match done {
+            Ok(_) | Err(Error::Outdated) => {}
+            Err(err) => self.refused(&err),
         }
     }
 }
@@ -523,20 +482,6 @@ fn count(snapshot: &Snapshot) -> Result<RefEdit, Error> {
 /// All refs that a snapshot shows.
 pub(super) fn refs_of(snapshot: &Snapshot) -> Result<Refs, Error> {
     snapshot.scan(b"", Direction::Forward).collect()
-}
-
-fn is_unnamed(store: &Store, row: &PackRow, named: &std::collections::BTreeSet<Id>) -> bool {
-    let Ok(file) = store.files().get(Folder::Packs, &row.name()) else { return false };
-    let mut unnamed = true;
-    let walked = pack::for_each(
-        &file,
-        &mut |id, _| {
-            unnamed &= !named.contains(&id);
-            Ok::<(), String>(())
-        },
-        &|what| what,
-    );
-    unnamed && walked.is_ok()
 }
 
 /// What differs between two states, for people.

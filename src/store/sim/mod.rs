@@ -8,6 +8,7 @@
 mod actor;
 mod chance;
 mod disk;
+pub mod fuzz;
 mod play;
 mod truth;
 mod world;

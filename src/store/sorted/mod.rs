@@ -15,7 +15,7 @@ pub(super) use file::{Broken, SortedFile};
 pub(super) use verify::verify;
 pub(super) use write::{Finished, Writer};
 
-const FILE_CONTEXT: &str = "prov 2026-11 sorted file";
+pub(super) const FILE_CONTEXT: &str = "prov 2026-11 sorted file";
 const BLOCK_CONTEXT: &str = "prov 2026-11 block";
 const TRAILER_MAGIC: &[u8; 4] = b"PRVs";
 const TRAILER_LEN: u64 = 16;

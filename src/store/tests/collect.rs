@@ -196,6 +196,17 @@ fn what_can_not_be_read_stops_deletion_and_not_the_report() {
 }
 
 #[test]
+fn of_two_who_found_one_orphan_the_second_makes_another_plan() {
+    let (place, store) = memory();
+    drop(store_of(&[noise(1, 300_000)], &store));
+    let plans = [0, 1].map(|_| planned(&again(&place), ALL));
+    assert!(plans.iter().all(|plan| plan.items.len() == 1 && plan.items[0].action == Action::Orphan));
+    collect::carry_out(&plans[0], "gc").unwrap();
+    assert!(matches!(collect::carry_out(&plans[1], "gc"), Err(Error::Outdated)));
+    assert_sound(&store, "");
+}
+
+#[test]
 fn collecting_while_others_write_loses_nothing() {
     let (place, store) = memory();
     std::thread::scope(|scope| {

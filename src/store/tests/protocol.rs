@@ -234,6 +234,43 @@ fn void_entries_left_behind_are_never_seen_and_are_unlinked_by_the_next_fold() {
 }
 
 #[test]
+fn a_listing_that_shows_covered_entries_and_not_the_fold_is_made_again() {
+    let (place, store) = memory();
+    many(&store, "n", 31);
+    let kept: Vec<_> = [30, 31].map(|n| (n, place.read(Folder::Log, &entry::name(n)).unwrap())).into();
+    many(&store, "m", 2);
+    for shown in [vec![30], vec![31], vec![30, 31], vec![]] {
+        // Read before they are unlinked.
+        for (number, bytes) in &kept {
+            place.overwrite(Folder::Log, &entry::name(*number), bytes.clone());
+        }
+        let lying = Lying::new(&place);
+        lying.show(&shown);
+        let snapshot = lying.store().snapshot().unwrap();
+        assert_eq!((snapshot.tip(), names(&snapshot).len()), (34, 33), "{shown:?}");
+        assert_eq!(snapshot.damage(), vec![], "{shown:?}");
+    }
+}
+
+#[test]
+fn a_gap_that_two_listings_show_for_two_reasons_is_no_damage() {
+    let (place, store) = memory();
+    many(&store, "n", 3);
+    let kept = [0, 1, 2, 3].map(|n| (n, place.read(Folder::Log, &entry::name(n)).unwrap()));
+    many(&store, "m", 31);
+    // Entry 1 is made while the first listing goes on, and read before all are unlinked; the second is made while a fold unlinks it.
+    for (number, bytes) in kept {
+        place.overwrite(Folder::Log, &entry::name(number), bytes);
+    }
+    let lying = Lying::new(&place);
+    lying.show(&[0, 2, 3]);
+    lying.show(&[0, 2]);
+    let snapshot = lying.store().snapshot().unwrap();
+    assert_eq!(snapshot.damage(), vec![]);
+    assert_eq!(names(&snapshot).len(), 34);
+}
+
+#[test]
 fn a_snapshot_outlives_the_files_it_was_made_of() {
     let (place, store) = memory();
     many(&store, "n", 100);
