@@ -1,6 +1,6 @@
 //! Pipelines: steps of tasks that a file declares, taken as data.
 //!
-//! [`file`] reads prov's own `prov.yaml` and Otter's configs into one model; [`template`] puts values in place of names; [`task`] knows
+//! [`mod@file`] reads prov's own `prov.yaml` and Otter's configs into one model; [`template`] puts values in place of names; [`task`] knows
 //! the types of tasks; [`expand`] makes tasks of those that stand for several; [`plan`] is all that comes of a file
 //! before anything runs, [`graph`] its order, [`check`] what is wrong with it; [`state`] is what a task goes through, and [`rollup`] what results of tasks make of a step and of the whole. All of it
 //! is pure: nothing here starts anything or touches what a task would write.
