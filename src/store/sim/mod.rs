@@ -49,11 +49,6 @@ impl Mutation {
             ("a snapshot is not listed again", rule(&[Rule::SnapshotListedAgain])),
             ("a win is not verified by a listing", rule(&[Rule::WinListed])),
             ("a loss is believed", rule(&[Rule::LossListed])),
-            // Each of the two is enough while the other holds.
-            (
-                "entries are unlinked in the wrong order, and the base is not asked for",
-                rule(&[Rule::AscendingUnlink, Rule::BaseShown]),
-            ),
             ("entries below a fold are not void", rule(&[Rule::VoidBelowFold])),
             ("expectations are not checked again", rule(&[Rule::ExpectationChecked])),
             ("reliance is not checked again", rule(&[Rule::RelianceChecked])),
