@@ -229,10 +229,14 @@ impl Marking<'_> {
         Ok(())
     }
 
-    /// Marks an object and what it leads to.
+    /// Marks an object and what it leads to. What is only named (weak links: the standard input of a recipe, say) is kept as
+    /// well while it is here, since no other copy may be left; it need not be here.
     fn reach(&mut self, root: Id) -> Result<(), Error> {
-        let mut todo = vec![(root, None)];
-        while let Some((id, kind)) = todo.pop() {
+        let mut todo = vec![(root, None, false)];
+        while let Some((id, kind, is_only_named)) = todo.pop() {
+            if is_only_named && self.snapshot.header(&id)?.is_none() {
+                continue;
+            }
             if !self.mark(&id) || kind == Some(Kind::BLOB) {
                 continue;
             }
@@ -260,12 +264,10 @@ impl Marking<'_> {
                 continue;
             };
             match object::links(&kind, &bytes) {
-                Ok(links) => todo.extend(
-                    links
-                        .into_iter()
-                        .filter(|link| link.strength() != Strength::Weak)
-                        .map(|link| (link.id(), Some(link.kind().clone()))),
-                ),
+                Ok(links) => todo.extend(links.into_iter().map(|link| {
+                    let is_only_named = is_only_named || link.strength() == Strength::Weak;
+                    (link.id(), Some(link.kind().clone()), is_only_named)
+                })),
                 Err(err) => self.obstacles.push(format!("object {id}: {err}")),
             }
         }

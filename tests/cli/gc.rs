@@ -58,3 +58,13 @@ fn results_and_logs_and_marks_survive_a_collection() {
     assert_eq!(read(&sandbox, "out"), "3\n");
     assert!(hit.err().contains("said 3"));
 }
+
+#[test]
+fn what_a_command_read_from_standard_input_survives_a_collection() {
+    let sandbox = project();
+    sandbox.file("words.bin", noise(5, 600_000));
+    sandbox.prov(["run", "--stdin", "words.bin", "--", "wc", "-c"]).ok();
+    let id = sandbox.prov(["--json", "id", "words.bin"]).ok().json()["id"].as_str().unwrap().to_owned();
+    sandbox.prov(["gc"]).ok();
+    assert_eq!(sandbox.prov(["cat", &id]).ok().stdout, noise(5, 600_000));
+}
