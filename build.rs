@@ -1,0 +1,35 @@
+//! How the program is linked: so that it starts fast, since a hit is a few milliseconds of which starting is a large part.
+//!
+//! See `docs/performance.md`, "Start". Nothing here changes what the program does, and where a question has no answer, the linker's own way stands.
+
+use std::env;
+use std::path::Path;
+use std::process::Command;
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    let target = |what: &str| env::var(format!("CARGO_CFG_TARGET_{what}")).unwrap_or_default();
+    if target("OS") != "linux" || target("ENV") != "gnu" || env::var("TARGET") != env::var("HOST") {
+        return;
+    }
+    // The image at a fixed place needs none of its 23,000 addresses corrected at every start (a tenth of all instructions of a hit, and 100 pages
+    // written). Stack, heap and libraries still lie at random places.
+    println!("cargo::rustc-link-arg-bin=prov=-no-pie");
+    // The unwinder as part of the program, where the compiler brings it: a library less to find and map.
+    if let Some(folder) = folder_of("libgcc_eh.a") {
+        println!("cargo::rustc-link-search=native={folder}");
+        println!("cargo::rustc-link-lib=static:-bundle=gcc_eh");
+    }
+}
+
+/// The folder in which the C compiler, that links, keeps a library.
+fn folder_of(library: &str) -> Option<String> {
+    println!("cargo::rerun-if-env-changed=CC");
+    let asked = Command::new(env::var("CC").unwrap_or_else(|_| "cc".to_owned())).arg(format!("-print-file-name={library}")).output().ok()?;
+    let path = String::from_utf8(asked.stdout).ok()?;
+    let path = Path::new(path.trim());
+    if !path.is_absolute() || !path.is_file() {
+        return None;
+    }
+    Some(path.parent()?.to_str()?.to_owned())
+}
