@@ -94,7 +94,7 @@ fn results_are_had_in_a_copy_of_the_project_and_in_another_that_shares_the_store
     let mut command = sandbox.command(["init", "-q", "--store"]);
     command.arg(sandbox.path(".prov/store")).current_dir(&other);
     sandbox.outcome(command).ok();
-    std::fs::write(other.join("in"), "1\n").unwrap();
+    sandbox.file("../other/in", "1\n");
     let mut command = sandbox.command(words);
     command.current_dir(&other);
     Ran::of(sandbox.outcome(command)).hits();
