@@ -4,10 +4,12 @@
 //! BLAKE3's key-derivation mode under a context that names prov and the purpose, so that no file content can
 //! pose as a record. This module is the only user of the `blake3` crate.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, Read};
 use std::str::FromStr;
 
+use blake3::hazmat::{ContextKey, HasherExt, hash_derive_key_context};
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde::ser::{Serialize, Serializer};
 
@@ -151,9 +153,29 @@ pub fn blob(bytes: &[u8]) -> Id {
 ///
 /// Contexts are constants of the format (`docs/format.md`, "Hash contexts").
 pub fn derived(context: &str, bytes: &[u8]) -> Id {
-    let mut hasher = blake3::Hasher::new_derive_key(context);
+    let mut hasher = blake3::Hasher::new_from_context_key(&context_key(context));
     hasher.update(bytes);
     Id(*hasher.finalize().as_bytes())
+}
+
+/// Contexts of which the key is remembered. The format has fewer; the kinds of objects that others made may have any number.
+const REMEMBERED: usize = 32;
+
+/// The key that a context stands for. Most of what is hashed under one is small, and the key would be half of the work.
+fn context_key(context: &str) -> ContextKey {
+    thread_local! {
+        static KEYS: RefCell<Vec<(String, ContextKey)>> = const { RefCell::new(Vec::new()) };
+    }
+    KEYS.with_borrow_mut(|keys| {
+        if let Some((_, key)) = keys.iter().find(|(known, _)| known == context) {
+            return *key;
+        }
+        let key = hash_derive_key_context(context);
+        if keys.len() < REMEMBERED {
+            keys.push((context.to_owned(), key));
+        }
+        key
+    })
 }
 
 /// Computes a blob id from bytes as they stream by.

@@ -10,6 +10,7 @@
 use std::fs;
 use std::io::Read;
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,24 @@ pub struct Process {
     pub pid: u32,
     /// Start time in ticks since boot; 0 if it can't be had.
     pub start: u64,
+}
+
+/// This process; what names it is looked up when it is first asked for. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct This(Arc<OnceLock<Process>>);
+
+impl This {
+    /// Its name.
+    pub fn process(&self) -> &Process {
+        self.0.get_or_init(Process::current)
+    }
+}
+
+impl From<Process> for This {
+    /// Takes a process for this one.
+    fn from(process: Process) -> Self {
+        Self(Arc::new(OnceLock::from(process)))
+    }
 }
 
 /// What can be said about a process.

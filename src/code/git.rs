@@ -83,6 +83,15 @@ pub fn head(fs: &Fs, folder: &Path) -> Option<Head> {
     }
 }
 
+/// What is checked out around `folder`, if a glance shows that nothing tracked differs from it: few files are tracked, and their states say so.
+/// `None` says nothing.
+pub fn clean_head(fs: &Fs, folder: &Path) -> Option<Head> {
+    let plain = Plain::around(fs, folder)?;
+    plain.is_small(fs).then_some(())?;
+    plain.is_clean(fs)?;
+    Some(plain.head())
+}
+
 impl Repository {
     /// The repository's own folder: `.git`, or that of a linked work tree.
     pub fn git_dir(&self) -> PathBuf {

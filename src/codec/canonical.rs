@@ -206,20 +206,31 @@ pub fn skip(bytes: &[u8], limits: &Limits) -> Result<usize, Error> {
     Ok(reader.at)
 }
 
-/// Sorts every map of a well-formed value by its encoded keys.
+/// What [`sort_maps`] makes.
+pub(super) struct Sorted {
+    /// The canonical bytes.
+    pub(super) bytes: Vec<u8>,
+    /// Levels of arrays and maps in them.
+    pub(super) depth: usize,
+}
+
+/// Sorts every map of a well-formed value by its encoded keys. Its text is taken to be UTF-8, as Rust's is.
 ///
 /// # Errors
 /// When the value breaks a rule that sorting can't mend.
-pub(super) fn sort_maps(bytes: &[u8]) -> Result<Vec<u8>, Error> {
+pub(super) fn sort_maps(bytes: &[u8]) -> Result<Sorted, Error> {
     let mut sorter = Sorter {
         reader: Reader { bytes, at: 0 },
         out: Vec::with_capacity(bytes.len()),
         spans: Vec::new(),
         spare: Vec::new(),
+        room: DEPTH_OF_VALUES,
     };
     let sorted = sorter.value(DEPTH_OF_VALUES);
     match sorted {
-        Ok(()) if sorter.reader.at == bytes.len() => Ok(sorter.out),
+        Ok(()) if sorter.reader.at == bytes.len() => {
+            Ok(Sorted { bytes: sorter.out, depth: DEPTH_OF_VALUES - sorter.room })
+        }
         Ok(()) => Err(Error::Encode("something follows the value".to_owned())),
         Err(err @ Error::Encode(_)) => Err(err),
         Err(err) => Err(Error::Encode(err.to_string())),
@@ -227,7 +238,7 @@ pub(super) fn sort_maps(bytes: &[u8]) -> Result<Vec<u8>, Error> {
 }
 
 /// Levels of arrays and maps that are encoded at most.
-const DEPTH_OF_VALUES: usize = 256;
+pub(super) const DEPTH_OF_VALUES: usize = 256;
 
 /// One entry of a map in `Sorter::out`: where it begins, where its key ends, where it ends.
 #[derive(Debug, Clone, Copy)]
@@ -245,6 +256,8 @@ struct Sorter<'a> {
     /// The entries of the maps that are being copied, those of the innermost last.
     spans: Vec<Span>,
     spare: Vec<u8>,
+    /// The smallest number of levels that was left anywhere.
+    room: usize,
 }
 
 impl Sorter<'_> {
@@ -256,17 +269,12 @@ impl Sorter<'_> {
                 depth.checked_sub(1).ok_or_else(|| Error::Encode("nested too deeply".to_owned()))?
             }
             Head::Plain => depth,
-            Head::Bin(n) => {
+            Head::Bin(n) | Head::Str(n) => {
                 self.reader.take(n)?;
                 depth
             }
-            Head::Str(n) => {
-                if std::str::from_utf8(self.reader.take(n)?).is_err() {
-                    return Err(Error::NotCanonical { at: start, rule: "text is UTF-8" });
-                }
-                depth
-            }
         };
+        self.room = self.room.min(within);
         self.out.extend_from_slice(&self.reader.bytes[start..self.reader.at]);
         match head {
             Head::Array(n) => (0..n).try_for_each(|_| self.value(within)),

@@ -54,6 +54,10 @@ pub enum Error {
 /// # Errors
 /// [`Error::Encode`] for values without an encoding (32-bit floats that are not finite and the like).
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
+    Ok(sorted(value)?.bytes)
+}
+
+fn sorted<T: Serialize + ?Sized>(value: &T) -> Result<canonical::Sorted, Error> {
     let mut bytes = Vec::with_capacity(256);
     let mut serializer = rmp_serde::Serializer::new(&mut bytes).with_struct_map();
     value.serialize(&mut serializer).map_err(|err| Error::Encode(err.to_string()))?;
@@ -65,13 +69,28 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
 /// # Errors
 /// Any [`Error`]: the bytes are never trusted and never cause a panic.
 pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8], limits: &Limits) -> Result<T, Error> {
+    if bytes.len() <= limits.bytes.min(limits.entries)
+        && let Ok(value) = read::<T>(bytes, limits.depth + 1)
+        && let Ok(again) = sorted(&value)
+        && again.depth <= limits.depth
+        && again.bytes == bytes
+    {
+        // What is encoded is canonical, so what equals it is, and nothing of so few bytes has too many entries: a walk that checks is spared.
+        return Ok(value);
+    }
     check(bytes, limits)?;
-    let value: T = rmp_serde::from_slice(bytes).map_err(|err| Error::Mismatch(err.to_string()))?;
+    let value: T = read(bytes, canonical::DEPTH_OF_VALUES)?;
     if encode(&value)? == bytes {
         Ok(value)
     } else {
         Err(Error::Mismatch("it holds fields or values that this record does not have".to_owned()))
     }
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8], depth: usize) -> Result<T, Error> {
+    let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
+    deserializer.set_max_depth(depth);
+    T::deserialize(&mut deserializer).map_err(|err| Error::Mismatch(err.to_string()))
 }
 
 /// `value` as a [`Value`].
@@ -97,7 +116,7 @@ pub fn from_value<T: DeserializeOwned>(value: &Value) -> Result<T, Error> {
 /// As [`decode`].
 pub fn decode_lenient<T: DeserializeOwned>(bytes: &[u8], limits: &Limits) -> Result<T, Error> {
     check(bytes, limits)?;
-    rmp_serde::from_slice(bytes).map_err(|err| Error::Mismatch(err.to_string()))
+    read(bytes, canonical::DEPTH_OF_VALUES)
 }
 
 #[cfg(test)]
@@ -158,6 +177,26 @@ mod tests {
         let mut bytes = vec![0x91; 1000];
         bytes.push(1);
         assert!(matches!(check(&bytes, &Limits::RECORD), Err(Error::OverLimit { .. })));
+    }
+
+    #[test]
+    fn what_is_decoded_keeps_to_the_limits() {
+        let nested = |levels: usize| {
+            let mut bytes = vec![0x91; levels];
+            bytes.push(1);
+            bytes
+        };
+        let limits = Limits::RECORD;
+        assert!(decode::<Value>(&nested(limits.depth), &limits).is_ok());
+        for levels in [limits.depth + 1, limits.depth + 2, 100_000] {
+            assert!(matches!(decode::<Value>(&nested(levels), &limits), Err(Error::OverLimit { .. })), "{levels}");
+        }
+        let few = Limits { entries: 3, ..limits };
+        assert!(decode::<Value>(b"\x93\x01\x01\x01", &few).is_ok());
+        let seven = b"\x97\x01\x01\x01\x01\x01\x01\x01";
+        assert!(matches!(decode::<Value>(seven, &few), Err(Error::OverLimit { .. })));
+        assert!(decode::<Value>(b"\x01\x01", &limits).is_err(), "something follows");
+        assert!(decode::<Value>(b"\xcc\x01", &limits).is_err(), "not the shortest form");
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub struct World {
     /// The machine's name.
     pub host: String,
     /// This process, by which others can tell whether it still lives.
-    pub process: crate::host::Process,
+    pub process: crate::host::This,
     /// Who works here, `Name <mail>`, if known.
     pub author: Option<String>,
 }
@@ -42,7 +42,7 @@ impl World {
             clock: Arc::new(crate::clock::SystemClock),
             random: Arc::new(crate::clock::SystemRandom),
             host: crate::host::host_name(),
-            process: crate::host::Process::current(),
+            process: crate::host::This::default(),
             author,
         }
     }

@@ -189,14 +189,14 @@ pub(super) fn known(session: &Session<'_>, snapshot: &Snapshot, spots: &[Spot]) 
 }
 
 /// Makes sure that the store has what lies at each of `spots`: what it does not have yet is stored, durably, under a ref of this
-/// workspace, so that it can be brought back. Nothing is removed.
+/// workspace, so that it can be brought back. Nothing is removed. `known` is a state of the store that was read before.
 ///
 /// # Errors
 /// When something there can't be stored: then it must not be touched.
-pub fn keep_safe(session: &Session<'_>, spots: &[Spot]) -> Result<Vec<Displaced>, Error> {
+pub fn keep_safe(session: &Session<'_>, known: &Snapshot, spots: &[Spot]) -> Result<Vec<Displaced>, Error> {
     let repo = session.repo;
     let worktree = session.worktree();
-    let snapshot = repo.store().snapshot()?;
+    let snapshot = repo.store().snapshot_since(known)?;
     let (mut kept, unknown) = sort_out(session, &snapshot, spots)?;
     if unknown.is_empty() {
         return Ok(kept);
@@ -240,9 +240,9 @@ pub fn keep_safe(session: &Session<'_>, spots: &[Spot]) -> Result<Vec<Displaced>
 ///
 /// # Errors
 /// When something can't be kept safe or removed, or changed meanwhile.
-pub fn clear(session: &Session<'_>, spots: &[Spot]) -> Result<Vec<KeptSafe>, Error> {
+pub fn clear(session: &Session<'_>, known: &Snapshot, spots: &[Spot]) -> Result<Vec<KeptSafe>, Error> {
     let fs = session.repo.fs();
-    let kept = keep_safe(session, spots)?;
+    let kept = keep_safe(session, known, spots)?;
     for displaced in &kept {
         remove(session, displaced)?;
     }

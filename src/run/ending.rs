@@ -89,8 +89,32 @@ pub(super) fn keep_logs(
     }
 }
 
-/// What is checked out around `root`, and whether anything tracked differs from it.
-pub(super) fn git_state(fs: &crate::fs::Fs, root: &std::path::Path) -> Option<Git> {
-    let head = git::head(fs, root)?;
-    Some(Git { commit: head.commit, branch: head.branch, dirty: git::is_dirty(fs, root).ok() })
+/// What is checked out around a project, and whether anything tracked differs from it: asked for while the command runs, because looking at
+/// every tracked file takes its time.
+pub(super) enum GitState {
+    Known(Option<Git>),
+    Asked(std::thread::JoinHandle<Option<Git>>),
+}
+
+impl GitState {
+    /// Looks at once, if that takes no time, else beside.
+    pub(super) fn ask(fs: &crate::fs::Fs, root: &std::path::Path) -> Self {
+        if let Some(head) = git::clean_head(fs, root) {
+            return Self::Known(Some(Git { commit: head.commit, branch: head.branch, dirty: Some(false) }));
+        }
+        let (fs, root) = (fs.clone(), root.to_owned());
+        let look = move || {
+            let head = git::head(&fs, &root)?;
+            Some(Git { commit: head.commit, branch: head.branch, dirty: git::is_dirty(&fs, &root).ok() })
+        };
+        std::thread::Builder::new().name("git".to_owned()).spawn(look).map_or(Self::Known(None), Self::Asked)
+    }
+
+    /// What was found.
+    pub(super) fn known(self) -> Option<Git> {
+        match self {
+            Self::Known(git) => git,
+            Self::Asked(thread) => thread.join().ok().flatten(),
+        }
+    }
 }

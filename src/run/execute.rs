@@ -72,6 +72,8 @@ pub struct Command {
     pub remove_env: BTreeSet<OsString>,
     /// Where a program without `/` is looked for: the child's `PATH`. A `PATH` in `set_env` goes first.
     pub search_path: Option<OsString>,
+    /// The program, if it was looked for already ([`Command::program`]).
+    pub found: Option<PathBuf>,
     /// Standard input.
     pub stdin: Stdin,
     /// How long it may run.
@@ -97,6 +99,7 @@ impl Command {
             set_env: BTreeMap::new(),
             remove_env: BTreeSet::new(),
             search_path: None,
+            found: None,
             stdin: Stdin::Empty,
             timeout: None,
             grace: Duration::from_secs(10),
@@ -239,7 +242,10 @@ pub fn execute(cx: Context<'_>, command: &Command) -> Result<Outcome, SpawnError
         return Err(SpawnError::Interrupted { signal });
     }
     let (name, arguments) = command.argv.split_first().ok_or(SpawnError::Invalid { what: "no words" })?;
-    let program = command.program()?;
+    let program = match &command.found {
+        Some(program) => program.clone(),
+        None => command.program()?,
+    };
     let mut spawn = std::process::Command::new(&program);
     spawn.arg0(OsStr::from_bytes(name)).args(arguments.iter().map(|word| OsStr::from_bytes(word)));
     spawn.current_dir(&command.cwd).process_group(0);

@@ -236,7 +236,7 @@ pub fn bring_back(
     let displaced = match replace {
         Replace::Nothing => Vec::new(),
         Replace::Known => known,
-        Replace::All => clear::keep_safe(session, &spots)?,
+        Replace::All => clear::keep_safe(session, snapshot, &spots)?,
     };
     let worktree = session.worktree();
     let existing =

@@ -32,7 +32,7 @@ use std::sync::Arc;
 use crate::clock::{Clock, SystemClock};
 use crate::fs::Fs;
 use crate::hash;
-use crate::host::{self, Liveness, Process};
+use crate::host::{self, Liveness, Process, This};
 use crate::path::{is_name, show, shown};
 
 pub use claim::{Claimed, Held};
@@ -91,7 +91,7 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> LiveError + '_ {
 pub struct Live {
     fs: Fs,
     root: PathBuf,
-    here: Process,
+    here: This,
     clock: Arc<dyn Clock>,
 }
 
@@ -104,9 +104,9 @@ pub struct Running {
 }
 
 impl Live {
-    /// The live folder at `root`, which need not exist yet; `here` is this process ([`Process::current`]).
-    pub fn new(fs: Fs, root: PathBuf, here: Process) -> Self {
-        Self { fs, root, here, clock: Arc::new(SystemClock) }
+    /// The live folder at `root`, which need not exist yet; `here` is this process.
+    pub fn new(fs: Fs, root: PathBuf, here: impl Into<This>) -> Self {
+        Self { fs, root, here: here.into(), clock: Arc::new(SystemClock) }
     }
 
     /// The same, told the time by `clock`.
@@ -121,7 +121,7 @@ impl Live {
 
     /// This process.
     pub fn here(&self) -> &Process {
-        &self.here
+        self.here.process()
     }
 
     /// Writes down that a run begins. Its folder appears with the complete intent, or not at all; nothing is flushed.
@@ -131,7 +131,7 @@ impl Live {
     pub fn begin(&self, intent: Intent) -> Result<Running, LiveError> {
         let dir = self.dir(&intent.run)?;
         let bytes = intent.encode().map_err(|source| LiveError::Encode { run: intent.run.clone(), source })?;
-        let owner = &self.here;
+        let owner = self.here();
         let new = self.root.join(format!("{NEW}{}-{}-{}-{}", self.place(), owner.pid, owner.start, intent.run));
         match self.fs.make_dir(&new) {
             Err(err) if err.kind() == io::ErrorKind::NotFound => {
@@ -192,7 +192,7 @@ impl Live {
         if let Ok(Some(bytes)) = self.fs.read(&path.join(INTENT))
             && let Ok(intent) = Intent::decode(&bytes)
         {
-            return self.here.sees(&intent.owner) == Liveness::Dead;
+            return self.here().sees(&intent.owner) == Liveness::Dead;
         }
         let mut parts = name[NEW.len()..].splitn(4, '-');
         let place = parts.next();
@@ -204,7 +204,7 @@ impl Live {
 
     /// Names where pids of this process mean something.
     fn place(&self) -> String {
-        let Process { host, machine, boot, pid_namespace, .. } = &self.here;
+        let Process { host, machine, boot, pid_namespace, .. } = self.here();
         hash::derived("prov 2026 live place", format!("{host}\0{machine}\0{boot}\0{pid_namespace}").as_bytes()).short()
     }
 
@@ -294,11 +294,10 @@ impl Running {
     /// Writes down the started child, so that it can be ended if this process is killed. A failure is no reason not to
     /// go on: the child is then only harder to find.
     pub fn note_child(&self, pid: u32) -> Result<(), LiveError> {
-        let Some(child) = self.live.here.neighbour(pid) else { return Ok(()) };
+        let Some(child) = self.live.here().neighbour(pid) else { return Ok(()) };
         let bytes = crate::codec::encode(&child)
             .map_err(|source| LiveError::Encode { run: self.intent.run.clone(), source })?;
-        let path = self.dir.join(CHILD);
-        self.live.fs.replace(&path, &frame::seal(CHILD, intent::VERSION, &bytes), false).map_err(at(&path))
+        self.note(CHILD, &bytes)
     }
 
     /// Writes down the record as far as it is known, so that a run whose prov is killed is on record with all of that.
@@ -306,8 +305,19 @@ impl Running {
     /// # Errors
     /// When it can't be written: then less would be known.
     pub fn note_draft(&self, payload: &[u8]) -> Result<(), LiveError> {
-        let path = self.dir.join(DRAFT);
-        self.live.fs.replace(&path, &frame::seal(DRAFT, intent::VERSION, payload), false).map_err(at(&path))
+        self.note(DRAFT, payload)
+    }
+
+    /// Writes a file whose seal shows whether all of it is there. So the first one needs not be written beside its place.
+    fn note(&self, kind: &'static str, payload: &[u8]) -> Result<(), LiveError> {
+        let (path, bytes) = (self.dir.join(kind), frame::seal(kind, intent::VERSION, payload));
+        let fs = &self.live.fs;
+        let written = match fs.create_new(&path, 0o666) {
+            Ok(mut file) => file.write_all(&bytes),
+            Err(err) if err.kind() == io::ErrorKind::AlreadyExists => fs.replace(&path, &bytes, false),
+            Err(err) => Err(err),
+        };
+        written.map_err(at(&path))
     }
 
     /// Writes down, durably, a finished run that could not be published. `payload` is the caller's: everything that a

@@ -14,6 +14,7 @@ use super::session::Session;
 use super::{Error, clear, live, name};
 use crate::path::{Place, locate};
 use crate::repo::Repo;
+use crate::store::Snapshot;
 
 /// The key of what is in the folder.
 pub const KEY: &str = "dir";
@@ -76,8 +77,13 @@ pub(super) fn is_home(repo: &Repo, path: &std::path::Path) -> bool {
 ///
 /// # Errors
 /// When it can't be moved; then it is gone with the live folder, and the store has it.
-pub(super) fn settle_down(session: &Session<'_>, step: &str, live: &live::Running) -> Result<(), Error> {
+pub(super) fn settle_down(
+    session: &Session<'_>,
+    known: &Snapshot,
+    step: &str,
+    live: &live::Running,
+) -> Result<(), Error> {
     let (fs, from, to) = (session.repo.fs(), folder(live), home(session.repo, step));
-    clear::clear(session, &[clear::Spot::whole(to.clone())])?;
+    clear::clear(session, known, &[clear::Spot::whole(to.clone())])?;
     fs.rename(&from, &to).map_err(|source| Error::io("move", &to, source))
 }

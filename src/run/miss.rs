@@ -26,10 +26,8 @@ use crate::worktree;
 
 /// Why something is executed.
 pub(super) struct Why<'a> {
-    /// The reasons.
+    /// The reasons; empty if the recipe is another than any before: which is nearest is found out while the command runs.
     pub(super) reasons: Vec<Reason>,
-    /// The least different recipe.
-    pub(super) nearest: Option<Nearest>,
     /// The result that is known all the same, to be compared with.
     pub(super) known: Option<&'a Hit>,
 }
@@ -47,7 +45,7 @@ pub(super) fn execute(
     surroundings: Surroundings<'_>,
 ) -> Result<Performed, Error> {
     let repo = session.repo;
-    let Why { reasons, nearest, known } = why;
+    let Why { mut reasons, known } = why;
     let Surroundings { environment, observer, interrupts } = surroundings;
     let mut run = perform::draft(repo, request, &prepared, repo.now());
     let records = request.cache_mode() != CacheMode::Readonly;
@@ -72,21 +70,18 @@ pub(super) fn execute(
             return Err(err);
         }
     };
-    // The state of Git is asked for while the command runs: looking at every tracked file takes its time.
-    let (fs, root) = (repo.fs().clone(), repo.root().to_owned());
-    let git = std::thread::Builder::new().name("git".to_owned()).spawn(move || ending::git_state(&fs, &root)).ok();
-
     warnings.extend(told);
     let mut ignored = None;
     run.started_at = repo.now();
     let mut told = None;
-    let beside = std::cell::OnceCell::new();
-    let mut inputs = None;
+    let (beside, draft) = (std::cell::OnceCell::new(), std::cell::OnceCell::new());
+    let (mut inputs, mut explained, mut git) = (None, None, None);
+    let explain = |prepared: &Prepared| reasons.is_empty().then(|| perform::explain(session, &snapshot, prepared));
     let outcome = match command {
         Ok(mut command) => {
             command.set_env.insert("PROV_RUN_ID".into(), run.run.clone().into());
             let clock = &*repo.world().clock;
-            let mut reporter = Reporter::new(repo.fs(), clock, &mut *observer, &run, running.dir());
+            let mut reporter = Reporter::new(repo.fs(), clock, &mut *observer, &run, &draft, running.dir());
             let context = execute::Context {
                 fs: repo.fs(),
                 clock,
@@ -95,14 +90,18 @@ pub(super) fn execute(
                 observer: &mut reporter,
                 started: &mut |pid| {
                     let _ = running.note_child(pid);
-                    // While the command runs there is time for what only matters if prov is killed.
+                    // While the command runs there is time for what it need not wait for, and for what only matters if prov is killed.
                     let found = perform::record_inputs(repo, &snapshot, &prepared, &stored);
-                    let mut draft = run.clone();
-                    draft.inputs = found.as_ref().map(Clone::clone).unwrap_or_default();
+                    let mut known = run.clone();
+                    known.inputs = found.as_ref().map(Clone::clone).unwrap_or_default();
                     inputs = Some(found);
+                    if let Some(Ok((why, _))) = explained.insert(explain(&prepared)) {
+                        known.cache = Cache::Miss { reasons: why.clone() };
+                    }
                     let beside: &Pending = beside.get_or_init(|| publish::beside_of(&prepared));
                     // Not being able to write it costs something only then.
-                    let _ = publish::note_draft(&running, &draft, beside);
+                    let _ = publish::note_draft(&running, draft.get_or_init(|| known), beside);
+                    git = Some(ending::GitState::ask(repo.fs(), repo.root()));
                 },
             };
             let outcome = execute::execute(context, &command);
@@ -115,7 +114,18 @@ pub(super) fn execute(
         Err(err) => Err(err),
     };
     run.finished_at = repo.now();
-    run.git = git.and_then(|thread| thread.join().ok()).flatten();
+    run.git = git.unwrap_or_else(|| ending::GitState::ask(repo.fs(), repo.root())).known();
+    let mut nearest = None;
+    match explained.unwrap_or_else(|| explain(&prepared)) {
+        None => {}
+        Some(Ok(found)) => {
+            (reasons, nearest) = found;
+            run.cache = Cache::Miss { reasons: reasons.clone() };
+        }
+        Some(Err(err)) => {
+            warnings.push(format!("what differs from earlier runs can't be told: {}", super::chain(&err)))
+        }
+    }
 
     let mut exit_code = match &outcome {
         Ok(outcome) => {
@@ -212,7 +222,7 @@ pub(super) fn execute(
     }
     if run.outputs.contains_key(managed::KEY)
         && prepared.output(managed::KEY).is_none()
-        && let Err(err) = managed::settle_down(session, &prepared.step, &running)
+        && let Err(err) = managed::settle_down(session, &snapshot, &prepared.step, &running)
     {
         warnings.push(format!("the folder of the run is in the store alone: {}", super::chain(&err)));
     }
@@ -301,13 +311,13 @@ fn prepare_place(
     inputs::fetch(session, snapshot, prepared)?;
     let stored = prepare::store_inputs(session, prepared, request, &intake)?;
     // The program is looked for before anything is removed: a command that can't be started changes nothing.
-    let command = given::command(session, snapshot, request, prepared, running, environment)?;
-    let startable = command.program().map(drop);
+    let mut command = given::command(session, snapshot, request, prepared, running, environment)?;
+    let startable = command.program().map(|program| command.found = Some(program));
     let written: Vec<&str> =
         prepared.outputs().keys().map(String::as_str).filter(|key| !request.in_place.contains(*key)).collect();
     overlap::check_real_overlaps(session, prepared, &written)?;
     let displaced = match startable {
-        Ok(()) => clear::clear(session, &clear::spots(session, snapshot, prepared, &written)?)?,
+        Ok(()) => clear::clear(session, snapshot, &clear::spots(session, snapshot, prepared, &written)?)?,
         Err(_) => Vec::new(),
     };
     outputs::see_captures(session, prepared)?;

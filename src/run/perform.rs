@@ -167,7 +167,22 @@ pub(super) fn ask(
     request: &Request,
     prepared: &Prepared,
 ) -> Result<Asked, Error> {
-    let mut reasons = match request.cache_mode() {
+    let (hit, reasons) = look_up(session, snapshot, request, prepared)?;
+    if hit.is_some() || !reasons.is_empty() {
+        return Ok((hit, reasons, None));
+    }
+    let (reasons, nearest) = explain(session, snapshot, prepared)?;
+    Ok((None, reasons, nearest))
+}
+
+/// An outcome to take, or what is known of the reasons for a miss without a look at other recipes.
+fn look_up(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    request: &Request,
+    prepared: &Prepared,
+) -> Result<(Option<Box<Hit>>, Vec<Reason>), Error> {
+    let reasons = match request.cache_mode() {
         CacheMode::Off | CacheMode::Overwrite => {
             let word = if request.cache.is_some() {
                 "the cache mode says to execute"
@@ -186,30 +201,39 @@ pub(super) fn ask(
                 can_be_had(session, snapshot, request, prepared, key, output)
             })? {
                 Answer::Hit(hit) => match not_as_expected(session, request, prepared, &hit)? {
-                    None => return Ok((Some(hit), Vec::new(), None)),
+                    None => return Ok((Some(hit), Vec::new())),
                     Some(reason) => vec![reason],
                 },
                 Answer::Miss(reasons) => reasons,
             }
         }
     };
-    if !reasons.is_empty() {
-        return Ok((None, reasons, None));
-    }
+    Ok((None, reasons))
+}
+
+/// The reasons for a miss of which nothing else is known: what differs from the nearest other recipe of the step.
+///
+/// # Errors
+/// When a record can't be read.
+pub(super) fn explain(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    prepared: &Prepared,
+) -> Result<(Vec<Reason>, Option<Nearest>), Error> {
     let objects = inputs::Objects::of(session, snapshot, prepared);
     let small = |wanted: &crate::hash::Id| objects.get(wanted);
     let fresh = Some((&prepared.built, &prepared.code, &small as _));
     let nearest = nearest::nearest(snapshot, session.repo.project(), &prepared.step, &prepared.built.id, fresh)?;
-    match &nearest {
-        None => reasons.push(Reason {
+    let reasons = match &nearest {
+        None => vec![Reason {
             part: "step".to_owned(),
             kind: ReasonKind::FirstRun,
             before: None,
             after: Some(prepared.step.clone()),
-        }),
-        Some(nearest) => reasons.extend(nearest.reasons.iter().cloned()),
-    }
-    Ok((None, reasons, nearest))
+        }],
+        Some(nearest) => nearest.reasons.clone(),
+    };
+    Ok((reasons, nearest))
 }
 
 /// Why a known result is not what is expected of it now.
@@ -335,7 +359,7 @@ fn perform_once(session: &Session<'_>, request: &Request, surroundings: Surround
     let repo = session.repo;
     let snapshot = repo.store().snapshot()?;
     let prepared = ready(session, &snapshot, request, environment)?;
-    let (mut hit, mut reasons, nearest) = ask(session, &snapshot, request, &prepared)?;
+    let (mut hit, mut reasons) = look_up(session, &snapshot, request, &prepared)?;
     let known = if request.lifecycle.always { hit.take() } else { None };
     reasons.extend(known.as_deref().map(traced));
     let mut taken = None;
@@ -355,7 +379,7 @@ fn perform_once(session: &Session<'_>, request: &Request, surroundings: Surround
         Some((hit, restored, started)) => take(session, &snapshot, request, &prepared, *hit, restored, started),
         None => {
             remember(&snapshot, request, &prepared, observer)?;
-            let why = miss::Why { reasons, nearest, known: known.as_deref() };
+            let why = miss::Why { reasons, known: known.as_deref() };
             let around = Surroundings { environment, observer: &mut *observer, interrupts };
             miss::execute(session, snapshot, request, prepared, why, around)
         }

@@ -79,7 +79,7 @@ pub fn light(repo: &Repo, snapshot: &Snapshot, run: &Run) -> Result<(Id, Publica
                 outputs: Vec::new(),
                 sets: Vec::new(),
                 op: op.to_bytes(),
-                owner: repo.world().process.clone(),
+                owner: repo.world().process.process().clone(),
                 open: None,
             }) else {
                 // A hit on a store that can't be written works all the same, unrecorded.

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
+use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
@@ -62,14 +63,15 @@ impl Side {
     }
 
     /// Reads once; the pipe must be ready.
-    fn read(&mut self, buffer: &mut [u8], observer: &mut dyn Observer) {
+    fn read(&mut self, buffer: &mut Vec<u8>, observer: &mut dyn Observer) {
         let Some(pipe) = &self.pipe else { return };
-        match rustix::io::read(pipe, &mut *buffer) {
+        buffer.clear();
+        match rustix::io::read(pipe, spare_capacity(buffer)) {
             Ok(0) => self.pipe = None,
-            Ok(n) => {
-                self.spool.write(&buffer[..n]);
+            Ok(_) => {
+                self.spool.write(buffer);
                 if self.deaf.is_none() {
-                    self.waiting.extend_from_slice(&buffer[..n]);
+                    self.waiting.extend_from_slice(buffer);
                     if observer.ready_on(self.stream).is_none() {
                         self.pass(observer);
                     }
@@ -222,7 +224,8 @@ impl<'a> Pump<'a> {
 
     /// Runs until the child and its group are gone and its streams are read.
     pub(super) fn run(mut self) -> io::Result<End> {
-        let mut buffer = vec![0; CHUNK];
+        // Most commands say little: what is not written to costs no memory.
+        let mut buffer = Vec::with_capacity(CHUNK);
         loop {
             // One reading for both: what is not due yet at this moment is what to wake up for.
             let now = Instant::now();

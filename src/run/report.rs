@@ -1,6 +1,7 @@
 //! Tells whoever listens what a run does while it does it: the observer that the caller gave, and the file in the live folder that
 //! followers read.
 
+use std::cell::OnceCell;
 use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
@@ -27,21 +28,22 @@ pub(super) struct Reporter<'a> {
     file: Option<Output>,
     seq: u64,
     last: Option<u8>,
-    /// What was to be told when the command runs.
-    draft: Option<&'a Run>,
+    /// What is told when the command runs.
+    draft: &'a OnceCell<Run>,
 }
 
 impl<'a> Reporter<'a> {
-    /// Reports of `run`, as it is known before it begins, into its live folder `dir`.
+    /// Reports of `run` into its live folder `dir`; what is known of it when it begins will be in `draft`.
     pub(super) fn new(
         fs: &'a Fs,
         clock: &'a dyn Clock,
         inner: &'a mut dyn Observer,
-        run: &'a Run,
+        run: &Run,
+        draft: &'a OnceCell<Run>,
         dir: &std::path::Path,
     ) -> Self {
         let path = dir.join(EVENTS);
-        Self { fs, clock, inner, of: Of::run(run), path, file: None, seq: 0, last: None, draft: Some(run) }
+        Self { fs, clock, inner, of: Of::run(run), path, file: None, seq: 0, last: None, draft }
     }
 
     /// The command has ended.
@@ -79,7 +81,7 @@ impl<'a> Reporter<'a> {
 
     /// The command runs: everything before is told in one write, which the command does not wait for.
     fn begin(&mut self, pid: u32) {
-        let Some(run) = self.draft.take() else { return };
+        let Some(run) = self.draft.get().filter(|_| self.seq == 0) else { return };
         self.file = self.fs.create_new(&self.path, 0o666).ok();
         let mut lines = String::new();
         let mut before = event::of_run(run, None);

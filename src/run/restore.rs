@@ -117,7 +117,7 @@ pub fn restore(
         }
     }
     for (path, text) in texts {
-        let item = write_text(session, path, &text, options, &mut restoration.displaced)?;
+        let item = write_text(session, snapshot, path, &text, options, &mut restoration.displaced)?;
         restoration.items.push(item);
     }
     if wanted.is_empty() && extras.is_empty() && sets.is_empty() {
@@ -376,6 +376,7 @@ fn config_text(snapshot: &Snapshot, id: &Id) -> Result<String, Error> {
 
 fn write_text(
     session: &Session<'_>,
+    snapshot: &Snapshot,
     path: PathBuf,
     text: &str,
     options: &RestoreOptions,
@@ -393,7 +394,7 @@ fn write_text(
             return outcome(Outcome::Refused, path);
         }
         if !options.dry_run {
-            let kept = clear::keep_safe(session, &[clear::Spot::whole(path.clone())])?;
+            let kept = clear::keep_safe(session, snapshot, &[clear::Spot::whole(path.clone())])?;
             displaced.extend(kept.into_iter().filter_map(clear::Displaced::into_kept_safe));
         }
     }

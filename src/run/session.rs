@@ -12,6 +12,9 @@ use crate::repo::Repo;
 use crate::worktree::stat_cache::Forget;
 use crate::worktree::{self, CaptureOptions, Rules, ScanOptions, StatCache, Worktree};
 
+/// What entries of the stat cache must spare in bytes to hash (some files, or one that is not small) to be worth a file's writing.
+const WORTH_SAVING: u64 = 128 << 10;
+
 /// A repo, its stat cache, and where the user stands.
 #[derive(Debug)]
 pub struct Session<'a> {
@@ -122,8 +125,11 @@ impl<'a> Session<'a> {
         self.git.get_or_init(look).clone()
     }
 
-    /// Remembers what was hashed. Failing to costs time later, nothing else.
+    /// Remembers what was hashed, if hashing it again would cost more than writing that down. Failing to costs time later, nothing else.
     pub fn save(&self) {
+        if self.cache.would_spare() < WORTH_SAVING {
+            return;
+        }
         let _ = self.cache.save(self.repo.fs(), Forget::Nothing);
     }
 }

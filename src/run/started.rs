@@ -231,7 +231,7 @@ fn start_once(
         let written: Vec<&str> =
             prepared.outputs().keys().map(String::as_str).filter(|key| !request.in_place.contains(*key)).collect();
         overlap::check_real_overlaps(session, &prepared, &written)?;
-        started.displaced = clear::clear(session, &clear::spots(session, &snapshot, &prepared, &written)?)?;
+        started.displaced = clear::clear(session, &snapshot, &clear::spots(session, &snapshot, &prepared, &written)?)?;
         outputs::see_captures(session, &mut prepared)?;
         if let Some(change) = prepared.before.check(&session.worktree()).into_iter().next() {
             return Err(Error::ChangedBefore { path: change.path });
@@ -320,7 +320,7 @@ pub fn finish(
     run.children = running.children();
     let secrets = Secrets::known(&request.secret_env, environment);
     logged::apply(session, &snapshot, &running.notes(), &mut run, &intake, &secrets, &mut warnings)?;
-    run.git = ending::git_state(repo.fs(), repo.root());
+    run.git = ending::GitState::ask(repo.fs(), repo.root()).known();
     changes(&request, after.as_ref(), &pending, &seen, &mut run);
     for change in fence.check(&session.worktree()) {
         run.unsealed.push(format!("output {} changed while it was recorded", crate::path::show(&change.path)));
@@ -338,7 +338,7 @@ pub fn finish(
     let is_managed = after.as_ref().is_ok_and(|after| after.output(managed::KEY).is_none());
     if is_managed
         && run.outputs.contains_key(managed::KEY)
-        && let Err(err) = managed::settle_down(session, &run.step, &running)
+        && let Err(err) = managed::settle_down(session, &snapshot, &run.step, &running)
     {
         warnings.push(format!("the folder of the run is in the store alone: {}", super::chain(&err)));
     }

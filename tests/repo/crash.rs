@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use prov::fs::{Fs, NthEffect, Verdict};
+use prov::host::Process;
 use prov::repo::{Repo, World};
 use prov::run::{CommitOptions, Publication, Request, Session, add, commit, settle};
 
@@ -61,8 +62,7 @@ fn runs(repo: &Repo) -> Vec<String> {
 fn world(fault: &Arc<NthEffect>) -> World {
     let mut child = std::process::Command::new("true").spawn().unwrap();
     let mut world = World { fs: Fs::with_fault(fault.clone()), ..World::real(None) };
-    world.process.pid = child.id();
-    world.process.start = 1;
+    world.process = Process { pid: child.id(), start: 1, ..world.process.process().clone() }.into();
     child.wait().unwrap();
     world
 }

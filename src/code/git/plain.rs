@@ -13,6 +13,9 @@ use crate::fs::Fs;
 /// Tracked files up to which one thread that looks at their states alone is quicker than the many that a whole status takes.
 const FEW_TRACKED: usize = 4_000;
 
+/// Bytes of an index whose files are looked at in less time than a thread takes to begin: some hundred files.
+const SMALL_INDEX: u64 = 32 << 10;
+
 /// Bytes of a file of Git's that is looked through for what would need all of Git to understand.
 const SMALL: u64 = 1 << 20;
 
@@ -56,6 +59,11 @@ impl Plain {
     /// What is checked out.
     pub(super) fn head(self) -> Head {
         Head { commit: Some(self.commit), branch: Some(self.branch) }
+    }
+
+    /// Whether so few files are tracked that they are looked at in no time.
+    pub(super) fn is_small(&self, fs: &Fs) -> bool {
+        matches!(fs.stat(&self.git.join("index")), Ok(Some(index)) if index.size <= SMALL_INDEX)
     }
 
     /// `Some` if states alone prove that nothing differs, as [`is_unchanged`] says it. They are compared as strictly as can be set, so

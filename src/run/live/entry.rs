@@ -80,13 +80,13 @@ impl Entry {
     ///
     /// Processes are taken for its own only if they were started with `PROV_RUN_ID=<run id>`, or are the very child.
     pub fn end_child(&self, live: &Live, patience: std::time::Duration) -> bool {
-        self.child.as_ref().is_none_or(|child| group::end_orphans(&live.here, child, &self.word(), patience))
+        self.child.as_ref().is_none_or(|child| group::end_orphans(live.here(), child, &self.word(), patience))
     }
 
     /// Whether something of the child still runs though its prov is dead.
     pub fn is_orphaned(&self, live: &Live) -> bool {
         self.state == State::Dead
-            && self.child.as_ref().is_some_and(|child| !group::orphans(&live.here, child, &self.word()).is_empty())
+            && self.child.as_ref().is_some_and(|child| !group::orphans(live.here(), child, &self.word()).is_empty())
     }
 
     fn word(&self) -> Vec<u8> {
@@ -113,7 +113,7 @@ pub(super) fn read(live: &Live, run: &str, dir: &Path) -> Option<Entry> {
         if intent.run == run { Ok(intent) } else { Err(format!("`{INTENT}` is of another run, {}", intent.run)) }
     });
     let child = read(CHILD).ok().flatten().and_then(|bytes| read_child(&bytes).ok());
-    let owner = intent.as_ref().map_or(Liveness::Unknown, |intent| live.here.sees(&intent.owner));
+    let owner = intent.as_ref().map_or(Liveness::Unknown, |intent| live.here().sees(&intent.owner));
     let state = match (pending, &intent) {
         (Ok(Some(bytes)), _) => match frame::open(PENDING, intent::VERSION, &bytes) {
             Ok(payload) => State::Finished { payload: payload.to_vec(), owner },
@@ -122,7 +122,7 @@ pub(super) fn read(live: &Live, run: &str, dir: &Path) -> Option<Entry> {
         (Err(what), _) => State::Damaged { what },
         (Ok(None), Err(what)) => State::Damaged { what: what.clone() },
         (Ok(None), Ok(Intent { open: Some(open), .. })) => {
-            if open.is_over(&live.here, live.clock.now()) {
+            if open.is_over(live.here(), live.clock.now()) {
                 State::Dead
             } else {
                 State::Running

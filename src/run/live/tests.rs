@@ -38,7 +38,7 @@ impl Bench {
             outputs: outputs.iter().map(|&path| path.into()).collect(),
             sets: Vec::new(),
             op: *b"0123456789abcdef",
-            owner: self.live.here.clone(),
+            owner: self.live.here().clone(),
             open: None,
         }
     }
@@ -97,7 +97,7 @@ fn a_run_id_begins_only_once() {
 fn a_run_whose_prov_was_killed_is_dead_and_what_it_printed_can_be_read() {
     let bench = Bench::new();
     let prov = sleeper();
-    let owner = bench.live.here.neighbour(prov.id()).unwrap();
+    let owner = bench.live.here().neighbour(prov.id()).unwrap();
     let running = bench.begin_as(owner, "r-1", &["out"]);
     assert_eq!(running.claim().unwrap(), Claimed::Won);
     bench.live.write(&running.dir().join("stdout"), b"half a line").unwrap();
@@ -121,7 +121,7 @@ fn the_child_of_a_dead_run_keeps_its_paths_until_it_is_ended() {
     use std::os::unix::process::CommandExt;
     let bench = Bench::new();
     let prov = sleeper();
-    let running = bench.begin_as(bench.live.here.neighbour(prov.id()).unwrap(), "r-1", &["out"]);
+    let running = bench.begin_as(bench.live.here().neighbour(prov.id()).unwrap(), "r-1", &["out"]);
     assert_eq!(running.claim().unwrap(), Claimed::Won);
     let child = Command::new("sleep").arg("1000").env("PROV_RUN_ID", "r-1").process_group(0).spawn().unwrap();
     running.note_child(child.id()).unwrap();
@@ -141,7 +141,7 @@ fn the_child_of_a_dead_run_keeps_its_paths_until_it_is_ended() {
 #[test]
 fn runs_elsewhere_are_never_declared_dead() {
     let bench = Bench::new();
-    let here = bench.live.here.clone();
+    let here = bench.live.here().clone();
     let elsewhere = Process { host: "elsewhere".to_owned(), boot: "b".to_owned(), ..here.clone() };
     let running = bench.begin_as(elsewhere, "r-1", &["out"]);
     assert_eq!(running.claim().unwrap(), Claimed::Won);
@@ -347,7 +347,7 @@ fn a_crash_at_any_effect_leaves_whole_entries_or_none() {
 fn what_a_killed_process_left_half_made_is_swept_and_nothing_else() {
     let bench = Bench::new();
     let child = sleeper();
-    let dead = bench.live.here.neighbour(child.id()).unwrap();
+    let dead = bench.live.here().neighbour(child.id()).unwrap();
     kill(child);
     let _running = bench.begin("r-1", &[]);
     let fs = Fs::real();

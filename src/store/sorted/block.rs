@@ -18,18 +18,10 @@ pub(super) struct BlockBuilder {
 }
 
 impl BlockBuilder {
-    /// How many bytes the block would have with one more record, at most.
-    pub(super) fn len_with(&self, key: &[u8], value: &[u8]) -> usize {
-        self.bytes.len() + key.len() + value.len() + 12
-    }
-
-    /// Whether the keys alone ask for a new block before `key`.
-    pub(super) fn is_full_of_keys(&self, key: &[u8]) -> bool {
-        self.first.is_some() && self.keys + key.len() > KEYS_MAX
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.first.is_none()
+    /// Whether there has to be a new block before this record, if a block has `limit` bytes at most.
+    pub(super) fn is_full(&self, limit: usize, key: &[u8], value: &[u8]) -> bool {
+        let len = self.bytes.len() + key.len() + value.len() + 12;
+        self.first.is_some() && (len > limit || self.keys + key.len() > KEYS_MAX)
     }
 
     /// Appends a record; `key` must be greater than the one before.

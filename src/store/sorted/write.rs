@@ -16,6 +16,8 @@ pub(in crate::store) struct Writer {
     count: u64,
     data_len: u64,
     last: Option<Vec<u8>>,
+    /// The records so far, while they still fit into a root of their own.
+    few: Option<Vec<(Vec<u8>, Vec<u8>)>>,
 }
 
 #[derive(Debug, Default)]
@@ -41,7 +43,7 @@ impl Writer {
     /// Begins a file with `magic`.
     pub(in crate::store) fn new(mut out: Box<dyn Staged>, magic: [u8; 8]) -> io::Result<Self> {
         out.write_all(&magic)?;
-        Ok(Self { out, levels: vec![Level::default()], count: 0, data_len: 0, last: None })
+        Ok(Self { out, levels: vec![Level::default()], count: 0, data_len: 0, last: None, few: Some(Vec::new()) })
     }
 
     /// Where data is written, before the first record.
@@ -64,6 +66,16 @@ impl Writer {
         }
         self.last = Some(key.to_vec());
         self.count += 1;
+        // Few records are all in the root, which may be large. More of them are in small blocks, so that a lookup reads and hashes little.
+        if self.few.is_some() && self.levels[0].block.is_full(BLOCK_MAX, key, value) {
+            self.levels[0] = Level::default();
+            for (key, value) in self.few.take().unwrap_or_default() {
+                self.push(0, &key, &value)?;
+            }
+        }
+        if let Some(few) = &mut self.few {
+            few.push((key.to_vec(), value.to_vec()));
+        }
         self.push(0, key, value)
     }
 
@@ -72,11 +84,8 @@ impl Writer {
             self.levels.push(Level::default());
         }
         let level = &self.levels[at];
-        // The first block of a level may become the root, which may be large; further leaves are small, so that a
-        // lookup reads and hashes little.
-        let limit = if at == 0 && level.flushed { LEAF_LEN } else { BLOCK_MAX };
-        let full = level.block.len_with(key, value) > limit || level.block.is_full_of_keys(key);
-        if !level.block.is_empty() && full {
+        let limit = if at == 0 && self.few.is_none() { LEAF_LEN } else { BLOCK_MAX };
+        if level.block.is_full(limit, key, value) {
             self.flush(at)?;
         }
         self.levels[at].block.push(key, value);

@@ -40,7 +40,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{OnceLock, PoisonError, RwLock};
 
 use table::{Record, Table};
@@ -54,6 +54,9 @@ use crate::path::Place;
 const FINE_MARGIN_NS: i64 = 20_000_000;
 /// Nanoseconds that a coarse stamp must lie back: the two seconds of FAT, and a little.
 const COARSE_MARGIN_NS: i64 = 2_100_000_000;
+
+/// What looking at a file costs beside its bytes, in bytes to hash.
+const FILE_COST: u64 = 16 << 10;
 
 /// Records of the small file at most, however small the large one is.
 const SMALL: usize = 1024;
@@ -138,8 +141,8 @@ pub struct StatCache {
     newer: Option<Table>,
     fresh: RwLock<HashMap<u128, Record>>,
     fresh_len: AtomicUsize,
-    /// Something was put since the last save.
-    unsaved: AtomicBool,
+    /// What the entries since the last save would spare, as bytes to hash.
+    unsaved: AtomicU64,
 }
 
 impl StatCache {
@@ -151,7 +154,7 @@ impl StatCache {
             newer: None,
             fresh: RwLock::default(),
             fresh_len: AtomicUsize::new(0),
-            unsaved: AtomicBool::new(false),
+            unsaved: AtomicU64::new(0),
         }
     }
 
@@ -218,7 +221,7 @@ impl StatCache {
         let mut fresh = self.fresh.write().unwrap_or_else(PoisonError::into_inner);
         fresh.insert(record.key, record);
         self.fresh_len.store(fresh.len(), Ordering::Relaxed);
-        self.unsaved.store(true, Ordering::Relaxed);
+        self.unsaved.fetch_add(record.size.saturating_add(FILE_COST), Ordering::Relaxed);
     }
 
     fn look(
@@ -240,6 +243,11 @@ impl StatCache {
         find(&self.newer, newer).or_else(|| find(&self.main, main))
     }
 
+    /// What the entries that were not saved yet would spare whoever looks next, as a number of bytes to hash.
+    pub fn would_spare(&self) -> u64 {
+        self.unsaved.load(Ordering::Relaxed)
+    }
+
     /// Writes down what is new. Does nothing if nothing is.
     ///
     /// # Errors
@@ -250,7 +258,7 @@ impl StatCache {
             forget == Forget::Unasked && self.main.as_ref().is_some_and(|t| t.len() > SMALL && t.asked() < t.len() / 2);
         let damaged = [&self.main, &self.newer].into_iter().flatten().any(Table::is_damaged);
         let fresh = self.fresh.read().unwrap_or_else(PoisonError::into_inner);
-        if !self.unsaved.swap(false, Ordering::Relaxed) && !drop_unasked && !damaged {
+        if self.unsaved.swap(0, Ordering::Relaxed) == 0 && !drop_unasked && !damaged {
             return Ok(());
         }
         if let Some(dir) = file.parent() {

@@ -2,12 +2,14 @@
 //!
 //! See `docs/performance.md`, "Start". Nothing here changes what the program does, and where a question has no answer, the linker's own way stands.
 
+#![expect(clippy::disallowed_methods, reason = "a build script is told everything by its environment")]
+
 use std::env;
 use std::path::Path;
 use std::process::Command;
 
 fn main() {
-    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=src/bin/prov/build.rs");
     let target = |what: &str| env::var(format!("CARGO_CFG_TARGET_{what}")).unwrap_or_default();
     if target("OS") != "linux" || target("ENV") != "gnu" || env::var("TARGET") != env::var("HOST") {
         return;
@@ -25,7 +27,10 @@ fn main() {
 /// The folder in which the C compiler, that links, keeps a library.
 fn folder_of(library: &str) -> Option<String> {
     println!("cargo::rerun-if-env-changed=CC");
-    let asked = Command::new(env::var("CC").unwrap_or_else(|_| "cc".to_owned())).arg(format!("-print-file-name={library}")).output().ok()?;
+    let asked = Command::new(env::var("CC").unwrap_or_else(|_| "cc".to_owned()))
+        .arg(format!("-print-file-name={library}"))
+        .output()
+        .ok()?;
     let path = String::from_utf8(asked.stdout).ok()?;
     let path = Path::new(path.trim());
     if !path.is_absolute() || !path.is_file() {
