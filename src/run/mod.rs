@@ -54,6 +54,7 @@ mod session;
 mod settle;
 pub mod spool;
 mod started;
+mod strays;
 mod take;
 mod versions;
 mod whole;
