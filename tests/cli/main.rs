@@ -29,3 +29,4 @@ mod sandbox;
 mod schema;
 mod secrets;
 mod sets;
+mod terminal;
