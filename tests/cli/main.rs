@@ -31,3 +31,4 @@ mod sandbox;
 mod schema;
 mod secrets;
 mod sets;
+mod terminal;
