@@ -7,6 +7,7 @@ mod bad_input;
 mod chain;
 mod config;
 mod config_folder;
+mod consist;
 mod damage;
 mod doctor;
 mod errors;
