@@ -1,3 +1,5 @@
+//! A client against a real server on the loopback interface.
+
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use std::time::Duration;
