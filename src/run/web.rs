@@ -162,7 +162,7 @@ impl Finder<'_, '_> {
             let is_to_be_fetched = found.here.is_none();
             let captured = found.here.unwrap_or(wanted);
             let web = Some(FromWeb { source, lies_at: None, has_place: false });
-            self.put(key, ReadyInput { recorded, is_to_be_fetched, web, ..Self::plain(place, captured) });
+            self.put(key, ReadyInput { is_to_be_fetched, recorded, web, ..Self::plain(place, captured) });
             return Ok(());
         };
         hydrate::recorded_destination(session, &at)?;

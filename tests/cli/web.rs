@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::project::{Ran, exists, project, read, run};
+use prov::fs::Fs;
+
+use crate::project::{Ran, exists, project, read, remove, run};
 use crate::sandbox::Sandbox;
 use crate::server::{Reply, Server};
 
@@ -168,9 +170,9 @@ fn content_is_put_where_it_was_said_and_takes_the_place_of_nothing_unknown() {
     let refused = sandbox.prov(words).ends(125);
     assert!(refused.err().contains("in_the_way") || refused.err().contains("raw.csv"), "{refused}");
     assert_eq!(read(&sandbox, "data/raw.csv"), "mine");
-    std::fs::remove_file(sandbox.path("data/raw.csv")).unwrap();
+    remove(&sandbox, "data/raw.csv");
     // Without its copy aside it comes from the store.
-    std::fs::remove_dir_all(sandbox.path(".prov/cache/inputs")).unwrap();
+    Fs::real().remove_tree(&sandbox.path(".prov/cache/inputs")).unwrap();
     go(&["-f", "--freshness", "offline"]).misses();
     assert_eq!(read(&sandbox, "data/raw.csv"), "two");
     for place in ["../x.csv", ".prov/x.csv", "./out"] {
@@ -185,7 +187,7 @@ fn a_lost_cache_costs_a_download_and_a_damaged_copy_is_never_given_to_a_command(
     let (server, _) = with_text("one");
     let input = format!("data={}", server.url("/x"));
     copy(&sandbox, &[], &input).misses();
-    std::fs::remove_dir_all(sandbox.path(".prov/cache")).unwrap();
+    Fs::real().remove_tree(&sandbox.path(".prov/cache")).unwrap();
     copy(&sandbox, &[], &input).hits();
     assert_eq!(server.count(), 2);
     // A command that writes to its input: the next one is given the right bytes.
@@ -209,7 +211,7 @@ fn a_lost_cache_costs_a_download_and_a_damaged_copy_is_never_given_to_a_command(
     let again = copy(&sandbox, &["-f"], &input).misses();
     assert_eq!((read(&sandbox, "out").as_str(), again.json["sealed"].as_bool()), ("one", Some(true)));
     for folder in std::fs::read_dir(sandbox.path(".prov/cache/web")).unwrap() {
-        std::fs::write(folder.unwrap().path(), "no record").unwrap();
+        Fs::real().replace(&folder.unwrap().path(), b"no record", false).unwrap();
     }
     copy(&sandbox, &[], &input).hits();
 }

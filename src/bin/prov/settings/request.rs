@@ -240,7 +240,7 @@ impl Rebase<'_> {
     /// An input may be a revision: it is one if nothing is at that path. What could be one is left as it is.
     fn input(&self, declared: Declared) -> Declared {
         if let Some((place, url)) = prov::run::web::place_and_url(&declared.path) {
-            let path = [&self.path(place)[..], b"=", &url[..]].concat().into();
+            let path = [&self.path(place)[..], b"=", url].concat().into();
             return Declared { path, ..declared };
         }
         let is_named = declared.path.contains(&b':') || declared.path.starts_with(b"@");
