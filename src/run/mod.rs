@@ -56,7 +56,9 @@ pub mod spool;
 mod started;
 mod strays;
 mod take;
+mod terminal;
 mod versions;
+pub mod web;
 mod whole;
 
 use crate::repo::Repo;

@@ -14,7 +14,7 @@ use super::request::{CodeMode, Request};
 use super::session::Session;
 use super::strays::{self, Counted};
 use super::versions::{self, Versions};
-use super::{Error, outputs, overlap};
+use super::{Error, outputs, overlap, web};
 use crate::codec::Value;
 use crate::config;
 use crate::hash::Id;
@@ -113,15 +113,17 @@ pub fn prepare(
     let step = request.step.clone().unwrap_or_else(|| super::name::step_of(&request.argv));
     let scenario = request.scenario.clone().unwrap_or_else(|| repo.scenario().to_owned());
     crate::scenario::check_name(&scenario)?;
+    let about = crate::scenario::settings(snapshot, repo.project(), &scenario)?;
 
     let mut declared = Declared::new(repo.root(), &cwd);
     let mut fence = Fence::new();
     let mut before = Fence::new();
     let inputs = request.inputs.iter().chain(&request.inputs_optional);
     let declarations = inputs.chain(&request.outputs).chain(&request.identity).chain(&request.locks);
-    let typed = declarations.map(|one| &one.path);
-    for path in typed.chain(&request.stdin).chain(&request.config_files).chain(&request.config_folder.dirs) {
-        check_spelling(repo, &cwd, path.as_bstr())?;
+    let typed = declarations.filter_map(|one| web::path_of(one.path.as_bstr()));
+    let others = request.stdin.iter().chain(&request.config_files).chain(&request.config_folder.dirs);
+    for path in typed.chain(others.map(|path| path.as_bstr())) {
+        check_spelling(repo, &cwd, path)?;
     }
     let outputs: Vec<Place> = request.outputs.iter().map(|output| declared.locate(&output.path)).collect();
     let mut finder = Finder {
@@ -132,6 +134,7 @@ pub fn prepare(
         argv: &request.argv,
         restores: request.restores_inputs,
         outputs: &outputs,
+        web: web::Asking { environment, freshness: request.freshness },
         declared: &mut declared,
         inputs: BTreeMap::new(),
         globs: Vec::new(),
@@ -169,10 +172,7 @@ pub fn prepare(
             let path = crate::path::bytes(&worktree.path(&place));
             let name = declared.add(Role::Input, Some(&format!("{key}_before")), path.as_bstr())?;
             before.join(captured.fence.clone());
-            inputs.insert(
-                name,
-                ReadyInput { place, captured, declared_by: None, is_to_be_fetched: false, set: None, recorded: None },
-            );
+            inputs.insert(name, Finder::plain(place, captured));
         }
     }
 
@@ -239,7 +239,7 @@ pub fn prepare(
     let based = config_part::prepare(session, snapshot, request, &scenario, &declared, asking)?;
     let base = match based.values {
         Some(values) => values,
-        None => crate::scenario::config(snapshot, repo.project(), &scenario)?,
+        None => crate::scenario::config_of(snapshot, about.as_ref())?,
     };
     if let Some(part) = &based.folder {
         fence.join(part.fence.clone());
@@ -304,7 +304,11 @@ pub fn prepare(
         container: versions.container.clone(),
         dims: request.dims.clone(),
         version: request.step_version,
-        epochs: Epochs { project: repo.settings().project_epoch(), scenario: 0, step: request.epoch },
+        epochs: Epochs {
+            project: repo.settings().project_epoch(),
+            scenario: about.map_or(0, |about| about.epoch),
+            step: request.epoch,
+        },
     }
     .build()?;
     secrets.check(&built.bytes, "a part of the recipe")?;
