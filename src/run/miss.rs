@@ -18,6 +18,7 @@ use super::interrupts::Interrupts;
 use super::lookup::Hit;
 use super::nearest::Nearest;
 use super::observer::Stream;
+use super::part::{At, Ended, Part};
 use super::perform::{self, Performed, Surroundings};
 use super::prepare::{self, Prepared};
 use super::program::SpawnError;
@@ -85,6 +86,7 @@ pub(super) fn execute(
     request: &Request,
     mut prepared: Prepared,
     why: Why<'_>,
+    mut part: Option<&mut dyn Part>,
     surroundings: Surroundings<'_>,
 ) -> Result<Performed, Error> {
     let repo = session.repo;
@@ -100,12 +102,22 @@ pub(super) fn execute(
     let running = live.begin(intent(repo, request, &prepared, &run, op.to_bytes()))?;
     let mut warnings: Vec<String> = prepared.warnings().collect();
     let hooks = Hooks::of(session, environment);
+    let has_body = part.as_ref().is_some_and(|part| part.has_body());
     let mut before = || match &hooks {
         Some(hooks) => hooks.call(session, Moment::Start, &run, None, &mut *observer, interrupts),
         None => Ok(None),
     };
-    let ready =
-        prepare_place(session, &snapshot, request, &mut prepared, &running, environment, interrupts, &mut before);
+    let ready = prepare_place(
+        session,
+        &snapshot,
+        request,
+        has_body,
+        &mut prepared,
+        &running,
+        environment,
+        interrupts,
+        &mut before,
+    );
     let (intake, stored, command, displaced, told) = match ready {
         Ok(ready) => ready,
         Err(err) => {
@@ -114,8 +126,7 @@ pub(super) fn execute(
         }
     };
     // The state of Git is asked for while the command runs: looking at every tracked file takes its time.
-    let (fs, root) = (repo.fs().clone(), repo.root().to_owned());
-    let git = std::thread::Builder::new().name("git".to_owned()).spawn(move || git_state(&fs, &root)).ok();
+    let git = Looking::begin(session);
 
     warnings.extend(told);
     let mut ignored = None;
@@ -123,8 +134,9 @@ pub(super) fn execute(
     let mut told = None;
     let beside = std::cell::OnceCell::new();
     let mut inputs = None;
+    let mut body: Option<Ended> = None;
     let outcome = match command {
-        Ok(mut command) => {
+        Ok(Some(mut command)) => {
             command.set_env.insert("PROV_RUN_ID".into(), run.run.clone().into());
             let clock = &*repo.world().clock;
             let mut reporter = Reporter::new(repo.fs(), clock, &mut *observer, &run, running.dir());
@@ -137,13 +149,16 @@ pub(super) fn execute(
                 started: &mut |pid| {
                     let _ = running.note_child(pid);
                     // While the command runs there is time for what only matters if prov is killed.
-                    let found = perform::record_inputs(repo, &snapshot, &prepared, &stored);
+                    let found = perform::record_inputs(session, &snapshot, request, &prepared, &stored);
                     let mut draft = run.clone();
                     draft.inputs = found.as_ref().map(Clone::clone).unwrap_or_default();
                     inputs = Some(found);
                     let beside: &Pending = beside.get_or_init(|| beside_of(&prepared));
                     // Not being able to write it costs something only then.
                     let _ = note_draft(&running, &draft, beside);
+                    if let Some(part) = &mut part {
+                        part.started(pid);
+                    }
                 },
             };
             let outcome = execute::execute(context, &command);
@@ -151,20 +166,43 @@ pub(super) fn execute(
                 reporter.ended(outcome);
             }
             told = reporter.told();
-            outcome
+            outcome.map(Some)
+        }
+        Ok(None) => {
+            let clock = &*repo.world().clock;
+            let reported = run.clone();
+            let mut reporter = Reporter::new(repo.fs(), clock, &mut *observer, &reported, running.dir());
+            let folder = running.dir().join("task");
+            repo.fs().make_dirs(&folder).map_err(|source| Error::io("create", &folder, source))?;
+            let noted = std::cell::Cell::new(false);
+            let mut started = |pid| {
+                let _ = running.note_child(pid);
+                noted.set(true);
+            };
+            let _ = note_draft(&running, &run, beside.get_or_init(|| beside_of(&prepared)));
+            reporter.begin_without_child();
+            let at = At { run: &reported.run, folder: &folder, observer: &mut reporter, started: &mut started };
+            let ended = part.as_deref_mut().map(|part| part.perform(at));
+            if let Some(outcome) = ended.as_ref().and_then(|ended| ended.outcome.as_deref()) {
+                reporter.ended(outcome);
+            }
+            told = reporter.told();
+            body = ended;
+            Ok(None)
         }
         Err(err) => Err(err),
     };
     run.finished_at = repo.now();
-    run.git = git.and_then(|thread| thread.join().ok()).flatten();
+    run.git = git.end();
 
     let mut exit_code = match &outcome {
-        Ok(outcome) => {
+        Ok(Some(outcome)) => {
             run.started_at = outcome.started_at;
             run.finished_at = outcome.finished_at;
             end_of(&mut run, outcome, request);
             outcome.exit_code()
         }
+        Ok(None) => end_of_body(&mut run, body.as_ref()),
         Err(err) if err.is_of_command() => {
             run.status = Status::Failure;
             run.failed_in = Some(Phase::Run);
@@ -204,7 +242,20 @@ pub(super) fn execute(
             }
         }
     }
-    if let Ok(outcome) = &outcome {
+    if run.status == Status::Success
+        && let Some(part) = &mut part
+        && let Err(error) = part.check(&mut run)
+    {
+        run.status = Status::Failure;
+        run.failed_in = Some(Phase::Validation);
+        run.error = Some(error);
+        exit_code = 1;
+    }
+    if let Some(ended) = &body {
+        keep_text(&ended.log, &intake, &mut run, &mut warnings);
+    }
+    let of_body = body.as_ref().and_then(|ended| ended.outcome.as_deref());
+    if let Some(outcome) = outcome.as_ref().ok().and_then(Option::as_ref).or(of_body) {
         keep_logs(repo, outcome, &intake, &mut run, &mut warnings);
         if outcome.leftovers == execute::Leftovers::Survived {
             run.unsealed.push("processes that the command left behind could not be ended".to_owned());
@@ -217,7 +268,7 @@ pub(super) fn execute(
     }
     run.inputs = match inputs {
         Some(found) => found?,
-        None => perform::record_inputs(repo, &snapshot, &prepared, &stored)?,
+        None => perform::record_inputs(session, &snapshot, request, &prepared, &stored)?,
     };
     run.children = running.children();
     let secrets = Secrets::known(&request.secret_env, environment);
@@ -257,11 +308,14 @@ pub(super) fn execute(
     {
         warnings.push(format!("the folder of the run is in the store alone: {}", super::chain(&err)));
     }
+    if let Some(part) = &mut part {
+        part.complete(&mut run);
+    }
     let bytes = run.encode().map_err(|source| Error::Record { run: run.run.clone(), source })?;
     let object = id_of(&Kind::RUN, &bytes);
     let narrow = narrow_hint(&prepared, request, &reasons, nearest.as_ref());
     let publication = if records {
-        record(repo, &snapshot, intake, op, &run, object, &bytes, running, &prepared)
+        record(session, &snapshot, intake, op, &run, object, &bytes, running, &prepared)
     } else {
         let _ = running.end();
         Publication::Unrecorded
@@ -305,7 +359,12 @@ pub(super) fn intent(
         recipe: run.recipe,
         parent: request.parent.clone(),
         started_at: run.started_at,
-        argv: run.argv.clone(),
+        // What executes nothing only claims places: a task that is no command is told apart from that by its name.
+        argv: if run.argv.is_empty() && request.task.is_some() {
+            vec![run.step.as_str().into()]
+        } else {
+            run.argv.clone()
+        },
         cwd: run.cwd.clone(),
         outputs,
         sets,
@@ -315,7 +374,8 @@ pub(super) fn intent(
     }
 }
 
-type Ready = (Intake, BTreeMap<String, bool>, Result<Command, SpawnError>, Vec<clear::KeptSafe>, Option<String>);
+type Ready =
+    (Intake, BTreeMap<String, bool>, Result<Option<Command>, SpawnError>, Vec<clear::KeptSafe>, Option<String>);
 
 /// Claims the outputs, calls `before`, stores what goes in, clears the outputs' places, and makes the command.
 #[expect(clippy::too_many_arguments, reason = "everything that stands between a request and its command")]
@@ -323,6 +383,7 @@ fn prepare_place(
     session: &Session<'_>,
     snapshot: &Snapshot,
     request: &Request,
+    has_body: bool,
     prepared: &mut Prepared,
     running: &live::Running,
     environment: &prepare::Environment,
@@ -342,8 +403,11 @@ fn prepare_place(
     inputs::fetch(session, snapshot, prepared)?;
     let stored = prepare::store_inputs(session, prepared, request, &intake)?;
     // The program is looked for before anything is removed: a command that can't be started changes nothing.
-    let command = command(session, snapshot, request, prepared, running, environment)?;
-    let startable = command.program().map(drop);
+    let command = match has_body {
+        true => None,
+        false => Some(command(session, snapshot, request, prepared, running, environment)?),
+    };
+    let startable = command.as_ref().map_or(Ok(()), |command| command.program().map(drop));
     let written: Vec<&str> =
         prepared.outputs().keys().map(String::as_str).filter(|key| !request.in_place.contains(*key)).collect();
     prepare::check_real_overlaps(session, prepared, &written)?;
@@ -580,6 +644,67 @@ fn keep_logs(
     }
 }
 
+/// Keeps the log that the work of a part wrote.
+fn keep_text(text: &[u8], intake: &Intake, run: &mut Run, warnings: &mut Vec<String>) {
+    if text.is_empty() {
+        return;
+    }
+    let id = crate::hash::blob(text);
+    match intake.put(&Kind::BLOB, &id, text) {
+        Ok(()) => {
+            let size = u64::try_from(text.len()).unwrap_or(u64::MAX);
+            run.logs.insert("log".to_owned(), Log { id, size, cut: false });
+        }
+        Err(err) => warnings.push(format!("its log is not kept: {}", super::chain(&err))),
+    }
+}
+
+/// What the end of a part's work says about the run; its exit code for whoever asked.
+fn end_of_body(run: &mut Run, ended: Option<&Ended>) -> u8 {
+    let Some(ended) = ended else {
+        take::fail(run, "no_body", "nothing here does such work".to_owned());
+        return 1;
+    };
+    if let Some(outcome) = &ended.outcome {
+        run.resources = Some(outcome.resources.clone());
+        match outcome.exit {
+            Exit::Code(code) => run.exit_code = Some(code),
+            Exit::Signal(signal) => run.signal = Some(signal),
+        }
+    }
+    run.status = ended.status;
+    run.error.clone_from(&ended.error);
+    if ended.status != Status::Success {
+        run.failed_in = Some(Phase::Run);
+    }
+    u8::from(ended.status != Status::Success)
+}
+
+/// The state of Git, being looked at.
+enum Looking {
+    /// By a thread.
+    Under(Option<std::thread::JoinHandle<Option<Git>>>),
+    /// It was looked at before: once for all runs of a batch.
+    Known(Option<Git>),
+}
+
+impl Looking {
+    fn begin(session: &Session<'_>) -> Self {
+        if session.batch().is_some() {
+            return Self::Known(session.git_head());
+        }
+        let (fs, root) = (session.repo.fs().clone(), session.repo.root().to_owned());
+        Self::Under(std::thread::Builder::new().name("git".to_owned()).spawn(move || git_state(&fs, &root)).ok())
+    }
+
+    fn end(self) -> Option<Git> {
+        match self {
+            Self::Known(git) => git,
+            Self::Under(thread) => thread.and_then(|thread| thread.join().ok()).flatten(),
+        }
+    }
+}
+
 /// Files that the command names and that are not in the recipe.
 fn undeclared(prepared: &Prepared) -> Vec<String> {
     let counted = |path: &crate::path::RelPath| {
@@ -689,7 +814,7 @@ pub(super) fn note_draft(running: &live::Running, draft: &Run, beside: &Pending)
 /// Puts the record into the store in one transaction; if that can't be done now, leaves it in the live folder.
 #[expect(clippy::too_many_arguments, reason = "the last step of one long line")]
 fn record(
-    repo: &crate::repo::Repo,
+    session: &Session<'_>,
     snapshot: &Snapshot,
     intake: Intake,
     op: crate::store::OpId,
@@ -699,11 +824,23 @@ fn record(
     running: live::Running,
     prepared: &Prepared,
 ) -> Publication {
-    let published = (|| {
+    let repo = session.repo;
+    let beside = |intake: &Intake| -> Result<(), Error> {
         intake.put(&Kind::RECIPE, &prepared.built.id, &prepared.built.bytes)?;
         if let Some((id, bytes)) = &prepared.built.config {
             intake.put(&Kind::CONFIG, id, bytes)?;
         }
+        Ok(())
+    };
+    let pending = || Pending { run: bytes.to_vec().into(), ..beside_of(prepared) };
+    if let Some(batch) = session.batch() {
+        return match beside(&intake) {
+            Ok(()) => batch.add(run, object, bytes, intake, Some(running), pending()),
+            Err(err) => publish::leave(&pending(), running, err),
+        };
+    }
+    let published = (|| {
+        beside(&intake)?;
         intake.put(&Kind::RUN, &object, bytes)?;
         let collected = Arc::new(intake.finish()?);
         publish::with(repo, snapshot, op, "run", run, object, &collected)
@@ -713,7 +850,7 @@ fn record(
             let _ = running.end();
             Publication::Done
         }
-        Err(err) => publish::leave(&Pending { run: bytes.to_vec().into(), ..beside_of(prepared) }, running, err),
+        Err(err) => publish::leave(&pending(), running, err),
     }
 }
 

@@ -8,6 +8,7 @@
 pub mod about;
 pub mod adapter;
 mod annotate;
+pub mod batch;
 mod clear;
 mod code_part;
 mod commit;
@@ -33,6 +34,7 @@ pub mod name;
 mod nearest;
 pub mod observer;
 pub mod outputs;
+pub mod part;
 mod perform;
 pub mod prepare;
 pub mod program;
@@ -56,6 +58,7 @@ mod whole;
 use crate::repo::Repo;
 
 pub use about::{About, AboutOutputs};
+pub use batch::{Batch, Flushed};
 pub use clear::{Displaced, KeptSafe, clear, keep_safe};
 pub use code_part::CodePart;
 pub use commit::{CommitOptions, Committed, Item, ItemAction, Staging, add, commit, staged};
@@ -64,7 +67,7 @@ pub use managed::KEY as MANAGED_KEY;
 pub use miss::command_line;
 pub use nearest::Nearest;
 pub(crate) use nearest::candidates;
-pub use perform::{OutputAction, Performed, Plan, REPLAYED, Surroundings, perform, plan, plan_with};
+pub use perform::{OutputAction, Performed, Plan, REPLAYED, Surroundings, perform, perform_part, plan, plan_with};
 pub use publish::Publication;
 pub use request::{
     CacheMode, CodeMode, Container, Declared, DeclaredSet, OnKnownFailure, OnMissing, Request, RestoreMode, Validate,

@@ -286,11 +286,12 @@ pub fn prepare(
         step: request.lifecycle.model.clone().unwrap_or_else(|| step.clone()),
         command: Some(normalised),
         is_function: request.lifecycle.open,
+        task: request.task.as_ref().map(|task| recipe::Task { spec: task.spec.clone() }),
         cwd: cwd_place,
         stdin: stdin.as_ref().map(|(_, captured)| captured.content.clone()),
         code: part,
         config: Some(config.clone()),
-        inputs: inputs.iter().map(|(key, input)| (key.clone(), input.captured.content.clone())).collect(),
+        inputs: counted_inputs(request, &inputs),
         identity,
         env,
         tools: versions.tools.clone(),
@@ -324,6 +325,13 @@ pub fn prepare(
         seen: BTreeMap::new(),
         before,
     })
+}
+
+/// The inputs that count: what lies here, and what was read from elsewhere.
+fn counted_inputs(request: &Request, inputs: &BTreeMap<String, ReadyInput>) -> BTreeMap<String, Content> {
+    let here = inputs.iter().map(|(key, input)| (key.clone(), input.captured.content.clone()));
+    let remote = request.task.iter().flat_map(|task| &task.remote);
+    here.chain(remote.map(|(key, input)| (key.clone(), input.content.clone()))).collect()
 }
 
 /// Resolves the folder of configuration that a request asks for, and asks its adapter; nothing is changed.

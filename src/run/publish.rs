@@ -22,6 +22,10 @@ pub enum Publication {
     Lost(Error),
     /// It was not to be recorded.
     Unrecorded,
+    /// It waits for others of this process, and becomes history with them.
+    Batched,
+    /// The record of the run around it names the run whose result it took; that says it all.
+    Listed,
 }
 
 /// A closed run that waits, as the live folder keeps it.
@@ -64,27 +68,38 @@ pub fn light(repo: &Repo, snapshot: &Snapshot, run: &Run) -> Result<(Id, Publica
     match published {
         Ok(()) => Ok((object, Publication::Done)),
         Err(err) => {
-            let Ok(running) = super::live_folder(repo).begin(super::live::Intent {
-                run: run.run.clone(),
-                project: run.project.clone(),
-                scenario: run.scenario.clone(),
-                step: run.step.clone(),
-                recipe: run.recipe,
-                parent: run.parent.clone(),
-                started_at: run.started_at,
-                argv: run.argv.clone(),
-                cwd: run.cwd.clone(),
-                outputs: Vec::new(),
-                sets: Vec::new(),
-                op: op.to_bytes(),
-                owner: repo.world().process.clone(),
-                open: None,
-            }) else {
-                // A hit on a store that can't be written works all the same, unrecorded.
-                return Ok((object, Publication::Lost(err)));
-            };
-            Ok((object, leave(&Pending { run: bytes.into(), objects: Vec::new(), code: Vec::new() }, running, err)))
+            let pending = Pending { run: bytes.into(), objects: Vec::new(), code: Vec::new() };
+            Ok((object, leave_new(repo, run, op, &pending, err)))
         }
+    }
+}
+
+/// As [`leave`], for a run that has no folder in the live folder.
+pub(super) fn leave_alone(repo: &Repo, run: &Run, pending: &Pending, why: Error) -> Publication {
+    leave_new(repo, run, repo.new_op(), pending, why)
+}
+
+fn leave_new(repo: &Repo, run: &Run, op: OpId, pending: &Pending, why: Error) -> Publication {
+    let begun = super::live_folder(repo).begin(super::live::Intent {
+        run: run.run.clone(),
+        project: run.project.clone(),
+        scenario: run.scenario.clone(),
+        step: run.step.clone(),
+        recipe: run.recipe,
+        parent: run.parent.clone(),
+        started_at: run.started_at,
+        argv: run.argv.clone(),
+        cwd: run.cwd.clone(),
+        outputs: Vec::new(),
+        sets: Vec::new(),
+        op: op.to_bytes(),
+        owner: repo.world().process.clone(),
+        open: None,
+    });
+    match begun {
+        Ok(running) => leave(pending, running, why),
+        // A hit on a store that can't be written works all the same, unrecorded.
+        Err(_) => Publication::Lost(why),
     }
 }
 

@@ -56,21 +56,63 @@ pub fn settle(repo: &Repo) -> Result<Vec<Settled>, Error> {
     let _ = live.sweep();
     let mut settled = Vec::new();
     for entry in live.list()? {
+        settle_one(repo, &live, &entry, &BTreeMap::new(), &mut settled);
+    }
+    Ok(settled)
+}
+
+/// Settles an entry, after the parts of it that lie in its folder.
+fn settle_one(
+    repo: &Repo,
+    live: &Live,
+    entry: &Entry,
+    known: &BTreeMap<String, BTreeMap<String, Id>>,
+    settled: &mut Vec<Settled>,
+) {
+    {
+        let mut known = known.clone();
+        if matches!(entry.state, State::Dead | State::Finished { owner: Liveness::Dead, .. }) {
+            // Finished parts first: those that are not name them.
+            let (finished, open): (Vec<Entry>, Vec<Entry>) =
+                live.parked(entry).into_iter().partition(|part| matches!(part.state, State::Finished { .. }));
+            for part in finished.iter().chain(&open) {
+                settle_one(repo, live, part, &known, settled);
+                let parent = part.intent.as_ref().and_then(|intent| intent.parent.clone());
+                let snapshot = repo.store().snapshot().ok();
+                let object = snapshot.and_then(|snapshot| recorded(&snapshot, &part.run).ok().flatten());
+                if let (Some(parent), Some(object)) = (parent, object) {
+                    known.entry(parent).or_default().insert(part.run.clone(), object);
+                }
+            }
+            if !live.parked(entry).is_empty() {
+                let why = "parts of it could not be recorded".to_owned();
+                settled.push(Settled::Left { run: entry.run.clone(), why });
+                return;
+            }
+        }
+        let children = known.remove(&entry.run).unwrap_or_default();
         let run = entry.run.clone();
         let done = match &entry.state {
-            State::Running | State::Unknown { .. } | State::Finished { owner: Liveness::Alive, .. } => continue,
-            State::Dead => abort(repo, &live, &entry).map(|()| Settled::Aborted { run: run.clone() }),
+            State::Running | State::Unknown { .. } | State::Finished { owner: Liveness::Alive, .. } => return,
+            State::Dead => abort(repo, live, entry, children).map(|()| Settled::Aborted { run: run.clone() }),
             State::Finished { payload, .. } => {
-                finish(repo, &live, &entry, payload).map(|()| Settled::Published { run: run.clone() })
+                finish(repo, live, entry, payload).map(|()| Settled::Published { run: run.clone() })
             }
             State::Damaged { what } => {
                 settled.push(Settled::Left { run, why: what.clone() });
-                continue;
+                return;
             }
         };
         settled.push(done.unwrap_or_else(|err| Settled::Left { run, why: super::chain(&err) }));
     }
-    Ok(settled)
+}
+
+/// The object under which a run is on record.
+fn recorded(snapshot: &crate::store::Snapshot, run: &str) -> Result<Option<Id>, Error> {
+    let Some(value) = snapshot.get_ref(&crate::refs::key::id(run))? else { return Ok(None) };
+    let place: crate::repo::entry::RunPlace =
+        crate::repo::entry::decode(&value).map_err(|source| Error::Ref { source })?;
+    Ok(Some(place.object))
 }
 
 fn op(entry: &Entry) -> Option<OpId> {
@@ -78,7 +120,7 @@ fn op(entry: &Entry) -> Option<OpId> {
 }
 
 /// Records a killed run as aborted, with what it had printed.
-fn abort(repo: &Repo, live: &Live, entry: &Entry) -> Result<(), Error> {
+fn abort(repo: &Repo, live: &Live, entry: &Entry, children: BTreeMap<String, Id>) -> Result<(), Error> {
     let (Some(intent), Some(op)) = (&entry.intent, op(entry)) else { return Ok(()) };
     for path in &intent.outputs {
         let path = repo.root().join(from_bytes(path));
@@ -90,13 +132,18 @@ fn abort(repo: &Repo, live: &Live, entry: &Entry) -> Result<(), Error> {
     }
     if !intent.is_of_a_run() {
         // A claim of something that brought outputs back: nothing was executed, so nothing is recorded.
-        live.end(&entry.run)?;
+        live.end_at(&entry.dir, &entry.run)?;
         return Ok(());
     }
     if !entry.end_child(live, PATIENCE) {
         return Err(Error::Usage { what: "processes that it left behind could not be ended".to_owned() });
     }
     let snapshot = repo.store().snapshot()?;
+    if recorded(&snapshot, &entry.run)?.is_some() {
+        // It became history together with others, and its process had no time to remove it from here.
+        live.end_at(&entry.dir, &entry.run)?;
+        return Ok(());
+    }
     let intake = repo.store().intake(&snapshot);
     let mut logs = BTreeMap::new();
     for stream in Stream::ALL {
@@ -129,12 +176,13 @@ fn abort(repo: &Repo, live: &Live, entry: &Entry) -> Result<(), Error> {
     run.error = Some(RunError { kind: kind.to_owned(), message: message.to_owned(), run: None });
     run.logs = logs;
     run.children = live.children(&entry.run);
+    run.children.extend(children);
     let session = Session::new(repo, repo.root().to_owned());
     // Secrets were looked for when a note was made; here nobody knows them.
     let none = super::Secrets::default();
     super::logged::apply(&session, &snapshot, &live.notes(&entry.run), &mut run, &intake, &none, &mut Vec::new())?;
     publish(repo, intake, op, run)?;
-    live.end(&entry.run)?;
+    live.end_at(&entry.dir, &entry.run)?;
     Ok(())
 }
 
@@ -219,6 +267,10 @@ fn finish(repo: &Repo, live: &Live, entry: &Entry, payload: &[u8]) -> Result<(),
         crate::codec::decode(payload, &crate::codec::Limits::RECORD).map_err(|source| Error::Ref { source })?;
     let mut run = Run::decode(&pending.run).map_err(|source| Error::Record { run: entry.run.clone(), source })?;
     let snapshot = repo.store().snapshot()?;
+    if recorded(&snapshot, &entry.run)?.is_some() {
+        live.end_at(&entry.dir, &entry.run)?;
+        return Ok(());
+    }
     let intake = repo.store().intake(&snapshot);
     fill(repo, &intake, &pending, &mut run)?;
     let logs = std::mem::take(&mut run.logs);
@@ -232,7 +284,7 @@ fn finish(repo: &Repo, live: &Live, entry: &Entry, payload: &[u8]) -> Result<(),
         }
     }
     publish(repo, intake, op, run)?;
-    live.end(&entry.run)?;
+    live.end_at(&entry.dir, &entry.run)?;
     Ok(())
 }
 

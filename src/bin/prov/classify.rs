@@ -324,6 +324,7 @@ impl Classify for run::Error {
             run::Error::ChangedBefore { .. } => {
                 Failure::of(Class::Failed, "changed", self).hint("wait until nothing writes to it, then try again")
             }
+            run::Error::Batch { .. } => Failure::of(Class::Failed, "not_recorded", self),
             run::Error::Waited => Failure::of(Class::Failed, "changed", self).hint("try again"),
             run::Error::Claimed { held } => Failure::of(Class::Refused, "claimed", self).hint(if held.by.is_empty() {
                 "wait for it with --wait".to_owned()
