@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bstr::ByteSlice;
 
+use super::prepare::Prepared;
 use super::session::Session;
 use super::{Error, outputs};
 use crate::fs::FileKind;
@@ -284,4 +285,28 @@ pub(super) fn remove_path(fs: &crate::fs::Fs, path: &Path) -> Result<(), Error> 
         Some(_) => fs.remove_file(path),
     };
     removed.map_err(|source| Error::io("remove", path, source))
+}
+
+/// What has to make way for outputs. Of what is captured these are the outputs of this step's own earlier runs.
+pub(super) fn spots(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    prepared: &Prepared,
+    keys: &[&str],
+) -> Result<Vec<Spot>, Error> {
+    let worktree = session.worktree();
+    let mut spots = Vec::new();
+    for key in keys {
+        let Some(place) = prepared.output(key) else { continue };
+        let files = match prepared.declared.set(key) {
+            None => None,
+            Some(members) if members.is_changed_only() => {
+                let old = outputs::own_old(session, snapshot, &prepared.step, place, members)?;
+                Some(outputs::exactly(old.iter().map(|name| -> &bstr::BStr { name.as_ref() })))
+            }
+            Some(members) => Some(outputs::options(Some(members))),
+        };
+        spots.push(Spot { path: worktree.path(place), files });
+    }
+    Ok(spots)
 }

@@ -542,7 +542,7 @@ pub fn outputs(
     }
     let written: Vec<&str> =
         restored_keys.iter().copied().filter(|key| !request.in_place.iter().any(|other| other == key)).collect();
-    super::prepare::check_real_overlaps(session, prepared, &written)?;
+    super::overlap::check_real_overlaps(session, prepared, &written)?;
     // Writing there needs the same claim as executing does: a live run must not take these bytes for its own.
     let claims = super::claims_of(prepared, &|key| restored_keys.contains(&key));
     let claim = match super::claim(session.repo, &prepared.step, request, &prepared.scenario, claims, interrupts) {

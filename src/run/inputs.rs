@@ -393,7 +393,7 @@ impl Finder<'_, '_> {
     /// Whether nothing else of this run is or goes at a place.
     fn is_free(&self, place: &Place) -> bool {
         self.declared.find(place).is_none()
-            && !self.outputs.iter().any(|output| super::prepare::overlaps(output, place))
+            && !self.outputs.iter().any(|output| super::overlap::overlaps(output, place))
     }
 
     /// Whether the command is given the input by its key.
@@ -486,7 +486,7 @@ fn matching(session: &Session<'_>, glob: &Glob, outputs: &[Place]) -> Result<Vec
     let files = glob.files(session.repo.fs()).map_err(|source| Error::io("look for", glob.base(), source))?;
     let is_output = |file: &PathBuf| {
         let place = crate::path::locate(root, root, file);
-        outputs.iter().any(|output| super::prepare::is_below(&place, output))
+        outputs.iter().any(|output| super::overlap::is_below(&place, output))
     };
     Ok(files.into_iter().filter(|file| !is_output(file)).collect())
 }

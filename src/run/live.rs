@@ -276,6 +276,11 @@ impl Live {
         bytes.unwrap_or_default()
     }
 
+    /// Whether folders of other runs lie in that of the run `entry`.
+    pub fn has_parked(&self, entry: &Entry) -> bool {
+        self.is_folder(&entry.dir.join(PARKED))
+    }
+
     /// The runs whose folders lie in that of the run `entry`, oldest first: parts of it that are finished or under way.
     pub fn parked(&self, entry: &Entry) -> Vec<Entry> {
         let folder = entry.dir.join(PARKED);

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::Error;
-use super::lookup;
+use super::lookup::{self, Hit};
 use crate::clock::Micros;
+use crate::codec::Value;
 use crate::hash::Id;
 use crate::mark::{MarkKind, Marks};
 use crate::object::Record;
@@ -177,4 +178,31 @@ pub fn other_outcomes(
         }
     }
     Ok(found)
+}
+
+/// Compares what came out with what is known to come out, and puts it into the record: a program that gives other bytes for the same
+/// recipe isn't deterministic, or something that counts isn't declared.
+pub(super) fn compare(run: &mut Run, known: &Hit, warnings: &mut Vec<String>) {
+    if run.status != Status::Success {
+        return;
+    }
+    let same = |key: &String| match (run.outputs.get(key), known.run.outputs.get(key)) {
+        (Some(a), Some(b)) => a.content == b.content && a.exec == b.exec,
+        (a, b) => a.is_none() && b.is_none(),
+    };
+    let keys: std::collections::BTreeSet<&String> = run.outputs.keys().chain(known.run.outputs.keys()).collect();
+    let differs: Vec<String> = keys.into_iter().filter(|key| !same(key)).cloned().collect();
+    if !differs.is_empty() {
+        warnings.push(format!(
+            "not deterministic: {} differ{} from what {} made of the same recipe",
+            differs.join(", "),
+            if differs.len() == 1 { "s" } else { "" },
+            crate::object::run::tail(&known.run.run)
+        ));
+    }
+    let compared = Value::Map(vec![
+        ("run".to_owned(), Value::Text(known.run.run.clone())),
+        ("differs".to_owned(), Value::List(differs.into_iter().map(Value::Text).collect())),
+    ]);
+    run.meta.insert("compared".to_owned(), compared);
 }

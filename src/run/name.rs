@@ -1,9 +1,10 @@
 //! Names of runs and steps.
 
-use bstr::{BStr, ByteSlice};
+use bstr::{BStr, BString, ByteSlice};
 
 use crate::clock::{Micros, Random};
 use crate::object::run::BASE32;
+use crate::path::shown;
 
 /// A new run id: `<UTC time>-<slug>-<16 base32 characters>`, the last part 80 random bits.
 pub fn run_id(at: Micros, step: &str, random: &dyn Random) -> String {
@@ -70,6 +71,16 @@ pub fn step_of(argv: &[bstr::BString]) -> String {
         }
     }
     if program.is_empty() { "run".to_owned() } else { program }
+}
+
+/// A command's words for people.
+pub fn command_line(argv: &[BString]) -> String {
+    let quote = |word: &BString| {
+        let text = shown(word);
+        let plain = !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "-_./=:,+@%{}".contains(c));
+        if plain { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+    };
+    argv.iter().map(quote).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

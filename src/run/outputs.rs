@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bstr::{BStr, BString};
 
 use super::Error;
+use super::prepare::Prepared;
 use super::session::Session;
 use crate::fs::{FileKind, Stat};
 use crate::hash::Id;
@@ -280,4 +281,14 @@ pub fn own_old(
         }
     }
     Ok(old)
+}
+
+/// Looks at what captures could take, before anything runs.
+pub(super) fn see_captures(session: &Session<'_>, prepared: &mut Prepared) -> Result<(), Error> {
+    for (key, members) in prepared.declared.sets().iter().filter(|(_, members)| members.is_changed_only()) {
+        if let Some(place) = prepared.output(key) {
+            prepared.seen.insert(key.clone(), see(session, place, members)?);
+        }
+    }
+    Ok(())
 }

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, record};
+use super::config_part::ConfigPart;
+use super::prepare::Prepared;
+use super::{Error, live};
 use crate::hash::Id;
 use crate::object::run::Run;
 use crate::object::{Kind, Record, Sink, id_of};
 use crate::repo::Repo;
-use crate::store::{Collected, Draft, OpId, Snapshot};
+use crate::store::{Collected, Draft, Intake, OpId, Snapshot};
 
 /// Whether a run is history.
 #[derive(Debug)]
@@ -105,7 +107,7 @@ fn leave_new(repo: &Repo, run: &Run, op: OpId, pending: &Pending, why: Error) ->
 
 /// Leaves a closed run that could not be published because of `why` in the live folder, durable, for the next command. If that can't be
 /// written either, the run is lost, and said to be.
-pub fn leave(pending: &Pending, running: super::live::Running, why: Error) -> Publication {
+pub fn leave(pending: &Pending, running: live::Running, why: Error) -> Publication {
     let left = crate::codec::encode(pending)
         .map_err(|source| Error::Ref { source })
         .and_then(|payload| Ok(running.finished(&payload)?));
@@ -132,7 +134,69 @@ pub fn with(
     collected: &Arc<Collected>,
 ) -> Result<(), Error> {
     repo.store().publish_on(Some(known), op, command, &mut |snapshot| -> Result<Option<Draft>, Error> {
-        Ok(Some(super::draft_of(Arc::clone(collected), record::edits(snapshot, run, object)?)))
+        Ok(Some(super::draft_of(Arc::clone(collected), super::record::edits(snapshot, run, object)?)))
     })?;
     Ok(())
+}
+
+/// What is recorded beside a run: its recipe, its config, its code.
+pub(super) fn beside_of(prepared: &Prepared) -> Pending {
+    let mut objects = vec![(Kind::RECIPE, prepared.built.bytes.clone().into())];
+    objects.extend(prepared.built.config.iter().map(|(_, bytes)| (Kind::CONFIG, bytes.clone().into())));
+    let folder = prepared.config_folder.iter().flat_map(ConfigPart::objects);
+    objects.extend(folder.map(|(kind, bytes)| (kind, bytes.into())));
+    objects.extend(prepared.code.tree.objects.iter().map(|(_, bytes)| (Kind::TREE, bytes.clone().into())));
+    let code = prepared.code.tree.files.iter().map(|(path, id, _)| (path.as_bytes().to_owned(), *id)).collect();
+    Pending { run: bstr::BString::default(), objects, code }
+}
+
+/// Leaves the record, as far as it is known, in the live folder.
+pub(super) fn note_draft(running: &live::Running, draft: &Run, beside: &Pending) -> Result<(), Error> {
+    let bytes = draft.encode().map_err(|source| Error::Record { run: draft.run.clone(), source })?;
+    let pending = Pending { run: bytes.into(), objects: beside.objects.clone(), code: beside.code.clone() };
+    let payload = crate::codec::encode(&pending).map_err(|source| Error::Ref { source })?;
+    Ok(running.note_draft(&payload)?)
+}
+
+/// Puts the record into the store in one transaction; if that can't be done now, leaves it in the live folder.
+#[expect(clippy::too_many_arguments, reason = "the last step of one long line")]
+pub(super) fn record(
+    session: &super::Session<'_>,
+    snapshot: &Snapshot,
+    intake: Intake,
+    op: crate::store::OpId,
+    run: &Run,
+    object: Id,
+    bytes: &[u8],
+    running: live::Running,
+    prepared: &Prepared,
+) -> Publication {
+    let repo = session.repo;
+    let beside = |intake: &Intake| -> Result<(), Error> {
+        intake.put(&Kind::RECIPE, &prepared.built.id, &prepared.built.bytes)?;
+        if let Some((id, bytes)) = &prepared.built.config {
+            intake.put(&Kind::CONFIG, id, bytes)?;
+        }
+        Ok(())
+    };
+    let pending = || Pending { run: bytes.to_vec().into(), ..beside_of(prepared) };
+    if let Some(batch) = session.batch() {
+        return match beside(&intake) {
+            Ok(()) => batch.add(run, object, bytes, intake, Some(running), pending()),
+            Err(err) => leave(&pending(), running, err),
+        };
+    }
+    let published = (|| {
+        beside(&intake)?;
+        intake.put(&Kind::RUN, &object, bytes)?;
+        let collected = Arc::new(intake.finish()?);
+        with(repo, snapshot, op, "run", run, object, &collected)
+    })();
+    match published {
+        Ok(()) => {
+            let _ = running.end();
+            Publication::Done
+        }
+        Err(err) => leave(&pending(), running, err),
+    }
 }

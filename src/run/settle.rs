@@ -55,56 +55,50 @@ pub fn settle(repo: &Repo) -> Result<Vec<Settled>, Error> {
     }
     let _ = live.sweep();
     let mut settled = Vec::new();
-    for entry in live.list()? {
-        settle_one(repo, &live, &entry, &BTreeMap::new(), &mut settled);
-    }
+    settle_all(repo, &live, live.list()?, &mut BTreeMap::new(), &mut settled);
     Ok(settled)
 }
 
-/// Settles an entry, after the parts of it that lie in its folder.
-fn settle_one(
-    repo: &Repo,
-    live: &Live,
-    entry: &Entry,
-    known: &BTreeMap<String, BTreeMap<String, Id>>,
-    settled: &mut Vec<Settled>,
-) {
-    {
-        let mut known = known.clone();
-        if matches!(entry.state, State::Dead | State::Finished { owner: Liveness::Dead, .. }) {
-            // Finished parts first: those that are not name them.
-            let (finished, open): (Vec<Entry>, Vec<Entry>) =
-                live.parked(entry).into_iter().partition(|part| matches!(part.state, State::Finished { .. }));
-            for part in finished.iter().chain(&open) {
-                settle_one(repo, live, part, &known, settled);
-                let parent = part.intent.as_ref().and_then(|intent| intent.parent.clone());
-                let snapshot = repo.store().snapshot().ok();
-                let object = snapshot.and_then(|snapshot| recorded(&snapshot, &part.run).ok().flatten());
-                if let (Some(parent), Some(object)) = (parent, object) {
-                    known.entry(parent).or_default().insert(part.run.clone(), object);
-                }
-            }
-            if !live.parked(entry).is_empty() {
+/// Objects of runs by the run around them.
+type Children = BTreeMap<String, BTreeMap<String, Id>>;
+
+/// Settles entries: parts before what they are part of, so that it names them; of parts, the finished ones first.
+fn settle_all(repo: &Repo, live: &Live, mut entries: Vec<Entry>, known: &mut Children, settled: &mut Vec<Settled>) {
+    entries.sort_by_cached_key(|entry| (live.has_parked(entry), !matches!(entry.state, State::Finished { .. })));
+    for entry in entries {
+        let is_over = matches!(entry.state, State::Dead | State::Finished { owner: Liveness::Dead, .. });
+        if is_over && live.has_parked(&entry) {
+            settle_all(repo, live, live.parked(&entry), known, settled);
+            if !live.parked(&entry).is_empty() {
                 let why = "parts of it could not be recorded".to_owned();
                 settled.push(Settled::Left { run: entry.run.clone(), why });
-                return;
+                continue;
             }
         }
         let children = known.remove(&entry.run).unwrap_or_default();
-        let run = entry.run.clone();
-        let done = match &entry.state {
-            State::Running | State::Unknown { .. } | State::Finished { owner: Liveness::Alive, .. } => return,
-            State::Dead => abort(repo, live, entry, children).map(|()| Settled::Aborted { run: run.clone() }),
-            State::Finished { payload, .. } => {
-                finish(repo, live, entry, payload).map(|()| Settled::Published { run: run.clone() })
-            }
-            State::Damaged { what } => {
-                settled.push(Settled::Left { run, why: what.clone() });
-                return;
-            }
-        };
-        settled.push(done.unwrap_or_else(|err| Settled::Left { run, why: super::chain(&err) }));
+        let Some(done) = settle_one(repo, live, &entry, children) else { continue };
+        settled.push(done);
+        let parent = entry.intent.as_ref().and_then(|intent| intent.parent.clone());
+        let snapshot = parent.as_ref().and_then(|_| repo.store().snapshot().ok());
+        let object = snapshot.and_then(|snapshot| recorded(&snapshot, &entry.run).ok().flatten());
+        if let (Some(parent), Some(object)) = (parent, object) {
+            known.entry(parent).or_default().insert(entry.run.clone(), object);
+        }
     }
+}
+
+/// Settles one entry; `None` if it is none of our business.
+fn settle_one(repo: &Repo, live: &Live, entry: &Entry, children: BTreeMap<String, Id>) -> Option<Settled> {
+    let run = entry.run.clone();
+    let done = match &entry.state {
+        State::Running | State::Unknown { .. } | State::Finished { owner: Liveness::Alive, .. } => return None,
+        State::Dead => abort(repo, live, entry, children).map(|()| Settled::Aborted { run: run.clone() }),
+        State::Finished { payload, .. } => {
+            finish(repo, live, entry, payload).map(|()| Settled::Published { run: run.clone() })
+        }
+        State::Damaged { what } => return Some(Settled::Left { run, why: what.clone() }),
+    };
+    Some(done.unwrap_or_else(|err| Settled::Left { run, why: super::chain(&err) }))
 }
 
 /// The object under which a run is on record.

@@ -20,7 +20,7 @@ use super::publish::{self, Pending, Publication};
 use super::request::{CacheMode, Request};
 use super::session::Session;
 use super::take::{self, Taken};
-use super::{Error, Secrets, clear, live, logged, managed, miss, outputs, settle};
+use super::{Error, Secrets, clear, ending, given, live, logged, managed, miss, outputs, overlap, settle};
 use crate::clock::Micros;
 use crate::codec::{self, Limits, Value};
 use crate::hash::Id;
@@ -230,14 +230,14 @@ fn start_once(
         super::inputs::fetch(session, &snapshot, &mut prepared)?;
         let written: Vec<&str> =
             prepared.outputs().keys().map(String::as_str).filter(|key| !request.in_place.contains(*key)).collect();
-        prepare::check_real_overlaps(session, &prepared, &written)?;
-        started.displaced = clear::clear(session, &miss::spots(session, &snapshot, &prepared, &written)?)?;
-        miss::see_captures(session, &mut prepared)?;
+        overlap::check_real_overlaps(session, &prepared, &written)?;
+        started.displaced = clear::clear(session, &clear::spots(session, &snapshot, &prepared, &written)?)?;
+        outputs::see_captures(session, &mut prepared)?;
         if let Some(change) = prepared.before.check(&session.worktree()).into_iter().next() {
             return Err(Error::ChangedBefore { path: change.path });
         }
-        let given = miss::lay_config(session, &snapshot, &prepared, &running)?;
-        started.environment = miss::told_environment(session, request, &prepared, &running, &given)?;
+        let given = given::lay_config(session, &snapshot, &prepared, &running)?;
+        started.environment = given::told_environment(session, request, &prepared, &running, &given)?;
         let wanted = |(key, input): (&String, &super::inputs::ReadyInput)| {
             let is_there = !input.captured.content.is_absent();
             (key.clone(), is_there && matches!(input.place, Place::Inside(_)) && !request.no_store.contains(key))
@@ -246,7 +246,7 @@ fn start_once(
         run.inputs = perform::record_inputs(session, &snapshot, request, &prepared, &stored)?;
         let seen = codec::encode(&Seen::of(&prepared)).map_err(|source| Error::Ref { source })?;
         run.meta.insert(SEEN.to_owned(), Value::Bytes(seen));
-        miss::note_draft(&running, &run, &miss::beside_of(&prepared))
+        publish::note_draft(&running, &run, &publish::beside_of(&prepared))
     })();
     if let Err(err) = begun {
         let _ = running.end();
@@ -308,7 +308,7 @@ pub fn finish(
         match taken {
             Ok(taken) => {
                 ignored = take::judge(session, &request, prepared, &taken, &mut run, &mut exit_code, &mut warnings);
-                miss::say(session, &request, prepared, &running, &mut run, &mut warnings);
+                ending::say(session, &request, prepared, &running, &mut run, &mut warnings);
                 (actions, fence) = (taken.actions, taken.fence);
             }
             Err(err) => {
@@ -320,7 +320,7 @@ pub fn finish(
     run.children = running.children();
     let secrets = Secrets::known(&request.secret_env, environment);
     logged::apply(session, &snapshot, &running.notes(), &mut run, &intake, &secrets, &mut warnings)?;
-    run.git = miss::git_state(repo.fs(), repo.root());
+    run.git = ending::git_state(repo.fs(), repo.root());
     changes(&request, after.as_ref(), &pending, &seen, &mut run);
     for change in fence.check(&session.worktree()) {
         run.unsealed.push(format!("output {} changed while it was recorded", crate::path::show(&change.path)));
