@@ -58,6 +58,18 @@ impl Output {
         self.file()?.set_permissions(std::fs::Permissions::from_mode(mode))
     }
 
+    /// Sets the time of the last change of content, nanoseconds since 1970. Later writes change it again.
+    pub fn set_modified(&self, ns: i64) -> io::Result<()> {
+        let since = std::time::Duration::from_nanos(ns.unsigned_abs());
+        let at = match ns {
+            0.. => std::time::SystemTime::UNIX_EPOCH.checked_add(since),
+            _ => std::time::SystemTime::UNIX_EPOCH.checked_sub(since),
+        };
+        let at = at.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        self.fs.before(Op::SetMode, &self.path)?;
+        self.file()?.set_modified(at)
+    }
+
     /// Cuts the file to `len` bytes and goes on writing there.
     pub fn truncate(&mut self, len: u64) -> io::Result<()> {
         use std::io::Seek;
