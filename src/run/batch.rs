@@ -7,6 +7,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use std::time::Duration;
+
 use bstr::{BStr, BString};
 
 use super::publish::{self, Pending, Publication};
@@ -27,6 +29,8 @@ pub struct Batch<'a> {
     repo: &'a Repo,
     around: Option<live::Running>,
     inner: Mutex<Inner>,
+    /// Time between asking a command of these runs to end and killing it; `None` if a command may take its time.
+    grace: Option<Duration>,
     /// One transaction at a time, so that runs land in the order in which they were closed.
     turn: Mutex<()>,
 }
@@ -75,7 +79,18 @@ impl<'a> Batch<'a> {
     pub fn new(repo: &'a Repo, around: Option<live::Running>) -> Result<Self, Error> {
         let snapshot = repo.store().snapshot()?;
         let inner = Inner { snapshot, waiting: Vec::new(), made: HashMap::new() };
-        Ok(Self { repo, around, inner: Mutex::new(inner), turn: Mutex::new(()) })
+        Ok(Self { repo, around, inner: Mutex::new(inner), grace: None, turn: Mutex::new(()) })
+    }
+
+    /// The same, its commands killed this long after they were asked to end.
+    #[must_use]
+    pub fn with_grace(self, grace: Duration) -> Self {
+        Self { grace: Some(grace), ..self }
+    }
+
+    /// Time between asking a command of these runs to end and killing it.
+    pub(super) fn grace(&self) -> Option<Duration> {
+        self.grace
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -173,26 +188,58 @@ impl<'a> Batch<'a> {
     /// # Errors
     /// When the record is above the limits of the format.
     pub fn add_light(&self, run: &Run) -> Result<(Id, Publication), Error> {
-        let bytes = run.encode().map_err(|source| Error::Record { run: run.run.clone(), source })?;
-        let object = id_of(&Kind::RUN, &bytes);
-        let intake = self.repo.store().intake(&self.snapshot());
-        let pending = Pending { run: bytes.clone().into(), objects: Vec::new(), code: Vec::new() };
-        Ok((object, self.add(run, object, &bytes, intake, None, pending)))
+        self.close(run, None)
     }
 
-    /// As [`Batch::add_light`], with blobs that the record names.
+    /// As [`Batch::add_light`], for a run with a folder in the live folder.
     ///
     /// # Errors
-    /// As [`Batch::add_light`], or when a blob can't be stored.
-    pub fn add_with(&self, run: &Run, blobs: &[(Id, Vec<u8>)]) -> Result<(Id, Publication), Error> {
+    /// As [`Batch::add_light`].
+    pub fn close(&self, run: &Run, running: Option<live::Running>) -> Result<(Id, Publication), Error> {
         let bytes = run.encode().map_err(|source| Error::Record { run: run.run.clone(), source })?;
         let object = id_of(&Kind::RUN, &bytes);
         let intake = self.repo.store().intake(&self.snapshot());
-        for (id, blob) in blobs {
-            intake.put(&Kind::BLOB, id, blob)?;
-        }
         let pending = Pending { run: bytes.clone().into(), objects: Vec::new(), code: Vec::new() };
-        Ok((object, self.add(run, object, &bytes, intake, None, pending)))
+        Ok((object, self.add(run, object, &bytes, intake, running, pending)))
+    }
+
+    /// Begins a run that others are part of: if this process is killed, it is on record as it is known here.
+    ///
+    /// # Errors
+    /// When the live folder can't be written.
+    pub fn begin(repo: &Repo, draft: &Run) -> Result<live::Running, Error> {
+        let running = super::live_folder(repo).begin(live::Intent {
+            run: draft.run.clone(),
+            project: draft.project.clone(),
+            scenario: draft.scenario.clone(),
+            step: draft.step.clone(),
+            recipe: None,
+            parent: draft.parent.clone(),
+            started_at: draft.started_at,
+            // What has no words only claims places.
+            argv: if draft.argv.is_empty() { vec![draft.step.as_str().into()] } else { draft.argv.clone() },
+            cwd: draft.cwd.clone(),
+            outputs: Vec::new(),
+            sets: Vec::new(),
+            op: repo.new_op().to_bytes(),
+            owner: repo.world().process.clone(),
+            open: None,
+        })?;
+        let nothing = Pending { run: BString::default(), objects: Vec::new(), code: Vec::new() };
+        publish::note_draft(&running, draft, &nothing)?;
+        Ok(running)
+    }
+
+    /// As [`Batch::begin`], as a part of the run around this batch.
+    ///
+    /// # Errors
+    /// As [`Batch::begin`].
+    pub fn begin_part(&self, draft: &Run) -> Result<live::Running, Error> {
+        let running = Self::begin(self.repo, draft)?;
+        Ok(match &self.around {
+            Some(around) => running.inside(around),
+            None => running,
+        })
     }
 
     /// Makes everything that waits history.

@@ -239,6 +239,7 @@ pub fn prepare(
         // No label that a user gives begins like this key.
         identity.extend(part.counted.clone().map(|(key, tree)| (key, Content::Tree(tree))));
     }
+    let base = with_params(base, request);
     let config = config::resolve_over(repo.fs(), base, &files, &overrides)?;
     for (place, captured) in config_files {
         let captured = captured?;
@@ -325,6 +326,20 @@ pub fn prepare(
         seen: BTreeMap::new(),
         before,
     })
+}
+
+/// The config with the parameters of a task over it, key by key.
+fn with_params(base: Value, request: &Request) -> Value {
+    let params = request.task.as_ref().and_then(|task| task.params.clone());
+    match (base, params) {
+        (Value::Map(mut entries), Some(Value::Map(params))) => {
+            entries.retain(|(key, _)| params.iter().all(|(param, _)| param != key));
+            entries.extend(params);
+            Value::Map(entries)
+        }
+        (_, Some(params @ Value::Map(_))) => params,
+        (base, _) => base,
+    }
 }
 
 /// The inputs that count: what lies here, and what was read from elsewhere.

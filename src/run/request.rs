@@ -244,6 +244,9 @@ pub struct TaskRequest {
     /// What it is asked to do, as far as that determines its result; `None` if it is a command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spec: Option<Value>,
+    /// Its parameters, a map: config over the config of the scenario.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub params: Option<Value>,
     /// What it reads from elsewhere, by key.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub remote: BTreeMap<String, RemoteInput>,

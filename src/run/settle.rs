@@ -11,7 +11,7 @@ use super::{Error, record};
 use crate::hash::Id;
 use crate::host::Liveness;
 use crate::object::recipe::Content;
-use crate::object::run::{Cache, Log, Run, RunError, RunKind, Status};
+use crate::object::run::{Log, Run, RunError, RunKind, Status};
 use crate::object::{Kind, Record, Sink, id_of};
 use crate::path::from_bytes;
 use crate::repo::Repo;
@@ -191,46 +191,11 @@ pub(super) fn drafted(entry: &Entry, live: &Live) -> Option<(Run, Pending)> {
 /// All that an intent tells.
 fn of_intent(intent: &super::live::Intent) -> Run {
     Run {
-        run: intent.run.clone(),
-        name: None,
-        project: intent.project.clone(),
-        scenario: intent.scenario.clone(),
-        kind: RunKind::Command,
-        step: intent.step.clone(),
-        recipe: None,
-        status: Status::Aborted,
-        failed_in: None,
-        sealed: false,
-        unsealed: Vec::new(),
-        attempt: 1,
-        correlation_id: None,
         parent: intent.parent.clone(),
-        started_at: intent.started_at,
-        finished_at: intent.started_at,
-        validation_started_at: None,
-        validation_finished_at: None,
         argv: intent.argv.clone(),
         cwd: intent.cwd.clone(),
-        inputs: BTreeMap::new(),
-        outputs: BTreeMap::new(),
-        children: BTreeMap::new(),
-        differs: None,
-        cache: Cache::Off,
-        exit_code: None,
-        signal: None,
-        error: None,
-        logs: BTreeMap::new(),
-        resources: None,
         host: Some(intent.owner.host.clone()),
-        author: None,
-        git: None,
-        program: None,
-        code_left_out: Vec::new(),
-        description: String::new(),
-        tags: std::collections::BTreeSet::new(),
-        facets: BTreeMap::new(),
-        metrics: BTreeMap::new(),
-        meta: BTreeMap::new(),
+        ..Run::begun(&intent.run, &intent.project, &intent.scenario, RunKind::Command, &intent.step, intent.started_at)
     }
 }
 
