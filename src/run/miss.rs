@@ -362,10 +362,8 @@ fn prepare_place(
     inputs::fetch(session, snapshot, prepared)?;
     let stored = prepare::store_inputs(session, prepared, request, &intake)?;
     // The program is looked for before anything is removed: a command that can't be started changes nothing.
-    let command = match has_body {
-        true => None,
-        false => Some(given::command(session, snapshot, request, prepared, running, environment)?),
-    };
+    let command =
+        if has_body { None } else { Some(given::command(session, snapshot, request, prepared, running, environment)?) };
     let startable = command.as_ref().map_or(Ok(()), |command| command.program().map(drop));
     let written: Vec<&str> =
         prepared.outputs().keys().map(String::as_str).filter(|key| !request.in_place.contains(*key)).collect();

@@ -166,7 +166,7 @@ fn work_folder(roots: &Roots, settings: &Settings) -> PathBuf {
 }
 
 fn below(root: &Path, folder: &Path) -> Option<BString> {
-    folder.strip_prefix(root).ok().map(|rest| crate::path::bytes(rest).into())
+    folder.strip_prefix(root).ok().map(|rest| crate::path::bytes(rest))
 }
 
 fn command(asked: &mut Asked, work: &Work, roots: &Roots, root: &Path) -> Result<(), String> {
@@ -274,7 +274,7 @@ fn declare(asked: &mut Asked, roots: &Roots) -> Result<(), String> {
         };
         number += 1;
         let key = if number == 1 { "destination".to_owned() } else { format!("destination_{number}") };
-        let path: BString = crate::path::bytes(path).into();
+        let path: BString = crate::path::bytes(path);
         if asked.request.outputs.iter().any(|output| output.path == path) {
             continue;
         }

@@ -55,11 +55,11 @@ impl Selection {
         }
         if !self.from.is_empty() {
             let start = named(plan, &graph, &self.from)?;
-            narrow(graph.walk(&graph.down, start));
+            narrow(walk(&graph.down, start));
         }
         if !self.until.is_empty() {
             let start = named(plan, &graph, &self.until)?;
-            narrow(graph.walk(&graph.up, start));
+            narrow(walk(&graph.up, start));
         }
         Ok(chosen)
     }
@@ -98,7 +98,7 @@ fn named(plan: &Plan, graph: &Ways, texts: &[String]) -> Result<BTreeSet<TaskId>
                 }
             }
         }
-        all.extend(if with_upstream { graph.walk(&graph.up, found) } else { found });
+        all.extend(if with_upstream { walk(&graph.up, found) } else { found });
     }
     Ok(all)
 }
@@ -138,19 +138,20 @@ impl Ways {
         }
         ways
     }
+}
 
-    fn walk(&self, ways: &[Vec<TaskId>], start: BTreeSet<TaskId>) -> BTreeSet<TaskId> {
-        let mut stack: Vec<TaskId> = start.iter().copied().collect();
-        let mut seen = start;
-        while let Some(id) = stack.pop() {
-            for next in &ways[id.0] {
-                if seen.insert(*next) {
-                    stack.push(*next);
-                }
+/// Everything that is reached from `start`, itself included.
+fn walk(ways: &[Vec<TaskId>], start: BTreeSet<TaskId>) -> BTreeSet<TaskId> {
+    let mut stack: Vec<TaskId> = start.iter().copied().collect();
+    let mut seen = start;
+    while let Some(id) = stack.pop() {
+        for next in &ways[id.0] {
+            if seen.insert(*next) {
+                stack.push(*next);
             }
         }
-        seen
     }
+    seen
 }
 
 #[cfg(test)]

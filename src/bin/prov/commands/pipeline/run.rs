@@ -71,7 +71,7 @@ pub(super) fn selection(given: &PipelineSelection) -> Selection {
 
 fn order(cx: &Context, repo: &Repo, seen: &Seen, args: &PipelineRunArgs) -> Result<Order, Failure> {
     let pool = usize::try_from(seen.options.pool_size.value).unwrap_or(usize::MAX);
-    let words = std::env::args_os().map(|word| prov::path::bytes(std::path::Path::new(&word)).into());
+    let words = std::env::args_os().map(|word| prov::path::bytes(std::path::Path::new(&word)));
     let parent = cx.environment.text("PROV_RUN_ID").and_then(|id| id.to_str()).map(ToOwned::to_owned);
     Ok(Order {
         file: seen.file.clone(),
