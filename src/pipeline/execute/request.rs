@@ -166,7 +166,7 @@ fn work_folder(roots: &Roots, settings: &Settings) -> PathBuf {
 }
 
 fn below(root: &Path, folder: &Path) -> Option<BString> {
-    folder.strip_prefix(root).ok().map(|rest| crate::path::bytes(rest))
+    folder.strip_prefix(root).ok().map(crate::path::bytes)
 }
 
 fn command(asked: &mut Asked, work: &Work, roots: &Roots, root: &Path) -> Result<(), String> {
