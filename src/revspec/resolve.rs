@@ -93,6 +93,16 @@ pub enum Error {
         /// What it could mean.
         candidates: Vec<String>,
     },
+    /// Nothing that can be read is named so, and not everything can be read.
+    #[error("`{text}` is not found in what can be read; {file}: {what}")]
+    Unreadable {
+        /// As written.
+        text: String,
+        /// A damaged file, from the store's folder.
+        file: String,
+        /// What is wrong with it.
+        what: String,
+    },
     /// Marks can't be read.
     #[error(transparent)]
     Mark(#[from] crate::mark::Error),
@@ -119,7 +129,8 @@ pub enum Error {
 /// key, object id, path.
 ///
 /// # Errors
-/// [`Error::NotFound`] and [`Error::Ambiguous`] with candidates; whatever reading the store reports.
+/// [`Error::NotFound`] and [`Error::Ambiguous`] with candidates; [`Error::Unreadable`] instead of the former where the store is
+/// damaged; whatever reading the store reports.
 pub fn resolve(
     repo: &Repo,
     snapshot: &Snapshot,
@@ -137,7 +148,12 @@ pub fn resolve(
     if repo.fs().lstat(&cwd.join(&path)).ok().flatten().is_some() {
         return Ok(Target::Path(crate::path::locate(repo.root(), cwd, &path)));
     }
-    Err(seen.nothing()?)
+    let nothing = seen.nothing()?;
+    // What is named may stand in what can't be read: then nobody knows that there is no such thing.
+    Err(match snapshot.damage().into_iter().next() {
+        Some(damage) => Error::Unreadable { text: text.to_owned(), file: damage.file, what: damage.what },
+        None => nothing,
+    })
 }
 
 /// Reads the record of a run.

@@ -8,7 +8,8 @@
 //! one kills the group. When the time is up the group gets SIGTERM, after the grace SIGKILL. SIGTSTP stops child and
 //! prov together.
 //!
-//! **The terminal.** A recorded run has none: stdin is empty or a file. A child that opens the terminal by itself may
+//! **The terminal.** Where the end of a stream at the observer is one, the child writes to one as well. It has none to read from:
+//! stdin is empty or a file. A child that opens the terminal by itself may
 //! write to it (as long as `stty tostop` is off); if it reads from it the system stops it, and as nobody could ever
 //! continue it, it is ended and [`Outcome::wanted_terminal`] says why. That is noticed when the [`Interrupts`] are
 //! [`Interrupts::from_signals`].
@@ -46,6 +47,7 @@ use super::pump::{Pump, Side};
 use super::reap;
 use super::secrets::Secrets;
 use super::spool::{Spool, SpoolLimits, Spooled};
+use super::terminal;
 use crate::clock::{Clock, Micros};
 use crate::fs::Fs;
 use crate::object::run::Resources;
@@ -265,12 +267,19 @@ pub fn execute(cx: Context<'_>, command: &Command) -> Result<Outcome, SpawnError
     for name in &command.remove_env {
         spawn.env_remove(name);
     }
-    spawn.stdin(stdin(cx.fs, &command.stdin)?).stdout(Stdio::piped()).stderr(Stdio::piped());
+    spawn.stdin(stdin(cx.fs, &command.stdin)?);
+    // Without a terminal left in the system a pipe does.
+    let terminals = Stream::ALL.map(|stream| cx.observer.terminal(stream).and_then(|like| terminal::open(like).ok()));
+    let (ours, childs) = split(terminals);
+    let [out, err] = childs.map(|end| end.map_or_else(Stdio::piped, Stdio::from));
+    spawn.stdout(out).stderr(err);
 
     let started_at = cx.clock.now();
     let mut child = spawn
         .spawn()
         .map_err(|source| program::classify(cx.fs, OsStr::from_bytes(name), &program, &command.cwd, source))?;
+    // The child's ends must be its alone: their end is when it closes them.
+    drop(spawn);
     let pid = Pid::from_child(&child);
     let group = Group::new(pid);
     let system = |source| SpawnError::System { name: name.to_vec(), source };
@@ -290,9 +299,10 @@ pub fn execute(cx: Context<'_>, command: &Command) -> Result<Outcome, SpawnError
         let spool = Spool::new(cx.fs, cx.spool_dir, stream, command.spool).without(&command.secrets);
         Side::new(stream, pipe, spool)
     };
+    let [out, err] = ours;
     let sides = [
-        side(Stream::Stdout, child.stdout.take().map(OwnedFd::from)),
-        side(Stream::Stderr, child.stderr.take().map(OwnedFd::from)),
+        side(Stream::Stdout, out.or_else(|| child.stdout.take().map(OwnedFd::from))),
+        side(Stream::Stderr, err.or_else(|| child.stderr.take().map(OwnedFd::from))),
     ];
     // From here on the child is reaped by the pump; the handle of the standard library knows nothing of it.
     drop(child);
@@ -311,6 +321,12 @@ pub fn execute(cx: Context<'_>, command: &Command) -> Result<Outcome, SpawnError
         stdout,
         stderr,
     })
+}
+
+/// The ends of prov and those of the child.
+fn split(terminals: [Option<terminal::Ends>; 2]) -> ([Option<OwnedFd>; 2], [Option<OwnedFd>; 2]) {
+    let [out, err] = terminals.map(|ends| ends.map(|ends| (ends.ours, ends.childs)).unzip());
+    ([out.0, err.0], [out.1, err.1])
 }
 
 fn stdin(fs: &Fs, stdin: &Stdin) -> Result<Stdio, SpawnError> {

@@ -11,13 +11,14 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use signal_hook::SigId;
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
 
 use crate::host;
 use crate::progress::Cancel;
 
-/// The signals that are heard: those that ask to end, then stopping by the terminal and news of children.
-const HEARD: [i32; 6] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCHLD];
+/// The signals that are heard: those that ask to end, then stopping by the terminal, news of children and
+/// of the terminal's size (the last only if asked for).
+const HEARD: [i32; 7] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCHLD, SIGWINCH];
 
 /// The place of SIGTSTP among them.
 const STOPPING: usize = 4;
@@ -67,7 +68,7 @@ impl Interrupts {
         let ignored = host::ignored_signals();
         for (flag, signal) in this.flags.iter().zip(HEARD) {
             let is_ignored = ignored & (1 << (signal - 1)) != 0;
-            if is_ignored && signal != SIGCHLD {
+            if (is_ignored && signal != SIGCHLD) || signal == SIGWINCH {
                 continue;
             }
             if signal != SIGCHLD {
@@ -78,6 +79,17 @@ impl Interrupts {
             this.actions.push(signal_hook::low_level::pipe::register(signal, this.write.try_clone()?)?);
         }
         Ok(this)
+    }
+
+    /// Hears as well when the terminal's size changes, for a child that is given one.
+    ///
+    /// # Errors
+    /// When the system does not let a signal be heard.
+    pub fn hear_resizes(&mut self) -> io::Result<()> {
+        let flag = &self.flags[HEARD.len() - 1];
+        self.actions.push(signal_hook::flag::register(SIGWINCH, Arc::clone(flag))?);
+        self.actions.push(signal_hook::low_level::pipe::register(SIGWINCH, self.write.try_clone()?)?);
+        Ok(())
     }
 
     /// A handle that raises interrupts as if signals had come.

@@ -55,6 +55,7 @@ mod settle;
 pub mod spool;
 mod started;
 mod take;
+mod terminal;
 mod versions;
 mod whole;
 

@@ -110,6 +110,7 @@ pub fn prepare(
     let step = request.step.clone().unwrap_or_else(|| super::name::step_of(&request.argv));
     let scenario = request.scenario.clone().unwrap_or_else(|| repo.scenario().to_owned());
     crate::scenario::check_name(&scenario)?;
+    let about = crate::scenario::settings(snapshot, repo.project(), &scenario)?;
 
     let mut declared = Declared::new(repo.root(), &cwd);
     let mut fence = Fence::new();
@@ -232,7 +233,7 @@ pub fn prepare(
     let based = config_part::prepare(session, snapshot, request, &scenario, &declared, asking)?;
     let base = match based.values {
         Some(values) => values,
-        None => crate::scenario::config(snapshot, repo.project(), &scenario)?,
+        None => crate::scenario::config_of(snapshot, about.as_ref())?,
     };
     if let Some(part) = &based.folder {
         fence.join(part.fence.clone());
@@ -297,7 +298,11 @@ pub fn prepare(
         container: versions.container.clone(),
         dims: request.dims.clone(),
         version: request.step_version,
-        epochs: Epochs { project: repo.settings().project_epoch(), scenario: 0, step: request.epoch },
+        epochs: Epochs {
+            project: repo.settings().project_epoch(),
+            scenario: about.map_or(0, |about| about.epoch),
+            step: request.epoch,
+        },
     }
     .build()?;
     secrets.check(&built.bytes, "a part of the recipe")?;

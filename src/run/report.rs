@@ -129,6 +129,10 @@ impl Observer for Reporter<'_> {
         self.inner.ready_on(from)
     }
 
+    fn terminal(&self, from: Stream) -> Option<BorrowedFd<'_>> {
+        self.inner.terminal(from)
+    }
+
     fn notice(&mut self, notice: Notice) {
         let word = match notice {
             Notice::Started(pid) => return self.begin(pid),
