@@ -18,5 +18,6 @@ pub mod rollup;
 pub mod state;
 pub mod task;
 pub mod template;
+pub mod validate;
 
 pub use error::Error;
