@@ -116,7 +116,7 @@ pub(super) fn execute(
                     // Not being able to write it costs something only then.
                     let _ = publish::note_draft(&running, &draft, beside);
                     if let Some(part) = &mut part {
-                        part.started(pid);
+                        part.started(&run.run, pid);
                     }
                 },
             };
@@ -133,14 +133,12 @@ pub(super) fn execute(
             let mut reporter = Reporter::new(repo.fs(), clock, &mut *observer, &reported, running.dir());
             let folder = running.dir().join("task");
             repo.fs().make_dirs(&folder).map_err(|source| Error::io("create", &folder, source))?;
-            let noted = std::cell::Cell::new(false);
-            let mut started = |pid| {
+            let started = |pid| {
                 let _ = running.note_child(pid);
-                noted.set(true);
             };
             let _ = publish::note_draft(&running, &run, beside.get_or_init(|| publish::beside_of(&prepared)));
             reporter.begin_without_child();
-            let at = At { run: &reported.run, folder: &folder, observer: &mut reporter, started: &mut started };
+            let at = At { run: &reported.run, folder: &folder, observer: &mut reporter, started: &started };
             let ended = part.as_deref_mut().map(|part| part.perform(at));
             if let Some(outcome) = ended.as_ref().and_then(|ended| ended.outcome.as_deref()) {
                 reporter.ended(outcome);

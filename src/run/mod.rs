@@ -22,6 +22,7 @@ pub mod exit;
 mod format;
 mod given;
 pub mod group;
+pub mod guard;
 mod hooks;
 pub mod hydrate;
 pub mod inputs;

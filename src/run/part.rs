@@ -14,11 +14,11 @@ pub trait Part {
     /// Does the work of what is no command.
     fn perform(&mut self, at: At<'_>) -> Ended;
 
-    /// The child of the command runs: e.g. to limit it.
-    fn started(&mut self, _pid: u32) {}
+    /// The child of the command of the run `run` runs: e.g. to limit it.
+    fn started(&mut self, _run: &str, _pid: u32) {}
 
-    /// Whether what an earlier run made has to be checked before it is taken.
-    fn has_to_check(&self, source: &Run) -> bool;
+    /// The result of an earlier run is there. Says whether what it made has to be checked before it is taken.
+    fn found(&mut self, source: &Run) -> bool;
 
     /// The work is done, and what it made was taken; it is checked now. Its outputs lie where the record says.
     ///
@@ -39,7 +39,7 @@ pub struct At<'a> {
     /// Hears what a process of it prints.
     pub observer: &'a mut dyn Observer,
     /// To be told the pid of a process that is started.
-    pub started: &'a mut dyn FnMut(u32),
+    pub started: &'a (dyn Fn(u32) + Sync),
 }
 
 impl std::fmt::Debug for At<'_> {

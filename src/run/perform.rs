@@ -637,7 +637,7 @@ fn take_for(
     run.finished_at = repo.now();
     let mut was_checked = false;
     if let Some(part) = part {
-        was_checked = part.has_to_check(&hit.run);
+        was_checked = part.found(&hit.run);
         if was_checked && let Err(error) = part.check(&mut run) {
             run.status = Status::Failure;
             run.failed_in = Some(crate::object::run::Phase::Validation);

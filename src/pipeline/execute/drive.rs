@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
 use std::time::{Duration, Instant};
 
+use super::history::LastStep;
 use super::job::{self, Floor};
 use super::record::{self, Known, Standing};
 use super::recorder::{self, Note};
 use super::schedule::{Changes, Schedule};
+use super::table::TASK;
 use super::work::{Ended, Event, Executor, Local, Stop, Work};
 use super::{Error, News, Order, Ran, Watch};
 use crate::codec::Value;
@@ -18,7 +20,7 @@ use crate::event::{self, Of, What};
 use crate::hash::Id;
 use crate::object::run::{Run, RunError, RunKind, Status};
 use crate::pipeline::file::Options;
-use crate::pipeline::perform::{Level, Registry};
+use crate::pipeline::perform::{Choice, Level, Registry};
 use crate::pipeline::plan::{Kind, Plan, TaskId};
 use crate::pipeline::rollup;
 use crate::pipeline::state::{End, Phase, State};
@@ -27,6 +29,7 @@ use crate::pipeline::template::Scratchpad;
 use crate::refs::key;
 use crate::repo::Repo;
 use crate::run::batch::Batch;
+use crate::run::guard::Guard;
 use crate::run::interrupts::{self, Interrupts};
 use crate::run::live;
 use crate::run::prepare::Environment;
@@ -50,8 +53,8 @@ pub struct Around<'a> {
     pub interrupts: &'a Interrupts,
     /// Hears what happens.
     pub watch: &'a mut dyn Watch,
-    /// Told of every process that is started.
-    pub started: &'a (dyn Fn(u32) + Sync),
+    /// Ends what runs if this process is killed.
+    pub guard: &'a Guard,
 }
 
 impl std::fmt::Debug for Around<'_> {
@@ -96,7 +99,7 @@ fn drive(
     draft: Run,
     around: Around<'_>,
 ) -> Result<Ran, Error> {
-    let Around { cwd: _, environment, registry, interrupts, watch, started } = around;
+    let Around { cwd: _, environment, registry, interrupts, watch, guard } = around;
     let selected = order.selection.of(&plan)?;
     let (events, incoming) = sync_channel(MOST_EVENTS);
     let (notes, noted) = channel();
@@ -111,7 +114,7 @@ fn drive(
         log_level: Level::of(&options.log_level.value).unwrap_or(Level::Info),
         events: events.clone(),
         is_heard: order.is_heard,
-        watch: started,
+        guard,
     };
     let local = Local::default();
     std::thread::scope(|scope| {
@@ -191,6 +194,15 @@ struct OpenStep {
     is_closed: bool,
 }
 
+/// What a time is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    /// A task is to be tried again.
+    Retry,
+    /// The time of this try of a task is up.
+    Timeout(u32),
+}
+
 struct Driver<'a> {
     repo: &'a Repo,
     batch: &'a Batch<'a>,
@@ -206,7 +218,8 @@ struct Driver<'a> {
     steps: BTreeMap<usize, OpenStep>,
     late: Vec<Scratchpad>,
     under_way: Vec<TaskId>,
-    timers: BinaryHeap<Reverse<(Instant, TaskId)>>,
+    timers: BinaryHeap<Reverse<(Instant, TaskId, Due)>>,
+    last: BTreeMap<usize, LastStep>,
     is_over: u64,
     stopping: Option<RunError>,
     signal: Option<i32>,
@@ -248,6 +261,7 @@ impl<'a> Driver<'a> {
             late,
             under_way: Vec::new(),
             timers: BinaryHeap::new(),
+            last: BTreeMap::new(),
             is_over: 0,
             stopping: None,
             signal: None,
@@ -295,18 +309,19 @@ impl<'a> Driver<'a> {
         self.hear(News::Begun { run: &run, tasks });
         loop {
             self.start_ready()?;
-            let waits_for_retry = !self.schedule.is_stopping() && !self.timers.is_empty();
+            let is_retry = |Reverse((_, _, due)): &Reverse<(Instant, TaskId, Due)>| *due == Due::Retry;
+            let waits_for_retry = !self.schedule.is_stopping() && self.timers.iter().any(is_retry);
             if self.schedule.is_over() && !waits_for_retry {
                 return Ok(());
             }
-            let next = self.timers.peek().map(|Reverse((at, _))| *at);
+            let next = self.timers.peek().map(|Reverse((at, ..))| *at);
             let event = match next {
                 None => incoming.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(at) => incoming.recv_timeout(at.saturating_duration_since(Instant::now())),
             };
             match event {
                 Ok(event) => self.take(event)?,
-                Err(RecvTimeoutError::Timeout) => self.retry_due(),
+                Err(RecvTimeoutError::Timeout) => self.look_at_times(),
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(Error::System(std::io::Error::other("every thread has ended")));
                 }
@@ -314,14 +329,24 @@ impl<'a> Driver<'a> {
         }
     }
 
-    fn retry_due(&mut self) {
+    /// Does what is due.
+    fn look_at_times(&mut self) {
         let now = Instant::now();
-        while let Some(Reverse((at, id))) = self.timers.peek().copied() {
+        while let Some(Reverse((at, id, due))) = self.timers.peek().copied() {
             if at > now {
                 break;
             }
             self.timers.pop();
-            self.schedule.retry(id);
+            match due {
+                Due::Retry => self.schedule.retry(id),
+                // One that is over is not under way any more; another try has a timer of its own.
+                Due::Timeout(tries) if self.schedule.attempts(id) == tries => {
+                    let ms = self.plan.task(id).settings.timeout_ms.unwrap_or(0);
+                    let message = format!("ended after {ms} ms");
+                    self.local.stop(id, &RunError { kind: "timeout".to_owned(), message, run: None });
+                }
+                Due::Timeout(_) => {}
+            }
         }
     }
 
@@ -365,7 +390,7 @@ impl<'a> Driver<'a> {
     }
 
     fn start_ready(&mut self) -> Result<(), Error> {
-        self.retry_due();
+        self.look_at_times();
         while let Some(id) = self.schedule.start(&self.plan)? {
             let step = self.plan.task(id).step;
             self.begin_step(step)?;
@@ -378,6 +403,7 @@ impl<'a> Driver<'a> {
                 Ok(work) => {
                     self.under_way.push(id);
                     self.hear(News::Started { id, tries });
+                    self.limit_time(&work, tries);
                     self.local.start(work);
                     if !(self.more)() {
                         return Err(Error::System(std::io::Error::other("no thread could be started")));
@@ -392,6 +418,13 @@ impl<'a> Driver<'a> {
             }
         }
         Ok(())
+    }
+
+    /// A command is ended by whoever executes it; what is done in this process has to be told.
+    fn limit_time(&mut self, work: &Work, tries: u32) {
+        let timeout = work.settings.timeout_ms.filter(|_| !matches!(work.kind, Kind::Builtin(Builtin::Command)));
+        let at = timeout.and_then(|ms| Instant::now().checked_add(Duration::from_millis(ms)));
+        self.timers.extend(at.map(|at| Reverse((at, work.id, Due::Timeout(tries)))));
     }
 
     /// The end of a task that has no run.
@@ -431,7 +464,37 @@ impl<'a> Driver<'a> {
         let running = self.batch.begin_part(&run)?;
         self.tell_start(&run);
         self.steps.insert(number, OpenStep { run, running: Some(running), is_closed: false });
+        self.remember(number);
         Ok(())
+    }
+
+    /// Looks up what the last run of a step says, if this one depends on it.
+    fn remember(&mut self, number: usize) {
+        let step = &self.plan.steps[number];
+        let tasks = || step.tasks.iter().map(|id| self.plan.task(*id));
+        let is_partial = step.tasks.iter().any(|id| !self.schedule.is_selected(*id));
+        let provides = || tasks().any(|task| !task.provides.is_empty());
+        let validates = tasks().any(|task| !task.settings.validate.is_empty());
+        if !(validates || provides() && (is_partial || self.order.is_frozen)) {
+            return;
+        }
+        let last = LastStep::of(self.repo, &self.batch.snapshot(), &step.name);
+        let mut values = Scratchpad::default();
+        // What is left out counts as done: what it provided the last time holds.
+        for id in step.tasks.iter().filter(|id| !self.schedule.is_selected(**id)) {
+            for (key, value) in last.rows.get(&self.plan.task(*id).name).into_iter().flat_map(|row| &row.scratchpad) {
+                values.set(key.clone(), value.clone());
+            }
+        }
+        self.late[number].merge(&values);
+        self.last.insert(number, last);
+    }
+
+    /// The choice that the last run of a task made.
+    fn choice_of(&self, step: usize, name: &str) -> Option<Choice> {
+        let run = self.last.get(&step)?.run_of(&self.batch.snapshot(), name)?;
+        let Value::List(chose) = run.meta.get(TASK)?.get("chose")? else { return None };
+        chose.first().and_then(Choice::from_value)
     }
 
     /// The task with all values in place.
@@ -474,8 +537,11 @@ impl<'a> Driver<'a> {
             is_last_attempt: self.order.is_last_attempt,
             is_forced: self.order.is_forced,
             tries,
-            passed: None,
-            frozen: None,
+            passed: self.last.get(&task.step).and_then(|last| {
+                let row = last.rows.get(&task.name)?;
+                row.run.clone().zip(row.checks.clone())
+            }),
+            frozen: self.choice_of(task.step, &task.name).filter(|_| self.order.is_frozen),
             stop: Arc::new(stop),
         })
     }
@@ -539,7 +605,7 @@ impl<'a> Driver<'a> {
         };
         if let Some(delay) = delay {
             match Instant::now().checked_add(delay) {
-                Some(at) if delay > Duration::ZERO => self.timers.push(Reverse((at, id))),
+                Some(at) if delay > Duration::ZERO => self.timers.push(Reverse((at, id, Due::Retry))),
                 _ => self.schedule.retry(id),
             }
         }

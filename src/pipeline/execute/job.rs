@@ -8,9 +8,13 @@ use super::work::{Ended, Event, Events, Work};
 use crate::codec::Value;
 use crate::event::{self, Of};
 use crate::object::run::{Cache, Run, RunError, Status};
-use crate::pipeline::perform::{self, Artifact, Failure, Job, Level, Phase, Places, Registry, Said, TaskKind};
+use crate::pipeline::perform::{
+    self, Artifact, Failure, Job, Level, Location, Phase, Places, Registry, Said, TaskKind,
+};
 use crate::pipeline::plan::{Roots, TaskId};
 use crate::pipeline::state::{self, End};
+use crate::pipeline::validate::{self, Checked, Subject};
+use crate::run::guard::Guard;
 use crate::run::observer::{Observer, Stream};
 use crate::run::part::{At, Ended as BodyEnded, Part};
 use crate::run::prepare::Environment;
@@ -29,8 +33,8 @@ pub(super) struct Floor<'a> {
     pub(super) events: Events,
     /// Whether somebody wants to hear what is printed and told.
     pub(super) is_heard: bool,
-    /// Told of processes.
-    pub(super) watch: &'a (dyn Fn(u32) + Sync),
+    /// Ends processes if this one is killed.
+    pub(super) guard: &'a Guard,
 }
 
 impl std::fmt::Debug for Floor<'_> {
@@ -48,6 +52,8 @@ struct Heard {
     chose: Vec<perform::Choice>,
     made: Vec<crate::pipeline::file::Spec>,
     result: Option<Value>,
+    checked: Vec<Checked>,
+    pids: Vec<u32>,
 }
 
 /// Does a task and says how it ended.
@@ -80,7 +86,8 @@ pub(super) fn work(floor: &Floor<'_>, work: &Work) -> Ended {
     if let Some(why) = work.stop.why()
         && !ended.end.is_good()
     {
-        ended.end = End::Aborted;
+        // Being out of time is its own fault.
+        ended.end = if why.kind == "timeout" { End::Failure(state::Phase::Run) } else { End::Aborted };
         ended.error = Some(why);
     }
     ended.started_at = started_at;
@@ -93,17 +100,31 @@ fn attempt(floor: &Floor<'_>, work: &Work) -> Result<Ended, RunError> {
     let root = floor.session.repo.root();
     let asked = request::ask(work, floor.roots, root, kind.as_deref()).map_err(|what| error("spec", what))?;
     let heard = Mutex::new(Heard::default());
-    let mut part = TaskPart { floor, work, asked: &asked, kind: kind.as_deref(), heard: &heard, failure: None };
+    let mut part = TaskPart {
+        floor,
+        work,
+        asked: &asked,
+        kind: kind.as_deref(),
+        heard: &heard,
+        failure: None,
+        validates: false,
+        replayed: Vec::new(),
+    };
     let mut ear = Ear { id: work.id, events: &floor.events, is_heard: floor.is_heard };
     let around =
         Surroundings { environment: floor.environment, observer: &mut ear, interrupts: Some(&work.stop.interrupts) };
     let performed = run::perform_part(floor.session, &asked.request, Some(&mut part), around);
     let may_pass = part.failure != Some(false);
+    let replayed = std::mem::take(&mut part.replayed);
+    let mut heard = heard.into_inner().unwrap_or_else(PoisonError::into_inner);
+    for pid in std::mem::take(&mut heard.pids) {
+        floor.guard.forget(pid);
+    }
+    heard.provided.extend(replayed);
     let performed = performed.map_err(|err| {
         let kind = if matches!(err, run::Error::Interrupted { .. }) { "aborted" } else { "not_started" };
         error(kind, run::chain(&err))
     })?;
-    let heard = heard.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok(ended(work, &asked, performed, heard, may_pass))
 }
 
@@ -130,7 +151,6 @@ fn ended(work: &Work, asked: &Asked, performed: Performed, heard: Heard, may_pas
         warnings.push(format!("its record waits, or is lost: {}", run::chain(err)));
     }
     let is_good = end.is_good();
-    let provided = if is_good && heard.provided.is_empty() { provided_before(run) } else { heard.provided };
     Ended {
         id: work.id,
         end,
@@ -147,7 +167,7 @@ fn ended(work: &Work, asked: &Asked, performed: Performed, heard: Heard, may_pas
             _ => run.duration_us(),
         },
         made: if is_good { heard.made } else { Vec::new() },
-        provided,
+        provided: if is_good { heard.provided } else { Vec::new() },
         checks: request::checks_id(&asked.settings.validate).filter(|_| is_good).map(|id| id.to_string()),
         warnings,
     }
@@ -197,6 +217,10 @@ struct TaskPart<'a> {
     heard: &'a Mutex<Heard>,
     /// Of a failure, whether another try could end better.
     failure: Option<bool>,
+    /// Whether its type has something to validate.
+    validates: bool,
+    /// What a recorded result provides.
+    replayed: Vec<(String, Value)>,
 }
 
 impl TaskPart<'_> {
@@ -215,7 +239,29 @@ impl TaskPart<'_> {
             destinations: self.asked.destinations.clone(),
             fetched: self.asked.fetched.clone(),
             frozen: self.work.frozen.clone(),
+            cwd: request::work_folder(self.floor.roots, &self.asked.settings),
+            env: self.environment(),
+            timeout: self.asked.request.timeout_ms.map(std::time::Duration::from_millis),
             folder: folder.to_owned(),
+        }
+    }
+
+    /// What processes of the task find in their environment.
+    fn environment(&self) -> std::collections::BTreeMap<std::ffi::OsString, std::ffi::OsString> {
+        use std::os::unix::ffi::OsStringExt;
+        let given = self.asked.request.env.iter().filter_map(|(name, value)| {
+            let value = value.as_ref()?.to_vec();
+            Some((name.into(), std::ffi::OsString::from_vec(value)))
+        });
+        given.collect()
+    }
+
+    /// A process of the run runs.
+    fn note(&self, run: &str, pid: u32) {
+        self.floor.guard.watch(pid, run);
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).pids.push(pid);
+        if let Some(bytes) = self.asked.settings.memory {
+            crate::run::group::limit_memory(pid, bytes);
         }
     }
 
@@ -243,17 +289,66 @@ impl TaskPart<'_> {
         }
     }
 
-    fn perform_phase(&mut self, phase: Phase, folder: &std::path::Path) -> Result<perform::Done, Failure> {
+    /// Does a phase of a task that is no command. `started` is told of its processes.
+    fn perform_phase(
+        &mut self,
+        phase: Phase,
+        run: &str,
+        folder: &std::path::Path,
+        started: &(dyn Fn(u32) + Sync),
+    ) -> Result<perform::Done, Failure> {
         let Some(kind) = self.kind else {
             return Err(Failure::Spec { problem: format!("nothing here executes `{}`", self.work.task_type) });
         };
-        let job = self.job(phase, folder);
+        let mut job = self.job(phase, folder);
+        job.env.insert("PROV_RUN_ID".into(), run.into());
         let this = &*self;
-        let done = kind.perform(&job, &|said| this.hear(said), &this.work.stop.abort);
+        let hear = |said| match said {
+            Said::Started { pid } => {
+                started(pid);
+                this.note(run, pid);
+            }
+            said => this.hear(said),
+        };
+        let done = kind.perform(&job, &hear, &this.work.stop.abort);
         if let Err(failure) = &done {
             self.failure = Some(failure.may_pass());
         }
         done
+    }
+}
+
+impl TaskPart<'_> {
+    /// Makes the checks that the task declares.
+    fn declared_checks(&mut self, run: &Run, folder: &std::path::Path) -> Result<(), Failure> {
+        let root = self.floor.session.repo.root();
+        let subjects: Vec<Subject> = run
+            .outputs
+            .iter()
+            .map(|(key, output)| {
+                let path = root.join(crate::path::from_bytes(&output.path));
+                let absolute = path.to_string_lossy().into_owned();
+                let known = self.asked.destinations.iter().find(|place| place.absolute == absolute);
+                let declared = known.map_or_else(|| self.asked.declared_as(key), |place| place.declared.clone());
+                Subject { key: Some(key.clone()), location: Location { declared, absolute } }
+            })
+            .collect();
+        let mut job = self.job(Phase::Validate, folder);
+        job.env.insert("PROV_RUN_ID".into(), run.run.as_str().into());
+        let this = &*self;
+        let hear = |said| match said {
+            Said::Started { pid } => this.note(&run.run, pid),
+            said => this.hear(said),
+        };
+        let checks = &self.asked.settings.validate;
+        let world = self.floor.registry.world();
+        let checked = validate::validate(world, &job, checks, &subjects, &hear, &self.work.stop.abort)?;
+        let reason = validate::reason(&checked);
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).checked = checked;
+        match reason {
+            None => Ok(()),
+            Some(problem) => Err(Failure::Invalid { problem }),
+        }
     }
 }
 
@@ -281,7 +376,8 @@ impl Part for TaskPart<'_> {
     }
 
     fn perform(&mut self, at: At<'_>) -> BodyEnded {
-        let done = self.perform_phase(Phase::Run, at.folder);
+        let done = self.perform_phase(Phase::Run, at.run, at.folder, at.started);
+        self.validates = done.as_ref().is_ok_and(|done| done.validates);
         let log = std::mem::take(&mut self.heard.lock().unwrap_or_else(PoisonError::into_inner).log);
         match done {
             Ok(done) => BodyEnded { status: Status::Success, error: None, outcome: done.outcome, log },
@@ -298,14 +394,12 @@ impl Part for TaskPart<'_> {
         }
     }
 
-    fn started(&mut self, pid: u32) {
-        (self.floor.watch)(pid);
-        if let Some(bytes) = self.asked.settings.memory {
-            crate::run::group::limit_memory(pid, bytes);
-        }
+    fn started(&mut self, run: &str, pid: u32) {
+        self.note(run, pid);
     }
 
-    fn has_to_check(&self, source: &Run) -> bool {
+    fn found(&mut self, source: &Run) -> bool {
+        self.replayed = provided_before(source);
         let Some(id) = request::checks_id(&self.asked.settings.validate).map(|id| id.to_string()) else { return false };
         let recorded = source.meta.get(TASK).and_then(|task| task.get("checks"));
         let is_recorded = matches!(recorded, Some(Value::Text(text)) if *text == id);
@@ -314,18 +408,24 @@ impl Part for TaskPart<'_> {
     }
 
     fn check(&mut self, run: &mut Run) -> Result<(), RunError> {
-        let validates = self.kind.is_some_and(TaskKind::validates) && !run.is_hit();
+        // What a type looks at belongs to its work; a result that was taken from an earlier run has passed it there.
+        let validates = self.validates && !run.is_hit();
         if !validates && self.asked.settings.validate.is_empty() {
             return Ok(());
         }
         let now = || self.floor.session.repo.now();
         run.validation_started_at = Some(now());
+        let folder = self.floor.session.repo.layout().cache().join("tasks").join(&run.run);
         let mut done = Ok(());
         if validates {
-            let folder = self.floor.session.repo.layout().live().join(&run.run).join("task");
-            done = self.perform_phase(Phase::Validate, &folder).map(drop).map_err(|failure| run_error(&failure));
+            done = self.perform_phase(Phase::Validate, &run.run, &folder, &|_| ()).map(drop);
         }
+        if done.is_ok() && !self.asked.settings.validate.is_empty() {
+            done = self.declared_checks(run, &folder);
+        }
+        let done = done.map_err(|failure| run_error(&failure));
         run.validation_finished_at = Some(now());
+        let _ = self.floor.session.repo.fs().remove_tree(&folder);
         done
     }
 
@@ -350,6 +450,14 @@ impl Part for TaskPart<'_> {
         }
         if !heard.chose.is_empty() {
             put("chose", Value::List(heard.chose.iter().map(perform::Choice::to_value).collect()));
+        }
+        if !heard.made.is_empty() && run.status == Status::Success {
+            // Whoever took its result would not get the tasks that it made.
+            run.sealed = false;
+            run.unsealed.push("it made tasks".to_owned());
+        }
+        if !heard.checked.is_empty() {
+            put("checked", Value::List(heard.checked.iter().map(Checked::to_value).collect()));
         }
         if let Some(result) = &heard.result {
             put("result", result.clone());

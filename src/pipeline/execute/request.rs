@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use bstr::BString;
+use bstr::{BString, ByteSlice};
 
 use super::work::Work;
 use crate::codec::Value;
 use crate::config::located::{Data, Entry, Node};
 use crate::hash::Id;
 use crate::object::recipe::FileSet;
+use crate::pipeline::expand::glob;
 use crate::pipeline::file::{Flavour, Run, Spec};
 use crate::pipeline::perform::{Address, Location, TaskKind};
 use crate::pipeline::plan::{Expands, Kind, Roots};
@@ -47,9 +48,23 @@ pub(super) struct Asked {
     /// What it writes.
     pub(super) destinations: Vec<Location>,
     /// Names of the files that it writes into its destination, if that is a folder that others write into as well.
-    pub(super) members: Option<Vec<String>>,
+    pub(super) members: Option<FileSet>,
     /// Where the bytes of what it reads from elsewhere lie, by address.
     pub(super) fetched: BTreeMap<String, PathBuf>,
+}
+
+impl Asked {
+    /// The path under which the output of a key was declared.
+    pub(super) fn declared_as(&self, key: &str) -> String {
+        let one = self.settings.outputs.iter().find(|output| match &output.key {
+            Some(own) => own == key,
+            None => {
+                let name = Path::new(&output.path).file_name().unwrap_or_default();
+                crate::recipe::derive_key(crate::path::bytes(Path::new(name)).as_bstr()) == key
+            }
+        });
+        one.map_or_else(|| key.to_owned(), |output| output.path.clone())
+    }
 }
 
 /// The id of a list of checks; `None` if there is none.
@@ -57,9 +72,7 @@ pub(super) fn checks_id(checks: &[Validator]) -> Option<Id> {
     if checks.is_empty() {
         return None;
     }
-    // Debug forms of these plain enums are their content; another spelling in another version only validates again.
-    let text: Vec<String> = checks.iter().map(|check| format!("{check:?}")).collect();
-    Some(crate::hash::derived("prov 2026-11 list of checks", text.join("\n").as_bytes()))
+    Some(crate::pipeline::validate::id(checks))
 }
 
 /// Makes the request of a task.
@@ -159,7 +172,7 @@ fn code_mode(code: &[String]) -> Option<CodeMode> {
     }
 }
 
-fn work_folder(roots: &Roots, settings: &Settings) -> PathBuf {
+pub(super) fn work_folder(roots: &Roots, settings: &Settings) -> PathBuf {
     let work = Path::new(&roots.work_path);
     let folder = settings.cwd.as_ref().map_or_else(|| work.to_owned(), |cwd| work.join(cwd));
     crate::path::normal(&folder)
@@ -195,15 +208,21 @@ fn places_of(asked: &mut Asked, work: &Work, roots: &Roots) -> Result<(), String
         Kind::Builtin(_) => texts("source"),
         _ => [texts("source"), texts("sources")].concat(),
     };
-    asked.sources = sources.iter().map(|text| Location::of(text, roots)).collect();
-    let destinations = match &work.kind {
-        Kind::Builtin(Builtin::Download) => {
-            asked.sources = sources.iter().map(|text| Location::of(text, roots)).collect();
-            sources.iter().map(|text| Location::local(text, roots)).collect()
-        }
+    // As the types themselves see them.
+    let seen: fn(&str, &Roots) -> Location = match &work.kind {
+        Kind::Builtin(Builtin::Copy | Builtin::CopyMany) => Location::outside,
+        Kind::Builtin(Builtin::Gzip | Builtin::Unzip) => Location::local,
+        _ => Location::of,
+    };
+    asked.sources = sources.iter().map(|text| seen(text, roots)).collect();
+    asked.destinations = match &work.kind {
+        Kind::Builtin(Builtin::Download) => sources.iter().map(|text| Location::local(text, roots)).collect(),
+        Kind::Builtin(Builtin::Unzip) => texts("destination").iter().map(|text| Location::local(text, roots)).collect(),
         _ => texts("destination").iter().map(|text| Location::of(text, roots)).collect(),
     };
-    asked.destinations = destinations;
+    if matches!(&work.kind, Kind::Builtin(Builtin::CopyMany)) {
+        asked.members = Some(members(&sources, spec.get("source_list_file").is_some()));
+    }
     if let Some(other) = asked.sources.iter().chain(&asked.destinations).find_map(|place| match place.address() {
         Address::Other(scheme) => Some(scheme.to_owned()),
         _ => None,
@@ -211,6 +230,19 @@ fn places_of(asked: &mut Asked, work: &Work, roots: &Roots) -> Result<(), String
         return Err(format!("nothing here can talk to `{other}://`"));
     }
     Ok(())
+}
+
+/// Which files several sources become in their folder: those of their names, or what is new there where the names are not known yet.
+fn members(sources: &[String], is_listed: bool) -> FileSet {
+    let name = |source: &String| {
+        let path = source.split(['?', '#']).next().filter(|_| source.contains("://")).unwrap_or(source);
+        path.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned()
+    };
+    let is_plain = |source: &String| glob::split(source).1.is_empty();
+    if is_listed || !sources.iter().all(is_plain) {
+        return FileSet { include: vec!["*".to_owned()], changed: true, ..FileSet::default() };
+    }
+    FileSet { include: sources.iter().map(name).collect(), ..FileSet::default() }
 }
 
 fn collect(node: Option<&Node>, found: &mut Vec<String>) {
@@ -259,6 +291,7 @@ fn declare(asked: &mut Asked, roots: &Roots) -> Result<(), String> {
         if let Address::Local(path) = source.address() {
             number += 1;
             let key = if number == 1 { "source".to_owned() } else { format!("source_{number}") };
+            // A pattern of Otter's is one of ours as long as it has no special character that only one of them knows.
             let is_declared = asked.request.inputs.iter().any(|input| input.path == crate::path::bytes(path));
             if !is_declared {
                 asked.request.inputs.push(Declared::named(key, crate::path::bytes(path)));
@@ -279,11 +312,9 @@ fn declare(asked: &mut Asked, roots: &Roots) -> Result<(), String> {
             continue;
         }
         match &asked.members {
-            Some(include) => asked.request.output_sets.push(DeclaredSet {
-                key: Some(key),
-                root: path,
-                files: FileSet { include: include.clone(), ..FileSet::default() },
-            }),
+            Some(files) => {
+                asked.request.output_sets.push(DeclaredSet { key: Some(key), root: path, files: files.clone() });
+            }
             None => asked.request.outputs.push(Declared::named(key, path)),
         }
     }

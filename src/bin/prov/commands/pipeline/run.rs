@@ -12,6 +12,7 @@ use prov::pipeline::rollup::Outcome;
 use prov::pipeline::state::{End, State};
 use prov::repo::Repo;
 use prov::run::Request;
+use prov::run::guard::{Guard, GuardCommand};
 use prov::run::interrupts::Interrupts;
 use serde_json::{Value, json};
 
@@ -39,6 +40,7 @@ pub(super) fn run(cx: &Context, args: &PipelineRunArgs) -> Result<Exit, Failure>
     let order = order(cx, &repo, &seen, args)?;
     let world = World { search_path: cx.environment.path("PATH").map(Into::into), ..World::local() };
     let registry = Registry::new(world);
+    let guard = Guard::new(guard_command());
     let mut watch = live::Watcher::new(cx, args.stream);
     let around = Around {
         cwd: cx.cwd.clone(),
@@ -46,13 +48,19 @@ pub(super) fn run(cx: &Context, args: &PipelineRunArgs) -> Result<Exit, Failure>
         registry: &registry,
         interrupts: &interrupts,
         watch: &mut watch,
-        started: &|_| {},
+        guard: &guard,
     };
     let Seen { checked, options, file, .. } = seen;
     let ran = execute::run(&repo, checked.plan, &options, &order, around)?;
     drop(watch);
     tell(cx, &ran, &prov::path::show(&file))?;
     Ok(exit_of(&ran))
+}
+
+/// How this program stands guard.
+fn guard_command() -> GuardCommand {
+    let program = std::env::current_exe().unwrap_or_else(|_| "prov".into());
+    GuardCommand { program, arguments: vec![crate::app::GUARD.into()] }
 }
 
 fn exit_of(ran: &Ran) -> Exit {
