@@ -53,7 +53,7 @@ impl Program {
     fn command(&self, job: &Job, says: &Arc<OwnedFd>, document: &Path) -> Result<Command, SpawnError> {
         let mut command = Command::new(self.words.clone(), job.cwd.clone());
         command.set_env = job.env.clone();
-        command.search_path = self.world.search_path.clone();
+        command.search_path.clone_from(&self.world.search_path);
         // Looked for before the shell does, which could not say as well what is wrong.
         let program = std::path::absolute(job.cwd.join(command.program()?)).unwrap_or_default();
         let own = [SHELL, "-c", START].map(BString::from);
