@@ -7,6 +7,7 @@
 
 pub mod check;
 mod error;
+pub mod execute;
 pub mod expand;
 pub mod file;
 pub mod finding;

@@ -103,7 +103,7 @@ impl TaskKind for Program {
                 spool_dir: &job.folder,
                 interrupts: Some(&interrupts),
                 observer: &mut printed,
-                started: &mut |_| (),
+                started: &mut |pid| hear(Said::Started { pid }),
             };
             let outcome = execute(context, &command);
             // What is still to be read is read; what a process that was left behind says later is nobody's.

@@ -108,7 +108,7 @@ pub fn validate(
             Check::Command(_) if is_bad => {}
             Check::Command(run) => {
                 let place = validator.of.clone().unwrap_or_default();
-                checked.push(timed(world, validator, place, || command(world, job, run, &chosen, number, abort)));
+                checked.push(timed(world, validator, place, || command(world, job, run, &chosen, number, hear, abort)));
             }
             Check::SizeEqual if chosen.len() != 1 || job.sources.len() != 1 => {
                 let place = validator.of.clone().unwrap_or_default();
@@ -222,7 +222,15 @@ fn sizes(world: &World, job: &Job, chosen: &[&Subject], abort: &Abort) -> Seen {
 }
 
 /// Whether a command ends well. It finds the outputs in `PROV_OUTPUT`, one a line, and those with a key in `PROV_OUTPUT_KEY`.
-fn command(world: &World, job: &Job, run: &Run, chosen: &[&Subject], number: usize, abort: &Abort) -> Seen {
+fn command(
+    world: &World,
+    job: &Job,
+    run: &Run,
+    chosen: &[&Subject],
+    number: usize,
+    hear: &Hear<'_>,
+    abort: &Abort,
+) -> Seen {
     let mut command = Command::new(Program::words(run), job.cwd.clone());
     command.set_env = job.env.clone();
     command.search_path.clone_from(&world.search_path);
@@ -250,7 +258,7 @@ fn command(world: &World, job: &Job, run: &Run, chosen: &[&Subject], number: usi
         spool_dir: &folder,
         interrupts: Some(&interrupts),
         observer: &mut printed,
-        started: &mut |_| (),
+        started: &mut |pid| hear(Said::Started { pid }),
     };
     let executed = execute(context, &command);
     match executed {

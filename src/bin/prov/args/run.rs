@@ -9,7 +9,7 @@ use clap::{Args, Parser, ValueEnum};
 use super::{FolderOptions, LifecycleOptions, OutputOptions, values};
 
 /// Arguments of `prov run`.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(
     override_usage = "prov run [NAME] [OPTIONS] [-- CMD...]",
     after_help = "\
