@@ -53,7 +53,7 @@ impl Program {
     fn command(&self, job: &Job, says: &Arc<OwnedFd>, document: &Path) -> Result<Command, SpawnError> {
         let mut command = Command::new(self.words.clone(), job.cwd.clone());
         command.set_env = job.env.clone();
-        command.search_path = self.world.search_path.clone();
+        command.search_path.clone_from(&self.world.search_path);
         // Looked for before the shell does, which could not say as well what is wrong.
         let program = std::path::absolute(job.cwd.join(command.program()?)).unwrap_or_default();
         let own = [SHELL, "-c", START].map(BString::from);
@@ -63,7 +63,7 @@ impl Program {
         command.set_env.insert("PROV_TASK_FD".into(), "3".into());
         command.stdin = Stdin::Open(Open(Arc::clone(says)));
         command.timeout = job.timeout;
-        command.insists = true;
+        command.must_end = true;
         Ok(command)
     }
 }
@@ -115,27 +115,26 @@ impl TaskKind for Program {
         match outcome {
             Err(SpawnError::Interrupted { .. }) if abort.is_raised() => Err(abort.failure()),
             Err(source) => Err(Failure::Spawn { source }),
-            Ok(outcome) => self.judge(outcome, heard, &printed, abort),
+            Ok(outcome) => judge(outcome, heard, &printed, abort),
         }
     }
 }
 
-impl Program {
-    fn judge(&self, outcome: Outcome, heard: Heard, printed: &Printed<'_>, abort: &Abort) -> Result<Done, Failure> {
-        let outcome = Box::new(outcome);
-        if abort.is_raised() && !outcome.timed_out {
-            let reason = abort.reason().unwrap_or_default();
-            return Err(Failure::Aborted { reason, outcome: Some(outcome) });
-        }
-        let problem = if let Some(offence) = heard.offence {
-            offence.to_string()
-        } else if outcome.is_success() {
-            return Ok(Done { validates: heard.validates, outcome: Some(outcome) });
-        } else {
-            how_it_ended(&outcome, printed)
-        };
-        Err(Failure::Process { problem, outcome })
+/// What became of a process.
+fn judge(outcome: Outcome, heard: Heard, printed: &Printed<'_>, abort: &Abort) -> Result<Done, Failure> {
+    let outcome = Box::new(outcome);
+    if abort.is_raised() && !outcome.timed_out {
+        let reason = abort.reason().unwrap_or_default();
+        return Err(Failure::Aborted { reason, outcome: Some(outcome) });
     }
+    let problem = if let Some(offence) = heard.offence {
+        offence.to_string()
+    } else if outcome.is_success() {
+        return Ok(Done { validates: heard.validates, outcome: Some(outcome) });
+    } else {
+        how_it_ended(&outcome, printed)
+    };
+    Err(Failure::Process { problem, outcome })
 }
 
 /// SIGTERM by number.

@@ -36,7 +36,7 @@ impl<'a> Records<'a> {
                     return Err(format!("the record in line {first} is longer than {} MiB", MOST_RECORD >> 20));
                 }
                 // Every quote opens or closes; a doubled one does both.
-                is_open ^= bytes[from..].iter().filter(|b| **b == b'"').count() % 2 == 1;
+                is_open = bytes[from..].iter().fold(is_open, |is_open, b| is_open ^ (*b == b'"'));
                 if !is_open {
                     break;
                 }

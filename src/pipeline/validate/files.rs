@@ -215,7 +215,7 @@ fn lines(reader: &mut dyn BufRead) -> io::Result<u64> {
         let bytes = reader.fill_buf()?;
         let Some(end) = bytes.last() else { return Ok(lines + u64::from(last != b'\n')) };
         last = *end;
-        lines += bytes.iter().filter(|b| **b == b'\n').count() as u64;
+        lines += bytes.iter().map(|b| u64::from(*b == b'\n')).sum::<u64>();
         let n = bytes.len();
         reader.consume(n);
     }

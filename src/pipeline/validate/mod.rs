@@ -233,9 +233,9 @@ fn command(
 ) -> Seen {
     let mut command = Command::new(Program::words(run), job.cwd.clone());
     command.set_env = job.env.clone();
-    command.search_path = world.search_path.clone();
+    command.search_path.clone_from(&world.search_path);
     command.timeout = job.timeout;
-    command.insists = true;
+    command.must_end = true;
     let paths: Vec<&str> = chosen.iter().map(|subject| subject.location.absolute.as_str()).collect();
     command.set_env.insert("PROV_OUTPUT".into(), paths.join("\n").into());
     for subject in chosen {
