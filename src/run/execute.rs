@@ -9,7 +9,7 @@
 //! prov together.
 //!
 //! **The terminal.** Where the end of a stream at the observer is one, the child writes to one as well. It has none to read from:
-//! stdin is empty or a file. A child that opens the terminal by itself may
+//! stdin is empty or a file, and `PAGER` and `GIT_PAGER` are `cat` unless they were given. A child that opens the terminal by itself may
 //! write to it (as long as `stty tostop` is off); if it reads from it the system stops it, and as nobody could ever
 //! continue it, it is ended and [`Outcome::wanted_terminal`] says why. That is noticed when the [`Interrupts`] are
 //! [`Interrupts::from_signals`].
@@ -271,6 +271,14 @@ pub fn execute(cx: Context<'_>, command: &Command) -> Result<Outcome, SpawnError
     // Without a terminal left in the system a pipe does.
     let terminals = Stream::ALL.map(|stream| cx.observer.terminal(stream).and_then(|like| terminal::open(like).ok()));
     let (ours, childs) = split(terminals);
+    if ours[Stream::Stdout.index()].is_some() {
+        // Who starts a pager where a terminal is would start one that waits for keys, and here nobody can press any.
+        for name in ["PAGER", "GIT_PAGER"] {
+            if !command.set_env.contains_key(OsStr::new(name)) {
+                spawn.env(name, "cat");
+            }
+        }
+    }
     let [out, err] = childs.map(|end| end.map_or_else(Stdio::piped, Stdio::from));
     spawn.stdout(out).stderr(err);
 

@@ -32,5 +32,10 @@ mod revisions;
 mod sandbox;
 mod schema;
 mod secrets;
+#[cfg(feature = "http")]
+#[path = "../../src/fetch/testing.rs"]
+mod server;
 mod sets;
 mod terminal;
+#[cfg(feature = "http")]
+mod web;
