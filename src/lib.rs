@@ -63,6 +63,7 @@ pub mod code;
 pub mod codec;
 pub mod config;
 pub mod event;
+pub mod fetch;
 pub mod fs;
 pub mod hash;
 pub mod host;

@@ -12,7 +12,7 @@ const ROWS: &[Row] = &[
     Row { name: "base", modules: &["hash", "path", "fs", "clock", "progress", "host"], is_ordered: false },
     Row { name: "format", modules: &["codec", "config"], is_ordered: false },
     Row { name: "model", modules: &["object", "event"], is_ordered: false },
-    Row { name: "services", modules: &["worktree", "code", "index"], is_ordered: false },
+    Row { name: "services", modules: &["worktree", "code", "fetch", "index"], is_ordered: false },
     Row { name: "storage", modules: &["store", "refs", "recipe"], is_ordered: false },
     Row { name: "handle", modules: &["repo"], is_ordered: false },
     Row { name: "domain", modules: &["mark", "scenario", "revspec", "lineage", "run"], is_ordered: true },
@@ -25,6 +25,8 @@ const APART: &[(&str, &str)] = &[("storage", "services")];
 /// Dependencies with the only place that may name them: a module, or `bin`.
 const OWNERS: &[(&str, &str)] = &[
     ("blake3", "hash"),
+    ("sha2", "hash"),
+    ("flate2", "pipeline"),
     ("rmp_serde", "codec"),
     ("gix", "code"),
     ("memmap2", "fs"),
@@ -35,6 +37,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("toml", "config"),
     ("fastcdc", "store"),
     ("zstd", "store"),
+    ("ureq", "fetch"),
     ("getrandom", "clock"),
     ("jiff", "clock"),
     ("signal_hook", "run"),

@@ -206,31 +206,20 @@ pub fn skip(bytes: &[u8], limits: &Limits) -> Result<usize, Error> {
     Ok(reader.at)
 }
 
-/// What [`sort_maps`] makes.
-pub(super) struct Sorted {
-    /// The canonical bytes.
-    pub(super) bytes: Vec<u8>,
-    /// Levels of arrays and maps in them.
-    pub(super) depth: usize,
-}
-
-/// Sorts every map of a well-formed value by its encoded keys. Its text is taken to be UTF-8, as Rust's is.
+/// Sorts every map of a well-formed value by its encoded keys.
 ///
 /// # Errors
 /// When the value breaks a rule that sorting can't mend.
-pub(super) fn sort_maps(bytes: &[u8]) -> Result<Sorted, Error> {
+pub(super) fn sort_maps(bytes: &[u8]) -> Result<Vec<u8>, Error> {
     let mut sorter = Sorter {
         reader: Reader { bytes, at: 0 },
         out: Vec::with_capacity(bytes.len()),
         spans: Vec::new(),
         spare: Vec::new(),
-        room: DEPTH_OF_VALUES,
     };
     let sorted = sorter.value(DEPTH_OF_VALUES);
     match sorted {
-        Ok(()) if sorter.reader.at == bytes.len() => {
-            Ok(Sorted { bytes: sorter.out, depth: DEPTH_OF_VALUES - sorter.room })
-        }
+        Ok(()) if sorter.reader.at == bytes.len() => Ok(sorter.out),
         Ok(()) => Err(Error::Encode("something follows the value".to_owned())),
         Err(err @ Error::Encode(_)) => Err(err),
         Err(err) => Err(Error::Encode(err.to_string())),
@@ -256,8 +245,6 @@ struct Sorter<'a> {
     /// The entries of the maps that are being copied, those of the innermost last.
     spans: Vec<Span>,
     spare: Vec<u8>,
-    /// The smallest number of levels that was left anywhere.
-    room: usize,
 }
 
 impl Sorter<'_> {
@@ -269,12 +256,17 @@ impl Sorter<'_> {
                 depth.checked_sub(1).ok_or_else(|| Error::Encode("nested too deeply".to_owned()))?
             }
             Head::Plain => depth,
-            Head::Bin(n) | Head::Str(n) => {
+            Head::Bin(n) => {
                 self.reader.take(n)?;
                 depth
             }
+            Head::Str(n) => {
+                if std::str::from_utf8(self.reader.take(n)?).is_err() {
+                    return Err(Error::NotCanonical { at: start, rule: "text is UTF-8" });
+                }
+                depth
+            }
         };
-        self.room = self.room.min(within);
         self.out.extend_from_slice(&self.reader.bytes[start..self.reader.at]);
         match head {
             Head::Array(n) => (0..n).try_for_each(|_| self.value(within)),

@@ -29,6 +29,13 @@ pub struct Scenario {
     /// The scenario it was forked from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
+    /// Part of every recipe in it: another number forgets earlier results.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub epoch: u64,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 impl Record for Scenario {

@@ -8,7 +8,8 @@
 //! one kills the group. When the time is up the group gets SIGTERM, after the grace SIGKILL. SIGTSTP stops child and
 //! prov together.
 //!
-//! **The terminal.** A recorded run has none: stdin is empty or a file. A child that opens the terminal by itself may
+//! **The terminal.** Where the end of a stream at the observer is one, the child writes to one as well. It has none to read from:
+//! stdin is empty or a file, and `PAGER` and `GIT_PAGER` are `cat` unless they were given. A child that opens the terminal by itself may
 //! write to it (as long as `stty tostop` is off); if it reads from it the system stops it, and as nobody could ever
 //! continue it, it is ended and [`Outcome::wanted_terminal`] says why. That is noticed when the [`Interrupts`] are
 //! [`Interrupts::from_signals`].
@@ -31,6 +32,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bstr::BString;
@@ -45,6 +47,7 @@ use super::pump::{Pump, Side};
 use super::reap;
 use super::secrets::Secrets;
 use super::spool::{Spool, SpoolLimits, Spooled};
+use super::terminal;
 use crate::clock::{Clock, Micros};
 use crate::fs::Fs;
 use crate::object::run::Resources;
@@ -57,7 +60,21 @@ pub enum Stdin {
     Empty,
     /// A regular file.
     File(PathBuf),
+    /// Something that is open: the child gets a duplicate.
+    Open(Open),
 }
+
+/// An open descriptor, shared; equal to itself only.
+#[derive(Debug, Clone)]
+pub struct Open(pub Arc<OwnedFd>);
+
+impl PartialEq for Open {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Open {}
 
 /// What to execute.
 #[derive(Debug, Clone)]
@@ -80,6 +97,8 @@ pub struct Command {
     pub timeout: Option<Duration>,
     /// Time between asking a group to end and killing it.
     pub grace: Duration,
+    /// Whether an interrupt ends it whatever it does about it: after the grace it is killed.
+    pub must_end: bool,
     /// Time for what the child leaves behind to finish by itself.
     pub linger: Duration,
     /// An interrupt that comes sooner after the one before is the same one (`timeout` and some shells send it twice).
@@ -103,6 +122,7 @@ impl Command {
             stdin: Stdin::Empty,
             timeout: None,
             grace: Duration::from_secs(10),
+            must_end: false,
             linger: Duration::from_secs(2),
             repeat_after: Duration::from_millis(300),
             spool: SpoolLimits::default(),
@@ -253,12 +273,27 @@ pub fn execute(cx: Context<'_>, command: &Command) -> Result<Outcome, SpawnError
     for name in &command.remove_env {
         spawn.env_remove(name);
     }
-    spawn.stdin(stdin(cx.fs, &command.stdin)?).stdout(Stdio::piped()).stderr(Stdio::piped());
+    spawn.stdin(stdin(cx.fs, &command.stdin)?);
+    // Without a terminal left in the system a pipe does.
+    let terminals = Stream::ALL.map(|stream| cx.observer.terminal(stream).and_then(|like| terminal::open(like).ok()));
+    let (ours, childs) = split(terminals);
+    if ours[Stream::Stdout.index()].is_some() {
+        // Who starts a pager where a terminal is would start one that waits for keys, and here nobody can press any.
+        for name in ["PAGER", "GIT_PAGER"] {
+            if !command.set_env.contains_key(OsStr::new(name)) {
+                spawn.env(name, "cat");
+            }
+        }
+    }
+    let [out, err] = childs.map(|end| end.map_or_else(Stdio::piped, Stdio::from));
+    spawn.stdout(out).stderr(err);
 
     let started_at = cx.clock.now();
     let mut child = spawn
         .spawn()
         .map_err(|source| program::classify(cx.fs, OsStr::from_bytes(name), &program, &command.cwd, source))?;
+    // The child's ends must be its alone: their end is when it closes them.
+    drop(spawn);
     let pid = Pid::from_child(&child);
     let group = Group::new(pid);
     let system = |source| SpawnError::System { name: name.to_vec(), source };
@@ -278,9 +313,10 @@ pub fn execute(cx: Context<'_>, command: &Command) -> Result<Outcome, SpawnError
         let spool = Spool::new(cx.fs, cx.spool_dir, stream, command.spool).without(&command.secrets);
         Side::new(stream, pipe, spool)
     };
+    let [out, err] = ours;
     let sides = [
-        side(Stream::Stdout, child.stdout.take().map(OwnedFd::from)),
-        side(Stream::Stderr, child.stderr.take().map(OwnedFd::from)),
+        side(Stream::Stdout, out.or_else(|| child.stdout.take().map(OwnedFd::from))),
+        side(Stream::Stderr, err.or_else(|| child.stderr.take().map(OwnedFd::from))),
     ];
     // From here on the child is reaped by the pump; the handle of the standard library knows nothing of it.
     drop(child);
@@ -301,12 +337,22 @@ pub fn execute(cx: Context<'_>, command: &Command) -> Result<Outcome, SpawnError
     })
 }
 
+/// The ends of prov and those of the child.
+fn split(terminals: [Option<terminal::Ends>; 2]) -> ([Option<OwnedFd>; 2], [Option<OwnedFd>; 2]) {
+    let [out, err] = terminals.map(|ends| ends.map(|ends| (ends.ours, ends.childs)).unzip());
+    ([out.0, err.0], [out.1, err.1])
+}
+
 fn stdin(fs: &Fs, stdin: &Stdin) -> Result<Stdio, SpawnError> {
     match stdin {
         Stdin::Empty => Ok(Stdio::null()),
         Stdin::File(path) => {
             fs.open(path).map(Stdio::from).map_err(|source| SpawnError::Stdin { path: path.clone(), source })
         }
+        Stdin::Open(Open(fd)) => fd
+            .try_clone()
+            .map(Stdio::from)
+            .map_err(|source| SpawnError::Stdin { path: PathBuf::from("a descriptor"), source }),
     }
 }
 

@@ -11,13 +11,26 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use signal_hook::SigId;
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
 
 use crate::host;
 use crate::progress::Cancel;
 
-/// The signals that are heard: those that ask to end, then stopping by the terminal and news of children.
-const HEARD: [i32; 6] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCHLD];
+/// The signals that are heard: those that ask to end, then stopping by the terminal, news of children and
+/// of the terminal's size (the last only if asked for).
+const HEARD: [i32; 7] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCHLD, SIGWINCH];
+
+/// Asks to end.
+pub const TERM: i32 = SIGTERM;
+/// News of children.
+pub const CHILD: i32 = SIGCHLD;
+/// The terminal asks to stop for a while.
+pub const STOP: i32 = SIGTSTP;
+
+/// Stops this process; returns when somebody lets it go on.
+pub fn stop_here() {
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
+}
 
 /// The place of SIGTSTP among them.
 const STOPPING: usize = 4;
@@ -67,7 +80,7 @@ impl Interrupts {
         let ignored = host::ignored_signals();
         for (flag, signal) in this.flags.iter().zip(HEARD) {
             let is_ignored = ignored & (1 << (signal - 1)) != 0;
-            if is_ignored && signal != SIGCHLD {
+            if (is_ignored && signal != SIGCHLD) || signal == SIGWINCH {
                 continue;
             }
             if signal != SIGCHLD {
@@ -78,6 +91,17 @@ impl Interrupts {
             this.actions.push(signal_hook::low_level::pipe::register(signal, this.write.try_clone()?)?);
         }
         Ok(this)
+    }
+
+    /// Hears as well when the terminal's size changes, for a child that is given one.
+    ///
+    /// # Errors
+    /// When the system does not let a signal be heard.
+    pub fn hear_resizes(&mut self) -> io::Result<()> {
+        let flag = &self.flags[HEARD.len() - 1];
+        self.actions.push(signal_hook::flag::register(SIGWINCH, Arc::clone(flag))?);
+        self.actions.push(signal_hook::low_level::pipe::register(SIGWINCH, self.write.try_clone()?)?);
+        Ok(())
     }
 
     /// A handle that raises interrupts as if signals had come.
@@ -125,6 +149,23 @@ impl Interrupts {
         }
     }
 
+    /// Waits for signals and takes them; `None` once `over` can be read.
+    pub fn next(&self, over: BorrowedFd<'_>) -> Option<Vec<i32>> {
+        loop {
+            let mut fds = [PollFd::new(self, PollFlags::IN), PollFd::from_borrowed_fd(over, PollFlags::IN)];
+            // Whether it was woken or interrupted: the flags are looked at next.
+            let _ = poll(&mut fds, None);
+            let is_over = !fds[1].revents().is_empty();
+            let taken = self.take();
+            if !taken.is_empty() {
+                return Some(taken);
+            }
+            if is_over {
+                return None;
+            }
+        }
+    }
+
     /// Takes everything that came in since the last time.
     pub(super) fn take(&self) -> Vec<i32> {
         let mut sink = [0; 64];
@@ -157,7 +198,7 @@ impl Drop for Interrupts {
 }
 
 impl Interrupter {
-    /// Raises `signal`, one of SIGINT, SIGTERM, SIGHUP and SIGQUIT; others are not heard.
+    /// Raises `signal`, one of SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP and SIGCHLD; others are not heard.
     pub fn raise(&self, signal: i32) {
         if let Some(at) = HEARD.iter().position(|&heard| heard == signal) {
             self.flags[at].store(true, Ordering::SeqCst);

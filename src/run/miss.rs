@@ -7,6 +7,7 @@ use super::hooks::{Hooks, Moment};
 use super::interrupts::Interrupts;
 use super::lookup::Hit;
 use super::nearest::Nearest;
+use super::part::{At, Ended, Part};
 use super::perform::{self, Performed, Surroundings};
 use super::prepare::{self, Prepared};
 use super::program::SpawnError;
@@ -42,6 +43,7 @@ pub(super) fn execute(
     request: &Request,
     mut prepared: Prepared,
     why: Why<'_>,
+    mut part: Option<&mut dyn Part>,
     surroundings: Surroundings<'_>,
 ) -> Result<Performed, Error> {
     let repo = session.repo;
@@ -57,12 +59,28 @@ pub(super) fn execute(
     let running = live.begin(intent(repo, request, &prepared, &run, op.to_bytes()))?;
     let mut warnings: Vec<String> = prepared.warnings().collect();
     let hooks = Hooks::of(session, environment);
+    let explain = |prepared: &Prepared| reasons.is_empty().then(|| perform::explain(session, &snapshot, prepared));
+    // A hook is told everything that is known before; else there is time while the command runs.
+    let mut explained = hooks.as_ref().map(|_| explain(&prepared));
+    if let Some(Some(Ok((why, _)))) = &explained {
+        run.cache = Cache::Miss { reasons: why.clone() };
+    }
+    let has_body = part.as_ref().is_some_and(|part| part.has_body());
     let mut before = || match &hooks {
         Some(hooks) => hooks.call(session, Moment::Start, &run, None, &mut *observer, interrupts),
         None => Ok(None),
     };
-    let ready =
-        prepare_place(session, &snapshot, request, &mut prepared, &running, environment, interrupts, &mut before);
+    let ready = prepare_place(
+        session,
+        &snapshot,
+        request,
+        has_body,
+        &mut prepared,
+        &running,
+        environment,
+        interrupts,
+        &mut before,
+    );
     let (intake, stored, command, displaced, told) = match ready {
         Ok(ready) => ready,
         Err(err) => {
@@ -75,10 +93,10 @@ pub(super) fn execute(
     run.started_at = repo.now();
     let mut told = None;
     let (beside, draft) = (std::cell::OnceCell::new(), std::cell::OnceCell::new());
-    let (mut inputs, mut explained, mut git) = (None, None, None);
-    let explain = |prepared: &Prepared| reasons.is_empty().then(|| perform::explain(session, &snapshot, prepared));
+    let (mut inputs, mut git) = (None, None);
+    let mut body: Option<Ended> = None;
     let outcome = match command {
-        Ok(mut command) => {
+        Ok(Some(mut command)) => {
             command.set_env.insert("PROV_RUN_ID".into(), run.run.clone().into());
             let clock = &*repo.world().clock;
             let mut reporter = Reporter::new(repo.fs(), clock, &mut *observer, &run, &draft, running.dir());
@@ -91,17 +109,20 @@ pub(super) fn execute(
                 started: &mut |pid| {
                     let _ = running.note_child(pid);
                     // While the command runs there is time for what it need not wait for, and for what only matters if prov is killed.
-                    let found = perform::record_inputs(repo, &snapshot, &prepared, &stored);
+                    let found = perform::record_inputs(session, &snapshot, request, &prepared, &stored);
                     let mut known = run.clone();
                     known.inputs = found.as_ref().map(Clone::clone).unwrap_or_default();
                     inputs = Some(found);
-                    if let Some(Ok((why, _))) = explained.insert(explain(&prepared)) {
+                    if let Some(Ok((why, _))) = explained.get_or_insert_with(|| explain(&prepared)) {
                         known.cache = Cache::Miss { reasons: why.clone() };
                     }
                     let beside: &Pending = beside.get_or_init(|| publish::beside_of(&prepared));
                     // Not being able to write it costs something only then.
                     let _ = publish::note_draft(&running, draft.get_or_init(|| known), beside);
-                    git = Some(ending::GitState::ask(repo.fs(), repo.root()));
+                    if let Some(part) = &mut part {
+                        part.started(&run.run, pid);
+                    }
+                    git = Some(ending::Looking::begin(session));
                 },
             };
             let outcome = execute::execute(context, &command);
@@ -109,12 +130,36 @@ pub(super) fn execute(
                 reporter.ended(outcome);
             }
             told = reporter.told();
-            outcome
+            outcome.map(Some)
+        }
+        Ok(None) => {
+            let clock = &*repo.world().clock;
+            let mut reported = run.clone();
+            if let Some(Ok((why, _))) = explained.get_or_insert_with(|| explain(&prepared)) {
+                reported.cache = Cache::Miss { reasons: why.clone() };
+            }
+            let reported = draft.get_or_init(|| reported);
+            let mut reporter = Reporter::new(repo.fs(), clock, &mut *observer, &run, &draft, running.dir());
+            let folder = running.dir().join("task");
+            repo.fs().make_dirs(&folder).map_err(|source| Error::io("create", &folder, source))?;
+            let started = |pid| {
+                let _ = running.note_child(pid);
+            };
+            let _ = publish::note_draft(&running, reported, beside.get_or_init(|| publish::beside_of(&prepared)));
+            reporter.begin_without_child();
+            let at = At { run: &reported.run, folder: &folder, observer: &mut reporter, started: &started };
+            let ended = part.as_deref_mut().map(|part| part.perform(at));
+            if let Some(outcome) = ended.as_ref().and_then(|ended| ended.outcome.as_deref()) {
+                reporter.ended(outcome);
+            }
+            told = reporter.told();
+            body = ended;
+            Ok(None)
         }
         Err(err) => Err(err),
     };
     run.finished_at = repo.now();
-    run.git = git.unwrap_or_else(|| ending::GitState::ask(repo.fs(), repo.root())).known();
+    run.git = git.unwrap_or_else(|| ending::Looking::begin(session)).end();
     let mut nearest = None;
     match explained.unwrap_or_else(|| explain(&prepared)) {
         None => {}
@@ -123,17 +168,18 @@ pub(super) fn execute(
             run.cache = Cache::Miss { reasons: reasons.clone() };
         }
         Some(Err(err)) => {
-            warnings.push(format!("what differs from earlier runs can't be told: {}", super::chain(&err)))
+            warnings.push(format!("what differs from earlier runs can't be told: {}", super::chain(&err)));
         }
     }
 
     let mut exit_code = match &outcome {
-        Ok(outcome) => {
+        Ok(Some(outcome)) => {
             run.started_at = outcome.started_at;
             run.finished_at = outcome.finished_at;
             ending::end_of(&mut run, outcome, request);
             outcome.exit_code()
         }
+        Ok(None) => ending::end_of_body(&mut run, body.as_ref()),
         Err(err) if err.is_of_command() => {
             run.status = Status::Failure;
             run.failed_in = Some(Phase::Run);
@@ -173,7 +219,20 @@ pub(super) fn execute(
             }
         }
     }
-    if let Ok(outcome) = &outcome {
+    if run.status == Status::Success
+        && let Some(part) = &mut part
+        && let Err(error) = part.check(&mut run)
+    {
+        run.status = Status::Failure;
+        run.failed_in = Some(Phase::Validation);
+        run.error = Some(error);
+        exit_code = 1;
+    }
+    if let Some(ended) = &body {
+        ending::keep_text(&ended.log, &intake, &mut run, &mut warnings);
+    }
+    let of_body = body.as_ref().and_then(|ended| ended.outcome.as_deref());
+    if let Some(outcome) = outcome.as_ref().ok().and_then(Option::as_ref).or(of_body) {
         ending::keep_logs(repo, outcome, &intake, &mut run, &mut warnings);
         if outcome.leftovers == execute::Leftovers::Survived {
             run.unsealed.push("processes that the command left behind could not be ended".to_owned());
@@ -186,7 +245,7 @@ pub(super) fn execute(
     }
     run.inputs = match inputs {
         Some(found) => found?,
-        None => perform::record_inputs(repo, &snapshot, &prepared, &stored)?,
+        None => perform::record_inputs(session, &snapshot, request, &prepared, &stored)?,
     };
     run.children = running.children();
     let secrets = Secrets::known(&request.secret_env, environment);
@@ -226,11 +285,14 @@ pub(super) fn execute(
     {
         warnings.push(format!("the folder of the run is in the store alone: {}", super::chain(&err)));
     }
+    if let Some(part) = &mut part {
+        part.complete(&mut run);
+    }
     let bytes = run.encode().map_err(|source| Error::Record { run: run.run.clone(), source })?;
     let object = id_of(&Kind::RUN, &bytes);
     let narrow = narrow_hint(&prepared, request, &reasons, nearest.as_ref());
     let publication = if records {
-        publish::record(repo, &snapshot, intake, op, &run, object, &bytes, running, &prepared)
+        publish::record(session, &snapshot, intake, op, &run, object, &bytes, running, &prepared)
     } else {
         let _ = running.end();
         Publication::Unrecorded
@@ -274,7 +336,12 @@ pub(super) fn intent(
         recipe: run.recipe,
         parent: request.parent.clone(),
         started_at: run.started_at,
-        argv: run.argv.clone(),
+        // What executes nothing only claims places: a task that is no command is told apart from that by its name.
+        argv: if run.argv.is_empty() && request.task.is_some() {
+            vec![run.step.as_str().into()]
+        } else {
+            run.argv.clone()
+        },
         cwd: run.cwd.clone(),
         outputs,
         sets,
@@ -284,7 +351,8 @@ pub(super) fn intent(
     }
 }
 
-type Ready = (Intake, BTreeMap<String, bool>, Result<Command, SpawnError>, Vec<clear::KeptSafe>, Option<String>);
+type Ready =
+    (Intake, BTreeMap<String, bool>, Result<Option<Command>, SpawnError>, Vec<clear::KeptSafe>, Option<String>);
 
 /// Claims the outputs, calls `before`, stores what goes in, clears the outputs' places, and makes the command.
 #[expect(clippy::too_many_arguments, reason = "everything that stands between a request and its command")]
@@ -292,6 +360,7 @@ fn prepare_place(
     session: &Session<'_>,
     snapshot: &Snapshot,
     request: &Request,
+    has_body: bool,
     prepared: &mut Prepared,
     running: &live::Running,
     environment: &prepare::Environment,
@@ -311,8 +380,12 @@ fn prepare_place(
     inputs::fetch(session, snapshot, prepared)?;
     let stored = prepare::store_inputs(session, prepared, request, &intake)?;
     // The program is looked for before anything is removed: a command that can't be started changes nothing.
-    let mut command = given::command(session, snapshot, request, prepared, running, environment)?;
-    let startable = command.program().map(|program| command.found = Some(program));
+    let mut command =
+        if has_body { None } else { Some(given::command(session, snapshot, request, prepared, running, environment)?) };
+    let startable = match &mut command {
+        Some(command) => command.program().map(|program| command.found = Some(program)),
+        None => Ok(()),
+    };
     let written: Vec<&str> =
         prepared.outputs().keys().map(String::as_str).filter(|key| !request.in_place.contains(*key)).collect();
     overlap::check_real_overlaps(session, prepared, &written)?;

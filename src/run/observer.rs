@@ -89,6 +89,11 @@ pub trait Observer {
         None
     }
 
+    /// The terminal that a stream ends at, if the child is to have one as well: as large, and through [`Observer::output`].
+    fn terminal(&self, _from: Stream) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
     /// Hears what happens around the child.
     fn notice(&mut self, _notice: Notice) {}
 
@@ -120,6 +125,8 @@ pub struct PassThrough {
     to: [Option<OwnedFd>; 2],
     /// Whether a write can block, as it can on a pipe or a terminal but not on a file.
     can_block: [bool; 2],
+    /// Which of them are terminals that the child is to see.
+    terminals: [bool; 2],
 }
 
 impl PassThrough {
@@ -130,7 +137,13 @@ impl PassThrough {
             let stat = fd.as_ref().map(rustix::fs::fstat);
             !matches!(stat, Some(Ok(stat)) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
         });
-        Self { to, can_block }
+        Self { to, can_block, terminals: [false; 2] }
+    }
+
+    /// The same, and a child writes to a terminal where this does: stdout and stderr as told. Telling costs no look at them.
+    pub fn as_terminals(mut self, [out, err]: [bool; 2]) -> Self {
+        self.terminals = [out, err];
+        self
     }
 }
 
@@ -149,5 +162,9 @@ impl Observer for PassThrough {
 
     fn ready_on(&self, from: Stream) -> Option<BorrowedFd<'_>> {
         self.to[from.index()].as_ref().filter(|_| self.can_block[from.index()]).map(AsFd::as_fd)
+    }
+
+    fn terminal(&self, from: Stream) -> Option<BorrowedFd<'_>> {
+        self.to[from.index()].as_ref().filter(|_| self.terminals[from.index()]).map(AsFd::as_fd)
     }
 }

@@ -12,8 +12,9 @@ use super::declare::{check_environment, check_spelling, declare_outputs, is_name
 use super::inputs::{Finder, Matched, ReadyInput};
 use super::request::{CodeMode, Request};
 use super::session::Session;
+use super::strays::{self, Counted};
 use super::versions::{self, Versions};
-use super::{Error, outputs, overlap};
+use super::{Error, outputs, overlap, web};
 use crate::codec::Value;
 use crate::config;
 use crate::hash::Id;
@@ -66,6 +67,8 @@ pub struct Prepared {
     pub seen: BTreeMap<String, outputs::Seen>,
     /// Notices when something that the command changes in place is changed before the command starts.
     pub before: Fence,
+    /// Which folders hold links to what does not count, for people.
+    pub strays: Vec<String>,
 }
 
 impl Prepared {
@@ -77,7 +80,7 @@ impl Prepared {
     /// What is doubtful about it, for people.
     pub(super) fn warnings(&self) -> impl Iterator<Item = String> {
         let config = self.config_folder.iter().flat_map(|part| part.answer.warnings());
-        self.code.warnings().into_iter().chain(config)
+        self.code.warnings().into_iter().chain(config).chain(self.strays.iter().cloned())
     }
 
     /// Where an output is declared.
@@ -110,15 +113,17 @@ pub fn prepare(
     let step = request.step.clone().unwrap_or_else(|| super::name::step_of(&request.argv));
     let scenario = request.scenario.clone().unwrap_or_else(|| repo.scenario().to_owned());
     crate::scenario::check_name(&scenario)?;
+    let about = crate::scenario::settings(snapshot, repo.project(), &scenario)?;
 
     let mut declared = Declared::new(repo.root(), &cwd);
     let mut fence = Fence::new();
     let mut before = Fence::new();
     let inputs = request.inputs.iter().chain(&request.inputs_optional);
     let declarations = inputs.chain(&request.outputs).chain(&request.identity).chain(&request.locks);
-    let typed = declarations.map(|one| &one.path);
-    for path in typed.chain(&request.stdin).chain(&request.config_files).chain(&request.config_folder.dirs) {
-        check_spelling(repo, &cwd, path.as_bstr())?;
+    let typed = declarations.filter_map(|one| web::path_of(one.path.as_bstr()));
+    let others = request.stdin.iter().chain(&request.config_files).chain(&request.config_folder.dirs);
+    for path in typed.chain(others.map(|path| path.as_bstr())) {
+        check_spelling(repo, &cwd, path)?;
     }
     let outputs: Vec<Place> = request.outputs.iter().map(|output| declared.locate(&output.path)).collect();
     let mut finder = Finder {
@@ -129,6 +134,7 @@ pub fn prepare(
         argv: &request.argv,
         restores: request.restores_inputs,
         outputs: &outputs,
+        web: web::Asking { environment, freshness: request.freshness },
         declared: &mut declared,
         inputs: BTreeMap::new(),
         globs: Vec::new(),
@@ -140,7 +146,9 @@ pub fn prepare(
         finder.find(input, true)?;
     }
     let Finder { mut inputs, globs, .. } = finder;
-    for input in inputs.values() {
+    let mut counted = Vec::new();
+    for (key, input) in &inputs {
+        counted.push(Counted::new(format!("input `{key}`"), worktree.path(&input.place), &input.captured.fence));
         fence.join(input.captured.fence.clone());
     }
     declare_outputs(repo, request, &cwd, &mut declared)?;
@@ -164,10 +172,7 @@ pub fn prepare(
             let path = crate::path::bytes(&worktree.path(&place));
             let name = declared.add(Role::Input, Some(&format!("{key}_before")), path.as_bstr())?;
             before.join(captured.fence.clone());
-            inputs.insert(
-                name,
-                ReadyInput { place, captured, declared_by: None, is_to_be_fetched: false, set: None, recorded: None },
-            );
+            inputs.insert(name, Finder::plain(place, captured));
         }
     }
 
@@ -189,6 +194,8 @@ pub fn prepare(
     for one in request.locks.iter().map(lock_label).chain(request.identity.iter().cloned()) {
         let place = declared.locate(&one.path);
         let captured = worktree::capture(&worktree, &place, &CaptureOptions::default(), None)?;
+        let name = format!("identity file `{}`", crate::path::shown(&one.path));
+        counted.push(Counted::new(name, worktree.path(&place), &captured.fence));
         fence.join(captured.fence);
         if let Some(label) = &one.key {
             recipe::check_key(label)?;
@@ -232,13 +239,14 @@ pub fn prepare(
     let based = config_part::prepare(session, snapshot, request, &scenario, &declared, asking)?;
     let base = match based.values {
         Some(values) => values,
-        None => crate::scenario::config(snapshot, repo.project(), &scenario)?,
+        None => crate::scenario::config_of(snapshot, about.as_ref())?,
     };
     if let Some(part) = &based.folder {
         fence.join(part.fence.clone());
         // No label that a user gives begins like this key.
         identity.extend(part.counted.clone().map(|(key, tree)| (key, Content::Tree(tree))));
     }
+    let base = with_params(base, request);
     let config = config::resolve_over(repo.fs(), base, &files, &overrides)?;
     for (place, captured) in config_files {
         let captured = captured?;
@@ -286,18 +294,23 @@ pub fn prepare(
         step: request.lifecycle.model.clone().unwrap_or_else(|| step.clone()),
         command: Some(normalised),
         is_function: request.lifecycle.open,
+        task: request.task.as_ref().map(|task| recipe::Task { spec: task.spec.clone() }),
         cwd: cwd_place,
         stdin: stdin.as_ref().map(|(_, captured)| captured.content.clone()),
         code: part,
         config: Some(config.clone()),
-        inputs: inputs.iter().map(|(key, input)| (key.clone(), input.captured.content.clone())).collect(),
+        inputs: counted_inputs(request, &inputs),
         identity,
         env,
         tools: versions.tools.clone(),
         container: versions.container.clone(),
         dims: request.dims.clone(),
         version: request.step_version,
-        epochs: Epochs { project: repo.settings().project_epoch(), scenario: 0, step: request.epoch },
+        epochs: Epochs {
+            project: repo.settings().project_epoch(),
+            scenario: about.map_or(0, |about| about.epoch),
+            step: request.epoch,
+        },
     }
     .build()?;
     secrets.check(&built.bytes, "a part of the recipe")?;
@@ -323,7 +336,29 @@ pub fn prepare(
         fence,
         seen: BTreeMap::new(),
         before,
+        strays: strays::warnings(&counted),
     })
+}
+
+/// The config with the parameters of a task over it, key by key.
+fn with_params(base: Value, request: &Request) -> Value {
+    let params = request.task.as_ref().and_then(|task| task.params.clone());
+    match (base, params) {
+        (Value::Map(mut entries), Some(Value::Map(params))) => {
+            entries.retain(|(key, _)| params.iter().all(|(param, _)| param != key));
+            entries.extend(params);
+            Value::Map(entries)
+        }
+        (_, Some(params @ Value::Map(_))) => params,
+        (base, _) => base,
+    }
+}
+
+/// The inputs that count: what lies here, and what was read from elsewhere.
+fn counted_inputs(request: &Request, inputs: &BTreeMap<String, ReadyInput>) -> BTreeMap<String, Content> {
+    let here = inputs.iter().map(|(key, input)| (key.clone(), input.captured.content.clone()));
+    let remote = request.task.iter().flat_map(|task| &task.remote);
+    here.chain(remote.map(|(key, input)| (key.clone(), input.content.clone()))).collect()
 }
 
 /// Resolves the folder of configuration that a request asks for, and asks its adapter; nothing is changed.

@@ -1,14 +1,14 @@
 //! The loop around a running child: one thread that sleeps until a stream, the child's end, an interrupt or a deadline wants it.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
-use signal_hook::consts::{SIGCHLD, SIGTSTP, SIGTTIN, SIGTTOU};
+use signal_hook::consts::{SIGCHLD, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH};
 
 use super::execute::{Captured, Command, Leftovers, Passed};
 use super::exit::Exit;
@@ -465,7 +465,7 @@ impl<'a> Pump<'a> {
             Cause::LeftOver => (Signal::TERM, Notice::LeftOver),
         };
         // A child that was interrupted may take its time, as it may without prov; what it leaves behind may not.
-        let may_take_its_time = matches!(cause, Cause::Interrupt(_)) && self.after.is_none();
+        let may_take_its_time = matches!(cause, Cause::Interrupt(_)) && self.after.is_none() && !self.command.must_end;
         let kill_at = (!may_take_its_time).then(|| now + self.command.grace);
         self.ending = Some(Ending { since: now, kill_at, killed_at: None });
         self.group.signal(signal);
@@ -501,6 +501,14 @@ impl<'a> Pump<'a> {
                     // Returns when somebody lets us go on.
                     let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::STOP);
                     self.group.signal(Signal::CONT);
+                }
+                SIGWINCH => {
+                    for side in &self.sides {
+                        if let (Some(ours), Some(like)) = (&side.pipe, self.observer.terminal(side.stream)) {
+                            super::terminal::resize(ours.as_fd(), like);
+                        }
+                    }
+                    self.group.signal(Signal::WINCH);
                 }
                 signal => self.interrupt(signal),
             }

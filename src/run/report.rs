@@ -93,6 +93,16 @@ impl<'a> Reporter<'a> {
         self.write(&lines);
     }
 
+    /// The work begins, which is no command.
+    pub(super) fn begin_without_child(&mut self) {
+        let Some(run) = self.draft.get().filter(|_| self.seq == 0) else { return };
+        self.file = self.fs.create_new(&self.path, 0o666).ok();
+        let mut before = event::of_run(run, None);
+        before.retain(|event| event.what.rank() < 2);
+        let lines: String = before.iter().map(|event| self.line(event)).collect();
+        self.write(&lines);
+    }
+
     /// How far it came: the rank of the last event and how many there were; `None` if the command never ran.
     pub(super) fn told(&self) -> Option<(u8, u64)> {
         self.last.map(|rank| (rank, self.seq))
@@ -129,6 +139,10 @@ impl Observer for Reporter<'_> {
 
     fn ready_on(&self, from: Stream) -> Option<BorrowedFd<'_>> {
         self.inner.ready_on(from)
+    }
+
+    fn terminal(&self, from: Stream) -> Option<BorrowedFd<'_>> {
+        self.inner.terminal(from)
     }
 
     fn notice(&mut self, notice: Notice) {

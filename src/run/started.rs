@@ -165,7 +165,7 @@ fn start_once(
     let snapshot = repo.store().snapshot()?;
     let mut prepared = perform::ready(session, &snapshot, request, environment)?;
     let (hit, reasons, _) = perform::ask(session, &snapshot, request, &prepared)?;
-    let mut warnings = prepared.code.warnings();
+    let mut warnings: Vec<String> = prepared.warnings().collect();
     let mut started = Started {
         run: String::new(),
         step: prepared.step.clone(),
@@ -243,7 +243,7 @@ fn start_once(
             (key.clone(), is_there && matches!(input.place, Place::Inside(_)) && !request.no_store.contains(key))
         };
         let stored = prepared.inputs.iter().map(wanted).collect();
-        run.inputs = perform::record_inputs(repo, &snapshot, &prepared, &stored)?;
+        run.inputs = perform::record_inputs(session, &snapshot, request, &prepared, &stored)?;
         let seen = codec::encode(&Seen::of(&prepared)).map_err(|source| Error::Ref { source })?;
         run.meta.insert(SEEN.to_owned(), Value::Bytes(seen));
         publish::note_draft(&running, &run, &publish::beside_of(&prepared))
@@ -300,7 +300,9 @@ pub fn finish(
     let mut fence = Fence::new();
     let mut ignored = None;
     let fresh = session.afresh();
-    let after = prepare::prepare(&fresh, &snapshot, &request, environment);
+    // What an address leads to was settled at the start; whether it lies there untouched is looked at.
+    let asked = Request { freshness: super::web::Freshness::Offline, ..request.clone() };
+    let after = prepare::prepare(&fresh, &snapshot, &asked, environment);
     if run.status == Status::Success
         && let Ok(prepared) = &after
     {
@@ -320,7 +322,7 @@ pub fn finish(
     run.children = running.children();
     let secrets = Secrets::known(&request.secret_env, environment);
     logged::apply(session, &snapshot, &running.notes(), &mut run, &intake, &secrets, &mut warnings)?;
-    run.git = ending::GitState::ask(repo.fs(), repo.root()).known();
+    run.git = ending::git_state(repo.fs(), repo.root());
     changes(&request, after.as_ref(), &pending, &seen, &mut run);
     for change in fence.check(&session.worktree()) {
         run.unsealed.push(format!("output {} changed while it was recorded", crate::path::show(&change.path)));

@@ -128,14 +128,22 @@ pub fn settings(snapshot: &Snapshot, project: &str, name: &str) -> Result<Option
 /// # Errors
 /// When they can't be read.
 pub fn config(snapshot: &Snapshot, project: &str, name: &str) -> Result<Value, Error> {
-    let Some(id) = settings(snapshot, project, name)?.and_then(|scenario| scenario.config) else {
+    config_of(snapshot, settings(snapshot, project, name)?.as_ref())
+}
+
+/// As [`config`], of settings that were read.
+///
+/// # Errors
+/// When they can't be read.
+pub fn config_of(snapshot: &Snapshot, settings: Option<&Scenario>) -> Result<Value, Error> {
+    let Some((name, id)) = settings.and_then(|scenario| Some((&scenario.name, scenario.config?))) else {
         return Ok(Value::Map(Vec::new()));
     };
     let Some((_, bytes)) = snapshot.read(&id)? else {
         let what = format!("the settings of scenario `{name}` are missing");
         return Err(AccessError::Damaged { id, place: "the store".to_owned(), what }.into());
     };
-    let config = Config::decode(&bytes).map_err(|source| Error::Record { name: name.to_owned(), source })?;
+    let config = Config::decode(&bytes).map_err(|source| Error::Record { name: name.clone(), source })?;
     Ok(config.0)
 }
 
@@ -160,6 +168,8 @@ pub struct NewOptions {
     pub base: Option<String>,
     /// Settings that every run in it is given, under those of its own.
     pub config: Option<Value>,
+    /// Its epoch.
+    pub epoch: u64,
 }
 
 /// Makes a scenario. Does not switch to it.
@@ -183,6 +193,7 @@ pub fn new(repo: &Repo, name: &str, options: &NewOptions) -> Result<Scenario, Er
         config: config.as_ref().map(|(id, _)| *id),
         tags: options.tags.clone(),
         base: options.base.clone(),
+        epoch: options.epoch,
     };
     let bytes = made.encode().map_err(record)?;
     let id = id_of(&Kind::SCENARIO, &bytes);
@@ -211,6 +222,45 @@ pub fn new(repo: &Repo, name: &str, options: &NewOptions) -> Result<Scenario, Er
         Err(Error::Store(store::Error::Expectation { .. })) => Err(taken()),
         Err(err) => Err(err),
     }
+}
+
+/// Gives a scenario another epoch: every earlier result is forgotten in it. Returns the one it had.
+///
+/// # Errors
+/// When there is no such scenario, or the store can't be read or written.
+pub fn set_epoch(repo: &Repo, name: &str, epoch: u64) -> Result<u64, Error> {
+    check_name(name)?;
+    let record = |source| Error::Record { name: name.to_owned(), source };
+    let mut before = 0;
+    repo.store().publish(repo.new_op(), "scenario set", &mut |snapshot| -> Result<Option<Draft>, Error> {
+        if !exists(snapshot, repo.project(), name)? {
+            return Err(Error::NotFound { name: name.to_owned(), known: names(repo, snapshot)? });
+        }
+        // `main`, and one that only runs tell of, has no record until something is said about it.
+        let mut scenario = settings(snapshot, repo.project(), name)?.unwrap_or_else(|| Scenario {
+            name: name.to_owned(),
+            created_at: repo.now(),
+            description: String::new(),
+            config: None,
+            tags: BTreeSet::new(),
+            base: None,
+            epoch: 0,
+        });
+        before = std::mem::replace(&mut scenario.epoch, epoch);
+        if before == epoch {
+            return Ok(None);
+        }
+        let bytes = scenario.encode().map_err(record)?;
+        let id = id_of(&Kind::SCENARIO, &bytes);
+        let key = key::scenario(repo.project(), name);
+        let expect = snapshot.get_ref(&key)?.map_or(Expect::Absent, Expect::Is);
+        let intake = repo.store().intake(snapshot);
+        intake.put(&Kind::SCENARIO, &id, &bytes)?;
+        let edit = RefEdit { key, expect, new: Some(entry::encode(&id)?) };
+        let collected = Some(std::sync::Arc::new(intake.finish()?));
+        Ok(Some(Draft { collected, edits: vec![edit], ..Draft::default() }))
+    })?;
+    Ok(before)
 }
 
 /// The names of all scenarios of the project: `main`, the current one, those that were made, those that have runs.

@@ -12,8 +12,8 @@ use std::sync::PoisonError;
 
 use bstr::{BString, ByteSlice};
 
-use super::hash_file::{LARGE, LastLink, hash_file, is_stored, read_file};
-use super::scan::{Folder, Scan, ScanOptions, scan_and};
+use super::hash_file::{LARGE, LastLink, hash_seen, is_stored, read_file};
+use super::scan::{Entry, Folder, Scan, ScanOptions, scan_and};
 use super::spread::{self, FEW_NAMES};
 use super::stat_cache::{FolderView, Key, is_settled};
 use super::{Error, Fence, Worktree};
@@ -103,7 +103,7 @@ fn take(
     if unless_new && worktree.cache.get(Key::of(place), &stat).is_none() {
         return Ok(None);
     }
-    let hashed = hash_file(worktree, Key::of(place), &path, sink)?;
+    let hashed = hash_seen(worktree, Key::of(place), &path, stat, sink)?;
     let unsettled = (!hashed.is_settled).then_some(hashed.id);
     Ok(Some(Captured {
         content: Content::Blob(hashed.id),
@@ -127,8 +127,10 @@ struct Known {
 struct Todo {
     folder: usize,
     entry: usize,
-    stat: Stat,
 }
+
+/// What became of it, with its state if that isn't the listed one.
+type Done = (Known, Option<Box<Stat>>);
 
 fn capture_folder(
     worktree: &Worktree<'_>,
@@ -155,8 +157,7 @@ fn capture_folder(
     let mut known = Vec::with_capacity(scan.folders.len());
     let mut todo = Vec::new();
     for (f, found) in look_up(&scan, &views, sink)?.into_iter().enumerate() {
-        let entries = &scan.folders[f].entries;
-        todo.extend(found.todo.into_iter().map(|e| Todo { folder: f, entry: e, stat: entries[e].stat }));
+        todo.extend(found.todo.into_iter().map(|entry| Todo { folder: f, entry }));
         files += found.files;
         known.push(found.known);
     }
@@ -172,7 +173,9 @@ fn capture_folder(
         }
         known[todo.folder][todo.entry] = result;
         // The fence watches the state that belongs to the id.
-        folder.entries[todo.entry].stat = stat;
+        if let Some(stat) = stat {
+            folder.entries[todo.entry].stat = *stat;
+        }
     }
     drop(views);
     let (root, size) = build_trees(worktree, &scan, &known, built, options, sink)?;
@@ -249,32 +252,38 @@ fn hash_all(
     views: &[FolderView<'_>],
     todo: &[Todo],
     sink: Option<&dyn Sink>,
-) -> Result<Vec<(Known, Stat)>, Error> {
+) -> Result<Vec<Done>, Error> {
     if todo.is_empty() {
         return Ok(Vec::new());
     }
-    let bytes = todo.iter().map(|t| t.stat.size).sum();
+    let listed = |item: &Todo| &scan.folders[item.folder].entries[item.entry];
+    let bytes = todo.iter().map(|item| listed(item).stat.size).sum();
     worktree.progress.begin("hashing", Some(bytes), Unit::Bytes);
     let errors = Mutex::new(Vec::new());
     let one = |item: &Todo, is_alone: bool| {
         if worktree.cancel.is_raised() {
             return None;
         }
-        let folder = &scan.folders[item.folder];
-        let name = &folder.entries[item.entry].name;
-        let path = scan.path(&folder.path_of(name));
-        let done = if item.stat.kind == FileKind::Link {
+        let Entry { name, stat } = listed(item);
+        let path = scan.path(&scan.folders[item.folder].path_of(name));
+        let done = if stat.kind == FileKind::Link {
             hash_link(worktree, &path, sink)
         } else {
             let key = views[item.folder].key(name);
             read_file(worktree, key, &path, sink, LastLink::Refuse, is_alone)
                 .map(|h| (Known { id: Some(h.id), unsettled: !h.is_settled, target_len: 0 }, h.stat))
         };
-        worktree.progress.add(item.stat.size);
-        done.map_err(|err| errors.lock().unwrap_or_else(PoisonError::into_inner).push(err)).ok()
+        worktree.progress.add(stat.size);
+        match done {
+            Ok((known, seen)) => Some((known, (seen != *stat).then(|| Box::new(seen)))),
+            Err(err) => {
+                errors.lock().unwrap_or_else(PoisonError::into_inner).push(err);
+                None
+            }
+        }
     };
-    let is_large = |item: &Todo| item.stat.is_file() && item.stat.size >= LARGE;
-    let mut results: Vec<Option<(Known, Stat)>> =
+    let is_large = |item: &Todo| listed(item).stat.is_file() && listed(item).stat.size >= LARGE;
+    let mut results: Vec<Option<Done>> =
         spread::map(
             todo,
             spread::is_much(todo.len(), bytes),

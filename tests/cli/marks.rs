@@ -214,3 +214,68 @@ fn strict_believes_no_state_of_a_file() {
     let words = || strict.iter().copied().chain(RUN_COPY[1..].iter().copied()).chain(["out.txt"]);
     assert_eq!(run(&sandbox, words()).hits().action("out"), "kept");
 }
+
+#[test]
+fn an_epoch_of_project_scenario_or_step_and_a_step_version_forget_what_was_before() {
+    let sandbox = with_copy();
+    let part = |ran: &crate::project::Ran| ran.parts().into_iter().map(ToOwned::to_owned).collect::<Vec<_>>();
+    let go =
+        |more: &[&str]| run(&sandbox, more.iter().copied().chain(RUN_COPY[1..].iter().copied()).chain(["out.txt"]));
+    go(&[]).misses();
+    assert_eq!(part(&go(&["--epoch", "1"]).misses()), ["epochs.step"]);
+    assert_eq!(part(&go(&["--step-version", "2"]).misses()), ["version"]);
+    let before = sandbox.prov(["--json", "scenario", "set", "--epoch", "3"]).ok().json();
+    assert_eq!(before["items"][0]["epoch"], 3);
+    assert_eq!(part(&go(&[]).misses()), ["epochs.scenario"]);
+    go(&[]).hits();
+    sandbox.prov(["scenario", "set", "main", "--epoch", "0"]).ok();
+    go(&[]).hits();
+    sandbox.file("prov.toml", "[project]\nepoch = 7\n");
+    assert_eq!(part(&go(&[]).misses()), ["epochs.project"]);
+    sandbox.prov(["scenario", "new", "other", "--epoch", "1"]).ok();
+    assert_eq!(part(&go(&[]).misses()), ["epochs.scenario"]);
+    sandbox.prov(["scenario", "set", "nowhere", "--epoch", "1"]).ends(4);
+}
+
+#[test]
+fn each_cache_mode_does_what_the_table_says_wherever_it_is_said() {
+    let words =
+        ["-i", "in.txt", "-o", "out.txt", "--code", "none", "--", "sh", "-c", "echo ran >> ../ran; cp in.txt out.txt"];
+    let ran = |sandbox: &Sandbox| std::fs::read_to_string(sandbox.path("../ran")).unwrap_or_default().lines().count();
+    // Looks up, executes, recorded, may be a hit later; first with a result on record, then without.
+    let table = [
+        ("reuse", "hit", 1, 2, true),
+        ("overwrite", "miss", 2, 2, true),
+        ("readonly", "hit", 1, 1, true),
+        ("off", "off", 2, 2, true),
+    ];
+    for (mode, outcome, executed, recorded, _) in table {
+        let sandbox = with_copy();
+        run(&sandbox, words).misses();
+        let again = run(&sandbox, ["--cache", mode].iter().chain(&words));
+        assert_eq!((again.cache(), ran(&sandbox)), (outcome, executed), "{mode}");
+        assert_eq!(logged(&sandbox, &["--all"]).len(), recorded, "{mode}");
+    }
+    for (mode, later) in [("reuse", "hit"), ("overwrite", "hit"), ("readonly", "miss"), ("off", "hit")] {
+        let said = [("option", mode), ("environment", mode), ("file", mode)];
+        for (place, mode) in said {
+            let mut sandbox = with_copy();
+            if place == "environment" {
+                sandbox = sandbox.with("PROV_CACHE", mode);
+            } else if place == "file" {
+                sandbox.file("prov.toml", format!("[cache]\nmode = \"{mode}\"\n"));
+            }
+            let option = ["--cache", mode];
+            let more = if place == "option" { &option[..] } else { &[] };
+            run(&sandbox, more.iter().chain(&words));
+            assert_eq!(ran(&sandbox), 1, "{mode} by {place} executes");
+            let next = run(&sandbox, ["--cache", "reuse"].iter().chain(&words));
+            assert_eq!(next.cache(), later, "{mode} by {place}: {}", next.outcome);
+        }
+    }
+    // Without outputs nothing is looked up, unless it is asked for.
+    let sandbox = with_copy();
+    let bare = ["-i", "in.txt", "--code", "none", "--", "cat", "in.txt"];
+    assert_eq!(run(&sandbox, bare).cache(), "off");
+    assert_eq!(run(&sandbox, ["--cache", "reuse"].iter().chain(&bare)).cache(), "hit");
+}

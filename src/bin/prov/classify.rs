@@ -8,7 +8,7 @@ use prov::run::live::LiveError;
 use prov::run::lookup;
 use prov::run::program::SpawnError;
 use prov::{
-    codec, config, lineage, mark, object, pipeline, query, recipe, repo, revspec, run, scenario, store, worktree,
+    codec, config, fetch, lineage, mark, object, pipeline, query, recipe, repo, revspec, run, scenario, store, worktree,
 };
 
 use crate::error::{Class, Failure};
@@ -128,6 +128,23 @@ impl Classify for config::Error {
         match self.hint() {
             Some(hint) => failure.hint(hint),
             None => failure,
+        }
+    }
+}
+
+impl Classify for pipeline::execute::Error {
+    fn failure(&self) -> Failure {
+        match self {
+            Self::Run(err) => err.failure(),
+            Self::Select(err) => {
+                let hint = err.meant.as_ref().map_or_else(
+                    || "`prov pipeline plan` lists the tasks".to_owned(),
+                    |meant| format!("did you mean `{meant}`?"),
+                );
+                Failure::of(Class::NotFound, "not_found", self).hint(hint)
+            }
+            Self::Taken { .. } => Failure::of(Class::Refused, "run_taken", self).hint("give it another --run-id"),
+            _ => Failure::of(Class::Failed, "pipeline", self),
         }
     }
 }
@@ -306,6 +323,9 @@ impl Classify for run::Error {
                     "check the path, or name what made it: -i RUN:KEY"
                 })
             }
+            run::Error::Fetch { source, remembered, key } => fetch(self, source, *remembered, key),
+            run::Error::NotRemembered { .. } => Failure::of(Class::NotFound, "not_remembered", self)
+                .hint("run it once with --freshness always or never, where there is a network"),
             run::Error::Part { .. } => Failure::of(Class::Failed, "part", self)
                 .hint("nothing was looked up or executed: a part that can't be told is never guessed"),
             run::Error::SecretShown { name, .. } => Failure::of(Class::Usage, "secret_shown", self)
@@ -324,6 +344,7 @@ impl Classify for run::Error {
             run::Error::ChangedBefore { .. } => {
                 Failure::of(Class::Failed, "changed", self).hint("wait until nothing writes to it, then try again")
             }
+            run::Error::Batch { .. } => Failure::of(Class::Failed, "not_recorded", self),
             run::Error::Waited => Failure::of(Class::Failed, "changed", self).hint("try again"),
             run::Error::Claimed { held } => Failure::of(Class::Refused, "claimed", self).hint(if held.by.is_empty() {
                 "wait for it with --wait".to_owned()
@@ -376,6 +397,42 @@ impl Classify for run::Error {
             _ => Failure::of(Class::Failed, "io", self),
         }
     }
+}
+
+/// What can be done about content that can't be had from the web.
+fn fetch(err: &run::Error, source: &fetch::Error, remembered: Option<prov::clock::Micros>, key: &str) -> Failure {
+    let class = match source {
+        fetch::Error::BadUrl { .. } | fetch::Error::Credentials { .. } => Class::Usage,
+        fetch::Error::Status { status: 404 | 410, .. } => Class::NotFound,
+        source if source.is_of_network() => Class::Network,
+        _ => Class::Failed,
+    };
+    let by_hand = format!("fetch it with another program, and name the file: -i {key}=FILE");
+    let hint = match (source, remembered) {
+        (fetch::Error::NotBuilt, _) => format!("build prov with its feature `http`, or {by_hand}"),
+        (fetch::Error::BadUrl { .. }, _) => "write it as https://HOST/PATH".to_owned(),
+        (fetch::Error::Credentials { .. }, _) => {
+            format!("records must not hold them; give the address without, or {by_hand}")
+        }
+        (source, Some(at)) if source.is_of_network() => {
+            format!("--freshness offline takes what was fetched at {at}")
+        }
+        (fetch::Error::Status { status: 404 | 410, .. }, None) => "check the address".to_owned(),
+        (
+            fetch::Error::NoLength { .. }
+            | fetch::Error::Encoded { .. }
+            | fetch::Error::Downgrade { .. }
+            | fetch::Error::TooLarge { .. },
+            None,
+        ) => by_hand,
+        (fetch::Error::Unreachable { .. }, None) => {
+            "is there a network? A proxy is taken from https_proxy or http_proxy, other certificates from SSL_CERT_FILE"
+                .to_owned()
+        }
+        (source, None) if source.may_pass() => "nothing was looked up or executed; try again".to_owned(),
+        _ => return Failure::of(class, "fetch", err),
+    };
+    Failure::of(class, "fetch", err).hint(hint)
 }
 
 impl Classify for query::Error {

@@ -56,6 +56,7 @@ fn content(number: usize) -> (Kind, Vec<u8>) {
         config: None,
         tags: std::collections::BTreeSet::new(),
         base: None,
+        epoch: 0,
     };
     // A record this small can be written.
     (Kind::SCENARIO, record.encode().unwrap_or_default())

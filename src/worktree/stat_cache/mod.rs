@@ -266,12 +266,11 @@ impl StatCache {
         }
         // Another process may have saved meanwhile; building on its files keeps what it found.
         let small = small_file(file);
-        let mut newest: HashMap<u128, Record> = HashMap::new();
-        if let Some(newer) = Table::open(&small) {
-            newest.extend((0..newer.len()).filter_map(|at| newer.record(at)).map(|r| (r.key, r)));
-        }
-        newest.extend(fresh.iter().map(|(key, record)| (*key, *record)));
-        let mut newest: Vec<Record> = newest.into_values().collect();
+        let older: Vec<Record> = Table::open(&small).map_or_else(Vec::new, |newer| {
+            let records = (0..newer.len()).filter_map(|at| newer.record(at));
+            records.filter(|record| !fresh.contains_key(&record.key)).collect()
+        });
+        let mut newest: Vec<&Record> = fresh.values().chain(&older).collect();
         newest.sort_unstable_by_key(|r| r.key);
 
         let on_disk = Table::open(file);
@@ -279,7 +278,7 @@ impl StatCache {
         // The cheapest size of the small file when few entries come at a time.
         let limit = SMALL.max((8 * main_len).isqrt());
         if newest.len() <= limit && !drop_unasked && !damaged {
-            return table::write(fs, &small, newest.len(), newest.into_iter());
+            return table::write(fs, &small, newest.len(), newest.into_iter().copied());
         }
         // Positions agree between the open and the new table only if they are the same file; else nothing is dropped.
         let asked = self.main.as_ref().filter(|t| drop_unasked && t.len() == main_len);
@@ -353,7 +352,7 @@ fn small_file(file: &Path) -> PathBuf {
 struct Merge<'a> {
     main: Option<&'a Table>,
     next: usize,
-    newest: std::iter::Peekable<std::slice::Iter<'a, Record>>,
+    newest: std::iter::Peekable<std::slice::Iter<'a, &'a Record>>,
     /// Only what was asked for here, or lies outside the project, is kept of `main`.
     asked: Option<&'a Table>,
 }
@@ -386,7 +385,7 @@ impl Iterator for Merge<'_> {
                     self.next += 1;
                     Some(old)
                 }
-                _ => self.newest.next().copied(),
+                _ => self.newest.next().map(|record| **record),
             };
         }
     }

@@ -36,6 +36,16 @@ pub(crate) enum ScenarioCommand {
         #[arg(short = 'n', long)]
         dry_run: bool,
     },
+    /// Change what a scenario says
+    #[command(after_help = "Examples:\n  prov scenario set policy-a --epoch 2")]
+    Set {
+        /// Change this scenario; without it, the current one
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
+        /// Give it this epoch: another one forgets all its earlier results
+        #[arg(long, value_name = "N", required = true)]
+        epoch: u64,
+    },
     /// Show a scenario
     #[command(after_help = "Examples:\n  prov scenario show\n  prov scenario show policy-a")]
     Show {
@@ -67,6 +77,9 @@ pub(crate) struct ScenarioNewArgs {
     /// Set one of its settings, over all files
     #[arg(short = 'S', long, value_name = "KEY=VALUE", value_parser = values::assignment)]
     pub(crate) set: Vec<String>,
+    /// Give it an epoch: a part of every recipe in it
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) epoch: u64,
     /// Stay in the current scenario
     #[arg(long)]
     pub(crate) no_switch: bool,

@@ -23,8 +23,13 @@ use crate::settings::{self, Seen};
 /// Looks up, else executes and records.
 pub(crate) fn run(cx: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     // Before anything else, so that no signal is lost between a look and a start.
-    let interrupts = Interrupts::from_signals()
-        .map_err(|err| Failure::new(Class::Failed, "no_signals", "can not listen to signals").because_of(Some(&err)))?;
+    let cannot = |err: std::io::Error| {
+        Failure::new(Class::Failed, "no_signals", "can not listen to signals").because_of(Some(&err))
+    };
+    let mut interrupts = Interrupts::from_signals().map_err(cannot)?;
+    if !cx.ui.is_json() && (cx.settings.streams.out_is_terminal || cx.settings.streams.err_is_terminal) {
+        interrupts.hear_resizes().map_err(cannot)?;
+    }
     let done = heard(cx, args, &interrupts);
     match (done, interrupts.ending()) {
         (Err(failure), Some(signal)) if failure.class == Class::Interrupted => {
@@ -163,6 +168,10 @@ impl Observer for Heard<'_> {
         self.cx.ui.warn(format_args!("this failed before, in {}: {}", shown(id), shown(known.describe())));
     }
 
+    fn terminal(&self, from: Stream) -> Option<BorrowedFd<'_>> {
+        self.through.terminal(from)
+    }
+
     fn notice(&mut self, notice: Notice) {
         if let Notice::Again { attempt, last, delay } = notice {
             let delay = human::duration(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
@@ -182,7 +191,10 @@ fn observer(cx: &Context) -> Result<PassThrough, Failure> {
     } else {
         std::io::stdout().as_fd().try_clone_to_owned().map_err(cannot)?
     };
-    Ok(PassThrough::new(Some(stdout), Some(stderr)))
+    let through = PassThrough::new(Some(stdout), Some(stderr));
+    let streams = &cx.settings.streams;
+    // Under `--json` a program is asking, not a person.
+    Ok(if cx.ui.is_json() { through } else { through.as_terminals([streams.out_is_terminal, streams.err_is_terminal]) })
 }
 
 /// Prints what the source of a hit had printed. Nobody reading it is no reason to fail: the run is recorded.

@@ -22,6 +22,7 @@ pub(crate) fn run(cx: &Context, args: &ScenarioArgs) -> Result<Exit, Failure> {
         ScenarioCommand::New(args) => new(cx, &repo, args),
         ScenarioCommand::List => list(cx, &repo),
         ScenarioCommand::Switch { name, dry_run } => switch(cx, &repo, name, *dry_run),
+        ScenarioCommand::Set { name, epoch } => set(cx, &repo, name.as_deref().unwrap_or(repo.scenario()), *epoch),
         ScenarioCommand::Show { name } => show(cx, &repo, name.as_deref().unwrap_or(repo.scenario())),
     }
 }
@@ -36,6 +37,7 @@ fn new(cx: &Context, repo: &Repo, args: &ScenarioNewArgs) -> Result<Exit, Failur
         tags: args.tag.iter().cloned().collect(),
         base: None,
         config: is_set.then_some(config),
+        epoch: args.epoch,
     };
     if args.dry_run {
         scenario::check_name(&args.name)?;
@@ -111,6 +113,21 @@ fn switch(cx: &Context, repo: &Repo, name: &str, dry_run: bool) -> Result<Exit, 
     Ok(Exit::Done)
 }
 
+fn set(cx: &Context, repo: &Repo, name: &str, epoch: u64) -> Result<Exit, Failure> {
+    let before = scenario::set_epoch(repo, name, epoch)?;
+    let name_shown = record::shown(name);
+    cx.ui.say(if before == epoch {
+        format!("scenario {name_shown} has epoch {epoch} already")
+    } else {
+        format!("scenario {name_shown} has epoch {epoch} now; what was computed in epoch {before} is no hit in it")
+    });
+    if cx.ui.is_json() {
+        let snapshot = repo.store().snapshot()?;
+        document(cx, vec![item(&find(repo, &snapshot, name)?, None)])?;
+    }
+    Ok(Exit::Done)
+}
+
 fn show(cx: &Context, repo: &Repo, name: &str) -> Result<Exit, Failure> {
     let snapshot = repo.store().snapshot()?;
     let one = find(repo, &snapshot, name)?;
@@ -135,6 +152,9 @@ fn show(cx: &Context, repo: &Repo, name: &str) -> Result<Exit, Failure> {
         if !settings.tags.is_empty() {
             let tags: Vec<String> = settings.tags.iter().map(record::shown).collect();
             rows.push(vec!["tags".to_owned(), tags.join(", ")]);
+        }
+        if settings.epoch > 0 {
+            rows.push(vec!["epoch".to_owned(), settings.epoch.to_string()]);
         }
         if settings.config.is_some() {
             rows.push(vec!["config".to_owned(), prov::config::to_json(&config)]);
@@ -162,6 +182,7 @@ fn item(one: &Listed, config: Option<&prov::codec::Value>) -> Value {
     map.insert("description".to_owned(), json!(settings.map(|settings| &settings.description)));
     map.insert("runs".to_owned(), json!(one.runs));
     map.insert("newest_at".to_owned(), one.newest.map_or(Value::Null, json::time));
+    map.insert("epoch".to_owned(), json!(settings.map_or(0, |settings| settings.epoch)));
     map.insert("created_at".to_owned(), settings.map_or(Value::Null, |settings| json::time(settings.created_at)));
     map.insert("tags".to_owned(), json!(settings.map(|settings| &settings.tags)));
     if let Some(config) = config {
