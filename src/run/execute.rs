@@ -95,12 +95,12 @@ pub struct Command {
     pub timeout: Option<Duration>,
     /// Time between asking a group to end and killing it.
     pub grace: Duration,
-    /// Whether an interrupt ends it whatever it does about it: after the grace it is killed.
-    pub must_end: bool,
     /// Time for what the child leaves behind to finish by itself.
     pub linger: Duration,
     /// An interrupt that comes sooner after the one before is the same one (`timeout` and some shells send it twice).
     pub repeat_after: Duration,
+    /// Whether an interrupt is an order: a child that does not end within the grace is killed, as when its time is up.
+    pub insists: bool,
     /// How much of each stream is kept.
     pub spool: SpoolLimits,
     /// What is taken out of what is kept of the streams.
@@ -119,9 +119,9 @@ impl Command {
             stdin: Stdin::Empty,
             timeout: None,
             grace: Duration::from_secs(10),
-            must_end: false,
             linger: Duration::from_secs(2),
             repeat_after: Duration::from_millis(300),
+            insists: false,
             spool: SpoolLimits::default(),
             secrets: Secrets::default(),
         }
