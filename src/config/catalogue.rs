@@ -80,6 +80,7 @@ pub(super) const SETTINGS: &[(&[&str], Kind)] = &[
     (&["steps", "*", "input"], Kind::Pairs),
     (&["steps", "*", "input_optional"], Kind::Pairs),
     (&["steps", "*", "inputs_from"], Kind::Texts),
+    (&["steps", "*", "freshness"], Kind::Text),
     (&["steps", "*", "inputs_missing"], Kind::Choice(&["error", "restore"])),
     (&["steps", "*", "iteration"], Kind::Integer),
     (&["steps", "*", "last_attempt"], Kind::Bool),

@@ -1,7 +1,8 @@
 //! What a server answered.
 
-use super::known::Known;
+use super::known::{self, Known};
 use super::url::Url;
+use crate::clock::Micros;
 
 /// An answer, without its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,13 @@ impl Answer {
     /// By what can be told later that the content is byte for byte the same; `None` if it gave nothing that says so surely.
     pub fn known(&self) -> Option<Known> {
         Known::of(self)
+    }
+}
+
+impl Answer {
+    /// When the content was changed last, by the server's word.
+    pub fn modified(&self) -> Option<Micros> {
+        self.last_modified.as_deref().and_then(known::seconds).map(|seconds| Micros(seconds.saturating_mul(1_000_000)))
     }
 }
 

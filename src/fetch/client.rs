@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::answer::{Answer, Got};
 use super::known::Known;
 use super::options::Options;
-use super::wire::{Failure, Head, Piece, Wire};
+use super::wire::{Asked, Failure, Head, Piece, Wire};
 use super::{Error, Url};
 use crate::progress::{Cancel, Progress, Unit};
 
@@ -46,46 +46,84 @@ impl Client {
     /// # Errors
     /// Whenever it is not certain that all of the content was written, and nothing but it.
     pub fn get(&self, url: &Url, known: Option<&Known>, sink: &mut dyn Write, watch: Watch<'_>) -> Result<Got, Error> {
+        let tag = |at: &Url| known.and_then(|known| known.condition(at));
+        let reached = self.reach(url, &|at| tag(at).map_or(Asked::All, Asked::Unless), watch)?;
+        let answer = reached.answer();
+        match answer.status {
+            200 if known.is_some_and(|known| known.is_of(&answer)) => Ok(Got::Unchanged { answer }),
+            200 => {
+                let size = reached.waiting().body(&reached.head, &reached.pieces, sink)?;
+                Ok(Got::New { answer, size })
+            }
+            304 if tag(&reached.at).is_some() => Ok(Got::Unchanged { answer }),
+            304 => Err(Error::NotAsked { url: reached.at.shown() }),
+            status => Err(Error::Status { url: reached.at.shown(), status }),
+        }
+    }
+
+    /// What the server says of the content of `url`, without it.
+    ///
+    /// # Errors
+    /// When there is none, or nobody answers.
+    pub fn look(&self, url: &Url, watch: Watch<'_>) -> Result<Answer, Error> {
+        let reached = self.reach(url, &|_| Asked::Head, watch)?;
+        let answer = reached.answer();
+        match answer.status {
+            200 => Ok(answer),
+            status => Err(Error::Status { url: reached.at.shown(), status }),
+        }
+    }
+
+    /// Follows redirects to an answer that is none.
+    fn reach<'a>(
+        &'a self,
+        url: &Url,
+        asked: &dyn Fn(&Url) -> Asked<'a>,
+        watch: Watch<'a>,
+    ) -> Result<Reached<'a>, Error> {
         let started = Instant::now();
         let mut at = url.clone();
         for redirects in 0..=self.options.max_redirects {
-            let wait = Waiting { options: &self.options, url: &at, watch, started };
-            let tag = known.and_then(|known| known.condition(&at));
-            let pieces = self.wire.get(&at, tag)?;
-            let head = wait.head(&pieces)?;
-            match head.status {
-                200 => {
-                    let answer = answer_of(&head, &at, redirects);
-                    if known.is_some_and(|known| known.is_of(&answer)) {
-                        return Ok(Got::Unchanged { answer });
-                    }
-                    let size = wait.body(&head, &pieces, sink)?;
-                    return Ok(Got::New { answer, size });
-                }
-                304 if tag.is_some() => return Ok(Got::Unchanged { answer: answer_of(&head, &at, redirects) }),
-                304 => return Err(Error::NotAsked { url: at.shown() }),
-                301 | 302 | 303 | 307 | 308 => {
-                    let missing = || Error::BadRedirect { url: at.shown(), what: "it doesn't say where to".to_owned() };
-                    let next = at.join(&head.location.ok_or_else(missing)?)?;
-                    at = next;
-                }
-                status => return Err(Error::Status { url: at.shown(), status }),
+            let pieces = self.wire.ask(&at, asked(&at))?;
+            let head = Waiting { options: &self.options, url: &at, watch, started }.head(&pieces)?;
+            if !matches!(head.status, 301 | 302 | 303 | 307 | 308) {
+                return Ok(Reached { options: &self.options, watch, started, at, redirects, head, pieces });
             }
+            let missing = || Error::BadRedirect { url: at.shown(), what: "it doesn't say where to".to_owned() };
+            at = at.join(&head.location.ok_or_else(missing)?)?;
         }
         Err(Error::Redirects { url: url.shown(), limit: self.options.max_redirects })
     }
 }
 
-fn answer_of(head: &Head, from: &Url, redirects: u32) -> Answer {
-    Answer {
-        status: head.status,
-        from: from.clone(),
-        redirects,
-        etag: head.etag.clone(),
-        last_modified: head.last_modified.clone(),
-        date: head.date.clone(),
-        content_type: head.content_type.clone(),
-        size: head.length,
+/// An answer whose head has come.
+struct Reached<'a> {
+    options: &'a Options,
+    watch: Watch<'a>,
+    started: Instant,
+    at: Url,
+    redirects: u32,
+    head: Head,
+    pieces: Receiver<Piece>,
+}
+
+impl Reached<'_> {
+    fn waiting(&self) -> Waiting<'_> {
+        Waiting { options: self.options, url: &self.at, watch: self.watch, started: self.started }
+    }
+
+    fn answer(&self) -> Answer {
+        let head = &self.head;
+        Answer {
+            status: head.status,
+            from: self.at.clone(),
+            redirects: self.redirects,
+            etag: head.etag.clone(),
+            last_modified: head.last_modified.clone(),
+            date: head.date.clone(),
+            content_type: head.content_type.clone(),
+            size: head.length,
+        }
     }
 }
 

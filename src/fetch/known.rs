@@ -61,7 +61,7 @@ fn is_strong(etag: &str) -> bool {
 }
 
 /// Seconds since 1970 of a time as servers send it, `Sun, 06 Nov 1994 08:49:37 GMT`.
-fn seconds(text: &str) -> Option<i64> {
+pub(super) fn seconds(text: &str) -> Option<i64> {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let rest = text.trim().split_once(", ")?.1;
     let words: Vec<&str> = rest.split(' ').collect();

@@ -250,3 +250,20 @@ fn a_write_that_fails_at_any_step_leaves_no_file() {
         nth += 1;
     }
 }
+
+#[test]
+fn a_look_brings_no_content_but_says_what_is_known_of_it() {
+    let server = Server::new(|asked| match asked.path.as_str() {
+        "/there" => Reply::status(302).with("location", "/here"),
+        "/here" => {
+            Reply::status(200).with("content-length", "12345").with("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT")
+        }
+        _ => Reply::status(404),
+    });
+    let answer = client().look(&url(&server.url("/there")), WATCH).unwrap();
+    assert_eq!(
+        (answer.size, answer.modified().unwrap().rfc3339().as_str()),
+        (Some(12345), "1994-11-06T08:49:37.000000Z")
+    );
+    assert!(matches!(client().look(&url(&server.url("/no")), WATCH), Err(Error::Status { status: 404, .. })));
+}

@@ -5,6 +5,18 @@ use std::sync::mpsc::Receiver;
 use super::options::Options;
 use super::{Error, Url};
 
+/// What is asked of a server.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "without a client nothing is asked"))]
+pub(super) enum Asked<'a> {
+    /// All of it.
+    All,
+    /// All of it, unless it has this tag still.
+    Unless(&'a str),
+    /// What would come before it.
+    Head,
+}
+
 /// What comes of an exchange, in this order: a head, bytes, the end; or a failure at any time.
 #[derive(Debug)]
 #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "without a client nothing comes"))]
@@ -58,7 +70,7 @@ pub(super) use without::Wire;
 
 #[cfg(not(feature = "http"))]
 mod without {
-    use super::{Error, Options, Piece, Receiver, Url};
+    use super::{Asked, Error, Options, Piece, Receiver, Url};
 
     /// A client that is not there.
     #[derive(Debug)]
@@ -70,7 +82,7 @@ mod without {
         }
 
         #[expect(clippy::unused_self, reason = "the same face as the client that is there")]
-        pub(in crate::fetch) fn get(&self, _: &Url, _: Option<&str>) -> Result<Receiver<Piece>, Error> {
+        pub(in crate::fetch) fn ask(&self, _: &Url, _: Asked<'_>) -> Result<Receiver<Piece>, Error> {
             Err(Error::NotBuilt)
         }
     }
@@ -86,7 +98,7 @@ mod with {
     use ureq::tls::{PemItem, RootCerts, TlsConfig};
     use ureq::{Agent, Proxy, Timeout};
 
-    use super::{Error, Failure, Head, Options, Piece, Receiver, Url};
+    use super::{Asked, Error, Failure, Head, Options, Piece, Receiver, Url};
 
     /// How much of a body travels at once.
     const PIECE: usize = 64 << 10;
@@ -131,28 +143,32 @@ mod with {
             Ok(Self { plain: agent(options.proxies.http.as_ref())?, secure: agent(options.proxies.https.as_ref())? })
         }
 
-        pub(in crate::fetch) fn get(&self, url: &Url, tag: Option<&str>) -> Result<Receiver<Piece>, Error> {
+        pub(in crate::fetch) fn ask(&self, url: &Url, asked: Asked<'_>) -> Result<Receiver<Piece>, Error> {
             let agent = if url.scheme() == "https" { &self.secure } else { &self.plain };
-            let mut request = agent.get(url.whole());
-            if let Some(tag) = tag {
+            let mut request = match asked {
+                Asked::Head => agent.head(url.whole()),
+                Asked::All | Asked::Unless(_) => agent.get(url.whole()),
+            };
+            if let Asked::Unless(tag) = asked {
                 request = request.header(header::IF_NONE_MATCH, tag);
             }
             let (send, receive) = sync_channel(WAITING);
             // It ends by itself: whoever no longer listens fails its next send, and a silent server its next read.
             let thread = std::thread::Builder::new().name("fetch".to_owned());
+            let is_head = matches!(asked, Asked::Head);
             thread
-                .spawn(move || exchange(request, &send))
+                .spawn(move || exchange(request, is_head, &send))
                 .map_err(|source| Error::Option { what: format!("no thread can be started: {source}") })?;
             Ok(receive)
         }
     }
 
-    fn exchange(request: ureq::RequestBuilder<ureq::typestate::WithoutBody>, send: &SyncSender<Piece>) {
+    fn exchange(request: ureq::RequestBuilder<ureq::typestate::WithoutBody>, is_head: bool, send: &SyncSender<Piece>) {
         let answer = match request.call() {
             Ok(answer) => answer,
             Err(err) => return drop(send.send(Piece::Failed(failure(err, false)))),
         };
-        let head = head(&answer);
+        let head = head(&answer, is_head);
         if send.send(Piece::Head(Box::new(head))).is_err() {
             return;
         }
@@ -175,15 +191,19 @@ mod with {
         }
     }
 
-    fn head(answer: &ureq::http::Response<ureq::Body>) -> Head {
+    fn head(answer: &ureq::http::Response<ureq::Body>, is_head: bool) -> Head {
         let headers = answer.headers();
         let is_chunked = answer.version() == Version::HTTP_11
             && headers.get_all(header::TRANSFER_ENCODING).iter().any(|value| {
                 value.to_str().is_ok_and(|text| text.split(',').any(|part| part.trim().eq_ignore_ascii_case("chunked")))
             });
-        // Of an announced nothing the library keeps no length.
-        let is_empty = !is_chunked && headers.get(header::CONTENT_LENGTH).is_some_and(|length| length == "0");
-        let length = answer.body().content_length().or(is_empty.then_some(0));
+        // Of a body that does not come the library keeps no length: one of no bytes, and that of a head.
+        let announced = || {
+            let digits = text(headers, &header::CONTENT_LENGTH)?;
+            digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
+        };
+        let is_known = is_head || announced() == Some(0);
+        let length = answer.body().content_length().or_else(|| announced().filter(|_| is_known && !is_chunked));
         Head {
             status: answer.status().as_u16(),
             location: text(headers, &header::LOCATION),

@@ -283,6 +283,8 @@ fn step_status(
     };
     request.cache = None;
     request.lifecycle.always = false;
+    // No server is asked: what is remembered of an address is what is known here.
+    request.freshness = crate::run::web::Freshness::Offline;
     request.step = Some(step.to_owned());
     if !request.declares_outputs() {
         request.cache = Some(crate::run::CacheMode::Reuse);

@@ -38,6 +38,24 @@ pub enum Error {
         /// The key of the input.
         key: String,
     },
+    /// An input can't be had from the web.
+    #[error("input `{key}` can't be fetched")]
+    Fetch {
+        /// Its key.
+        key: String,
+        /// Why not.
+        source: Box<crate::fetch::Error>,
+        /// When content was had there that is still here.
+        remembered: Option<crate::clock::Micros>,
+    },
+    /// An input of the web was not fetched here before, and no server is to be asked.
+    #[error("input `{key}` is not remembered: {url} was never fetched here, or its content is gone")]
+    NotRemembered {
+        /// Its key.
+        key: String,
+        /// Its address.
+        url: String,
+    },
     /// A glob stands for no file.
     #[error("no file matches the input `{pattern}`")]
     NothingMatches {

@@ -9,7 +9,7 @@
 //! prov together.
 //!
 //! **The terminal.** Where the end of a stream at the observer is one, the child writes to one as well. It has none to read from:
-//! stdin is empty or a file. A child that opens the terminal by itself may
+//! stdin is empty or a file, and `PAGER` and `GIT_PAGER` are `cat` unless they were given. A child that opens the terminal by itself may
 //! write to it (as long as `stty tostop` is off); if it reads from it the system stops it, and as nobody could ever
 //! continue it, it is ended and [`Outcome::wanted_terminal`] says why. That is noticed when the [`Interrupts`] are
 //! [`Interrupts::from_signals`].
@@ -95,12 +95,12 @@ pub struct Command {
     pub timeout: Option<Duration>,
     /// Time between asking a group to end and killing it.
     pub grace: Duration,
+    /// Whether an interrupt ends it whatever it does about it: after the grace it is killed.
+    pub must_end: bool,
     /// Time for what the child leaves behind to finish by itself.
     pub linger: Duration,
     /// An interrupt that comes sooner after the one before is the same one (`timeout` and some shells send it twice).
     pub repeat_after: Duration,
-    /// Whether an interrupt is an order: a child that does not end within the grace is killed, as when its time is up.
-    pub insists: bool,
     /// How much of each stream is kept.
     pub spool: SpoolLimits,
     /// What is taken out of what is kept of the streams.
@@ -119,9 +119,9 @@ impl Command {
             stdin: Stdin::Empty,
             timeout: None,
             grace: Duration::from_secs(10),
+            must_end: false,
             linger: Duration::from_secs(2),
             repeat_after: Duration::from_millis(300),
-            insists: false,
             spool: SpoolLimits::default(),
             secrets: Secrets::default(),
         }
@@ -271,6 +271,14 @@ pub fn execute(cx: Context<'_>, command: &Command) -> Result<Outcome, SpawnError
     // Without a terminal left in the system a pipe does.
     let terminals = Stream::ALL.map(|stream| cx.observer.terminal(stream).and_then(|like| terminal::open(like).ok()));
     let (ours, childs) = split(terminals);
+    if ours[Stream::Stdout.index()].is_some() {
+        // Who starts a pager where a terminal is would start one that waits for keys, and here nobody can press any.
+        for name in ["PAGER", "GIT_PAGER"] {
+            if !command.set_env.contains_key(OsStr::new(name)) {
+                spawn.env(name, "cat");
+            }
+        }
+    }
     let [out, err] = childs.map(|end| end.map_or_else(Stdio::piped, Stdio::from));
     spawn.stdout(out).stderr(err);
 

@@ -121,7 +121,7 @@ pub(super) fn command(
     command.timeout = request.timeout_ms.map(Duration::from_millis);
     if let Some(grace) = session.batch().and_then(super::batch::Batch::grace) {
         command.grace = grace;
-        command.insists = true;
+        command.must_end = true;
     }
     if let Some((place, _)) = &prepared.stdin {
         command.stdin = Stdin::File(worktree.path(place));

@@ -1,6 +1,6 @@
 //! Finding inputs: paths, globs, the outputs of runs, and what need not be there.
 //!
-//! What is typed as an input is, in this order: a path at which there is something; `NAME://PATH` below a mount; `RUN:*`, all outputs of a
+//! What is typed as an input is, in this order: an address of the web, `URL` or `PATH=URL` ([`web`]); a path at which there is something; `NAME://PATH` below a mount; `RUN:*`, all outputs of a
 //! run; a glob; a revision that names an artifact or content. Nothing is changed here: content that is only in the store is brought where the
 //! command can read it right before that is started ([`fetch`]).
 
@@ -13,7 +13,9 @@ use super::Error;
 use super::hydrate::{self, Item};
 use super::prepare::Prepared;
 use super::session::Session;
+use super::web::{self, FromWeb};
 use crate::code::{CodeTree, Glob, Selected, build_tree, is_glob};
+use crate::fetch::Url;
 use crate::hash::Id;
 use crate::mark::Marks;
 use crate::object::recipe::Content;
@@ -45,6 +47,8 @@ pub struct ReadyInput {
     pub set: Option<Set>,
     /// Where it lived by its record, if that is not its place now.
     pub recorded: Option<BString>,
+    /// Where it was had from, if that is the web.
+    pub web: Option<FromWeb>,
 }
 
 /// The files of an input that is a set of them.
@@ -84,6 +88,8 @@ pub(super) struct Finder<'a, 's> {
     pub(super) restores: bool,
     /// Where the outputs go: what lies there is no input that a glob stands for.
     pub(super) outputs: &'a [Place],
+    /// How addresses are asked.
+    pub(super) web: web::Asking<'a>,
     pub(super) declared: &'a mut Declared,
     pub(super) inputs: BTreeMap<String, ReadyInput>,
     pub(super) globs: Vec<Matched>,
@@ -96,6 +102,19 @@ impl Finder<'_, '_> {
     /// When there is no such thing, or it can't be read.
     pub(super) fn find(&mut self, input: &super::Declared, is_optional: bool) -> Result<(), Error> {
         let typed = Typed { key: input.key.as_deref(), text: input.path.as_bstr(), is_optional };
+        let address = if Url::is_meant(typed.text) {
+            Some((None, typed.text))
+        } else {
+            web::place_and_url(typed.text).map(|(place, url)| (Some(place), url))
+        };
+        if let Some((place, url)) = address {
+            if is_optional {
+                return Err(Error::Usage {
+                    what: "an address can't be an optional input: declare it with -i".to_owned(),
+                });
+            }
+            return self.web(typed.key, place, url);
+        }
         let fs = self.session.repo.fs();
         let path = self.cwd.join(crate::path::from_bytes(typed.text));
         let here = fs.stat(&path).map_err(|source| Error::io("read", &path, source))?;
@@ -141,12 +160,13 @@ impl Finder<'_, '_> {
         Ok(())
     }
 
-    fn put(&mut self, key: String, input: ReadyInput) {
+    pub(super) fn put(&mut self, key: String, input: ReadyInput) {
         self.inputs.insert(key, input);
     }
 
-    fn plain(place: Place, captured: Captured) -> ReadyInput {
-        ReadyInput { place, captured, declared_by: None, is_to_be_fetched: false, set: None, recorded: None }
+    pub(super) fn plain(place: Place, captured: Captured) -> ReadyInput {
+        let (set, recorded, web) = (None, None, None);
+        ReadyInput { place, captured, declared_by: None, is_to_be_fetched: false, set, recorded, web }
     }
 
     /// What lies at a place.
@@ -462,7 +482,7 @@ fn restorable(session: &Session<'_>, snapshot: &Snapshot, place: &Place) -> Resu
 }
 
 /// The folder of content that has no place of its own in the work tree. It can be deleted whenever no run is under way.
-fn aside(session: &Session<'_>, id: &Id) -> PathBuf {
+pub(super) fn aside(session: &Session<'_>, id: &Id) -> PathBuf {
     session.repo.layout().cache().join("inputs").join(id.to_string())
 }
 
@@ -522,31 +542,45 @@ pub(super) fn changed_globs(session: &Session<'_>, prepared: &Prepared) -> Vec<S
 pub fn fetch(session: &Session<'_>, snapshot: &Snapshot, prepared: &mut Prepared) -> Result<(), Error> {
     use crate::worktree::restore::Outcome;
     let own = session.repo.layout().cache().join("inputs");
-    let mut items = Vec::new();
+    // What the user said a place for may take the place of what the store has: an older version of it.
+    let (mut items, mut over_known) = (Vec::new(), Vec::new());
     for (key, input) in prepared.inputs.iter().filter(|(_, input)| input.is_to_be_fetched) {
+        if let Some(from) = input.web.as_ref().and_then(|web| web.lies_at.as_ref()) {
+            web::put(session, from, &input.place)?;
+            continue;
+        }
         let (content, exec) = (input.captured.content.clone(), input.captured.exec);
         let path = session.worktree().path(&input.place);
         let (root, to) = match path.strip_prefix(&own) {
             Ok(below) => {
-                // The folder is prov's own, named by what is in it: anything else there is a broken copy.
-                let _ = session.repo.fs().remove_tree(&aside(session, &content.id()));
+                // The folder is prov's own, named by what is in it: anything else under that name is a broken copy.
+                let fs = session.repo.fs();
+                let _ = if fs.lstat(&path).ok().flatten().is_some_and(|stat| stat.is_folder()) {
+                    fs.remove_tree(&path)
+                } else {
+                    fs.remove_file(&path)
+                };
                 session.repo.fs().make_dirs(&own).map_err(|source| Error::io("create", &own, source))?;
                 let to = RelPath::new(crate::path::bytes(below));
                 (own.clone(), to.ok_or_else(|| Error::InputMissing { path: path.clone(), is_restorable: false })?)
             }
             Err(_) => hydrate::recorded_destination(session, &input.place)?,
         };
-        items.push(Item { key: key.clone(), content, exec, root, to });
+        let has_place = input.web.as_ref().is_some_and(|web| web.has_place);
+        let group = if has_place { &mut over_known } else { &mut items };
+        group.push(Item { key: key.clone(), content, exec, root, to });
     }
-    if items.is_empty() {
-        return Ok(());
-    }
-    let (restored, _) = hydrate::bring_back(session, snapshot, &items, &[], hydrate::Replace::Nothing)?;
-    for done in restored {
-        match done.outcome {
-            Outcome::Restored | Outcome::Kept | Outcome::Skipped => {}
-            Outcome::Refused => return Err(Error::InTheWay { path: done.path }),
-            Outcome::Missing => return Err(Error::OutputLost { key: done.key, path: done.path }),
+    for (items, replace) in [(items, hydrate::Replace::Nothing), (over_known, hydrate::Replace::Known)] {
+        if items.is_empty() {
+            continue;
+        }
+        let (restored, _) = hydrate::bring_back(session, snapshot, &items, &[], replace)?;
+        for done in restored {
+            match done.outcome {
+                Outcome::Restored | Outcome::Kept | Outcome::Skipped => {}
+                Outcome::Refused => return Err(Error::InTheWay { path: done.path }),
+                Outcome::Missing => return Err(Error::OutputLost { key: done.key, path: done.path }),
+            }
         }
     }
     for input in prepared.inputs.values_mut().filter(|input| input.is_to_be_fetched) {

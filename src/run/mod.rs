@@ -60,6 +60,7 @@ mod started;
 mod take;
 mod terminal;
 mod versions;
+pub mod web;
 mod whole;
 
 use crate::repo::Repo;

@@ -140,9 +140,9 @@ impl PassThrough {
         Self { to, can_block, terminals: [false; 2] }
     }
 
-    /// The same, and a child writes to a terminal where this does.
-    pub fn as_terminals(mut self) -> Self {
-        self.terminals = self.to.each_ref().map(|fd| fd.as_ref().is_some_and(rustix::termios::isatty));
+    /// The same, and a child writes to a terminal where this does: stdout and stderr as told. Telling costs no look at them.
+    pub fn as_terminals(mut self, [out, err]: [bool; 2]) -> Self {
+        self.terminals = [out, err];
         self
     }
 }

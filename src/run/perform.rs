@@ -464,6 +464,9 @@ pub(super) fn draft(repo: &Repo, request: &Request, prepared: &Prepared, now: cr
     if let Ok(value) = crate::codec::to_value(&*asked) {
         meta.insert("request".to_owned(), value);
     }
+    if let Some(sources) = super::web::told(prepared.inputs.iter()) {
+        meta.insert("sources".to_owned(), sources);
+    }
     if !request.runtime.is_empty() {
         let runtime = request.runtime.iter().map(|(key, text)| (key.clone(), Value::Text(text.clone())));
         meta.insert("runtime".to_owned(), Value::Map(runtime.collect()));

@@ -13,7 +13,7 @@ use super::inputs::{Finder, Matched, ReadyInput};
 use super::request::{CodeMode, Request};
 use super::session::Session;
 use super::versions::{self, Versions};
-use super::{Error, outputs, overlap};
+use super::{Error, outputs, overlap, web};
 use crate::codec::Value;
 use crate::config;
 use crate::hash::Id;
@@ -117,9 +117,10 @@ pub fn prepare(
     let mut before = Fence::new();
     let inputs = request.inputs.iter().chain(&request.inputs_optional);
     let declarations = inputs.chain(&request.outputs).chain(&request.identity).chain(&request.locks);
-    let typed = declarations.map(|one| &one.path);
-    for path in typed.chain(&request.stdin).chain(&request.config_files).chain(&request.config_folder.dirs) {
-        check_spelling(repo, &cwd, path.as_bstr())?;
+    let typed = declarations.filter_map(|one| web::path_of(one.path.as_bstr()));
+    let others = request.stdin.iter().chain(&request.config_files).chain(&request.config_folder.dirs);
+    for path in typed.chain(others.map(|path| path.as_bstr())) {
+        check_spelling(repo, &cwd, path)?;
     }
     let outputs: Vec<Place> = request.outputs.iter().map(|output| declared.locate(&output.path)).collect();
     let mut finder = Finder {
@@ -130,6 +131,7 @@ pub fn prepare(
         argv: &request.argv,
         restores: request.restores_inputs,
         outputs: &outputs,
+        web: web::Asking { environment, freshness: request.freshness },
         declared: &mut declared,
         inputs: BTreeMap::new(),
         globs: Vec::new(),
@@ -165,10 +167,7 @@ pub fn prepare(
             let path = crate::path::bytes(&worktree.path(&place));
             let name = declared.add(Role::Input, Some(&format!("{key}_before")), path.as_bstr())?;
             before.join(captured.fence.clone());
-            inputs.insert(
-                name,
-                ReadyInput { place, captured, declared_by: None, is_to_be_fetched: false, set: None, recorded: None },
-            );
+            inputs.insert(name, Finder::plain(place, captured));
         }
     }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::about::AboutOutputs;
 use super::config_part::FolderRequest;
 use super::lifecycle::Lifecycle;
+use super::web::Freshness;
 use crate::codec::Value;
 use crate::object::recipe::{Content, FileSet};
 
@@ -223,6 +224,9 @@ pub struct Request {
     pub wait: bool,
     /// What happens when a declared output is missing.
     pub on_missing: OnMissing,
+    /// When servers are asked whether what is remembered of inputs from the web still holds.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub freshness: Freshness,
     /// How surely the outputs of a hit must be there.
     #[serde(default, skip_serializing_if = "is_default")]
     pub validate: Validate,
@@ -308,6 +312,7 @@ impl Request {
             timeout_ms: None,
             wait: false,
             on_missing: OnMissing::Error,
+            freshness: Freshness::default(),
             validate: Validate::Lazy,
             on_known_failure: OnKnownFailure::Run,
             lifecycle: Lifecycle::default(),

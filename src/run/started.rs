@@ -300,7 +300,9 @@ pub fn finish(
     let mut fence = Fence::new();
     let mut ignored = None;
     let fresh = session.afresh();
-    let after = prepare::prepare(&fresh, &snapshot, &request, environment);
+    // What an address leads to was settled at the start; whether it lies there untouched is looked at.
+    let asked = Request { freshness: super::web::Freshness::Offline, ..request.clone() };
+    let after = prepare::prepare(&fresh, &snapshot, &asked, environment);
     if run.status == Status::Success
         && let Ok(prepared) = &after
     {

@@ -2,7 +2,8 @@
 //!
 //! A pseudo-terminal for each stream, so that they stay apart. It changes nothing of what is written: what the child writes is what is kept and
 //! what is passed on, and the real terminal does with it what it always does. It is a terminal to look at, not to be read from or controlled
-//! by: the child keeps its controlling terminal, so signals come as they do to a child with pipes.
+//! by: the child keeps its controlling terminal, so signals come as they do to a child with pipes. Its end is open for writing alone, so that a
+//! program that would wait for keys on it (as pagers do) fails at once, since nobody could ever press one.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -29,7 +30,7 @@ pub(super) fn open(like: BorrowedFd<'_>) -> io::Result<Ends> {
     grantpt(&ours)?;
     unlockpt(&ours)?;
     let name = ptsname(&ours, Vec::new())?;
-    let childs = rustix::fs::open(name.as_c_str(), OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
+    let childs = rustix::fs::open(name.as_c_str(), OFlags::WRONLY | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
     let mut modes = termios::tcgetattr(&childs)?;
     // Line ends stay what the child wrote; nobody types here.
     modes.output_modes.remove(OutputModes::OPOST);

@@ -100,7 +100,7 @@ fn a_release_is_a_manifest_in_otters_fields_and_their_order() {
 fn a_second_run_of_a_step_takes_the_place_of_the_first() {
     let sandbox = ran();
     sandbox.file("prov.yaml", PIPELINE.replace("echo 'disk on fire' >&2; exit 3", "true"));
-    sandbox.prov(["pipeline", "run", "broken"]).ok();
+    sandbox.prov(["pipeline", "run", "--step", "broken"]).ok();
     let all = manifest(&sandbox, &[]);
     assert_eq!(all["result"], "success");
     assert_eq!(keys(&all["steps"]), ["demo_make", "demo_broken"]);
@@ -182,6 +182,29 @@ fn an_imported_manifest_comes_out_as_it_was_and_twice_adds_nothing() {
 }
 
 #[test]
+fn processes_that_run_different_steps_of_a_release_all_leave_them_in_its_manifest() {
+    let sandbox = Sandbox::new();
+    sandbox.prov(["init"]).ok();
+    let steps: String = (0..6).map(|n| format!("  s{n}: [{{name: hello, type: hello_world, who: w{n}}}]\n")).collect();
+    sandbox.file("prov.yaml", format!("prov: 1\nrunner: demo\nsteps:\n{steps}"));
+    sandbox.file("manifest.json", fixture());
+    let start = |n: usize| {
+        let words = ["pipeline".to_owned(), "run".into(), "--manifest".into(), "--step".into(), format!("s{n}")];
+        sandbox.command(words).spawn().unwrap()
+    };
+    let children: Vec<_> = (0..6).map(start).collect();
+    for child in children {
+        sandbox.finished(child).ok();
+    }
+    let text = std::fs::read_to_string(sandbox.path("manifest.json")).unwrap();
+    let merged: Value = serde_json::from_str(&text).unwrap();
+    for n in 0..6 {
+        assert_eq!(merged["steps"][format!("demo_s{n}")]["result"], "success", "{text}");
+    }
+    assert_eq!(keys(&merged["steps"]).len(), 5 + 6);
+}
+
+#[test]
 fn tables_of_runs_are_added_to_and_are_there_when_empty() {
     let sandbox = Sandbox::new();
     sandbox.prov(["init"]).ok();
@@ -210,6 +233,19 @@ fn tables_of_runs_are_added_to_and_are_there_when_empty() {
 fn a_tables_schema_is_shown() {
     let sandbox = Sandbox::new();
     assert_snapshot!(sandbox.prov(["schema", "show", "loom:step_runs"]).ok().out(), @r"
+    step_runs: a step of a process: a task
+    run_id          UTF8               REQUIRED
+    correlation_id  UTF8               OPTIONAL
+    attempt         INT64              REQUIRED
+    step_run_id     UTF8               REQUIRED
+    step            UTF8               REQUIRED
+    started_at      DATETIME(us, UTC)  REQUIRED
+    status          UTF8               REQUIRED
+    duration_ms     INT64              REQUIRED
+    error           UTF8               OPTIONAL
+    process_run_id  UTF8               OPTIONAL
+    error_type      UTF8               OPTIONAL
+    error_message   UTF8               OPTIONAL
     ");
     let document = sandbox.prov(["--json", "schema", "show", "loom:pipeline_runs"]).ok().json();
     assert_valid("schema", &document);

@@ -25,6 +25,7 @@ mod outputs;
 mod parts;
 mod pieces;
 mod pipeline;
+mod pipeline_run;
 mod project;
 mod records;
 mod redact;
@@ -32,5 +33,10 @@ mod revisions;
 mod sandbox;
 mod schema;
 mod secrets;
+#[cfg(feature = "http")]
+#[path = "../../src/fetch/testing.rs"]
+mod server;
 mod sets;
 mod terminal;
+#[cfg(feature = "http")]
+mod web;

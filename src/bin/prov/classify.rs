@@ -8,8 +8,8 @@ use prov::run::live::LiveError;
 use prov::run::lookup;
 use prov::run::program::SpawnError;
 use prov::{
-    codec, config, interchange, lineage, mark, object, pipeline, query, recipe, repo, revspec, run, scenario, store,
-    worktree,
+    codec, config, fetch, interchange, lineage, mark, object, pipeline, query, recipe, repo, revspec, run, scenario,
+    store, worktree,
 };
 
 use crate::error::{Class, Failure};
@@ -351,6 +351,9 @@ impl Classify for run::Error {
                     "check the path, or name what made it: -i RUN:KEY"
                 })
             }
+            run::Error::Fetch { source, remembered, key } => fetch(self, source, *remembered, key),
+            run::Error::NotRemembered { .. } => Failure::of(Class::NotFound, "not_remembered", self)
+                .hint("run it once with --freshness always or never, where there is a network"),
             run::Error::Part { .. } => Failure::of(Class::Failed, "part", self)
                 .hint("nothing was looked up or executed: a part that can't be told is never guessed"),
             run::Error::SecretShown { name, .. } => Failure::of(Class::Usage, "secret_shown", self)
@@ -422,6 +425,42 @@ impl Classify for run::Error {
             _ => Failure::of(Class::Failed, "io", self),
         }
     }
+}
+
+/// What can be done about content that can't be had from the web.
+fn fetch(err: &run::Error, source: &fetch::Error, remembered: Option<prov::clock::Micros>, key: &str) -> Failure {
+    let class = match source {
+        fetch::Error::BadUrl { .. } | fetch::Error::Credentials { .. } => Class::Usage,
+        fetch::Error::Status { status: 404 | 410, .. } => Class::NotFound,
+        source if source.is_of_network() => Class::Network,
+        _ => Class::Failed,
+    };
+    let by_hand = format!("fetch it with another program, and name the file: -i {key}=FILE");
+    let hint = match (source, remembered) {
+        (fetch::Error::NotBuilt, _) => format!("build prov with its feature `http`, or {by_hand}"),
+        (fetch::Error::BadUrl { .. }, _) => "write it as https://HOST/PATH".to_owned(),
+        (fetch::Error::Credentials { .. }, _) => {
+            format!("records must not hold them; give the address without, or {by_hand}")
+        }
+        (source, Some(at)) if source.is_of_network() => {
+            format!("--freshness offline takes what was fetched at {at}")
+        }
+        (fetch::Error::Status { status: 404 | 410, .. }, None) => "check the address".to_owned(),
+        (
+            fetch::Error::NoLength { .. }
+            | fetch::Error::Encoded { .. }
+            | fetch::Error::Downgrade { .. }
+            | fetch::Error::TooLarge { .. },
+            None,
+        ) => by_hand,
+        (fetch::Error::Unreachable { .. }, None) => {
+            "is there a network? A proxy is taken from https_proxy or http_proxy, other certificates from SSL_CERT_FILE"
+                .to_owned()
+        }
+        (source, None) if source.may_pass() => "nothing was looked up or executed; try again".to_owned(),
+        _ => return Failure::of(class, "fetch", err),
+    };
+    Failure::of(class, "fetch", err).hint(hint)
 }
 
 impl Classify for query::Error {

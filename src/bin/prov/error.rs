@@ -21,6 +21,8 @@ pub(crate) enum Class {
     NotFound,
     /// Data is damaged or missing.
     Damaged,
+    /// The network, or a server.
+    Network,
     /// It would destroy something, or the format is newer.
     Refused,
     /// The user stopped it.
@@ -38,6 +40,7 @@ impl Class {
             Class::NoStore => Exit::NoStore,
             Class::NotFound => Exit::NotFound,
             Class::Damaged => Exit::Damaged,
+            Class::Network => Exit::Network,
             Class::Refused => Exit::Refused,
             Class::Interrupted => Exit::Interrupted,
             Class::BrokenPipe => Exit::BrokenPipe,

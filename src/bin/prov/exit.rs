@@ -15,6 +15,8 @@ pub(crate) enum Exit {
     NotFound,
     /// 5: data is damaged or missing.
     Damaged,
+    /// 6: the network, or a server.
+    Network,
     /// 7: refused: it would overwrite unknown content or remove a last copy, or the format is newer.
     Refused,
     /// 101: a bug in prov.
@@ -41,6 +43,7 @@ impl Exit {
             Exit::NoStore => 3,
             Exit::NotFound => 4,
             Exit::Damaged => 5,
+            Exit::Network => 6,
             Exit::Refused => 7,
             Exit::Bug => 101,
             Exit::Timeout => 124,

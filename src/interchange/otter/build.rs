@@ -1,5 +1,7 @@
 //! From records to a manifest.
 
+use std::path::Path;
+
 use serde_json::{Map, Number, Value, json};
 
 use super::root_result;
@@ -25,13 +27,19 @@ pub enum Lines {
 }
 
 /// The manifest of a release, in Otter's fields and their order. Of a release that is nothing but one imported manifest it is that one.
+/// `project` is the folder that records have relative paths in.
 ///
 /// # Errors
 /// When a record or a log can't be read.
-pub fn manifest(snapshot: &Snapshot, release: &Release, lines: Lines) -> Result<Map<String, Value>, Error> {
+pub fn manifest(
+    snapshot: &Snapshot,
+    project: &Path,
+    release: &Release,
+    lines: Lines,
+) -> Result<Map<String, Value>, Error> {
     let mut steps = Map::new();
     for step in &release.steps {
-        steps.insert(step.key.clone(), step_of(snapshot, step, lines)?);
+        steps.insert(step.key.clone(), step_of(snapshot, project, step, lines)?);
     }
     let imported = |run: &&Run| run.meta.contains_key(IMPORTED);
     let mut root = match release.pipelines.iter().rfind(imported) {
@@ -92,7 +100,7 @@ fn seconds(seconds: Option<f64>) -> Value {
     seconds.and_then(Number::from_f64).map_or(Value::Null, Value::Number)
 }
 
-fn step_of(snapshot: &Snapshot, step: &Step, lines: Lines) -> Result<Value, Error> {
+fn step_of(snapshot: &Snapshot, root: &Path, step: &Step, lines: Lines) -> Result<Value, Error> {
     let Some(run) = &step.run else {
         return Ok(json!({
             "name": step.name, "result": "pending", "started_run_at": null, "finished_run_at": null, "log": [],
@@ -109,7 +117,7 @@ fn step_of(snapshot: &Snapshot, step: &Step, lines: Lines) -> Result<Value, Erro
             Some(object) => Some(read_run(snapshot, object)?),
             None => None,
         };
-        let artifacts = own.as_ref().map(artifacts_of).unwrap_or_default();
+        let artifacts = own.as_ref().map(|run| artifacts_of(root, run)).unwrap_or_default();
         tasks.push(task_of(snapshot, &rows, row, own.as_ref(), &artifacts, lines)?);
         made.push((row.order, at, artifacts));
     }
@@ -197,9 +205,9 @@ fn task_of(
 }
 
 /// What a task made: as it said itself, else as its record has it.
-fn artifacts_of(run: &Run) -> Vec<Value> {
+fn artifacts_of(root: &Path, run: &Run) -> Vec<Value> {
     if let Some(codec::Value::List(said)) = run.meta.get(TASK).and_then(|task| task.get("artifacts")) {
-        return said.iter().map(to_json).collect();
+        return said.iter().map(artifact).collect();
     }
     if run.outputs.is_empty() {
         return Vec::new();
@@ -208,7 +216,8 @@ fn artifacts_of(run: &Run) -> Vec<Value> {
         1 => paths.into_iter().next().map_or(Value::Null, Value::String),
         _ => json!(paths),
     };
-    let shown = |path: &bstr::BString| crate::path::shown(path);
+    // Records have paths of the project relative to it, manifests all of them absolute.
+    let shown = |path: &bstr::BString| crate::path::show(&root.join(crate::path::from_bytes(path)));
     let sources = run.inputs.values().map(|input| shown(&input.path)).collect();
     let destinations = run.outputs.values().map(|output| shown(&output.path)).collect();
     vec![json!({ "source": places(sources), "destination": places(destinations) })]
@@ -224,4 +233,15 @@ fn log_of(snapshot: &Snapshot, run: &Run) -> Result<Vec<String>, Error> {
 /// A stored value as JSON. Bytes become text of hexadecimal digits, as everywhere in configurations.
 fn to_json(value: &codec::Value) -> Value {
     serde_json::from_str(&crate::config::to_json(value)).unwrap_or_default()
+}
+
+/// An artifact as JSON: records keep maps by key, manifests have the source first.
+fn artifact(said: &codec::Value) -> Value {
+    let Value::Object(mut fields) = to_json(said) else { return Value::Null };
+    let mut ordered = Map::new();
+    for key in ["source", "destination"] {
+        ordered.extend(fields.shift_remove(key).map(|value| (key.to_owned(), value)));
+    }
+    ordered.append(&mut fields);
+    Value::Object(ordered)
 }

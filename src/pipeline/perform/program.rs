@@ -63,7 +63,7 @@ impl Program {
         command.set_env.insert("PROV_TASK_FD".into(), "3".into());
         command.stdin = Stdin::Open(Open(Arc::clone(says)));
         command.timeout = job.timeout;
-        command.insists = true;
+        command.must_end = true;
         Ok(command)
     }
 }

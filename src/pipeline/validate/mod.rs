@@ -235,7 +235,7 @@ fn command(
     command.set_env = job.env.clone();
     command.search_path.clone_from(&world.search_path);
     command.timeout = job.timeout;
-    command.insists = true;
+    command.must_end = true;
     let paths: Vec<&str> = chosen.iter().map(|subject| subject.location.absolute.as_str()).collect();
     command.set_env.insert("PROV_OUTPUT".into(), paths.join("\n").into());
     for subject in chosen {

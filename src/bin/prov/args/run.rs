@@ -6,6 +6,8 @@ use std::ffi::OsString;
 
 use clap::{Args, Parser, ValueEnum};
 
+use prov::run::web::Freshness;
+
 use super::{FolderOptions, LifecycleOptions, OutputOptions, values};
 
 /// Arguments of `prov run`.
@@ -159,6 +161,9 @@ pub(crate) struct RunOptions {
     pub(crate) lifecycle: LifecycleOptions,
     #[command(flatten)]
     pub(crate) outputs: OutputOptions,
+    /// Say when the server of an input from the web is asked whether it changed: always, never, offline, or not within e.g. 1h
+    #[arg(long, value_name = "WHEN", value_parser = values::freshness, help_heading = "How it runs")]
+    pub(crate) freshness: Option<Freshness>,
     /// Say what an input means that is missing: an error, or bring back what a run recorded there
     #[arg(long, value_name = "WHAT", value_enum, help_heading = "How it runs")]
     pub(crate) inputs_missing: Option<InputsMissingWord>,

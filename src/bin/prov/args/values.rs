@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use bstr::BString;
 use prov::clock::Micros;
 use prov::run::request::Declared;
+use prov::run::web::Freshness;
 
 /// Checks `KEY=VALUE` and leaves it as it is.
 pub(crate) fn assignment(word: &str) -> Result<String, String> {
@@ -126,6 +127,21 @@ pub(crate) fn secret_name(word: &str) -> Result<String, String> {
 pub(crate) fn duration_ms(word: &str) -> Result<u64, String> {
     prov::clock::parse_duration_ms(word)
         .ok_or_else(|| format!("`{word}` is no duration; write 90s, 5m, 1h30m or 250ms"))
+}
+
+/// When a server is asked again: `always`, `never`, `offline`, or a duration.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn freshness(word: &str) -> Result<Freshness, String> {
+    match word {
+        "always" => Ok(Freshness::Always),
+        "never" => Ok(Freshness::Never),
+        "offline" => Ok(Freshness::Offline),
+        word => duration_ms(word)
+            .map(Freshness::MaxAge)
+            .map_err(|_| format!("`{word}` is neither always, never, offline nor a duration such as 1h or 7d")),
+    }
 }
 
 /// A moment: a date or an RFC 3339 time, or how long ago it was (`2d`, `90m ago`).

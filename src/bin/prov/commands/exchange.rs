@@ -2,8 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use prov::interchange::release::{Release, Which};
+use prov::interchange::release::{self, Release, Which};
 use prov::interchange::{loom, otter};
+use prov::object::run::Run;
+use prov::pipeline::perform::Address;
+use prov::repo::Repo;
 use prov::revspec::Target;
 use serde_json::json;
 
@@ -56,7 +59,7 @@ fn manifest(cx: &Context, seen: &Seen, args: &OtterManifestArgs) -> Result<(), F
         LinesWord::Failed => otter::Lines::Failed,
         LinesWord::None => otter::Lines::None,
     };
-    let manifest = otter::manifest(&seen.snapshot, &release, lines)?;
+    let manifest = otter::manifest(&seen.snapshot, seen.repo.root(), &release, lines)?;
     let steps = release.steps.len();
     match (&args.to, &args.into) {
         (None, None) => Ok(cx.ui.with_writer(|out| out.write_all(&otter::to_bytes(&manifest)))?),
@@ -104,6 +107,20 @@ fn records(cx: &Context, seen: &Seen, folder: &Path) -> Result<(), Failure> {
     let rows: Vec<String> = named.map(|(table, rows)| format!("{rows} of {}", table.name)).collect();
     let runs = human::count(u64::try_from(exported.added).unwrap_or(u64::MAX), "run");
     cx.ui.say(format_args!("added {runs} to {}: rows {}", prov::path::show(folder), rows.join(", ")));
+    Ok(())
+}
+
+/// Puts the state of the release that a run is for into its manifest.
+pub(super) fn keep_manifest(cx: &Context, repo: &Repo, run: &Run) -> Result<(), Failure> {
+    let Some(place) = release::place_of(run) else { return Ok(()) };
+    let Some(folder) = Address::of(&place).local() else {
+        cx.ui.warn(format_args!("the manifest of {place} is not kept: nothing here can write there"));
+        return Ok(());
+    };
+    let snapshot = repo.store().snapshot()?;
+    let release = Release::open(repo, &snapshot, &Which::Place(place))?;
+    let manifest = otter::manifest(&snapshot, repo.root(), &release, otter::Lines::All)?;
+    otter::merge(&cx.fs, &folder.join(otter::FILE), &manifest)?;
     Ok(())
 }
 

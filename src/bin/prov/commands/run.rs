@@ -192,8 +192,9 @@ fn observer(cx: &Context) -> Result<PassThrough, Failure> {
         std::io::stdout().as_fd().try_clone_to_owned().map_err(cannot)?
     };
     let through = PassThrough::new(Some(stdout), Some(stderr));
+    let streams = &cx.settings.streams;
     // Under `--json` a program is asking, not a person.
-    Ok(if cx.ui.is_json() { through } else { through.as_terminals() })
+    Ok(if cx.ui.is_json() { through } else { through.as_terminals([streams.out_is_terminal, streams.err_is_terminal]) })
 }
 
 /// Prints what the source of a hit had printed. Nobody reading it is no reason to fail: the run is recorded.

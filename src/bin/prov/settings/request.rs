@@ -89,6 +89,7 @@ pub(crate) fn request(
         }
     }
     request.about = super::outputs::about(&file.outputs, &given.outputs)?;
+    request.freshness = given.freshness.or(file.freshness).unwrap_or_default();
     request.restores_inputs = given.inputs_missing.or(file.inputs_missing) == Some(InputsMissingWord::Restore);
     request.identity = joined(&file.identity, &given.identity, |declared| rebase.output(declared));
     request.in_place = chain(&file.in_place, &given.in_place).collect();
@@ -238,6 +239,10 @@ struct Rebase<'a> {
 impl Rebase<'_> {
     /// An input may be a revision: it is one if nothing is at that path. What could be one is left as it is.
     fn input(&self, declared: Declared) -> Declared {
+        if let Some((place, url)) = prov::run::web::place_and_url(&declared.path) {
+            let path = [&self.path(place)[..], b"=", url].concat().into();
+            return Declared { path, ..declared };
+        }
         let is_named = declared.path.contains(&b':') || declared.path.starts_with(b"@");
         if !is_named || (self.seen.exists)(&self.seen.cwd.join(path::from_bytes(&declared.path))) {
             self.output(declared)
