@@ -105,7 +105,7 @@ fn a_second_run_of_a_step_takes_the_place_of_the_first() {
     assert_eq!(all["result"], "success");
     assert_eq!(keys(&all["steps"]), ["demo_make", "demo_broken"]);
     assert_eq!(all["steps"]["demo_make"]["tasks"].as_array().unwrap().len(), 3);
-    let none = sandbox.prov(["export", "otter-manifest", "--place", "gs://b/other"]).ends(3);
+    let none = sandbox.prov(["export", "otter-manifest", "--place", "gs://b/other"]).ends(4);
     assert!(none.err().contains("no run of a pipeline is on record for `gs://b/other`"), "{none}");
 }
 
@@ -250,6 +250,6 @@ fn a_tables_schema_is_shown() {
     let document = sandbox.prov(["--json", "schema", "show", "loom:pipeline_runs"]).ok().json();
     assert_valid("schema", &document);
     assert_eq!(document["columns"].as_array().unwrap().len(), 12);
-    let unknown = sandbox.prov(["schema", "show", "loom:steps"]).ends(3);
+    let unknown = sandbox.prov(["schema", "show", "loom:steps"]).ends(4);
     assert!(unknown.err().contains("loom:step_runs"), "{unknown}");
 }
