@@ -283,10 +283,38 @@ mod tests {
         vec![row(1, None), row(2, Some("exit('x')")), row(3, Some("")), row(i64::MAX, None)]
     }
 
+    /// What lies between the pages and the end.
+    fn footer_of(file: &[u8]) -> &[u8] {
+        let end = file.len() - 8;
+        let size = u32::from_le_bytes(file[end..end + 4].try_into().unwrap());
+        &file[end - usize::try_from(size).unwrap()..end]
+    }
+
+    fn contains(bytes: &[u8], part: &[u8]) -> bool {
+        bytes.windows(part.len()).any(|window| window == part)
+    }
+
+    // That others can read these files is shown by `tests/interchange/check.py`, with pyarrow.
     #[test]
-    fn the_bytes_are_those_that_pyarrow_was_seen_to_read() {
-        // `tests/interchange/check.py` reads files of the program with pyarrow.
-        let digest = |rows: &[Vec<Cell>]| crate::hash::blob(&file(TABLES[2].columns, rows)).short();
-        assert_eq!([digest(&[]), digest(&sample())], ["", ""]);
+    fn a_file_has_its_pages_between_the_marks_and_its_columns_at_the_end() {
+        let columns = TABLES[2].columns;
+        let (empty, full) = (file(columns, &[]), file(columns, &sample()));
+        for file in [&empty, &full] {
+            assert!(file.starts_with(MAGIC) && file.ends_with(MAGIC));
+            let footer = footer_of(file);
+            assert!(columns.iter().all(|column| contains(footer, column.name.as_bytes())));
+        }
+        assert_eq!(empty.len(), 4 + footer_of(&empty).len() + 8);
+        assert!(contains(&full, "run/é".as_bytes()) && contains(&full, b"exit('x')"));
+        assert_eq!(full, file(columns, &sample()));
+    }
+
+    #[test]
+    fn levels_are_stretches_of_equal_answers() {
+        let (null, some) = (Cell::Null, Cell::Int(1));
+        assert_eq!(levels(&[&null, &null, &some, &null]), [4, 0, 2, 1, 2, 0]);
+        let many = vec![&some; 200];
+        assert_eq!(levels(&many), [0x90, 0x03, 1]);
+        assert!(levels(&[]).is_empty());
     }
 }
