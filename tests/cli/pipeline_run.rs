@@ -303,10 +303,8 @@ steps:
     - {name: noop after, requires: [explode_glob all]}
 ";
     let sandbox = project();
-    let source = sandbox.project().with_file_name("source");
-    std::fs::create_dir(&source).unwrap();
-    std::fs::write(source.join("v1.txt"), "one\n").unwrap();
-    std::fs::write(source.join("v2.txt"), "two\n").unwrap();
+    let source = sandbox.path("data");
+    sandbox.file("data/v1.txt", "one\n").file("data/v2.txt", "two\n");
     let old = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
     std::fs::File::open(source.join("v1.txt")).unwrap().set_modified(old).unwrap();
     sandbox.file("config.yaml", config.replace("$SRC", source.to_str().unwrap()));
@@ -319,7 +317,7 @@ steps:
     assert_eq!(ran.ends_of(&["copy v1", "noop after", "explode outer", "explode inner a"]), ["success"; 4]);
     let again = run(&sandbox, &["-f", "config.yaml", "--runner", "pis"]).ends(0);
     assert_eq!(again.ends_of(&["copy newest file", "copy a x", "copy v1"]), ["hit"; 3], "{}", again.outcome);
-    std::fs::write(source.join("v3.txt"), "three\n").unwrap();
+    sandbox.file("data/v3.txt", "three\n");
     let frozen = run(&sandbox, &["-f", "config.yaml", "--runner", "pis", "--frozen"]).ends(0);
     assert_eq!(frozen.end("copy newest file"), "hit", "{}", frozen.outcome);
     let newer = run(&sandbox, &["-f", "config.yaml", "--runner", "pis"]).ends(0);
@@ -401,8 +399,13 @@ fn an_interrupt_stops_everything_and_is_on_record() {
 #[test]
 fn steps_of_one_release_that_run_at_once_in_several_processes_lose_nothing() {
     let sandbox = project();
-    let steps: String =
-        (0..6).map(|n| format!("  s{n}:\n    - {{name: 'make ${{each}}', run: 'echo {n} > o{n}_${{each}}', outputs: ['o{n}_${{each}}'], foreach: [1, 2, 3]}}\n")).collect();
+    let mut steps = String::new();
+    for n in 0..6 {
+        let task = format!(
+            "{{name: 'make ${{each}}', run: 'echo {n} > o{n}_${{each}}', outputs: ['o{n}_${{each}}'], foreach: [1, 2, 3]}}"
+        );
+        steps.push_str(&format!("  s{n}:\n    - {task}\n"));
+    }
     sandbox.file("prov.yaml", format!("steps:\n{steps}"));
     let children: Vec<Child> = (0..6).map(|n| start(&sandbox, &["-s", &format!("s{n}")])).collect();
     for child in children {
