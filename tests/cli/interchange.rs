@@ -185,7 +185,9 @@ fn an_imported_manifest_comes_out_as_it_was_and_twice_adds_nothing() {
 fn processes_that_run_different_steps_of_a_release_all_leave_them_in_its_manifest() {
     let sandbox = Sandbox::new();
     sandbox.prov(["init"]).ok();
-    let steps: String = (0..6).map(|n| format!("  s{n}: [{{name: hello, type: hello_world, who: w{n}}}]\n")).collect();
+    let steps: Vec<String> =
+        (0..6).map(|n| format!("  s{n}: [{{name: hello, type: hello_world, who: w{n}}}]\n")).collect();
+    let steps = steps.concat();
     sandbox.file("prov.yaml", format!("prov: 1\nrunner: demo\nsteps:\n{steps}"));
     sandbox.file("manifest.json", fixture());
     let start = |n: usize| {

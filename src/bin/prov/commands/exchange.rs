@@ -33,9 +33,10 @@ pub(crate) fn export(cx: &Context, args: &ExportArgs) -> Result<Exit, Failure> {
 
 /// A place as runs have it: a URI without slash at its end, or an absolute path.
 fn place(cx: &Context, text: &str) -> String {
-    match text.contains("://") {
-        true => text.trim_end_matches('/').to_owned(),
-        false => prov::path::show(&prov::path::normal(&cx.cwd.join(text))),
+    if text.contains("://") {
+        text.trim_end_matches('/').to_owned()
+    } else {
+        prov::path::show(&prov::path::normal(&cx.cwd.join(text)))
     }
 }
 
@@ -84,7 +85,7 @@ fn told(cx: &Context, what: &str, file: &Path, steps: usize, changed: usize) -> 
         document.insert("to".to_owned(), json!(prov::path::show(file)));
         document.insert("steps".to_owned(), json!(steps));
         document.insert("written".to_owned(), json!(changed));
-        return Ok(cx.ui.document(document)?);
+        return cx.ui.document(document);
     }
     let count = |n: usize| human::count(u64::try_from(n).unwrap_or(u64::MAX), "step");
     cx.ui.say(format_args!("wrote {} of {} to {}", changed, count(steps), prov::path::show(file)));
@@ -102,7 +103,7 @@ fn records(cx: &Context, seen: &Seen, folder: &Path) -> Result<(), Failure> {
         document.insert("known".to_owned(), json!(exported.known));
         let rows = named.map(|(table, rows)| (table.name.to_owned(), json!(rows))).collect();
         document.insert("rows".to_owned(), serde_json::Value::Object(rows));
-        return Ok(cx.ui.document(document)?);
+        return cx.ui.document(document);
     }
     let rows: Vec<String> = named.map(|(table, rows)| format!("{rows} of {}", table.name)).collect();
     let runs = human::count(u64::try_from(exported.added).unwrap_or(u64::MAX), "run");
