@@ -59,6 +59,7 @@ pub mod spool;
 mod started;
 mod take;
 mod terminal;
+mod undo;
 mod versions;
 pub mod web;
 mod whole;
@@ -86,6 +87,7 @@ pub use secrets::Secrets;
 pub use session::Session;
 pub use settle::{Settled, settle};
 pub use started::{FinishOptions, Finished, StartOptions, Started, finish, metric, start};
+pub use undo::{Step as UndoStep, Undone, undo};
 
 /// A transaction of what was collected and edits of refs.
 fn draft_of(

@@ -16,6 +16,7 @@ mod gc;
 mod help;
 mod hits;
 mod inputs;
+mod journal;
 mod lifecycle;
 mod live;
 mod look;
@@ -31,6 +32,7 @@ mod redact;
 mod revisions;
 mod sandbox;
 mod schema;
+mod scrub;
 mod secrets;
 #[cfg(feature = "http")]
 #[path = "../../src/fetch/testing.rs"]
