@@ -13,7 +13,7 @@ fn holding(folder: &Path, needle: &[u8]) -> Vec<String> {
         let (path, stat) = item.unwrap();
         if stat.is_file() {
             let bytes = std::fs::read(&path).unwrap();
-            if bytes.windows(needle.len()).any(|window| window == needle) {
+            if bstr::ByteSlice::contains_str(bytes.as_slice(), needle) {
                 found.push(path.display().to_string());
             }
         }
@@ -36,7 +36,7 @@ fn secret(len: usize) -> (String, Vec<u8>) {
 
 #[test]
 fn small_and_large_content_goes_from_every_file_and_the_rest_stays() {
-    for len in [100, 300_000, 3_000_000] {
+    for len in [100, 300_000, 1_300_000] {
         let sandbox = with_copy();
         let (text, _) = secret(len);
         // Random bytes, so that nothing is compressed and the needle can be looked for.
