@@ -309,7 +309,7 @@ pub fn of_run(run: &Run, object: Option<Id>) -> Vec<Event> {
     let mut add = |at: Micros, what: What| events.push(Event { at, what });
     let was_executed = matches!(run.kind, RunKind::Command | RunKind::Task) && !run.is_hit();
     add(run.started_at, What::Start { argv: run.argv.clone() });
-    if !matches!(run.kind, RunKind::Manual | RunKind::Import) {
+    if matches!(run.kind, RunKind::Command | RunKind::Task) {
         add(run.started_at, What::Lookup { cache: run.cache.clone() });
     }
     if was_executed {

@@ -2,7 +2,8 @@
 //!
 //! A blob's id is the plain BLAKE3 of its bytes: what `b3sum FILE` prints. Everything else is hashed in
 //! BLAKE3's key-derivation mode under a context that names prov and the purpose, so that no file content can
-//! pose as a record. This module is the only user of the `blake3` crate.
+//! pose as a record. SHA-256 is computed only where somebody else names it. This module is the only user of the `blake3`
+//! and `sha2` crates.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -207,6 +208,24 @@ pub fn blob_from(reader: &mut dyn Read) -> io::Result<(Id, u64)> {
     loop {
         match reader.read(&mut buffer) {
             Ok(0) => return Ok((hasher.id(), hasher.len())),
+            Ok(n) => hasher.update(&buffer[..n]),
+            Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+            Err(err) => return Err(err),
+        }
+    }
+}
+
+/// The SHA-256 of everything that `reader` yields, as hexadecimal digits: what `sha256sum` prints.
+///
+/// # Errors
+/// Whatever `reader` reports.
+pub fn sha256_from(reader: &mut dyn Read) -> io::Result<String> {
+    use sha2::Digest as _;
+    let mut hasher = sha2::Sha256::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok(hex(&hasher.finalize())),
             Ok(n) => hasher.update(&buffer[..n]),
             Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
             Err(err) => return Err(err),

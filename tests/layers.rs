@@ -25,6 +25,8 @@ const APART: &[(&str, &str)] = &[("storage", "services")];
 /// Dependencies with the only place that may name them: a module, or `bin`.
 const OWNERS: &[(&str, &str)] = &[
     ("blake3", "hash"),
+    ("sha2", "hash"),
+    ("flate2", "pipeline"),
     ("rmp_serde", "codec"),
     ("gix", "code"),
     ("memmap2", "fs"),

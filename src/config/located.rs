@@ -68,6 +68,19 @@ impl Node {
         Self { at, data: Data::Scalar { value, lead: None } }
     }
 
+    /// A value at a place, all of it.
+    pub fn of_value(at: Place, value: Value) -> Self {
+        let data = match value {
+            Value::List(items) => Data::List(items.into_iter().map(|item| Self::of_value(at, item)).collect()),
+            Value::Map(entries) => {
+                let entry = |(key, value)| Entry { key, at, value: Self::of_value(at, value) };
+                Data::Map(entries.into_iter().map(entry).collect())
+            }
+            value => Data::Scalar { value, lead: None },
+        };
+        Self { at, data }
+    }
+
     /// The text if it is text.
     pub fn as_text(&self) -> Option<&str> {
         match &self.data {

@@ -409,6 +409,52 @@ fn is_false(b: &bool) -> bool {
 }
 
 impl Run {
+    /// A run that has begun and of which nothing more is known: aborted, unless it comes to something.
+    pub fn begun(run: &str, project: &str, scenario: &str, kind: RunKind, step: &str, at: Micros) -> Self {
+        Self {
+            run: run.to_owned(),
+            name: None,
+            project: project.to_owned(),
+            scenario: scenario.to_owned(),
+            kind,
+            step: step.to_owned(),
+            recipe: None,
+            status: Status::Aborted,
+            failed_in: None,
+            sealed: false,
+            unsealed: Vec::new(),
+            attempt: 1,
+            correlation_id: None,
+            parent: None,
+            started_at: at,
+            finished_at: at,
+            validation_started_at: None,
+            validation_finished_at: None,
+            argv: Vec::new(),
+            cwd: BString::default(),
+            inputs: BTreeMap::new(),
+            outputs: BTreeMap::new(),
+            children: BTreeMap::new(),
+            differs: None,
+            cache: Cache::Off,
+            exit_code: None,
+            signal: None,
+            error: None,
+            logs: BTreeMap::new(),
+            resources: None,
+            host: None,
+            author: None,
+            git: None,
+            program: None,
+            code_left_out: Vec::new(),
+            description: String::new(),
+            tags: BTreeSet::new(),
+            facets: BTreeMap::new(),
+            metrics: BTreeMap::new(),
+            meta: BTreeMap::new(),
+        }
+    }
+
     /// Whether this run may be the source of a hit: executed, successful, sealed.
     pub fn is_result(&self) -> bool {
         self.status == Status::Success

@@ -7,6 +7,7 @@
 
 pub mod check;
 mod error;
+pub mod execute;
 pub mod expand;
 pub mod file;
 pub mod finding;
@@ -17,5 +18,6 @@ pub mod rollup;
 pub mod state;
 pub mod task;
 pub mod template;
+pub mod validate;
 
 pub use error::Error;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bstr::BString;
 
-use super::key::check_step;
+use super::key::{check_step, check_task};
 use super::normalise::Normalised;
 use super::{Error, key};
 use crate::codec::Value;
@@ -24,6 +24,8 @@ pub struct Parts {
     /// Whether it is done by a program between a start and a finish: then the words only describe it, and it is never the same as a
     /// command of these words.
     pub is_function: bool,
+    /// What makes it a task of a pipeline; its step is then the step and the task, whatever its name.
+    pub task: Option<Task>,
     /// The working folder, relative to the project.
     pub cwd: RelPath,
     /// What the command reads from its standard input; `None` if that is empty.
@@ -50,6 +52,13 @@ pub struct Parts {
     pub epochs: Epochs,
 }
 
+/// What a task of a pipeline is beyond a command.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Task {
+    /// What it is asked to do; `None` if it is a command.
+    pub spec: Option<Value>,
+}
+
 /// A recipe, encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Built {
@@ -69,7 +78,10 @@ impl Parts {
     /// # Errors
     /// A step's name or a key that can't be used; a record above the limits of the format.
     pub fn build(self) -> Result<Built, Error> {
-        check_step(&self.step)?;
+        match &self.task {
+            None => check_step(&self.step)?,
+            Some(_) => check_task(&self.step)?,
+        }
         // What begins with `@` is a folder of configuration; a label of a user never does.
         let labels = self.identity.keys().map(|label| {
             label.strip_prefix("@=").or(label.strip_prefix("@+")).or(label.strip_prefix('@')).unwrap_or(label)
@@ -87,16 +99,19 @@ impl Parts {
         };
         let kind = match &self.command {
             Some(_) if self.is_function => ActionKind::Function,
+            Some(_) if self.task.as_ref().is_some_and(|task| task.spec.is_some()) => ActionKind::Task,
             Some(_) => ActionKind::Command,
             None => ActionKind::Manual,
         };
         let (argv, outputs, sets) = self.command.map(|c| (c.argv, c.outputs, c.sets)).unwrap_or_default();
         let mut dims = self.dims;
         dims.values_mut().for_each(Value::sort);
+        let mut spec = self.task.and_then(|task| task.spec);
+        spec.iter_mut().for_each(Value::sort);
         let recipe = Recipe {
             rules: RULES,
             step: self.step,
-            action: Action { kind, argv, cwd: self.cwd.as_bytes().to_owned(), stdin: self.stdin, spec: None },
+            action: Action { kind, argv, cwd: self.cwd.as_bytes().to_owned(), stdin: self.stdin, spec },
             code: self.code,
             config: config.as_ref().map(|(id, _)| *id),
             params: BTreeMap::new(),
@@ -138,6 +153,7 @@ pub(super) mod tests {
                 sets: BTreeMap::new(),
             }),
             is_function: false,
+            task: None,
             cwd: RelPath::new("sub").unwrap(),
             stdin: Some(blob("stdin")),
             code: Code { tree: Some(hash::blob(b"tree")), program: Some(("bin/x".into(), hash::blob(b"program"))) },
@@ -221,6 +237,23 @@ pub(super) mod tests {
     fn bad_names_are_refused() {
         assert!(Parts { step: "a/b".into(), ..full() }.build().is_err());
         assert!(Parts { dims: BTreeMap::from([("a.b".to_owned(), Value::Null)]), ..full() }.build().is_err());
+    }
+
+    #[test]
+    fn a_task_is_named_as_it_likes_and_its_spec_counts() {
+        let task = |step: &str, spec: Option<Value>| {
+            let parts = Parts { step: step.into(), task: Some(Task { spec }), ..full() };
+            parts.build().map(|built| built.id)
+        };
+        let spec = |entries: &[(&str, i128)]| {
+            Some(Value::Map(entries.iter().map(|(k, v)| ((*k).to_owned(), Value::Int(*v))).collect()))
+        };
+        let step = "evidence/copy https://x/y.csv: ~all*";
+        assert_eq!(task(step, spec(&[("a", 1), ("b", 2)])).unwrap(), task(step, spec(&[("b", 2), ("a", 1)])).unwrap());
+        assert_ne!(task(step, spec(&[("a", 1)])).unwrap(), task(step, spec(&[("a", 2)])).unwrap());
+        assert_ne!(task(step, None).unwrap(), task(step, spec(&[])).unwrap());
+        assert!(task("a\nb", None).is_err() && task("", None).is_err() && task(&"x".repeat(301), None).is_err());
+        assert_eq!(task("clean", None).unwrap(), full().build().unwrap().id, "a command is a command");
     }
 
     #[test]

@@ -52,6 +52,23 @@ pub fn check_step(name: &str) -> Result<(), Error> {
     }
 }
 
+/// Checks the name of a task with its step, as records have it: 1 to 300 bytes, no control characters.
+///
+/// # Errors
+/// [`Error::Step`] with the rule.
+pub fn check_task(name: &str) -> Result<(), Error> {
+    let refuse = |rule| Err(Error::Step { name: shown(name.as_bytes()), rule });
+    if name.is_empty() {
+        refuse("it is empty")
+    } else if name.len() > 300 {
+        refuse("it is longer than 300 bytes")
+    } else if name.chars().any(char::is_control) {
+        refuse("it has a control character")
+    } else {
+        Ok(())
+    }
+}
+
 /// The key of a path that was declared without one: its file name up to the first dot (a dot at the very front does
 /// not count), every character that a key can't have replaced by `_`.
 pub fn derive_key(file_name: &BStr) -> String {

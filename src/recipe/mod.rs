@@ -17,10 +17,10 @@ mod normalise;
 mod pattern;
 mod tree_diff;
 
-pub use build::{Built, Parts};
+pub use build::{Built, Parts, Task};
 pub use declared::{Declared, Role, below};
 pub use explain::{ReadObject, explain};
-pub use key::{check_key, check_step, derive_key, split_declaration, variable_name};
+pub use key::{check_key, check_step, check_task, derive_key, split_declaration, variable_name};
 pub use members::Members;
 pub use nearest::{Candidate, nearest};
 pub use normalise::{Expansion, Normalised, expand, from_here, normalise};

@@ -132,6 +132,7 @@ pub(super) fn select(
         let (paths, sets): &Claimed = claims.get_or_init(|| claimed(session));
         paths.iter().any(|folder| path.is_within(folder))
             || sets.iter().any(|(root, set)| below(path, root).is_some_and(|path| set.has(path)))
+            || session.batch().is_some_and(|batch| batch.is_output(path))
             || is_outpath(snapshot, repo.project(), path)
     };
     let io = |source| Error::io("look for", cwd, source);

@@ -94,3 +94,64 @@ pub(super) fn git_state(fs: &crate::fs::Fs, root: &std::path::Path) -> Option<Gi
     let head = git::head(fs, root)?;
     Some(Git { commit: head.commit, branch: head.branch, dirty: git::is_dirty(fs, root).ok() })
 }
+
+/// Keeps the log that the work of a part wrote.
+pub(super) fn keep_text(text: &[u8], intake: &Intake, run: &mut Run, warnings: &mut Vec<String>) {
+    if text.is_empty() {
+        return;
+    }
+    let id = crate::hash::blob(text);
+    match intake.put(&crate::object::Kind::BLOB, &id, text) {
+        Ok(()) => {
+            let size = u64::try_from(text.len()).unwrap_or(u64::MAX);
+            run.logs.insert("log".to_owned(), Log { id, size, cut: false });
+        }
+        Err(err) => warnings.push(format!("its log is not kept: {}", super::chain(&err))),
+    }
+}
+
+/// What the end of a part's work says about the run; its exit code for whoever asked.
+pub(super) fn end_of_body(run: &mut Run, ended: Option<&super::part::Ended>) -> u8 {
+    let Some(ended) = ended else {
+        super::take::fail(run, "no_body", "nothing here does such work".to_owned());
+        return 1;
+    };
+    if let Some(outcome) = &ended.outcome {
+        run.resources = Some(outcome.resources.clone());
+        match outcome.exit {
+            Exit::Code(code) => run.exit_code = Some(code),
+            Exit::Signal(signal) => run.signal = Some(signal),
+        }
+    }
+    run.status = ended.status;
+    run.error.clone_from(&ended.error);
+    if ended.status != Status::Success {
+        run.failed_in = Some(Phase::Run);
+    }
+    u8::from(ended.status != Status::Success)
+}
+
+/// The state of Git, being looked at.
+pub(super) enum Looking {
+    /// By a thread.
+    Under(Option<std::thread::JoinHandle<Option<Git>>>),
+    /// It was looked at before: once for all runs of a batch.
+    Known(Option<Git>),
+}
+
+impl Looking {
+    pub(super) fn begin(session: &Session<'_>) -> Self {
+        if session.batch().is_some() {
+            return Self::Known(session.git_head());
+        }
+        let (fs, root) = (session.repo.fs().clone(), session.repo.root().to_owned());
+        Self::Under(std::thread::Builder::new().name("git".to_owned()).spawn(move || git_state(&fs, &root)).ok())
+    }
+
+    pub(super) fn end(self) -> Option<Git> {
+        match self {
+            Self::Known(git) => git,
+            Self::Under(thread) => thread.and_then(|thread| thread.join().ok()).flatten(),
+        }
+    }
+}

@@ -101,6 +101,12 @@ pub enum Error {
         /// Whose it is.
         held: Box<Held>,
     },
+    /// It was to be made history together with others, and that did not work.
+    #[error("{why}")]
+    Batch {
+        /// Why, with its causes.
+        why: String,
+    },
     /// Another run was writing there, and has ended: what was looked at before may be different now.
     #[error("another run was writing to the same outputs meanwhile")]
     Waited,

@@ -32,6 +32,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bstr::BString;
@@ -59,7 +60,21 @@ pub enum Stdin {
     Empty,
     /// A regular file.
     File(PathBuf),
+    /// Something that is open: the child gets a duplicate.
+    Open(Open),
 }
+
+/// An open descriptor, shared; equal to itself only.
+#[derive(Debug, Clone)]
+pub struct Open(pub Arc<OwnedFd>);
+
+impl PartialEq for Open {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Open {}
 
 /// What to execute.
 #[derive(Debug, Clone)]
@@ -80,6 +95,8 @@ pub struct Command {
     pub timeout: Option<Duration>,
     /// Time between asking a group to end and killing it.
     pub grace: Duration,
+    /// Whether an interrupt ends it whatever it does about it: after the grace it is killed.
+    pub must_end: bool,
     /// Time for what the child leaves behind to finish by itself.
     pub linger: Duration,
     /// An interrupt that comes sooner after the one before is the same one (`timeout` and some shells send it twice).
@@ -102,6 +119,7 @@ impl Command {
             stdin: Stdin::Empty,
             timeout: None,
             grace: Duration::from_secs(10),
+            must_end: false,
             linger: Duration::from_secs(2),
             repeat_after: Duration::from_millis(300),
             spool: SpoolLimits::default(),
@@ -325,6 +343,10 @@ fn stdin(fs: &Fs, stdin: &Stdin) -> Result<Stdio, SpawnError> {
         Stdin::File(path) => {
             fs.open(path).map(Stdio::from).map_err(|source| SpawnError::Stdin { path: path.clone(), source })
         }
+        Stdin::Open(Open(fd)) => fd
+            .try_clone()
+            .map(Stdio::from)
+            .map_err(|source| SpawnError::Stdin { path: PathBuf::from("a descriptor"), source }),
     }
 }
 

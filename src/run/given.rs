@@ -119,6 +119,10 @@ pub(super) fn command(
     let mut command = Command::new(argv, prepared.cwd.clone());
     command.search_path = environment.get(std::ffi::OsStr::new("PATH")).cloned();
     command.timeout = request.timeout_ms.map(Duration::from_millis);
+    if let Some(grace) = session.batch().and_then(super::batch::Batch::grace) {
+        command.grace = grace;
+        command.must_end = true;
+    }
     if let Some((place, _)) = &prepared.stdin {
         command.stdin = Stdin::File(worktree.path(place));
     }

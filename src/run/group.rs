@@ -158,6 +158,18 @@ fn pid(raw: u32) -> Option<Pid> {
     i32::try_from(raw).ok().and_then(Pid::from_raw)
 }
 
+/// Limits the private memory that a process can write to, and those that it starts from now on: each of them by itself
+/// (`RLIMIT_DATA`). What can't be limited is not. Only on Linux.
+pub fn limit_memory(child: u32, bytes: u64) {
+    #[cfg(target_os = "linux")]
+    if let Some(pid) = pid(child) {
+        let limit = rustix::process::Rlimit { current: Some(bytes), maximum: Some(bytes) };
+        let _ = rustix::process::prlimit(Some(pid), rustix::process::Resource::Data, limit);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (child, bytes);
+}
+
 /// What still runs of a child whose prov was killed: the members of its group that are proven to be its.
 ///
 /// `leader` is the child, `word` the `NAME=value` that it was started with and that names its run. Empty when the child

@@ -20,6 +20,18 @@ use crate::progress::Cancel;
 /// of the terminal's size (the last only if asked for).
 const HEARD: [i32; 7] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCHLD, SIGWINCH];
 
+/// Asks to end.
+pub const TERM: i32 = SIGTERM;
+/// News of children.
+pub const CHILD: i32 = SIGCHLD;
+/// The terminal asks to stop for a while.
+pub const STOP: i32 = SIGTSTP;
+
+/// Stops this process; returns when somebody lets it go on.
+pub fn stop_here() {
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
+}
+
 /// The place of SIGTSTP among them.
 const STOPPING: usize = 4;
 
@@ -137,6 +149,23 @@ impl Interrupts {
         }
     }
 
+    /// Waits for signals and takes them; `None` once `over` can be read.
+    pub fn next(&self, over: BorrowedFd<'_>) -> Option<Vec<i32>> {
+        loop {
+            let mut fds = [PollFd::new(self, PollFlags::IN), PollFd::from_borrowed_fd(over, PollFlags::IN)];
+            // Whether it was woken or interrupted: the flags are looked at next.
+            let _ = poll(&mut fds, None);
+            let is_over = !fds[1].revents().is_empty();
+            let taken = self.take();
+            if !taken.is_empty() {
+                return Some(taken);
+            }
+            if is_over {
+                return None;
+            }
+        }
+    }
+
     /// Takes everything that came in since the last time.
     pub(super) fn take(&self) -> Vec<i32> {
         let mut sink = [0; 64];
@@ -169,7 +198,7 @@ impl Drop for Interrupts {
 }
 
 impl Interrupter {
-    /// Raises `signal`, one of SIGINT, SIGTERM, SIGHUP and SIGQUIT; others are not heard.
+    /// Raises `signal`, one of SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP and SIGCHLD; others are not heard.
     pub fn raise(&self, signal: i32) {
         if let Some(at) = HEARD.iter().position(|&heard| heard == signal) {
             self.flags[at].store(true, Ordering::SeqCst);

@@ -9,6 +9,7 @@
 //!         /notes, /children   what was logged from within, and the runs inside of it
 //!         /stdout, /stderr    what was printed (see [`super::spool`])
 //!         /pending            a finished run that waits to be published
+//!         /parked/<run id>/   folders of runs that are part of it, finished or without claims
 //! .new-..., .ended-...        folders being made or removed; mean nothing to readers
 //! ```
 //!
@@ -45,6 +46,7 @@ const INTENT: &str = "intent";
 const CHILD: &str = "child";
 const PENDING: &str = "pending";
 const DRAFT: &str = "draft";
+const PARKED: &str = "parked";
 const NEW: &str = ".new-";
 const ENDED: &str = ".ended-";
 
@@ -153,13 +155,17 @@ impl Live {
     /// Removes the folder of `run` with all that is in it, and so releases its claims. It is renamed away first, so
     /// that a half-removed one is never read. Nothing there is no error.
     pub fn end(&self, run: &str) -> Result<(), LiveError> {
-        let dir = self.dir(run)?;
+        self.end_at(&self.dir(run)?, run)
+    }
+
+    /// As [`Live::end`], for a run whose folder may lie in another's.
+    pub(super) fn end_at(&self, dir: &Path, run: &str) -> Result<(), LiveError> {
         let away = self.root.join(format!("{ENDED}{}-{run}", std::process::id()));
-        let mut renamed = self.fs.rename(&dir, &away);
+        let mut renamed = self.fs.rename(dir, &away);
         if renamed.as_ref().is_err_and(|err| !crate::fs::is_absent(err)) {
             // Left by one of the same pid that did not come to an end with it.
             let _ = self.fs.remove_tree(&away);
-            renamed = self.fs.rename(&dir, &away);
+            renamed = self.fs.rename(dir, &away);
         }
         match renamed {
             Ok(()) => {
@@ -168,7 +174,7 @@ impl Live {
                 Ok(())
             }
             Err(err) if crate::fs::is_absent(&err) => Ok(()),
-            Err(err) => Err(at(&dir)(err)),
+            Err(err) => Err(at(dir)(err)),
         }
     }
 
@@ -270,6 +276,20 @@ impl Live {
         bytes.unwrap_or_default()
     }
 
+    /// Whether folders of other runs lie in that of the run `entry`.
+    pub fn has_parked(&self, entry: &Entry) -> bool {
+        self.is_folder(&entry.dir.join(PARKED))
+    }
+
+    /// The runs whose folders lie in that of the run `entry`, oldest first: parts of it that are finished or under way.
+    pub fn parked(&self, entry: &Entry) -> Vec<Entry> {
+        let folder = entry.dir.join(PARKED);
+        let mut names = self.fs.names(&folder).unwrap_or_default();
+        names.sort_unstable();
+        let names = names.into_iter().filter_map(|name| name.into_string().ok());
+        names.filter_map(|run| entry::read(self, &run, &folder.join(&run))).collect()
+    }
+
     /// Whether anything is in the folder: one listing, for those who only want to know if there is something to settle.
     pub fn is_empty(&self) -> Result<bool, LiveError> {
         Ok(self.fs.names(&self.root).map_err(at(&self.root))?.is_empty())
@@ -284,6 +304,42 @@ impl Running {
     /// Its intent.
     pub fn intent(&self) -> &Intent {
         &self.intent
+    }
+
+    /// Moves its folder into that of `around`, so that who looks for claims does not meet it. If that can't be done it stays where it is.
+    #[must_use]
+    pub fn inside(self, around: &Running) -> Running {
+        let folder = around.dir.join(PARKED);
+        let dir = folder.join(&self.intent.run);
+        let fs = &self.live.fs;
+        let moved = match fs.rename(&self.dir, &dir) {
+            Err(err) if crate::fs::is_absent(&err) => fs.make_dirs(&folder).and_then(|()| fs.rename(&self.dir, &dir)),
+            moved => moved,
+        };
+        match moved {
+            Ok(()) => Running { dir, ..self },
+            Err(_) => self,
+        }
+    }
+
+    /// It is finished, and waits for this process to publish it: `payload` is kept, but not flushed, and the folder moves into that of
+    /// `around`. If this process is killed the next command publishes it; after a power cut it may be gone.
+    #[must_use]
+    pub fn park(self, around: &Running, payload: &[u8]) -> Running {
+        let path = self.dir.join(PENDING);
+        match self
+            .live
+            .fs
+            .create_new(&path, 0o666)
+            .and_then(|mut file| file.write_all(&frame::seal(PENDING, intent::VERSION, payload)))
+        {
+            Ok(()) => self.inside(around),
+            Err(_) => {
+                // A half-written one would be taken for damage.
+                let _ = self.live.fs.remove_file(&path);
+                self
+            }
+        }
     }
 
     /// Its folder, where the streams are spooled.
@@ -313,15 +369,20 @@ impl Running {
     /// Writes down, durably, a finished run that could not be published. `payload` is the caller's: everything that a
     /// later command needs to publish it with the op id of the intent. From here on it holds no claims.
     pub fn finished(&self, payload: &[u8]) -> Result<(), LiveError> {
-        let path = self.dir.join(PENDING);
         let fs = &self.live.fs;
+        // What lies in the folder of another run would go with it.
+        let dir = self.live.dir(&self.intent.run)?;
+        if dir != self.dir {
+            fs.rename(&self.dir, &dir).map_err(at(&dir))?;
+        }
+        let path = dir.join(PENDING);
         fs.replace(&path, &frame::seal(PENDING, intent::VERSION, payload), true).map_err(at(&path))?;
         fs.sync_dir(&self.live.root).map_err(at(&self.live.root))
     }
 
     /// The run is recorded, or came to nothing: its folder goes, and its claims with it.
     pub fn end(self) -> Result<(), LiveError> {
-        self.live.end(&self.intent.run)
+        self.live.end_at(&self.dir, &self.intent.run)
     }
 }
 

@@ -7,6 +7,7 @@ use super::hooks::{Hooks, Moment};
 use super::interrupts::Interrupts;
 use super::lookup::Hit;
 use super::nearest::Nearest;
+use super::part::{At, Ended, Part};
 use super::perform::{self, Performed, Surroundings};
 use super::prepare::{self, Prepared};
 use super::program::SpawnError;
@@ -44,6 +45,7 @@ pub(super) fn execute(
     request: &Request,
     mut prepared: Prepared,
     why: Why<'_>,
+    mut part: Option<&mut dyn Part>,
     surroundings: Surroundings<'_>,
 ) -> Result<Performed, Error> {
     let repo = session.repo;
@@ -59,12 +61,22 @@ pub(super) fn execute(
     let running = live.begin(intent(repo, request, &prepared, &run, op.to_bytes()))?;
     let mut warnings: Vec<String> = prepared.warnings().collect();
     let hooks = Hooks::of(session, environment);
+    let has_body = part.as_ref().is_some_and(|part| part.has_body());
     let mut before = || match &hooks {
         Some(hooks) => hooks.call(session, Moment::Start, &run, None, &mut *observer, interrupts),
         None => Ok(None),
     };
-    let ready =
-        prepare_place(session, &snapshot, request, &mut prepared, &running, environment, interrupts, &mut before);
+    let ready = prepare_place(
+        session,
+        &snapshot,
+        request,
+        has_body,
+        &mut prepared,
+        &running,
+        environment,
+        interrupts,
+        &mut before,
+    );
     let (intake, stored, command, displaced, told) = match ready {
         Ok(ready) => ready,
         Err(err) => {
@@ -73,8 +85,7 @@ pub(super) fn execute(
         }
     };
     // The state of Git is asked for while the command runs: looking at every tracked file takes its time.
-    let (fs, root) = (repo.fs().clone(), repo.root().to_owned());
-    let git = std::thread::Builder::new().name("git".to_owned()).spawn(move || ending::git_state(&fs, &root)).ok();
+    let git = ending::Looking::begin(session);
 
     warnings.extend(told);
     let mut ignored = None;
@@ -82,8 +93,9 @@ pub(super) fn execute(
     let mut told = None;
     let beside = std::cell::OnceCell::new();
     let mut inputs = None;
+    let mut body: Option<Ended> = None;
     let outcome = match command {
-        Ok(mut command) => {
+        Ok(Some(mut command)) => {
             command.set_env.insert("PROV_RUN_ID".into(), run.run.clone().into());
             let clock = &*repo.world().clock;
             let mut reporter = Reporter::new(repo.fs(), clock, &mut *observer, &run, running.dir());
@@ -96,13 +108,16 @@ pub(super) fn execute(
                 started: &mut |pid| {
                     let _ = running.note_child(pid);
                     // While the command runs there is time for what only matters if prov is killed.
-                    let found = perform::record_inputs(repo, &snapshot, &prepared, &stored);
+                    let found = perform::record_inputs(session, &snapshot, request, &prepared, &stored);
                     let mut draft = run.clone();
                     draft.inputs = found.as_ref().map(Clone::clone).unwrap_or_default();
                     inputs = Some(found);
                     let beside: &Pending = beside.get_or_init(|| publish::beside_of(&prepared));
                     // Not being able to write it costs something only then.
                     let _ = publish::note_draft(&running, &draft, beside);
+                    if let Some(part) = &mut part {
+                        part.started(&run.run, pid);
+                    }
                 },
             };
             let outcome = execute::execute(context, &command);
@@ -110,20 +125,41 @@ pub(super) fn execute(
                 reporter.ended(outcome);
             }
             told = reporter.told();
-            outcome
+            outcome.map(Some)
+        }
+        Ok(None) => {
+            let clock = &*repo.world().clock;
+            let reported = run.clone();
+            let mut reporter = Reporter::new(repo.fs(), clock, &mut *observer, &reported, running.dir());
+            let folder = running.dir().join("task");
+            repo.fs().make_dirs(&folder).map_err(|source| Error::io("create", &folder, source))?;
+            let started = |pid| {
+                let _ = running.note_child(pid);
+            };
+            let _ = publish::note_draft(&running, &run, beside.get_or_init(|| publish::beside_of(&prepared)));
+            reporter.begin_without_child();
+            let at = At { run: &reported.run, folder: &folder, observer: &mut reporter, started: &started };
+            let ended = part.as_deref_mut().map(|part| part.perform(at));
+            if let Some(outcome) = ended.as_ref().and_then(|ended| ended.outcome.as_deref()) {
+                reporter.ended(outcome);
+            }
+            told = reporter.told();
+            body = ended;
+            Ok(None)
         }
         Err(err) => Err(err),
     };
     run.finished_at = repo.now();
-    run.git = git.and_then(|thread| thread.join().ok()).flatten();
+    run.git = git.end();
 
     let mut exit_code = match &outcome {
-        Ok(outcome) => {
+        Ok(Some(outcome)) => {
             run.started_at = outcome.started_at;
             run.finished_at = outcome.finished_at;
             ending::end_of(&mut run, outcome, request);
             outcome.exit_code()
         }
+        Ok(None) => ending::end_of_body(&mut run, body.as_ref()),
         Err(err) if err.is_of_command() => {
             run.status = Status::Failure;
             run.failed_in = Some(Phase::Run);
@@ -163,7 +199,20 @@ pub(super) fn execute(
             }
         }
     }
-    if let Ok(outcome) = &outcome {
+    if run.status == Status::Success
+        && let Some(part) = &mut part
+        && let Err(error) = part.check(&mut run)
+    {
+        run.status = Status::Failure;
+        run.failed_in = Some(Phase::Validation);
+        run.error = Some(error);
+        exit_code = 1;
+    }
+    if let Some(ended) = &body {
+        ending::keep_text(&ended.log, &intake, &mut run, &mut warnings);
+    }
+    let of_body = body.as_ref().and_then(|ended| ended.outcome.as_deref());
+    if let Some(outcome) = outcome.as_ref().ok().and_then(Option::as_ref).or(of_body) {
         ending::keep_logs(repo, outcome, &intake, &mut run, &mut warnings);
         if outcome.leftovers == execute::Leftovers::Survived {
             run.unsealed.push("processes that the command left behind could not be ended".to_owned());
@@ -176,7 +225,7 @@ pub(super) fn execute(
     }
     run.inputs = match inputs {
         Some(found) => found?,
-        None => perform::record_inputs(repo, &snapshot, &prepared, &stored)?,
+        None => perform::record_inputs(session, &snapshot, request, &prepared, &stored)?,
     };
     run.children = running.children();
     let secrets = Secrets::known(&request.secret_env, environment);
@@ -216,11 +265,14 @@ pub(super) fn execute(
     {
         warnings.push(format!("the folder of the run is in the store alone: {}", super::chain(&err)));
     }
+    if let Some(part) = &mut part {
+        part.complete(&mut run);
+    }
     let bytes = run.encode().map_err(|source| Error::Record { run: run.run.clone(), source })?;
     let object = id_of(&Kind::RUN, &bytes);
     let narrow = narrow_hint(&prepared, request, &reasons, nearest.as_ref());
     let publication = if records {
-        publish::record(repo, &snapshot, intake, op, &run, object, &bytes, running, &prepared)
+        publish::record(session, &snapshot, intake, op, &run, object, &bytes, running, &prepared)
     } else {
         let _ = running.end();
         Publication::Unrecorded
@@ -264,7 +316,12 @@ pub(super) fn intent(
         recipe: run.recipe,
         parent: request.parent.clone(),
         started_at: run.started_at,
-        argv: run.argv.clone(),
+        // What executes nothing only claims places: a task that is no command is told apart from that by its name.
+        argv: if run.argv.is_empty() && request.task.is_some() {
+            vec![run.step.as_str().into()]
+        } else {
+            run.argv.clone()
+        },
         cwd: run.cwd.clone(),
         outputs,
         sets,
@@ -274,7 +331,8 @@ pub(super) fn intent(
     }
 }
 
-type Ready = (Intake, BTreeMap<String, bool>, Result<Command, SpawnError>, Vec<clear::KeptSafe>, Option<String>);
+type Ready =
+    (Intake, BTreeMap<String, bool>, Result<Option<Command>, SpawnError>, Vec<clear::KeptSafe>, Option<String>);
 
 /// Claims the outputs, calls `before`, stores what goes in, clears the outputs' places, and makes the command.
 #[expect(clippy::too_many_arguments, reason = "everything that stands between a request and its command")]
@@ -282,6 +340,7 @@ fn prepare_place(
     session: &Session<'_>,
     snapshot: &Snapshot,
     request: &Request,
+    has_body: bool,
     prepared: &mut Prepared,
     running: &live::Running,
     environment: &prepare::Environment,
@@ -301,8 +360,9 @@ fn prepare_place(
     inputs::fetch(session, snapshot, prepared)?;
     let stored = prepare::store_inputs(session, prepared, request, &intake)?;
     // The program is looked for before anything is removed: a command that can't be started changes nothing.
-    let command = given::command(session, snapshot, request, prepared, running, environment)?;
-    let startable = command.program().map(drop);
+    let command =
+        if has_body { None } else { Some(given::command(session, snapshot, request, prepared, running, environment)?) };
+    let startable = command.as_ref().map_or(Ok(()), |command| command.program().map(drop));
     let written: Vec<&str> =
         prepared.outputs().keys().map(String::as_str).filter(|key| !request.in_place.contains(*key)).collect();
     overlap::check_real_overlaps(session, prepared, &written)?;

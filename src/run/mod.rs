@@ -8,6 +8,7 @@
 pub mod about;
 pub mod adapter;
 mod annotate;
+pub mod batch;
 mod clear;
 mod code_part;
 mod commit;
@@ -21,6 +22,7 @@ pub mod exit;
 mod format;
 mod given;
 pub mod group;
+pub mod guard;
 mod hooks;
 pub mod hydrate;
 pub mod inputs;
@@ -37,6 +39,7 @@ mod nearest;
 pub mod observer;
 pub mod outputs;
 mod overlap;
+pub mod part;
 mod perform;
 pub mod prepare;
 pub mod program;
@@ -63,6 +66,7 @@ mod whole;
 use crate::repo::Repo;
 
 pub use about::{About, AboutOutputs};
+pub use batch::{Batch, Flushed};
 pub use clear::{Displaced, KeptSafe, clear, keep_safe};
 pub use code_part::CodePart;
 pub use commit::{CommitOptions, Committed, Item, ItemAction, Staging, add, commit, staged};
@@ -71,7 +75,7 @@ pub use managed::KEY as MANAGED_KEY;
 pub use name::command_line;
 pub use nearest::Nearest;
 pub(crate) use nearest::candidates;
-pub use perform::{OutputAction, Performed, Plan, REPLAYED, Surroundings, perform, plan, plan_with};
+pub use perform::{OutputAction, Performed, Plan, REPLAYED, Surroundings, perform, perform_part, plan, plan_with};
 pub use publish::Publication;
 pub use request::{
     CacheMode, CodeMode, Container, Declared, DeclaredSet, OnKnownFailure, OnMissing, Request, RestoreMode, Validate,

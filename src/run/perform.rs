@@ -8,6 +8,7 @@ use super::lookup::{self, Answer, Hit};
 use super::memory::{self, KnownFailure};
 use super::nearest::Nearest;
 use super::observer::Observer;
+use super::part::Part;
 use super::prepare::{self, Environment, Prepared};
 use super::publish::{self, Publication};
 use super::request::{CacheMode, OnKnownFailure, OnMissing, Request, RestoreMode, Validate};
@@ -281,9 +282,27 @@ fn can_be_had(
 /// Only what kept the command from being started, or a hit from being brought back; whatever happens after the command was started is in
 /// the record.
 pub fn perform(session: &Session<'_>, request: &Request, surroundings: Surroundings<'_>) -> Result<Performed, Error> {
+    perform_part(session, request, None, surroundings)
+}
+
+/// As [`perform`], for what may be a part of a larger run.
+///
+/// # Errors
+/// As [`perform`].
+pub fn perform_part(
+    session: &Session<'_>,
+    request: &Request,
+    mut part: Option<&mut dyn Part>,
+    surroundings: Surroundings<'_>,
+) -> Result<Performed, Error> {
     let Surroundings { environment, observer, interrupts } = surroundings;
     let mut attempt = |session: &Session<'_>| {
-        perform_once(session, request, Surroundings { environment, observer: &mut *observer, interrupts })
+        perform_once(
+            session,
+            request,
+            reborrowed(&mut part),
+            Surroundings { environment, observer: &mut *observer, interrupts },
+        )
     };
     let mut performed = attempt(session);
     // The run that was waited for may have made just this result, or changed what this one reads.
@@ -291,6 +310,14 @@ pub fn perform(session: &Session<'_>, request: &Request, surroundings: Surroundi
         performed = attempt(&session.afresh());
     }
     performed
+}
+
+/// The same part, for a while.
+fn reborrowed<'a>(part: &'a mut Option<&mut dyn Part>) -> Option<&'a mut dyn Part> {
+    match part {
+        Some(part) => Some(&mut **part),
+        None => None,
+    }
 }
 
 /// A name that the user gives a run is given once. (Two that are given at the same time, or meet by sync, are both kept.)
@@ -330,10 +357,15 @@ pub(super) fn ready(
     Ok(prepared)
 }
 
-fn perform_once(session: &Session<'_>, request: &Request, surroundings: Surroundings<'_>) -> Result<Performed, Error> {
+fn perform_once(
+    session: &Session<'_>,
+    request: &Request,
+    mut part: Option<&mut dyn Part>,
+    surroundings: Surroundings<'_>,
+) -> Result<Performed, Error> {
     let Surroundings { environment, observer, interrupts } = surroundings;
     let repo = session.repo;
-    let snapshot = repo.store().snapshot()?;
+    let snapshot = session.snapshot()?;
     let prepared = ready(session, &snapshot, request, environment)?;
     let (mut hit, mut reasons, nearest) = ask(session, &snapshot, request, &prepared)?;
     let known = if request.lifecycle.always { hit.take() } else { None };
@@ -352,15 +384,17 @@ fn perform_once(session: &Session<'_>, request: &Request, surroundings: Surround
         }
     }
     let performed = match taken {
-        Some((hit, restored, started)) => take(session, &snapshot, request, &prepared, *hit, restored, started),
+        Some((hit, restored, started)) => {
+            take_for(session, &snapshot, request, &prepared, *hit, restored, started, reborrowed(&mut part))
+        }
         None => {
             remember(&snapshot, request, &prepared, observer)?;
             let why = miss::Why { reasons, nearest, known: known.as_deref() };
             let around = Surroundings { environment, observer: &mut *observer, interrupts };
-            miss::execute(session, snapshot, request, prepared, why, around)
+            miss::execute(session, snapshot, request, prepared, why, part, around)
         }
     };
-    session.save();
+    session.save_alone();
     let performed = performed?;
     let object = matches!(performed.publication, Publication::Done).then_some(performed.object);
     super::report::rest(observer, &performed.run, object, performed.told);
@@ -442,7 +476,7 @@ pub(super) fn draft(repo: &Repo, request: &Request, prepared: &Prepared, now: cr
         name: request.run_name.clone(),
         project: repo.project().to_owned(),
         scenario: prepared.scenario.clone(),
-        kind: RunKind::Command,
+        kind: if request.task.is_some() { RunKind::Task } else { RunKind::Command },
         step: prepared.step.clone(),
         recipe: Some(prepared.recipe()),
         status: Status::Aborted,
@@ -491,12 +525,19 @@ fn facets(request: &Request, prepared: &Prepared) -> BTreeMap<String, Value> {
 
 /// The inputs of a run as its record has them.
 pub(super) fn record_inputs(
-    repo: &Repo,
+    session: &Session<'_>,
     snapshot: &Snapshot,
+    request: &Request,
     prepared: &Prepared,
     stored: &BTreeMap<String, bool>,
 ) -> Result<BTreeMap<String, crate::object::run::Input>, Error> {
+    let repo = session.repo;
     let mut inputs = BTreeMap::new();
+    for (key, remote) in request.task.iter().flat_map(|task| &task.remote) {
+        let (content, path) = (remote.content.clone(), remote.address.clone());
+        let input = crate::object::run::Input { content, path, size: remote.size, stored: false, producer: None };
+        inputs.insert(key.clone(), input);
+    }
     for (key, input) in &prepared.inputs {
         let path = input.recorded.clone().unwrap_or_else(|| repo.recorded_path(&input.place));
         let content = input.captured.content.clone();
@@ -504,7 +545,14 @@ pub(super) fn record_inputs(
             Some(producer) => Some(producer.clone()),
             None if content.is_absent() => None,
             None => {
-                crate::lineage::producer_of(snapshot, repo.project(), &prepared.scenario, path.as_ref(), &content.id())?
+                let id = content.id();
+                let here = session.batch().and_then(|batch| batch.producer_of(path.as_ref(), &id));
+                match here {
+                    Some(producer) => Some(producer),
+                    None => {
+                        crate::lineage::producer_of(snapshot, repo.project(), &prepared.scenario, path.as_ref(), &id)?
+                    }
+                }
             }
         };
         let stored = stored.get(key).copied().unwrap_or(false);
@@ -530,10 +578,35 @@ pub(super) fn take(
     restored: hydrate::Hydrated,
     started: crate::clock::Micros,
 ) -> Result<Performed, Error> {
+    take_for(session, snapshot, request, prepared, hit, restored, started, None)
+}
+
+/// Whether a hit says no more than the run whose result it takes: then naming that run says it all.
+fn says_nothing_new(run: &Run, source: &Run) -> bool {
+    (&run.project, &run.scenario, &run.step) == (&source.project, &source.scenario, &source.step)
+        && run.outputs.len() == source.outputs.len()
+        && run.outputs.iter().zip(&source.outputs).all(|(a, b)| a.0 == b.0 && a.1.path == b.1.path)
+        && run.tags.is_subset(&source.tags)
+}
+
+#[expect(clippy::too_many_arguments, reason = "everything that a hit leaves a trace in")]
+fn take_for(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    request: &Request,
+    prepared: &Prepared,
+    hit: Hit,
+    restored: hydrate::Hydrated,
+    started: crate::clock::Micros,
+    part: Option<&mut dyn Part>,
+) -> Result<Performed, Error> {
     let repo = session.repo;
     let stored: BTreeMap<String, bool> = prepared.inputs.keys().map(|key| (key.clone(), false)).collect();
     let mut run = draft(repo, request, prepared, started);
-    run.inputs = record_inputs(repo, snapshot, prepared, &stored)?;
+    let is_new = part.is_none();
+    if is_new {
+        run.inputs = record_inputs(session, snapshot, request, prepared, &stored)?;
+    }
     run.meta.remove("request");
     run.program = None;
     run.outputs = hit
@@ -564,18 +637,37 @@ pub(super) fn take(
     run.exit_code = hit.run.exit_code;
     run.cache =
         Cache::Hit { source: hit.run.run.clone(), object: hit.object, source_duration_us: hit.run.duration_us() };
-    run.git = session.git_head();
     run.finished_at = repo.now();
+    let mut was_checked = false;
+    if let Some(part) = part {
+        was_checked = part.found(&hit.run);
+        if was_checked && let Err(error) = part.check(&mut run) {
+            run.status = Status::Failure;
+            run.failed_in = Some(crate::object::run::Phase::Validation);
+            run.error = Some(error);
+        }
+        part.complete(&mut run);
+    }
     let replay = hydrate::replay(snapshot, &hit.run, request.lifecycle.replay);
-    let (object, publication) = if request.cache_mode() == CacheMode::Readonly {
-        publish::unrecorded(&run)?
+    let is_listed = session.batch().is_some() && !was_checked && says_nothing_new(&run, &hit.run);
+    let (object, publication) = if is_listed {
+        (hit.object, Publication::Listed)
     } else {
-        publish::light(repo, snapshot, &run)?
+        run.git = session.git_head();
+        if !is_new {
+            run.inputs = record_inputs(session, snapshot, request, prepared, &stored)?;
+        }
+        match session.batch() {
+            _ if request.cache_mode() == CacheMode::Readonly => publish::unrecorded(&run)?,
+            Some(batch) => batch.add_light(&run)?,
+            None => publish::light(repo, snapshot, &run)?,
+        }
     };
+    let exit_code = u8::from(run.status != Status::Success);
     Ok(Performed {
         run,
         object,
-        exit_code: 0,
+        exit_code,
         actions: restored.actions,
         publication,
         warnings: prepared.warnings().chain(restored.warnings).chain(told).collect(),

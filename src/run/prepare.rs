@@ -239,6 +239,7 @@ pub fn prepare(
         // No label that a user gives begins like this key.
         identity.extend(part.counted.clone().map(|(key, tree)| (key, Content::Tree(tree))));
     }
+    let base = with_params(base, request);
     let config = config::resolve_over(repo.fs(), base, &files, &overrides)?;
     for (place, captured) in config_files {
         let captured = captured?;
@@ -286,11 +287,12 @@ pub fn prepare(
         step: request.lifecycle.model.clone().unwrap_or_else(|| step.clone()),
         command: Some(normalised),
         is_function: request.lifecycle.open,
+        task: request.task.as_ref().map(|task| recipe::Task { spec: task.spec.clone() }),
         cwd: cwd_place,
         stdin: stdin.as_ref().map(|(_, captured)| captured.content.clone()),
         code: part,
         config: Some(config.clone()),
-        inputs: inputs.iter().map(|(key, input)| (key.clone(), input.captured.content.clone())).collect(),
+        inputs: counted_inputs(request, &inputs),
         identity,
         env,
         tools: versions.tools.clone(),
@@ -328,6 +330,27 @@ pub fn prepare(
         seen: BTreeMap::new(),
         before,
     })
+}
+
+/// The config with the parameters of a task over it, key by key.
+fn with_params(base: Value, request: &Request) -> Value {
+    let params = request.task.as_ref().and_then(|task| task.params.clone());
+    match (base, params) {
+        (Value::Map(mut entries), Some(Value::Map(params))) => {
+            entries.retain(|(key, _)| params.iter().all(|(param, _)| param != key));
+            entries.extend(params);
+            Value::Map(entries)
+        }
+        (_, Some(params @ Value::Map(_))) => params,
+        (base, _) => base,
+    }
+}
+
+/// The inputs that count: what lies here, and what was read from elsewhere.
+fn counted_inputs(request: &Request, inputs: &BTreeMap<String, ReadyInput>) -> BTreeMap<String, Content> {
+    let here = inputs.iter().map(|(key, input)| (key.clone(), input.captured.content.clone()));
+    let remote = request.task.iter().flat_map(|task| &task.remote);
+    here.chain(remote.map(|(key, input)| (key.clone(), input.content.clone()))).collect()
 }
 
 /// Resolves the folder of configuration that a request asks for, and asks its adapter; nothing is changed.

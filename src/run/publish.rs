@@ -24,6 +24,10 @@ pub enum Publication {
     Lost(Error),
     /// It was not to be recorded.
     Unrecorded,
+    /// It waits for others of this process, and becomes history with them.
+    Batched,
+    /// The record of the run around it names the run whose result it took; that says it all.
+    Listed,
 }
 
 /// A closed run that waits, as the live folder keeps it.
@@ -66,27 +70,38 @@ pub fn light(repo: &Repo, snapshot: &Snapshot, run: &Run) -> Result<(Id, Publica
     match published {
         Ok(()) => Ok((object, Publication::Done)),
         Err(err) => {
-            let Ok(running) = super::live_folder(repo).begin(live::Intent {
-                run: run.run.clone(),
-                project: run.project.clone(),
-                scenario: run.scenario.clone(),
-                step: run.step.clone(),
-                recipe: run.recipe,
-                parent: run.parent.clone(),
-                started_at: run.started_at,
-                argv: run.argv.clone(),
-                cwd: run.cwd.clone(),
-                outputs: Vec::new(),
-                sets: Vec::new(),
-                op: op.to_bytes(),
-                owner: repo.world().process.clone(),
-                open: None,
-            }) else {
-                // A hit on a store that can't be written works all the same, unrecorded.
-                return Ok((object, Publication::Lost(err)));
-            };
-            Ok((object, leave(&Pending { run: bytes.into(), objects: Vec::new(), code: Vec::new() }, running, err)))
+            let pending = Pending { run: bytes.into(), objects: Vec::new(), code: Vec::new() };
+            Ok((object, leave_new(repo, run, op, &pending, err)))
         }
+    }
+}
+
+/// As [`leave`], for a run that has no folder in the live folder.
+pub(super) fn leave_alone(repo: &Repo, run: &Run, pending: &Pending, why: Error) -> Publication {
+    leave_new(repo, run, repo.new_op(), pending, why)
+}
+
+fn leave_new(repo: &Repo, run: &Run, op: OpId, pending: &Pending, why: Error) -> Publication {
+    let begun = super::live_folder(repo).begin(super::live::Intent {
+        run: run.run.clone(),
+        project: run.project.clone(),
+        scenario: run.scenario.clone(),
+        step: run.step.clone(),
+        recipe: run.recipe,
+        parent: run.parent.clone(),
+        started_at: run.started_at,
+        argv: run.argv.clone(),
+        cwd: run.cwd.clone(),
+        outputs: Vec::new(),
+        sets: Vec::new(),
+        op: op.to_bytes(),
+        owner: repo.world().process.clone(),
+        open: None,
+    });
+    match begun {
+        Ok(running) => leave(pending, running, why),
+        // A hit on a store that can't be written works all the same, unrecorded.
+        Err(_) => Publication::Lost(why),
     }
 }
 
@@ -146,7 +161,7 @@ pub(super) fn note_draft(running: &live::Running, draft: &Run, beside: &Pending)
 /// Puts the record into the store in one transaction; if that can't be done now, leaves it in the live folder.
 #[expect(clippy::too_many_arguments, reason = "the last step of one long line")]
 pub(super) fn record(
-    repo: &crate::repo::Repo,
+    session: &super::Session<'_>,
     snapshot: &Snapshot,
     intake: Intake,
     op: crate::store::OpId,
@@ -156,11 +171,23 @@ pub(super) fn record(
     running: live::Running,
     prepared: &Prepared,
 ) -> Publication {
-    let published = (|| {
+    let repo = session.repo;
+    let beside = |intake: &Intake| -> Result<(), Error> {
         intake.put(&Kind::RECIPE, &prepared.built.id, &prepared.built.bytes)?;
         if let Some((id, bytes)) = &prepared.built.config {
             intake.put(&Kind::CONFIG, id, bytes)?;
         }
+        Ok(())
+    };
+    let pending = || Pending { run: bytes.to_vec().into(), ..beside_of(prepared) };
+    if let Some(batch) = session.batch() {
+        return match beside(&intake) {
+            Ok(()) => batch.add(run, object, bytes, intake, Some(running), pending()),
+            Err(err) => leave(&pending(), running, err),
+        };
+    }
+    let published = (|| {
+        beside(&intake)?;
         intake.put(&Kind::RUN, &object, bytes)?;
         let collected = Arc::new(intake.finish()?);
         with(repo, snapshot, op, "run", run, object, &collected)
@@ -170,6 +197,6 @@ pub(super) fn record(
             let _ = running.end();
             Publication::Done
         }
-        Err(err) => leave(&Pending { run: bytes.to_vec().into(), ..beside_of(prepared) }, running, err),
+        Err(err) => leave(&pending(), running, err),
     }
 }

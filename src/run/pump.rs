@@ -462,7 +462,7 @@ impl<'a> Pump<'a> {
             Cause::LeftOver => (Signal::TERM, Notice::LeftOver),
         };
         // A child that was interrupted may take its time, as it may without prov; what it leaves behind may not.
-        let may_take_its_time = matches!(cause, Cause::Interrupt(_)) && self.after.is_none();
+        let may_take_its_time = matches!(cause, Cause::Interrupt(_)) && self.after.is_none() && !self.command.must_end;
         let kill_at = (!may_take_its_time).then(|| now + self.command.grace);
         self.ending = Some(Ending { since: now, kill_at, killed_at: None });
         self.group.signal(signal);

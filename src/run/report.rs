@@ -91,6 +91,16 @@ impl<'a> Reporter<'a> {
         self.write(&lines);
     }
 
+    /// The work begins, which is no command.
+    pub(super) fn begin_without_child(&mut self) {
+        let Some(run) = self.draft.take() else { return };
+        self.file = self.fs.create_new(&self.path, 0o666).ok();
+        let mut before = event::of_run(run, None);
+        before.retain(|event| event.what.rank() < 2);
+        let lines: String = before.iter().map(|event| self.line(event)).collect();
+        self.write(&lines);
+    }
+
     /// How far it came: the rank of the last event and how many there were; `None` if the command never ran.
     pub(super) fn told(&self) -> Option<(u8, u64)> {
         self.last.map(|rank| (rank, self.seq))

@@ -13,7 +13,7 @@ use super::config_part::FolderRequest;
 use super::lifecycle::Lifecycle;
 use super::web::Freshness;
 use crate::codec::Value;
-use crate::object::recipe::FileSet;
+use crate::object::recipe::{Content, FileSet};
 
 /// What is done about the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -236,6 +236,36 @@ pub struct Request {
     /// What it is called and counted as, how it is tried, what a hit prints.
     #[serde(default, skip_serializing_if = "Lifecycle::is_default")]
     pub lifecycle: Lifecycle,
+    /// What makes it a task of a pipeline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskRequest>,
+}
+
+/// What a task of a pipeline is beyond a command.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TaskRequest {
+    /// What it is asked to do, as far as that determines its result; `None` if it is a command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spec: Option<Value>,
+    /// Its parameters, a map: config over the config of the scenario.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub params: Option<Value>,
+    /// What it reads from elsewhere, by key.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub remote: BTreeMap<String, RemoteInput>,
+}
+
+/// Something that a task reads and that lies on no disk of this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RemoteInput {
+    /// Its address.
+    pub address: BString,
+    /// What it held.
+    pub content: Content,
+    /// Its bytes.
+    pub size: u64,
 }
 
 fn is_false(b: &bool) -> bool {
@@ -286,6 +316,7 @@ impl Request {
             validate: Validate::Lazy,
             on_known_failure: OnKnownFailure::Run,
             lifecycle: Lifecycle::default(),
+            task: None,
         }
     }
 

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+use super::batch::Batch;
 use crate::code::git;
 use crate::fs::Stat;
 use crate::object::run::Git;
 use crate::path::{Place, RelPath};
 use crate::progress::{Cancel, Progress, Silent};
 use crate::repo::Repo;
+use crate::store::{self, Snapshot};
 use crate::worktree::stat_cache::Forget;
 use crate::worktree::{self, CaptureOptions, Rules, ScanOptions, StatCache, Worktree};
 
@@ -24,6 +26,7 @@ pub struct Session<'a> {
     cancel: Arc<Cancel>,
     files: OnceLock<Vec<(RelPath, Stat)>>,
     git: OnceLock<Option<Git>>,
+    batch: Option<&'a Batch<'a>>,
 }
 
 impl<'a> Session<'a> {
@@ -35,13 +38,40 @@ impl<'a> Session<'a> {
     /// A session that tells how far long work is.
     pub fn with_progress(repo: &'a Repo, cwd: PathBuf, progress: &'a dyn Progress) -> Self {
         let cache = StatCache::open(&repo.stat_cache());
-        Self { repo, cwd, cache, progress, cancel: Arc::default(), files: OnceLock::new(), git: OnceLock::new() }
+        let (files, git) = (OnceLock::new(), OnceLock::new());
+        Self { repo, cwd, cache, progress, cancel: Arc::default(), files, git, batch: None }
+    }
+
+    /// The same session, its runs closed together with others of `batch`.
+    pub fn in_batch(mut self, batch: &'a Batch<'a>) -> Self {
+        self.batch = Some(batch);
+        self
+    }
+
+    /// The batch that its runs belong to.
+    pub(super) fn batch(&self) -> Option<&'a Batch<'a>> {
+        self.batch
+    }
+
+    /// The state of the store to look at: the newest, or for a batch the newest that is known.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub(super) fn snapshot(&self) -> Result<Snapshot, store::Error> {
+        match self.batch {
+            Some(batch) => Ok(batch.snapshot()),
+            None => self.repo.store().snapshot(),
+        }
     }
 
     /// The same session as if it began now: nothing of what it looked at is remembered.
     pub(super) fn afresh(&self) -> Self {
         let fresh = Self::with_progress(self.repo, self.cwd.clone(), self.progress);
-        Self { cancel: Arc::clone(&self.cancel), ..fresh }
+        if let Some(batch) = self.batch {
+            // Without it less is known, and nothing wrong.
+            let _ = batch.refresh();
+        }
+        Self { cancel: Arc::clone(&self.cancel), batch: self.batch, ..fresh }
     }
 
     /// The same session, its work stopped by `cancel`.
@@ -120,6 +150,13 @@ impl<'a> Session<'a> {
             Some(Git { commit: head.commit, branch: head.branch, dirty: None })
         };
         self.git.get_or_init(look).clone()
+    }
+
+    /// As [`Session::save`], unless whoever has the batch does that at its end.
+    pub(super) fn save_alone(&self) {
+        if self.batch.is_none() {
+            self.save();
+        }
     }
 
     /// Remembers what was hashed. Failing to costs time later, nothing else.

@@ -11,7 +11,7 @@ use super::{Error, record};
 use crate::hash::Id;
 use crate::host::Liveness;
 use crate::object::recipe::Content;
-use crate::object::run::{Cache, Log, Run, RunError, RunKind, Status};
+use crate::object::run::{Log, Run, RunError, RunKind, Status};
 use crate::object::{Kind, Record, Sink, id_of};
 use crate::path::from_bytes;
 use crate::repo::Repo;
@@ -55,22 +55,58 @@ pub fn settle(repo: &Repo) -> Result<Vec<Settled>, Error> {
     }
     let _ = live.sweep();
     let mut settled = Vec::new();
-    for entry in live.list()? {
-        let run = entry.run.clone();
-        let done = match &entry.state {
-            State::Running | State::Unknown { .. } | State::Finished { owner: Liveness::Alive, .. } => continue,
-            State::Dead => abort(repo, &live, &entry).map(|()| Settled::Aborted { run: run.clone() }),
-            State::Finished { payload, .. } => {
-                finish(repo, &live, &entry, payload).map(|()| Settled::Published { run: run.clone() })
-            }
-            State::Damaged { what } => {
-                settled.push(Settled::Left { run, why: what.clone() });
+    settle_all(repo, &live, live.list()?, &mut BTreeMap::new(), &mut settled);
+    Ok(settled)
+}
+
+/// Objects of runs by the run around them.
+type Children = BTreeMap<String, BTreeMap<String, Id>>;
+
+/// Settles entries: parts before what they are part of, so that it names them; of parts, the finished ones first.
+fn settle_all(repo: &Repo, live: &Live, mut entries: Vec<Entry>, known: &mut Children, settled: &mut Vec<Settled>) {
+    entries.sort_by_cached_key(|entry| (live.has_parked(entry), !matches!(entry.state, State::Finished { .. })));
+    for entry in entries {
+        let is_over = matches!(entry.state, State::Dead | State::Finished { owner: Liveness::Dead, .. });
+        if is_over && live.has_parked(&entry) {
+            settle_all(repo, live, live.parked(&entry), known, settled);
+            if !live.parked(&entry).is_empty() {
+                let why = "parts of it could not be recorded".to_owned();
+                settled.push(Settled::Left { run: entry.run.clone(), why });
                 continue;
             }
-        };
-        settled.push(done.unwrap_or_else(|err| Settled::Left { run, why: super::chain(&err) }));
+        }
+        let children = known.remove(&entry.run).unwrap_or_default();
+        let Some(done) = settle_one(repo, live, &entry, children) else { continue };
+        settled.push(done);
+        let parent = entry.intent.as_ref().and_then(|intent| intent.parent.clone());
+        let snapshot = parent.as_ref().and_then(|_| repo.store().snapshot().ok());
+        let object = snapshot.and_then(|snapshot| recorded(&snapshot, &entry.run).ok().flatten());
+        if let (Some(parent), Some(object)) = (parent, object) {
+            known.entry(parent).or_default().insert(entry.run.clone(), object);
+        }
     }
-    Ok(settled)
+}
+
+/// Settles one entry; `None` if it is none of our business.
+fn settle_one(repo: &Repo, live: &Live, entry: &Entry, children: BTreeMap<String, Id>) -> Option<Settled> {
+    let run = entry.run.clone();
+    let done = match &entry.state {
+        State::Running | State::Unknown { .. } | State::Finished { owner: Liveness::Alive, .. } => return None,
+        State::Dead => abort(repo, live, entry, children).map(|()| Settled::Aborted { run: run.clone() }),
+        State::Finished { payload, .. } => {
+            finish(repo, live, entry, payload).map(|()| Settled::Published { run: run.clone() })
+        }
+        State::Damaged { what } => return Some(Settled::Left { run, why: what.clone() }),
+    };
+    Some(done.unwrap_or_else(|err| Settled::Left { run, why: super::chain(&err) }))
+}
+
+/// The object under which a run is on record.
+fn recorded(snapshot: &crate::store::Snapshot, run: &str) -> Result<Option<Id>, Error> {
+    let Some(value) = snapshot.get_ref(&crate::refs::key::id(run))? else { return Ok(None) };
+    let place: crate::repo::entry::RunPlace =
+        crate::repo::entry::decode(&value).map_err(|source| Error::Ref { source })?;
+    Ok(Some(place.object))
 }
 
 fn op(entry: &Entry) -> Option<OpId> {
@@ -78,7 +114,7 @@ fn op(entry: &Entry) -> Option<OpId> {
 }
 
 /// Records a killed run as aborted, with what it had printed.
-fn abort(repo: &Repo, live: &Live, entry: &Entry) -> Result<(), Error> {
+fn abort(repo: &Repo, live: &Live, entry: &Entry, children: BTreeMap<String, Id>) -> Result<(), Error> {
     let (Some(intent), Some(op)) = (&entry.intent, op(entry)) else { return Ok(()) };
     for path in &intent.outputs {
         let path = repo.root().join(from_bytes(path));
@@ -90,13 +126,18 @@ fn abort(repo: &Repo, live: &Live, entry: &Entry) -> Result<(), Error> {
     }
     if !intent.is_of_a_run() {
         // A claim of something that brought outputs back: nothing was executed, so nothing is recorded.
-        live.end(&entry.run)?;
+        live.end_at(&entry.dir, &entry.run)?;
         return Ok(());
     }
     if !entry.end_child(live, PATIENCE) {
         return Err(Error::Usage { what: "processes that it left behind could not be ended".to_owned() });
     }
     let snapshot = repo.store().snapshot()?;
+    if recorded(&snapshot, &entry.run)?.is_some() {
+        // It became history together with others, and its process had no time to remove it from here.
+        live.end_at(&entry.dir, &entry.run)?;
+        return Ok(());
+    }
     let intake = repo.store().intake(&snapshot);
     let mut logs = BTreeMap::new();
     for stream in Stream::ALL {
@@ -129,12 +170,13 @@ fn abort(repo: &Repo, live: &Live, entry: &Entry) -> Result<(), Error> {
     run.error = Some(RunError { kind: kind.to_owned(), message: message.to_owned(), run: None });
     run.logs = logs;
     run.children = live.children(&entry.run);
+    run.children.extend(children);
     let session = Session::new(repo, repo.root().to_owned());
     // Secrets were looked for when a note was made; here nobody knows them.
     let none = super::Secrets::default();
     super::logged::apply(&session, &snapshot, &live.notes(&entry.run), &mut run, &intake, &none, &mut Vec::new())?;
     publish(repo, intake, op, run)?;
-    live.end(&entry.run)?;
+    live.end_at(&entry.dir, &entry.run)?;
     Ok(())
 }
 
@@ -149,46 +191,11 @@ pub(super) fn drafted(entry: &Entry, live: &Live) -> Option<(Run, Pending)> {
 /// All that an intent tells.
 fn of_intent(intent: &super::live::Intent) -> Run {
     Run {
-        run: intent.run.clone(),
-        name: None,
-        project: intent.project.clone(),
-        scenario: intent.scenario.clone(),
-        kind: RunKind::Command,
-        step: intent.step.clone(),
-        recipe: None,
-        status: Status::Aborted,
-        failed_in: None,
-        sealed: false,
-        unsealed: Vec::new(),
-        attempt: 1,
-        correlation_id: None,
         parent: intent.parent.clone(),
-        started_at: intent.started_at,
-        finished_at: intent.started_at,
-        validation_started_at: None,
-        validation_finished_at: None,
         argv: intent.argv.clone(),
         cwd: intent.cwd.clone(),
-        inputs: BTreeMap::new(),
-        outputs: BTreeMap::new(),
-        children: BTreeMap::new(),
-        differs: None,
-        cache: Cache::Off,
-        exit_code: None,
-        signal: None,
-        error: None,
-        logs: BTreeMap::new(),
-        resources: None,
         host: Some(intent.owner.host.clone()),
-        author: None,
-        git: None,
-        program: None,
-        code_left_out: Vec::new(),
-        description: String::new(),
-        tags: std::collections::BTreeSet::new(),
-        facets: BTreeMap::new(),
-        metrics: BTreeMap::new(),
-        meta: BTreeMap::new(),
+        ..Run::begun(&intent.run, &intent.project, &intent.scenario, RunKind::Command, &intent.step, intent.started_at)
     }
 }
 
@@ -219,6 +226,10 @@ fn finish(repo: &Repo, live: &Live, entry: &Entry, payload: &[u8]) -> Result<(),
         crate::codec::decode(payload, &crate::codec::Limits::RECORD).map_err(|source| Error::Ref { source })?;
     let mut run = Run::decode(&pending.run).map_err(|source| Error::Record { run: entry.run.clone(), source })?;
     let snapshot = repo.store().snapshot()?;
+    if recorded(&snapshot, &entry.run)?.is_some() {
+        live.end_at(&entry.dir, &entry.run)?;
+        return Ok(());
+    }
     let intake = repo.store().intake(&snapshot);
     fill(repo, &intake, &pending, &mut run)?;
     let logs = std::mem::take(&mut run.logs);
@@ -232,7 +243,7 @@ fn finish(repo: &Repo, live: &Live, entry: &Entry, payload: &[u8]) -> Result<(),
         }
     }
     publish(repo, intake, op, run)?;
-    live.end(&entry.run)?;
+    live.end_at(&entry.dir, &entry.run)?;
     Ok(())
 }
 

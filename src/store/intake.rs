@@ -77,6 +77,24 @@ pub struct Collected {
 }
 
 impl Collected {
+    /// What several intakes took, as one.
+    pub fn together(all: impl IntoIterator<Item = Collected>) -> Self {
+        let mut together = Self::default();
+        let mut seen = HashSet::new();
+        for one in all {
+            together.inline.extend(one.inline.into_iter().filter(|(_, id, _)| seen.insert(*id)));
+            together.packs.extend(one.packs);
+            together.relied.extend(one.relied);
+            together.kept.extend(one.kept);
+        }
+        together
+    }
+
+    /// Bytes of objects that go into the entry.
+    pub fn inline_bytes(&self) -> usize {
+        self.inline.iter().map(|(.., bytes)| bytes.len()).sum()
+    }
+
     /// Whether nothing was stored and nothing is relied on.
     pub fn is_empty(&self) -> bool {
         self.inline.is_empty() && self.packs.is_empty() && self.relied.is_empty()

@@ -24,6 +24,7 @@ mod outputs;
 mod parts;
 mod pieces;
 mod pipeline;
+mod pipeline_run;
 mod project;
 mod records;
 mod redact;

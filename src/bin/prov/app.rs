@@ -17,8 +17,17 @@ use crate::exit::Exit;
 use crate::output::Ui;
 use crate::settings::{self, Environment, Settings};
 
+/// The only word of a process that stands guard over the children of another one: [`prov::run::guard`]. Nobody types it.
+pub(crate) const GUARD: &str = "--stand-guard";
+
 /// Does what the words after the program's name say.
 pub(crate) fn run(words: Vec<OsString>, environment: Environment) -> Exit {
+    if let [word] = &words[..]
+        && word == GUARD
+    {
+        let stood = prov::run::guard::stand(std::io::stdin());
+        return if stood.is_ok() { Exit::Done } else { Exit::No };
+    }
     error::install_panic_hook(environment.text("RUST_BACKTRACE").is_some_and(|value| value != "0"));
     let glance = Glance::at(&words);
     let is_run = glance.is_run();

@@ -132,6 +132,23 @@ impl Classify for config::Error {
     }
 }
 
+impl Classify for pipeline::execute::Error {
+    fn failure(&self) -> Failure {
+        match self {
+            Self::Run(err) => err.failure(),
+            Self::Select(err) => {
+                let hint = err.meant.as_ref().map_or_else(
+                    || "`prov pipeline plan` lists the tasks".to_owned(),
+                    |meant| format!("did you mean `{meant}`?"),
+                );
+                Failure::of(Class::NotFound, "not_found", self).hint(hint)
+            }
+            Self::Taken { .. } => Failure::of(Class::Refused, "run_taken", self).hint("give it another --run-id"),
+            _ => Failure::of(Class::Failed, "pipeline", self),
+        }
+    }
+}
+
 impl Classify for pipeline::Error {
     fn failure(&self) -> Failure {
         match self {
@@ -327,6 +344,7 @@ impl Classify for run::Error {
             run::Error::ChangedBefore { .. } => {
                 Failure::of(Class::Failed, "changed", self).hint("wait until nothing writes to it, then try again")
             }
+            run::Error::Batch { .. } => Failure::of(Class::Failed, "not_recorded", self),
             run::Error::Waited => Failure::of(Class::Failed, "changed", self).hint("try again"),
             run::Error::Claimed { held } => Failure::of(Class::Refused, "claimed", self).hint(if held.by.is_empty() {
                 "wait for it with --wait".to_owned()

@@ -1,8 +1,10 @@
 //! What a task kind is told.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::source::{Fetch, NoFetch};
 use super::{Failure, Location};
@@ -62,6 +64,12 @@ pub struct Job {
     pub fetched: BTreeMap<String, PathBuf>,
     /// The choice of an earlier run, to be taken again.
     pub frozen: Option<Choice>,
+    /// The folder that processes run in.
+    pub cwd: PathBuf,
+    /// Variables that processes get beside those of this one.
+    pub env: BTreeMap<OsString, OsString>,
+    /// How long a process may run. What works in this one is stopped by its abort.
+    pub timeout: Option<Duration>,
     /// A folder of prov's own that is there for this job alone, for what a process is handed and what it prints.
     pub folder: PathBuf,
 }
@@ -165,7 +173,7 @@ pub struct World {
     /// Fetches what is not on this machine.
     pub fetch: Arc<dyn Fetch>,
     /// The environment's `PATH`, for programs.
-    pub search_path: Option<std::ffi::OsString>,
+    pub search_path: Option<OsString>,
 }
 
 impl World {

@@ -10,15 +10,24 @@
 mod abort;
 mod job;
 mod kinds;
+mod last_words;
 mod place;
+mod program;
+mod protocol;
 mod registry;
 mod said;
 mod source;
+#[cfg(test)]
+pub(in crate::pipeline) mod testing;
 mod write;
 
 pub use abort::{Abort, Watch};
 pub use job::{Choice, Job, Phase, World};
+pub(super) use kinds::size_of;
+pub(super) use last_words::LastWords;
 pub use place::{Address, Location};
+pub use program::Program;
+pub use protocol::Offence;
 pub use registry::Registry;
 pub use said::{Artifact, Level, Places, Said};
 pub use source::{Fetch, FetchError, NoFetch, Remote};
@@ -40,9 +49,6 @@ pub trait TaskKind: Send + Sync + fmt::Debug {
     /// The version of what it does: another one makes another recipe. Raised when equal specs give other products than before.
     fn version(&self) -> u32;
 
-    /// Whether there is something to do in the phase [`Phase::Validate`]. If not, a task that ran is valid as far as its type goes.
-    fn validates(&self) -> bool;
-
     /// Does the phase of the job.
     ///
     /// # Errors
@@ -53,8 +59,18 @@ pub trait TaskKind: Send + Sync + fmt::Debug {
 /// What is known at the end of a phase that ended well, beyond what was said.
 #[derive(Debug, Default)]
 pub struct Done {
+    /// Whether there is something to do in [`Phase::Validate`], told by the phase before. If not, a task that ran is valid as far as its
+    /// type goes.
+    pub validates: bool,
     /// The process, if one was executed.
     pub outcome: Option<Box<Outcome>>,
+}
+
+impl Done {
+    /// A run without a process that is to be validated.
+    fn to_be_validated() -> Self {
+        Self { validates: true, outcome: None }
+    }
 }
 
 /// Why a phase didn't end well.

@@ -1,6 +1,7 @@
 //! Which kind performs the tasks of which type.
 
-use super::kinds::{Copy, CopyMany, Download, Explode, ExplodeGlob, FindLatest, HelloWorld, Noop};
+use super::kinds::{Copy, CopyMany, Download, Explode, ExplodeGlob, FindLatest, Gzip, HelloWorld, Noop, Unzip};
+use super::program::Program;
 use super::{TaskKind, World};
 use crate::pipeline::plan::Kind;
 use crate::pipeline::task::Builtin;
@@ -25,7 +26,15 @@ impl Registry {
     /// What performs a task; `None` for commands, groups, and types that nothing here knows.
     pub fn kind(&self, kind: &Kind) -> Option<Box<dyn TaskKind>> {
         let world = || self.world.clone();
-        let Kind::Builtin(builtin) = kind else { return None };
+        let builtin = match kind {
+            Kind::Builtin(builtin) => builtin,
+            Kind::Declared { run, expands } => {
+                return Some(Box::new(Program::new(world(), Program::words(run), *expands)));
+            }
+            // It has no declaration that could say whether it makes tasks.
+            Kind::Program(path) => return Some(Box::new(Program::new(world(), vec![crate::path::bytes(path)], true))),
+            Kind::Group | Kind::Unknown => return None,
+        };
         Some(match builtin {
             Builtin::Explode => Box::new(Explode),
             Builtin::ExplodeGlob => Box::new(ExplodeGlob(world())),
@@ -35,7 +44,9 @@ impl Registry {
             Builtin::Copy => Box::new(Copy(world())),
             Builtin::CopyMany => Box::new(CopyMany(world())),
             Builtin::Download => Box::new(Download(world())),
-            Builtin::Command | Builtin::Gzip | Builtin::Unzip => return None,
+            Builtin::Gzip => Box::new(Gzip(world())),
+            Builtin::Unzip => Box::new(Unzip(world())),
+            Builtin::Command => return None,
         })
     }
 }

@@ -120,6 +120,11 @@ pub enum Said {
     },
     /// A value that belongs into its record; the last one counts.
     Result(Value),
+    /// A process of it was started.
+    Started {
+        /// Its pid.
+        pid: u32,
+    },
     /// Its process printed this.
     Output {
         /// Where.

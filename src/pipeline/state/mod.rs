@@ -98,6 +98,8 @@ pub enum Event {
     NotBuilt,
     /// A recorded result is there.
     Hit,
+    /// It was started to be looked up, and a recorded result is there.
+    Found,
     /// Something that it requires did not end well.
     Block,
     /// Its run ended well and made that many tasks.
@@ -189,7 +191,7 @@ impl Machine {
             (State::PendingRun, Event::NotBuilt) => State::Done(End::Failure(Phase::Build)),
             (State::PendingRun, Event::Block) => State::Done(End::Blocked),
             // What a recorded result made is still to be looked up task by task.
-            (State::PendingRun, Event::Hit) => self.settled(End::Hit),
+            (State::PendingRun, Event::Hit) | (State::Running, Event::Found) => self.settled(End::Hit),
             (State::Running, Event::Ran { subtasks }) => {
                 self.open = self.open.checked_add(subtasks).ok_or(misfit)?;
                 State::PendingValidation

@@ -46,6 +46,11 @@ impl Scratchpad {
         self.0.get(key)
     }
 
+    /// The keys with their values, as a map.
+    pub fn to_value(&self) -> Value {
+        Value::Map(self.0.iter().map(|(key, value)| (key.clone(), value.clone())).collect())
+    }
+
     /// The keys in order.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)

@@ -40,7 +40,7 @@ pub(crate) use outputs::OutputOptions;
 pub(crate) use pieces::{FinishArgs, LogInputArgs, LogMetaArgs, LogOutputArgs, StartArgs, StatusWord};
 pub(crate) use pipeline::{
     FlavourWord, GraphDetail, GraphFormat, PipelineArgs, PipelineCheckArgs, PipelineCommand, PipelineGraphArgs,
-    PipelineOptions, PipelinePlanArgs,
+    PipelineLogsArgs, PipelineOptions, PipelinePlanArgs, PipelineRunArgs, PipelineSelection, PipelineStatusArgs,
 };
 pub(crate) use record::{AddArgs, CommitArgs, InitArgs};
 pub(crate) use run::{

@@ -30,6 +30,115 @@ pub(crate) enum PipelineCommand {
     Plan(PipelinePlanArgs),
     /// Draw a pipeline
     Graph(PipelineGraphArgs),
+    /// Run the tasks of a pipeline, as far as their results are not known
+    Run(PipelineRunArgs),
+    /// Tell how runs of a pipeline went, or are going
+    Status(PipelineStatusArgs),
+    /// Print what a task wrote
+    Logs(PipelineLogsArgs),
+}
+
+/// Arguments of `prov pipeline run`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A TASK is STEP/NAME, a task's name, or a step's name for all of its tasks; with + before it, what it waits for is meant as well.
+
+Examples:
+  prov pipeline run
+  prov pipeline run -s disease -j 4 --keep-going
+  prov pipeline run --task +fit/model --dry-run
+  prov pipeline run --from clean/events --force
+  prov pipeline run -f config.yaml --runner pis --correlation-id release-26.03 --attempt 2")]
+pub(crate) struct PipelineRunArgs {
+    #[command(flatten)]
+    pub(crate) options: PipelineOptions,
+    #[command(flatten)]
+    pub(crate) selection: PipelineSelection,
+    /// Run this many tasks at once, whatever the pool size
+    #[arg(short, long, value_name = "N")]
+    pub(crate) jobs: Option<usize>,
+    /// After a failure, go on with everything that does not depend on it
+    #[arg(short, long)]
+    pub(crate) keep_going: bool,
+    /// Execute the tasks even if their results are known
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Take the choices of the last run again, e.g. of what was the latest file then
+    #[arg(long)]
+    pub(crate) frozen: bool,
+    /// Say what would run, why, and how long it took the last time; change nothing
+    #[arg(short = 'n', long)]
+    pub(crate) dry_run: bool,
+    /// Print what tasks print, as it comes
+    #[arg(long)]
+    pub(crate) stream: bool,
+    /// Time between asking a task to end and killing it
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = super::values::duration_ms)]
+    pub(crate) grace: u64,
+    /// Give the run this id
+    #[arg(long, value_name = "ID")]
+    pub(crate) run_id: Option<String>,
+    /// Say what other runs this one belongs to, e.g. attempts of one release
+    #[arg(long, value_name = "ID")]
+    pub(crate) correlation_id: Option<String>,
+    /// The number of this attempt
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) attempt: u32,
+    /// Say that no further attempt will follow
+    #[arg(long)]
+    pub(crate) last_attempt: bool,
+}
+
+/// Which tasks.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct PipelineSelection {
+    /// Take this task only; repeat for several
+    #[arg(short, long = "task", value_name = "TASK", allow_hyphen_values = true)]
+    pub(crate) tasks: Vec<String>,
+    /// Take this task and everything that waits for it; repeat for several
+    #[arg(long, value_name = "TASK")]
+    pub(crate) from: Vec<String>,
+    /// Take this task and everything that it waits for; repeat for several
+    #[arg(long, value_name = "TASK")]
+    pub(crate) until: Vec<String>,
+}
+
+/// Arguments of `prov pipeline status`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  prov pipeline status
+  prov pipeline status 3kq8z0 --all
+  prov --json pipeline status | jq '.tasks[] | select(.end == \"failure\") | .reason'")]
+pub(crate) struct PipelineStatusArgs {
+    /// The run of a pipeline or of a step [default: the newest run of a pipeline]
+    #[arg(value_name = "RUN")]
+    pub(crate) run: Option<String>,
+    /// List the tasks that went well, too
+    #[arg(short, long)]
+    pub(crate) all: bool,
+}
+
+/// Arguments of `prov pipeline logs`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  prov pipeline logs fit/model
+  prov pipeline logs 'copy raw data' --run 3kq8z0
+  prov pipeline logs fit/model --stderr")]
+pub(crate) struct PipelineLogsArgs {
+    /// The task: STEP/NAME or a name
+    #[arg(value_name = "TASK")]
+    pub(crate) task: String,
+    /// The run of the pipeline or of its step [default: the newest run of a pipeline with such a task]
+    #[arg(long, value_name = "RUN")]
+    pub(crate) run: Option<String>,
+    /// Print what it wrote to its standard output only
+    #[arg(long, conflicts_with = "stderr")]
+    pub(crate) stdout: bool,
+    /// Print what it wrote to its standard error only
+    #[arg(long)]
+    pub(crate) stderr: bool,
 }
 
 /// Which pipeline, and its options.

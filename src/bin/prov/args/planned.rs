@@ -13,9 +13,6 @@ const COMMANDS: &[&str] = &[
     "sync", "clone", "bundle", "pack", "serve", "hooks", "export", "import", "map", "man", "fork", "close", "rename",
 ];
 
-/// The same of `prov pipeline`.
-const PIPELINE: &[&str] = &["run", "status", "logs"];
-
 /// Options that the documented command line has and this version has not, by command.
 const OPTIONS: &[(&str, &[&str])] =
     &[("log", &["--graph", "--facet", "--json-lines"]), ("fsck", &["--repair", "--sample"]), ("restore", &["--git"])];
@@ -47,11 +44,6 @@ pub(crate) fn usage(command: Option<&str>, err: &clap::Error) -> Failure {
         }
         ErrorKind::InvalidSubcommand => {
             let name = word(ContextKind::InvalidSubcommand).unwrap_or_default();
-            if command == Some("pipeline") && PIPELINE.contains(&name.as_str()) {
-                let message = format!("command `pipeline {name}` is not there yet");
-                return Failure::new(Class::Usage, "not_there_yet", message)
-                    .hint("see `prov pipeline --help` for what this version has");
-            }
             if COMMANDS.contains(&name.as_str()) {
                 return Failure::new(Class::Usage, "not_there_yet", format!("command `{name}` is not there yet"))
                     .hint("see `prov --help` for what this version has");

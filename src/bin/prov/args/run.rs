@@ -11,7 +11,7 @@ use prov::run::web::Freshness;
 use super::{FolderOptions, LifecycleOptions, OutputOptions, values};
 
 /// Arguments of `prov run`.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(
     override_usage = "prov run [NAME] [OPTIONS] [-- CMD...]",
     after_help = "\

@@ -62,7 +62,7 @@ pub(crate) fn tell(cx: &Context, performed: &Performed, in_a_line: bool) -> Resu
         cx.ui.say(format_args!("or add to the command line: {}", narrow.flags));
     }
     match &performed.publication {
-        Publication::Done | Publication::Unrecorded => {}
+        Publication::Done | Publication::Unrecorded | Publication::Batched | Publication::Listed => {}
         Publication::Waiting(err) => cx.ui.warn(format_args!(
             "recorded locally, will be published by the next command: {}",
             shown(prov::run::chain(err))
@@ -82,7 +82,9 @@ fn head(cx: &Context, performed: &Performed) -> String {
     let run = &performed.run;
     let paint = cx.ui.talk_painter();
     let id = match performed.publication {
-        Publication::Done | Publication::Waiting(_) => format!(" {}", paint.id(human::short(run.tail(), 8))),
+        Publication::Done | Publication::Waiting(_) | Publication::Batched | Publication::Listed => {
+            format!(" {}", paint.id(human::short(run.tail(), 8)))
+        }
         Publication::Lost(_) | Publication::Unrecorded => " (not recorded)".to_owned(),
     };
     let took = human::duration(milliseconds(run.duration_us()));
@@ -143,6 +145,8 @@ fn document(performed: &Performed) -> serde_json::Map<String, Value> {
         Publication::Waiting(_) => "waiting",
         Publication::Lost(_) => "lost",
         Publication::Unrecorded => "unrecorded",
+        Publication::Batched => "batched",
+        Publication::Listed => "listed",
     };
     document.insert("published".to_owned(), json!(published));
     document.insert("warnings".to_owned(), json!(performed.warnings));

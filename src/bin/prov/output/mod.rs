@@ -11,5 +11,5 @@ mod ui;
 
 pub(crate) use pager::in_path;
 pub(crate) use paint::Painter;
-pub(crate) use progress::Bar;
+pub(crate) use progress::{Bar, Tasks};
 pub(crate) use ui::{Streams, Ui};

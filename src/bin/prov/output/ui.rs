@@ -7,7 +7,7 @@ use std::io::{self, BufWriter, Write};
 use serde_json::{Map, Value};
 
 use super::pager::Pager;
-use super::{Bar, Painter};
+use super::{Bar, Painter, Tasks};
 use crate::error::Failure;
 use crate::settings::{Environment, Verbosity};
 
@@ -155,6 +155,11 @@ impl Ui {
     /// A bar for long work, shown only where a person watches.
     pub(crate) fn bar(&self) -> Bar {
         Bar::new(self.streams.err_is_terminal && self.streams.verbosity >= Verbosity::Normal)
+    }
+
+    /// Lines for tasks under way, shown only where a person watches.
+    pub(crate) fn tasks(&self) -> Tasks {
+        Tasks::new(self.streams.err_is_terminal && self.streams.verbosity >= Verbosity::Normal)
     }
 
     /// Writes out what is buffered, for when a child is about to write to the same stream.

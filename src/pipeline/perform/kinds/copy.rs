@@ -15,10 +15,6 @@ impl TaskKind for Copy {
         1
     }
 
-    fn validates(&self) -> bool {
-        true
-    }
-
     fn perform(&self, job: &Job, hear: &Hear<'_>, abort: &Abort) -> Result<Done, Failure> {
         abort.check()?;
         check_settings(job)?;
@@ -38,6 +34,6 @@ impl TaskKind for Copy {
             }
             Phase::Validate => arrived(&self.0, job, &source, &destination, hear, abort)?,
         }
-        Ok(Done::default())
+        Ok(Done::to_be_validated())
     }
 }

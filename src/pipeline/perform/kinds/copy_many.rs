@@ -31,10 +31,6 @@ impl TaskKind for CopyMany {
         1
     }
 
-    fn validates(&self) -> bool {
-        false
-    }
-
     fn perform(&self, job: &Job, hear: &Hear<'_>, abort: &Abort) -> Result<Done, Failure> {
         abort.check()?;
         check_settings(job)?;

@@ -12,10 +12,6 @@ impl TaskKind for Download {
         1
     }
 
-    fn validates(&self) -> bool {
-        true
-    }
-
     fn perform(&self, job: &Job, hear: &Hear<'_>, abort: &Abort) -> Result<Done, Failure> {
         abort.check()?;
         let declared = job.need("source")?;
@@ -28,6 +24,6 @@ impl TaskKind for Download {
             Phase::Run => transfer(&self.0, job, &source, &destination, hear, abort).map(drop)?,
             Phase::Validate => arrived(&self.0, job, &source, &destination, hear, abort)?,
         }
-        Ok(Done::default())
+        Ok(Done::to_be_validated())
     }
 }

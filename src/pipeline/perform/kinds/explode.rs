@@ -14,10 +14,6 @@ impl TaskKind for Explode {
         1
     }
 
-    fn validates(&self) -> bool {
-        false
-    }
-
     fn perform(&self, job: &Job, hear: &Hear<'_>, abort: &Abort) -> Result<Done, Failure> {
         abort.check()?;
         let count = |key| job.spec.get(key).and_then(crate::config::located::Node::as_list).map_or(0, <[_]>::len);
@@ -34,10 +30,6 @@ pub(crate) struct ExplodeGlob(pub(crate) World);
 impl TaskKind for ExplodeGlob {
     fn version(&self) -> u32 {
         1
-    }
-
-    fn validates(&self) -> bool {
-        false
     }
 
     fn perform(&self, job: &Job, hear: &Hear<'_>, abort: &Abort) -> Result<Done, Failure> {

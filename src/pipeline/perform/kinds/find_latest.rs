@@ -17,10 +17,6 @@ impl TaskKind for FindLatest {
         1
     }
 
-    fn validates(&self) -> bool {
-        false
-    }
-
     fn perform(&self, job: &Job, hear: &Hear<'_>, abort: &Abort) -> Result<Done, Failure> {
         abort.check()?;
         let source = job.need("source")?;

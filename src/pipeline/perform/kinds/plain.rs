@@ -11,10 +11,6 @@ impl TaskKind for Noop {
         1
     }
 
-    fn validates(&self) -> bool {
-        false
-    }
-
     fn perform(&self, _job: &Job, _hear: &Hear<'_>, abort: &Abort) -> Result<Done, Failure> {
         abort.check().map(|()| Done::default())
     }
@@ -27,10 +23,6 @@ pub(crate) struct HelloWorld;
 impl TaskKind for HelloWorld {
     fn version(&self) -> u32 {
         1
-    }
-
-    fn validates(&self) -> bool {
-        true
     }
 
     fn perform(&self, job: &Job, hear: &Hear<'_>, abort: &Abort) -> Result<Done, Failure> {
@@ -46,6 +38,6 @@ impl TaskKind for HelloWorld {
                 hear(Said::log(Level::Success, "yes we did!"));
             }
         }
-        Ok(Done::default())
+        Ok(Done::to_be_validated())
     }
 }

@@ -1,103 +1,12 @@
 //! The kinds on a real folder.
 
-use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-
-use tempfile::TempDir;
+use std::path::Path;
 
 use crate::codec::Value;
-use crate::config::located::{Dialect, Node};
 use crate::fs::Fs;
-use crate::pipeline::file::Flavour;
+use crate::pipeline::perform::testing::{Bench, artifacts};
 use crate::pipeline::perform::*;
-use crate::pipeline::plan::{Kind, Roots};
-use crate::pipeline::task::Builtin;
-use crate::pipeline::template::Scratchpad;
-
-pub(crate) struct Bench {
-    root: TempDir,
-    pub(crate) release: Option<String>,
-    pub(crate) flavour: Flavour,
-    pub(crate) frozen: Option<Choice>,
-    pub(crate) abort: Abort,
-}
-
-impl Bench {
-    pub(crate) fn new() -> Self {
-        let root = tempfile::tempdir().unwrap();
-        Fs::real().make_dirs(&root.path().join("work")).unwrap();
-        Self { root, release: None, flavour: Flavour::Otter, frozen: None, abort: Abort::new() }
-    }
-
-    pub(crate) fn path(&self, path: &str) -> PathBuf {
-        self.root.path().join(path)
-    }
-
-    pub(crate) fn file(&self, path: &str, bytes: &[u8], seconds: i64) -> String {
-        let path = self.path(path);
-        let fs = Fs::real();
-        fs.make_dirs(path.parent().unwrap()).unwrap();
-        let mut out = fs.create(&path, 0o644).unwrap();
-        std::io::Write::write_all(&mut out, bytes).unwrap();
-        out.set_modified(seconds * 1_000_000_000).unwrap();
-        path.to_str().unwrap().to_owned()
-    }
-
-    pub(crate) fn read(&self, path: &str) -> Option<Vec<u8>> {
-        Fs::real().read(&self.path(path)).unwrap()
-    }
-
-    pub(crate) fn job(&self, phase: Phase, spec: &str) -> Job {
-        let spec = spec.replace("ROOT", self.root.path().to_str().unwrap());
-        let located = crate::config::locate(Path::new("x.yaml"), Dialect::Core, spec.as_bytes()).unwrap();
-        let spec = located.root.unwrap();
-        let name = spec.get("name").and_then(Node::as_text).unwrap().to_owned();
-        Job {
-            phase,
-            step: "s".to_owned(),
-            task_type: name.split(' ').next().unwrap().to_owned(),
-            name,
-            flavour: self.flavour,
-            spec,
-            scratchpad: Scratchpad::default(),
-            config: Value::Map(vec![("pool_size".to_owned(), Value::Int(5))]),
-            roots: Roots {
-                release_uri: self.release.clone(),
-                work_path: self.path("work").to_str().unwrap().to_owned(),
-            },
-            sources: Vec::new(),
-            destinations: Vec::new(),
-            fetched: BTreeMap::new(),
-            frozen: self.frozen.clone(),
-            folder: self.path("own"),
-        }
-    }
-
-    pub(crate) fn perform(&self, phase: Phase, spec: &str) -> (Result<Done, Failure>, Vec<Said>) {
-        let job = self.job(phase, spec);
-        let kind = Kind::Builtin(Builtin::of(&job.task_type).unwrap());
-        let kind = Registry::new(World::local()).kind(&kind).unwrap();
-        let said = Mutex::new(Vec::new());
-        let ended = kind.perform(&job, &|one| said.lock().unwrap().push(one), &self.abort);
-        (ended, said.into_inner().unwrap())
-    }
-
-    pub(crate) fn run(&self, spec: &str) -> Vec<Said> {
-        let (ended, said) = self.perform(Phase::Run, spec);
-        ended.unwrap();
-        said
-    }
-
-    pub(crate) fn refused(&self, phase: Phase, spec: &str) -> String {
-        self.perform(phase, spec).0.unwrap_err().reason()
-    }
-}
-
-pub(crate) fn artifacts(said: &[Said]) -> Vec<Artifact> {
-    said.iter().filter_map(|one| if let Said::Artifact(one) = one { Some(one.clone()) } else { None }).collect()
-}
 
 fn chosen(said: &[Said]) -> Choice {
     said.iter().find_map(|one| if let Said::Chose(one) = one { Some(one.clone()) } else { None }).unwrap()
@@ -310,4 +219,92 @@ fn nothing_is_begun_after_an_abort() {
         assert_eq!(failure.reason(), "aborted: s/other failed");
     }
     assert_eq!(std::fs::read_dir(bench.path("work")).unwrap().count(), 0);
+}
+
+#[test]
+fn packing_gives_the_same_bytes_every_time() {
+    use std::io::Read as _;
+    let bench = Bench::new();
+    bench.file("work/a.txt", b"hello\n", 1);
+    let said = bench.run("{name: gzip a, source: a.txt, destination: x/a.txt.gz}");
+    let first = bench.read("work/x/a.txt.gz").unwrap();
+    assert_eq!(artifacts(&said)[0].source.all()[0], bench.path("work/a.txt").to_str().unwrap());
+    bench.file("work/a.txt", b"hello\n", 99);
+    bench.run("{name: gzip a, source: a.txt, destination: x/a.txt.gz}");
+    assert_eq!(bench.read("work/x/a.txt.gz").unwrap(), first);
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(&first[..]).read_to_string(&mut text).unwrap();
+    assert_eq!(text, "hello\n");
+    assert!(bench.refused(Phase::Run, "{name: gzip a, source: a.txt, destination: a.txt}").contains("into itself"));
+    assert_eq!(bench.read("work/a.txt").unwrap(), b"hello\n");
+}
+
+#[test]
+fn one_file_of_an_archive_is_unpacked_and_verified() {
+    let bench = Bench::new();
+    let archive = zipped(&[("a.csv", b"x,y\n1\n", 0), ("d/b.csv", b"xyxyxyxyxyxyxyxyxyxyxyxyx\n", 8)]);
+    bench.file("work/a.csv.zip", &archive, 1);
+    bench.run("{name: unzip a, source: a.csv.zip, destination: out/a.csv}");
+    assert_eq!(bench.read("work/out/a.csv").unwrap(), b"x,y\n1\n");
+    bench.run("{name: unzip a, source: a.csv.zip, inner_file: d/b.csv, destination: out/b.csv}");
+    assert_eq!(bench.read("work/out/b.csv").unwrap(), b"xyxyxyxyxyxyxyxyxyxyxyxyx\n");
+    let why = bench.refused(Phase::Run, "{name: unzip a, source: a.csv.zip, inner_file: b.csv, destination: out/c}");
+    assert!(why.starts_with("`b.csv` not found in"), "{why}");
+    for at in 0..archive.len() {
+        let mut damaged = archive.clone();
+        damaged[at] ^= 0x55;
+        bench.file("work/bad.zip", &damaged, 1);
+        let spec = "{name: unzip a, source: bad.zip, inner_file: a.csv, destination: out/bad}";
+        if bench.perform(Phase::Run, spec).0.is_ok() {
+            assert_eq!(bench.read("work/out/bad").unwrap(), b"x,y\n1\n", "byte {at}");
+        }
+    }
+    for n in 0..archive.len() {
+        bench.file("work/bad.zip", &archive[..n], 1);
+        bench.refused(Phase::Run, "{name: unzip a, source: bad.zip, inner_file: a.csv, destination: out/cut}");
+    }
+    assert!(bench.read("work/out/cut").is_none() && bench.read("work/out/c").is_none());
+}
+
+/// A zip archive of these files: name, bytes, method.
+fn zipped(files: &[(&str, &[u8], u16)]) -> Vec<u8> {
+    use std::io::Write as _;
+    let (mut out, mut list) = (Vec::new(), Vec::new());
+    let put16 = |to: &mut Vec<u8>, n: usize| to.extend_from_slice(&u16::try_from(n).unwrap().to_le_bytes());
+    let put32 = |to: &mut Vec<u8>, n: usize| to.extend_from_slice(&u32::try_from(n).unwrap().to_le_bytes());
+    for (name, bytes, method) in files {
+        let mut packed = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
+        packed.write_all(bytes).unwrap();
+        let packed = if *method == 8 { packed.finish().unwrap() } else { bytes.to_vec() };
+        let mut sum = flate2::Crc::new();
+        sum.update(bytes);
+        let mut shared = Vec::new();
+        put16(&mut shared, 20);
+        put16(&mut shared, 0);
+        put16(&mut shared, usize::from(*method));
+        put32(&mut shared, 0);
+        put32(&mut shared, usize::try_from(sum.sum()).unwrap());
+        put32(&mut shared, packed.len());
+        put32(&mut shared, bytes.len());
+        put16(&mut shared, name.len());
+        put16(&mut shared, 0);
+        list.extend_from_slice(b"PK\x01\x02\x14\x00");
+        list.extend_from_slice(&shared);
+        list.extend_from_slice(&[0; 10]);
+        put32(&mut list, out.len());
+        list.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b"PK\x03\x04");
+        out.extend_from_slice(&shared);
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(&packed);
+    }
+    let from = out.len();
+    out.extend_from_slice(&list);
+    out.extend_from_slice(b"PK\x05\x06\0\0\0\0");
+    put16(&mut out, files.len());
+    put16(&mut out, files.len());
+    put32(&mut out, list.len());
+    put32(&mut out, from);
+    put16(&mut out, 0);
+    out
 }

@@ -1,5 +1,9 @@
 //! `prov pipeline`.
 
+mod live;
+mod run;
+mod status;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -30,6 +34,9 @@ pub(crate) fn run(cx: &Context, args: &PipelineArgs) -> Result<Exit, Failure> {
         PipelineCommand::Check(args) => check_all(cx, args),
         PipelineCommand::Plan(args) => plan(cx, args),
         PipelineCommand::Graph(args) => graph(cx, args),
+        PipelineCommand::Run(args) => run::run(cx, args),
+        PipelineCommand::Status(args) => status::status(cx, args),
+        PipelineCommand::Logs(args) => status::logs(cx, args),
     }
 }
 

@@ -1,0 +1,46 @@
+//! The thread that makes closed runs history.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use super::work::{Event, Events};
+use crate::run::batch::Batch;
+
+/// How long a closed run waits for others.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What the recorder is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Note {
+    /// Something waits.
+    Waits,
+    /// Something waits that others wait for.
+    Now,
+}
+
+/// Makes history of what waits, some time after the first, or at once when told to; until nobody can tell it anything any more.
+pub(super) fn record(batch: &Batch<'_>, notes: &Receiver<Note>, events: &Events) {
+    while let Ok(first) = notes.recv() {
+        let until = Instant::now() + PAUSE;
+        let mut note = Ok(first);
+        let mut is_over = false;
+        loop {
+            match note {
+                Ok(Note::Waits) => {}
+                Ok(Note::Now) | Err(RecvTimeoutError::Timeout) => break,
+                Err(RecvTimeoutError::Disconnected) => {
+                    is_over = true;
+                    break;
+                }
+            }
+            note = notes.recv_timeout(until.saturating_duration_since(Instant::now()));
+        }
+        // What came in meanwhile goes with it.
+        while notes.try_recv().is_ok() {}
+        let flushed = batch.flush();
+        let _ = events.send(Event::Flushed(flushed));
+        if is_over {
+            break;
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! Runs that are closed one by one and made history together: what many runs of one process share.
+//!
+//! A closed run waits here, and in the live folder of the run around it ([`super::live::Running::park`]), until [`Batch::flush`] puts
+//! all that wait into one transaction, in the order in which they were closed. If this process is killed before, the next command
+//! publishes them; a power cut loses them. What they made is known to the runs that follow in this process at once.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use std::time::Duration;
+
+use bstr::{BStr, BString};
+
+use super::publish::{self, Pending, Publication};
+use super::{Error, live, record};
+use crate::hash::Id;
+use crate::object::run::{LinkedBy, Producer, Run};
+use crate::object::{Kind, Record, Sink, id_of};
+use crate::path::RelPath;
+use crate::repo::Repo;
+use crate::store::{Collected, Draft, Intake, RefEdit, Snapshot};
+
+/// Bytes of objects in one transaction, as far as they can be parted.
+const MOST: usize = 192 << 10;
+
+/// Closed runs that wait, and the newest state of the store that is known.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    repo: &'a Repo,
+    around: Option<live::Running>,
+    inner: Mutex<Inner>,
+    /// Time between asking a command of these runs to end and killing it; `None` if a command may take its time.
+    grace: Option<Duration>,
+    /// One transaction at a time, so that runs land in the order in which they were closed.
+    turn: Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    snapshot: Snapshot,
+    waiting: Vec<Waiting>,
+    /// What runs of this batch made, by path: it may not be in the snapshot yet.
+    made: HashMap<BString, Made>,
+}
+
+#[derive(Debug)]
+struct Made {
+    content: Id,
+    run: String,
+    object: Id,
+    key: String,
+}
+
+/// A closed run.
+#[derive(Debug)]
+struct Waiting {
+    run: Arc<Run>,
+    object: Id,
+    collected: Collected,
+    /// Its folder in the live folder, and what it keeps.
+    running: Option<live::Running>,
+    pending: Pending,
+}
+
+/// What became of runs that were to be made history.
+#[derive(Debug, Default)]
+pub struct Flushed {
+    /// Those that are on record, in order, with their objects.
+    pub done: Vec<(Arc<Run>, Id)>,
+    /// Those that are not, and why: they wait in the live folder if it could be written.
+    pub failed: Vec<(Arc<Run>, Publication)>,
+}
+
+impl<'a> Batch<'a> {
+    /// An empty batch. What waits is kept in the live folder of the run `around`, if there is one.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn new(repo: &'a Repo, around: Option<live::Running>) -> Result<Self, Error> {
+        let snapshot = repo.store().snapshot()?;
+        let inner = Inner { snapshot, waiting: Vec::new(), made: HashMap::new() };
+        Ok(Self { repo, around, inner: Mutex::new(inner), grace: None, turn: Mutex::new(()) })
+    }
+
+    /// The same, its commands killed this long after they were asked to end.
+    #[must_use]
+    pub fn with_grace(self, grace: Duration) -> Self {
+        Self { grace: Some(grace), ..self }
+    }
+
+    /// Time between asking a command of these runs to end and killing it.
+    pub(super) fn grace(&self) -> Option<Duration> {
+        self.grace
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        // Nothing that panics runs under this lock, and each statement leaves a whole state.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The newest state of the store that is known here.
+    pub fn snapshot(&self) -> Snapshot {
+        self.inner().snapshot.clone()
+    }
+
+    /// Looks at the store again.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn refresh(&self) -> Result<(), Error> {
+        let known = self.snapshot();
+        let newest = self.repo.store().snapshot_since(&known)?;
+        self.inner().snapshot = newest;
+        Ok(())
+    }
+
+    /// The run of this batch that made this content at this path, if there is one.
+    pub(super) fn producer_of(&self, path: &BStr, content: &Id) -> Option<Producer> {
+        let inner = self.inner();
+        let made = inner.made.get(path).filter(|made| made.content == *content)?;
+        Some(Producer {
+            run: made.run.clone(),
+            object: Some(made.object),
+            key: made.key.clone(),
+            linked_by: LinkedBy::Path,
+            candidates: Vec::new(),
+        })
+    }
+
+    /// Whether a run of this batch made the path.
+    pub(super) fn is_output(&self, path: &RelPath) -> bool {
+        self.inner().made.contains_key(BStr::new(path.as_bytes()))
+    }
+
+    /// How many runs wait.
+    pub fn waiting(&self) -> usize {
+        self.inner().waiting.len()
+    }
+
+    /// Takes a closed run with everything that was collected for it.
+    pub(super) fn add(
+        &self,
+        run: &Run,
+        object: Id,
+        bytes: &[u8],
+        intake: Intake,
+        running: Option<live::Running>,
+        pending: Pending,
+    ) -> Publication {
+        let collected = match intake.put(&Kind::RUN, &object, bytes).map_err(Error::from) {
+            Ok(()) => intake.finish().map_err(Error::from),
+            Err(err) => Err(err),
+        };
+        let collected = match (collected, running) {
+            (Ok(collected), running) => {
+                let running = match (running, &self.around) {
+                    (Some(running), Some(around)) => Some(park(running, around, &pending)),
+                    (running, _) => running,
+                };
+                return self.wait(run, object, collected, running, pending);
+            }
+            (Err(err), Some(running)) => return publish::leave(&pending, running, err),
+            (Err(err), None) => err,
+        };
+        Publication::Lost(collected)
+    }
+
+    fn wait(
+        &self,
+        run: &Run,
+        object: Id,
+        collected: Collected,
+        running: Option<live::Running>,
+        pending: Pending,
+    ) -> Publication {
+        let run = Arc::new(run.clone());
+        let mut inner = self.inner();
+        for (key, output) in &run.outputs {
+            let made = Made { content: output.content.id(), run: run.run.clone(), object, key: key.clone() };
+            inner.made.insert(output.path.clone(), made);
+        }
+        inner.waiting.push(Waiting { run, object, collected, running, pending });
+        Publication::Batched
+    }
+
+    /// Takes a closed run that needs nothing but itself, e.g. one that others are part of.
+    ///
+    /// # Errors
+    /// When the record is above the limits of the format.
+    pub fn add_light(&self, run: &Run) -> Result<(Id, Publication), Error> {
+        self.close(run, None)
+    }
+
+    /// As [`Batch::add_light`], for a run with a folder in the live folder.
+    ///
+    /// # Errors
+    /// As [`Batch::add_light`].
+    pub fn close(&self, run: &Run, running: Option<live::Running>) -> Result<(Id, Publication), Error> {
+        let bytes = run.encode().map_err(|source| Error::Record { run: run.run.clone(), source })?;
+        let object = id_of(&Kind::RUN, &bytes);
+        let intake = self.repo.store().intake(&self.snapshot());
+        let pending = Pending { run: bytes.clone().into(), objects: Vec::new(), code: Vec::new() };
+        Ok((object, self.add(run, object, &bytes, intake, running, pending)))
+    }
+
+    /// Begins a run that others are part of: if this process is killed, it is on record as it is known here.
+    ///
+    /// # Errors
+    /// When the live folder can't be written.
+    pub fn begin(repo: &Repo, draft: &Run) -> Result<live::Running, Error> {
+        let running = super::live_folder(repo).begin(live::Intent {
+            run: draft.run.clone(),
+            project: draft.project.clone(),
+            scenario: draft.scenario.clone(),
+            step: draft.step.clone(),
+            recipe: None,
+            parent: draft.parent.clone(),
+            started_at: draft.started_at,
+            // What has no words only claims places.
+            argv: if draft.argv.is_empty() { vec![draft.step.as_str().into()] } else { draft.argv.clone() },
+            cwd: draft.cwd.clone(),
+            outputs: Vec::new(),
+            sets: Vec::new(),
+            op: repo.new_op().to_bytes(),
+            owner: repo.world().process.clone(),
+            open: None,
+        })?;
+        let nothing = Pending { run: BString::default(), objects: Vec::new(), code: Vec::new() };
+        publish::note_draft(&running, draft, &nothing)?;
+        Ok(running)
+    }
+
+    /// As [`Batch::begin`], as a part of the run around this batch.
+    ///
+    /// # Errors
+    /// As [`Batch::begin`].
+    pub fn begin_part(&self, draft: &Run) -> Result<live::Running, Error> {
+        let running = Self::begin(self.repo, draft)?;
+        Ok(match &self.around {
+            Some(around) => running.inside(around),
+            None => running,
+        })
+    }
+
+    /// Makes everything that waits history.
+    pub fn flush(&self) -> Flushed {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut flushed = Flushed::default();
+        let mut waiting = std::mem::take(&mut self.inner().waiting).into_iter().peekable();
+        while waiting.peek().is_some() {
+            let (mut chunk, mut size): (Vec<Waiting>, usize) = (Vec::new(), 0);
+            while let Some(next) =
+                waiting.next_if(|next| chunk.is_empty() || size + next.collected.inline_bytes() <= MOST)
+            {
+                size += next.collected.inline_bytes();
+                chunk.push(next);
+            }
+            self.publish(chunk, &mut flushed);
+        }
+        flushed
+    }
+
+    fn publish(&self, mut chunk: Vec<Waiting>, flushed: &mut Flushed) {
+        let known = self.snapshot();
+        let collected = chunk.iter_mut().map(|one| std::mem::take(&mut one.collected));
+        let collected = Arc::new(Collected::together(collected));
+        let published =
+            self.repo.store().publish_on(Some(&known), self.repo.new_op(), "pipeline", &mut |snapshot| -> Result<
+                Option<Draft>,
+                Error,
+            > {
+                let mut edits: Vec<RefEdit> = Vec::new();
+                for one in &chunk {
+                    edits.extend(record::edits(snapshot, &one.run, one.object)?);
+                }
+                // What is said of one thing twice in a transaction was said last.
+                let mut seen: HashSet<Vec<u8>> = HashSet::new();
+                edits.reverse();
+                edits.retain(|edit| seen.insert(edit.key.clone()));
+                Ok(Some(super::draft_of(Arc::clone(&collected), edits)))
+            });
+        match published {
+            Ok(_) => {
+                for one in chunk {
+                    if let Some(running) = one.running {
+                        let _ = running.end();
+                    }
+                    flushed.done.push((one.run, one.object));
+                }
+                // What can't be read now is known less well, and no worse than that.
+                let _ = self.refresh();
+            }
+            Err(err) => {
+                let why = super::chain(&err);
+                for one in chunk {
+                    let err = Error::Batch { why: why.clone() };
+                    let publication = match one.running {
+                        Some(running) => publish::leave(&one.pending, running, err),
+                        None => publish::leave_alone(self.repo, &one.run, &one.pending, err),
+                    };
+                    flushed.failed.push((one.run, publication));
+                }
+            }
+        }
+    }
+
+    /// The run around, e.g. to note what it comes to.
+    pub fn around(&self) -> Option<&live::Running> {
+        self.around.as_ref()
+    }
+
+    /// Nothing waits any more: the run around is at its end.
+    ///
+    /// # Errors
+    /// When its folder can't be removed.
+    pub fn end(self) -> Result<(), Error> {
+        if let Some(around) = self.around {
+            around.end()?;
+        }
+        Ok(())
+    }
+}
+
+/// Moves a finished run's folder into that of the run around it. If that fails it stays where it is, as the run that it was: the next
+/// command would record it as aborted, should this process be killed before it is published.
+fn park(running: live::Running, around: &live::Running, pending: &Pending) -> live::Running {
+    match crate::codec::encode(pending) {
+        Ok(payload) => running.park(around, &payload),
+        Err(_) => running,
+    }
+}
