@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from publish_probe import Probe
 
-GROUPS = ["runs", "miss", "hash", "tree"]
+GROUPS = ["runs", "miss", "inputs", "loop", "hash", "tree"]
 
 
 class Bench:
@@ -162,6 +162,61 @@ class Bench:
         added = ms["prov"] - ms["bare"] - ms["publish"]
         self.row("  added beyond bare command and publish", added, "limit", None, 4.0, "ms", added)
 
+    def inputs(self):
+        """A hit with many declared inputs, none of them changed."""
+        folder, count = self.project("inputs"), self.args.inputs
+        (folder / "data").mkdir()
+        for i in range(count):
+            (folder / "data" / f"in{i:04}.csv").write_text(f"{i},{i * i}\n" * (1 + i % 40))
+        time.sleep(1.1)
+        paths = [f"data/in{i:04}.csv" for i in range(count)]
+        (folder / "list.txt").write_text("".join(path + "\n" for path in paths))
+        forms = {
+            f"hit, {count} times -i FILE": [word for path in paths for word in ("-i", path)],
+            f"hit, {count} of --inputs-from": ["--inputs-from", "list.txt"],
+            f"hit, -i GLOB of {count}, each an input": ["-i", "data/*.csv"],
+            f"hit, -i KEY=GLOB of {count}, one set": ["-i", "all=data/*.csv"],
+        }
+        commands = {}
+        for at, (form, words) in enumerate(forms.items()):
+            run = [self.prov, "run", "-q", "--name", f"form{at}", *words, "-o", f"n{at}.out", "--", "sh", "-c", f"cat data/*.csv | wc -l > n{at}.out"]
+            for _ in range(2):
+                self.quiet(run, folder)
+            said = "".join(self.quiet([self.prov, "--json", *run[1:]], folder).decode().split())
+            if '"outcome":"hit"' not in said:
+                sys.exit(f"compare: the run that should be a hit is not one: {said[:500]}")
+            commands[form] = (run, folder)
+        probe = Probe(self.work)
+        got = self.in_turn(commands | {"publish": probe.publish, "git": (["git", "status"], folder)}, self.args.pairs)
+        ms = medians(got)
+        for form in forms:
+            beyond = ms[form] - ms["publish"]
+            self.row(form, ms[form], "git status", ms["git"])
+            self.row("  beyond one publish", beyond, "limit", None, 15.0, "ms", beyond)
+
+    def loop(self):
+        """Many runs with three small outputs each from a shell loop, beside as many commits of the same files."""
+        ours, theirs, count, rounds = self.project("loop"), self.project("loop-git"), self.args.loop, 10
+        size = -(-count // rounds)
+        step = "sh three.sh $i a.out b.out c.out"
+        (ours / "loop.sh").write_text(
+            f'i=$1; while [ $i -lt $2 ]; do "{self.prov}" -q run --name three -S i=$i -i raw=raw.csv -o a=a.out -o b=b.out -o c=c.out '
+            "-- sh three.sh {set.i} a.out b.out c.out || exit; i=$((i+1)); done\n")
+        (theirs / "loop.sh").write_text(f'i=$1; while [ $i -lt $2 ]; do {step} && git add a.out b.out c.out && git commit -q -m "$i" || exit; i=$((i+1)); done\n')
+        (theirs / ".gitignore").write_text("")
+        for word in ("gc.auto", "maintenance.auto"):
+            self.quiet(["git", "config", word, "0" if word == "gc.auto" else "false"], theirs)
+        total = {"prov": [0.0, 0.0], "git": [0.0, 0.0]}
+        for round_ in range(rounds):
+            both = [("prov", ours), ("git", theirs)]
+            for name, folder in both if round_ % 2 == 0 else reversed(both):
+                wall, cpu, _ = self.time(["sh", "loop.sh", str(round_ * size), str((round_ + 1) * size)], folder)
+                total[name][0] += wall
+                total[name][1] += cpu
+        made = size * rounds
+        self.row(f"{made} runs, three outputs each, a shell loop", total["prov"][0] * 1000 / made, "git add + git commit", total["git"][0] * 1000 / made, 0.5)
+        self.row("  of which: processor time", total["prov"][1] * 1000 / made, "git add + git commit", total["git"][1] * 1000 / made)
+
     def hash(self):
         if not shutil.which("b3sum"):
             print("# hash: no b3sum on PATH (cargo install --locked b3sum): left out", flush=True)
@@ -251,28 +306,35 @@ class Disk:
         shutil.rmtree(self.base, ignore_errors=True)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+def parser(text):
+    """The options that all measurements have."""
+    parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     root = Path(__file__).resolve().parent.parent.parent
     parser.add_argument("--prov", default=os.environ.get("PROV", str(root / "target/release/prov")))
-    parser.add_argument("--only", default=",".join(GROUPS), help="of " + ", ".join(GROUPS))
-    parser.add_argument("--pairs", type=int, default=31, help="rounds; each round runs every command of a row once")
-    parser.add_argument("--few", type=int, default=100)
-    parser.add_argument("--many", type=int, default=10_000)
-    parser.add_argument("--files", type=int, default=100_000)
-    parser.add_argument("--gib", type=float, default=4)
+    parser.add_argument("--only", help="a part")
     parser.add_argument("--work", help="the folder to work below (default: the system's temporary folder)")
     parser.add_argument("--no-image", action="store_true", help="measure on the disk of --work as it is")
     parser.add_argument("--image-gib", type=int, default=16)
     parser.add_argument("--before", default="", help="words before every measured command, such as `chrt -f 10` where others compute (as root)")
-    parser.add_argument("--out", help="a file for the rows as JSON lines")
-    args = parser.parse_args()
-    if args.out:
-        args.out = str(Path(args.out).resolve())
+    parser.add_argument("--out", type=lambda path: str(Path(path).resolve()), help="a file for the rows as JSON lines")
+    return parser
+
+
+def main():
+    options = parser(__doc__)
+    options.set_defaults(only=",".join(GROUPS))
+    options.add_argument("--pairs", type=int, default=31, help="rounds; each round runs every command of a row once")
+    options.add_argument("--few", type=int, default=100)
+    options.add_argument("--many", type=int, default=10_000)
+    options.add_argument("--inputs", type=int, default=1_000)
+    options.add_argument("--loop", type=int, default=1_000)
+    options.add_argument("--files", type=int, default=100_000)
+    options.add_argument("--gib", type=float, default=4)
+    args = options.parse_args()
     args.prov = str(Path(args.prov).resolve()) if "/" in args.prov else args.prov
     groups = args.only.split(",")
     if unknown := [g for g in groups if g not in GROUPS]:
-        parser.error(f"unknown group {unknown[0]}")
+        options.error(f"unknown group {unknown[0]} (there are {', '.join(GROUPS)})")
     with Disk(args) as work:
         bench = Bench(args, work)
         print(f"# {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, medians of {args.pairs} rounds in turn; "

@@ -227,7 +227,7 @@ pub(super) fn sort_maps(bytes: &[u8]) -> Result<Vec<u8>, Error> {
 }
 
 /// Levels of arrays and maps that are encoded at most.
-const DEPTH_OF_VALUES: usize = 256;
+pub(super) const DEPTH_OF_VALUES: usize = 256;
 
 /// One entry of a map in `Sorter::out`: where it begins, where its key ends, where it ends.
 #[derive(Debug, Clone, Copy)]

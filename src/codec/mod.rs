@@ -54,10 +54,57 @@ pub enum Error {
 /// # Errors
 /// [`Error::Encode`] for values without an encoding (32-bit floats that are not finite and the like).
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
-    let mut bytes = Vec::with_capacity(256);
+    let any = Limits { depth: canonical::DEPTH_OF_VALUES, bytes: usize::MAX, entries: usize::MAX };
+    sorted(as_it_comes(value, 256)?, &any)
+}
+
+/// As [`encode`], for what will be read back with these limits.
+///
+/// # Errors
+/// As [`encode`]; [`Error::OverLimit`] for what would not be read back.
+pub fn encode_within<T: Serialize + ?Sized>(value: &T, limits: &Limits) -> Result<Vec<u8>, Error> {
+    let bytes = as_it_comes(value, 256)?;
+    match check(&bytes, limits) {
+        Ok(()) => Ok(bytes),
+        Err(err @ Error::OverLimit { .. }) => Err(err),
+        Err(_) => {
+            let bytes = canonical::sort_maps(&bytes)?;
+            check(&bytes, limits)?;
+            Ok(bytes)
+        }
+    }
+}
+
+/// The encoding of a value, its maps and structs in the order in which they come.
+fn as_it_comes<T: Serialize + ?Sized>(value: &T, len: usize) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::with_capacity(len);
     let mut serializer = rmp_serde::Serializer::new(&mut bytes).with_struct_map();
     value.serialize(&mut serializer).map_err(|err| Error::Encode(err.to_string()))?;
-    canonical::sort_maps(&bytes)
+    Ok(bytes)
+}
+
+/// Puts what may not be in order in order. Most records come in order, and then looking is all there is to do.
+fn sorted(bytes: Vec<u8>, limits: &Limits) -> Result<Vec<u8>, Error> {
+    if check(&bytes, limits).is_ok() { Ok(bytes) } else { canonical::sort_maps(&bytes) }
+}
+
+/// Serialises a map in the order of its encoded keys, which is not that of its keys: shorter ones come first. For
+/// `serialize_with`.
+///
+/// # Errors
+/// What the serializer reports.
+pub fn in_order<K, V, S>(map: &std::collections::BTreeMap<K, V>, serializer: S) -> Result<S::Ok, S::Error>
+where
+    K: Serialize + AsRef<[u8]>,
+    V: Serialize,
+    S: serde::Serializer,
+{
+    if serializer.is_human_readable() {
+        return serializer.collect_map(map);
+    }
+    let mut entries: Vec<(&[u8], &K, &V)> = map.iter().map(|(key, value)| (key.as_ref(), key, value)).collect();
+    entries.sort_by_key(|(bytes, ..)| (bytes.len(), *bytes));
+    serializer.collect_map(entries.into_iter().map(|(_, key, value)| (key, value)))
 }
 
 /// Reads a value back; accepts exactly what [`encode`] makes of it.
@@ -67,7 +114,9 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
 pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8], limits: &Limits) -> Result<T, Error> {
     check(bytes, limits)?;
     let value: T = rmp_serde::from_slice(bytes).map_err(|err| Error::Mismatch(err.to_string()))?;
-    if encode(&value)? == bytes {
+    let again = as_it_comes(&value, bytes.len())?;
+    // What equals canonical bytes is canonical: only what comes in another order has to be sorted.
+    if again == bytes || canonical::sort_maps(&again)? == bytes {
         Ok(value)
     } else {
         Err(Error::Mismatch("it holds fields or values that this record does not have".to_owned()))
@@ -195,7 +244,24 @@ mod tests {
         assert!(matches!(encode(&InThisOrder(vec![("x".to_owned(), twice)])), Err(Error::Encode(_))));
     }
 
+    #[derive(Serialize)]
+    struct InOrder {
+        #[serde(serialize_with = "in_order")]
+        map: BTreeMap<String, u32>,
+        value: Value,
+    }
+
     proptest! {
+        #[test]
+        fn what_comes_in_order_is_left_as_it_is(
+            map in proptest::collection::btree_map(".{0,40}", any::<u32>(), 0..20),
+            value in value::tests::any_value()
+        ) {
+            let ordered = InOrder { map, value };
+            prop_assert_eq!(as_it_comes(&ordered, 0).unwrap(), encode(&ordered).unwrap());
+            prop_assert_eq!(canonical::sort_maps(&as_it_comes(&ordered, 0).unwrap()).unwrap(), encode(&ordered).unwrap());
+        }
+
         #[test]
         fn maps_in_any_order_become_the_same_bytes(
             maps in proptest::collection::hash_map(".{0,40}", proptest::collection::hash_map("[a-c]{0,3}", any::<u32>(), 0..5), 0..20)

@@ -92,8 +92,17 @@ impl Serialize for Value {
             Value::List(items) => serializer.collect_seq(items),
             Value::Map(entries) => {
                 let mut map = serializer.serialize_map(Some(entries.len()))?;
-                for (key, value) in entries {
-                    map.serialize_entry(key, value)?;
+                if entries.is_sorted_by(|(a, _), (b, _)| (a.len(), a) < (b.len(), b)) {
+                    for (key, value) in entries {
+                        map.serialize_entry(key, value)?;
+                    }
+                } else {
+                    // As encoding would sort them, so that it has nothing to do.
+                    let mut sorted: Vec<_> = entries.iter().collect();
+                    sorted.sort_by_key(|(key, _)| (key.len(), key));
+                    for (key, value) in sorted {
+                        map.serialize_entry(key, value)?;
+                    }
                 }
                 map.end()
             }

@@ -74,12 +74,15 @@ impl<'a> Envelope<'a> {
     /// # Errors
     /// When the bytes are not one canonical envelope with sorted links.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, codec::Error> {
-        codec::check(bytes, &Limits::RECORD)?;
         let wrong = |what: &str| codec::Error::Mismatch(what.to_owned());
+        if bytes.len() > Limits::RECORD.bytes {
+            return Err(codec::Error::OverLimit { at: Limits::RECORD.bytes, limit: "bytes" });
+        }
         let rest = bytes.strip_prefix(&[0x94]).ok_or_else(|| wrong("not an envelope of four parts"))?;
         let (kind, rest) = rest.split_at(codec::skip(rest, &Limits::RECORD)?);
         let (version, rest) = rest.split_at(codec::skip(rest, &Limits::RECORD)?);
         let (links, body) = rest.split_at(codec::skip(rest, &Limits::RECORD)?);
+        codec::check(body, &Limits { depth: Limits::RECORD.depth - 1, ..Limits::RECORD })?;
         let links: Vec<Link> = codec::decode(links, &Limits::RECORD)?;
         if !links.windows(2).all(|pair| pair[0] < pair[1]) {
             return Err(wrong("links are sorted and unique"));

@@ -74,6 +74,14 @@ pub trait Record: Sized {
     /// The body and the links of this record.
     fn to_parts(&self) -> Result<(Vec<Link>, Vec<u8>), codec::Error>;
 
+    /// The links of this record alone, in any order.
+    ///
+    /// # Errors
+    /// As [`Record::to_parts`].
+    fn links(&self) -> Result<Vec<Link>, codec::Error> {
+        self.to_parts().map(|(links, _)| links)
+    }
+
     /// Reads a body back, given the links beside it.
     ///
     /// # Errors
@@ -105,7 +113,7 @@ pub trait Record: Sized {
         }
         let record = Self::from_parts(&envelope.links, envelope.body)?;
         let invalid = || Error::Invalid { kind: Self::KIND, rule: "its links do not belong to its body".to_owned() };
-        let (links, _) = record.to_parts().map_err(damaged)?;
+        let links = record.links().map_err(damaged)?;
         if envelope::sorted(links) == envelope.links { Ok(record) } else { Err(invalid()) }
     }
 }

@@ -1,4 +1,6 @@
 //! A recipe: everything that determines a result. Its id is the cache key.
+//!
+//! Fields stand in the order of their encoded names, shorter ones first, so that encoding has nothing to sort.
 
 use std::collections::BTreeMap;
 
@@ -77,20 +79,20 @@ impl Content {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Action {
-    /// `command`, `manual`, `task` or `function`.
-    pub kind: ActionKind,
-    /// The words of the command, declared paths replaced by `{input.KEY}` and `{output.KEY}`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub argv: Vec<BString>,
     /// Working folder relative to the project, empty for its root.
     #[serde(default, skip_serializing_if = "is_empty")]
     pub cwd: BString,
-    /// What the command reads from its standard input; absent when that is empty.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stdin: Option<Content>,
+    /// The words of the command, declared paths replaced by `{input.KEY}` and `{output.KEY}`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub argv: Vec<BString>,
+    /// `command`, `manual`, `task` or `function`.
+    pub kind: ActionKind,
     /// What a task or function is asked to do beyond words, for kinds that have such a thing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spec: Option<Value>,
+    /// What the command reads from its standard input; absent when that is empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<Content>,
 }
 
 /// The kinds of action.
@@ -123,15 +125,15 @@ pub struct Code {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Epochs {
+    /// Of the step.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub step: u64,
     /// Of the whole project.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub project: u64,
     /// Of the scenario.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub scenario: u64,
-    /// Of the step.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub step: u64,
 }
 
 /// Which files of a folder an output is, where it is not the whole folder: patterns as `recipe::pattern` reads them.
@@ -169,51 +171,51 @@ fn is_false(b: &bool) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
-    /// The rule set that made it.
-    pub rules: u32,
-    /// The step's name.
-    pub step: String,
-    /// What is done.
-    pub action: Action,
+    /// Declared environment variables; `None` when not set.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", serialize_with = "codec::in_order")]
+    pub env: BTreeMap<String, Option<BString>>,
     /// The code that takes part.
     #[serde(default, skip_serializing_if = "is_default")]
     pub code: Code,
+    /// Year, iteration and other dimensions.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", serialize_with = "codec::in_order")]
+    pub dims: BTreeMap<String, Value>,
+    /// Those of the outputs that are only some files of their folder.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", serialize_with = "codec::in_order")]
+    pub sets: BTreeMap<String, FileSet>,
+    /// The step's name.
+    pub step: String,
+    /// The rule set that made it.
+    pub rules: u32,
+    /// Versions of tools, as they print them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", serialize_with = "codec::in_order")]
+    pub tools: BTreeMap<String, BString>,
+    /// What is done.
+    pub action: Action,
     /// The config object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<Id>,
-    /// Parameters beside the config (pipelines).
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub params: BTreeMap<String, Value>,
-    /// Declared inputs by key.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub inputs: BTreeMap<String, Content>,
-    /// Files that count but are not inputs, by label.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub identity: BTreeMap<String, Content>,
-    /// Declared environment variables; `None` when not set.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub env: BTreeMap<String, Option<BString>>,
-    /// Versions of tools, as they print them.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub tools: BTreeMap<String, BString>,
-    /// Digest of the container image.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub container: Option<String>,
-    /// Year, iteration and other dimensions.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub dims: BTreeMap<String, Value>,
-    /// Declared output keys; with the path where the command can only know it by heart, because no word of argv is it.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub outputs: BTreeMap<String, Option<BString>>,
-    /// Those of the outputs that are only some files of their folder.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub sets: BTreeMap<String, FileSet>,
-    /// The version that the step declares.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub version: u64,
     /// Declared epochs.
     #[serde(default, skip_serializing_if = "is_default")]
     pub epochs: Epochs,
+    /// Declared inputs by key.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", serialize_with = "codec::in_order")]
+    pub inputs: BTreeMap<String, Content>,
+    /// Parameters beside the config (pipelines).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", serialize_with = "codec::in_order")]
+    pub params: BTreeMap<String, Value>,
+    /// Declared output keys; with the path where the command can only know it by heart, because no word of argv is it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", serialize_with = "codec::in_order")]
+    pub outputs: BTreeMap<String, Option<BString>>,
+    /// The version that the step declares.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub version: u64,
+    /// Files that count but are not inputs, by label.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", serialize_with = "codec::in_order")]
+    pub identity: BTreeMap<String, Content>,
+    /// Digest of the container image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
 }
 
 fn is_zero(n: &u64) -> bool {
@@ -231,7 +233,7 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 impl Record for Recipe {
     const KIND: Kind = Kind::RECIPE;
 
-    fn to_parts(&self) -> Result<(Vec<Link>, Vec<u8>), codec::Error> {
+    fn links(&self) -> Result<Vec<Link>, codec::Error> {
         let mut links: Vec<Link> = Vec::new();
         links.extend(self.config.map(|id| Link(id, Kind::CONFIG, Strength::Record)));
         links.extend(self.code.tree.map(|id| Link(id, Kind::TREE, Strength::Record)));
@@ -239,7 +241,11 @@ impl Record for Recipe {
         links.extend(self.action.stdin.iter().filter_map(|c| c.link(Strength::Weak)));
         links.extend(self.inputs.values().filter_map(|c| c.link(Strength::Weak)));
         links.extend(self.identity.values().filter_map(|c| c.link(Strength::Weak)));
-        Ok((links, codec::encode(self)?))
+        Ok(links)
+    }
+
+    fn to_parts(&self) -> Result<(Vec<Link>, Vec<u8>), codec::Error> {
+        Ok((self.links()?, codec::encode(self)?))
     }
 
     fn from_parts(_links: &[Link], body: &[u8]) -> Result<Self, Error> {

@@ -1,4 +1,6 @@
 //! A run: the closed record of one execution, or of something said by hand.
+//!
+//! Fields stand in the order of their encoded names, shorter ones first, so that encoding has nothing to sort.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -67,13 +69,13 @@ pub enum LinkedBy {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Producer {
+    /// Which of its outputs.
+    pub key: String,
     /// Its run id.
     pub run: String,
     /// Its object, when it was closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<Id>,
-    /// Which of its outputs.
-    pub key: String,
     /// How it was found.
     pub linked_by: LinkedBy,
     /// Run ids that could have been meant as well, newest first, at most 16.
@@ -85,14 +87,14 @@ pub struct Producer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
-    /// What it held.
-    pub content: Content,
     /// Where it lived: relative to the project, or absolute when outside of it.
     pub path: BString,
     /// Its bytes.
     pub size: u64,
     /// Whether the store was given its bytes.
     pub stored: bool,
+    /// What it held.
+    pub content: Content,
     /// The run that made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub producer: Option<Producer>,
@@ -102,35 +104,35 @@ pub struct Input {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Output {
-    /// What it holds.
-    pub content: Content,
+    /// Which files of the folder at `path` it is; absent when it is all that lies there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set: Option<FileSet>,
+    /// Whether the owner may execute it; `false` for folders.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub exec: bool,
+    /// Free remarks.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", serialize_with = "codec::in_order")]
+    pub meta: BTreeMap<String, Value>,
     /// Where it was made: relative to the project, or absolute when outside of it.
     pub path: BString,
     /// Its bytes.
     pub size: u64,
-    /// Whether the store was given its bytes.
-    pub stored: bool,
-    /// Whether the owner may execute it; `false` for folders.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub exec: bool,
+    /// Queryable remarks.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", serialize_with = "codec::in_order")]
+    pub facets: BTreeMap<String, Value>,
     /// Its format by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
-    /// Queryable remarks.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub facets: BTreeMap<String, Value>,
     /// Its schema object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<Id>,
-    /// Which files of the folder at `path` it is; absent when it is all that lies there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub set: Option<FileSet>,
+    /// Whether the store was given its bytes.
+    pub stored: bool,
+    /// What it holds.
+    pub content: Content,
     /// Of a set: its files by path below `path`. `content` is the tree of just these.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", serialize_with = "codec::in_order")]
     pub members: BTreeMap<BString, Member>,
-    /// Free remarks.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub meta: BTreeMap<String, Value>,
 }
 
 impl Output {
@@ -151,13 +153,13 @@ impl Output {
 pub struct Member {
     /// Its content.
     pub id: Id,
-    /// Its bytes.
-    pub size: u64,
     /// Whether the owner may execute it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub exec: bool,
+    /// Its bytes.
+    pub size: u64,
     /// What its name says, by capture.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", serialize_with = "codec::in_order")]
     pub facets: BTreeMap<String, Value>,
 }
 
@@ -165,16 +167,16 @@ pub struct Member {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reason {
-    /// The part of the recipe, e.g. `config.threshold`, `code.src/clean.py`, `inputs.raw`.
-    pub part: String,
     /// What about it.
     pub kind: ReasonKind,
-    /// What it was, for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before: Option<String>,
+    /// The part of the recipe, e.g. `config.threshold`, `code.src/clean.py`, `inputs.raw`.
+    pub part: String,
     /// What it is, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
+    /// What it was, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
 }
 
 /// The kinds of reasons for a miss.
@@ -207,10 +209,10 @@ pub enum ReasonKind {
 pub enum Cache {
     /// The outputs of an earlier run were taken.
     Hit {
-        /// The run that was executed.
-        source: String,
-        /// Its object.
+        /// The object of the run that was executed.
         object: Id,
+        /// Its run id.
+        source: String,
         /// How long that one took, microseconds.
         source_duration_us: u64,
     },
@@ -229,25 +231,25 @@ pub enum Cache {
 pub struct Log {
     /// The bytes, as a blob.
     pub id: Id,
-    /// How many.
-    pub size: u64,
     /// Whether the middle was left out because it was too much.
     #[serde(default, skip_serializing_if = "is_false")]
     pub cut: bool,
+    /// How many.
+    pub size: u64,
 }
 
 /// What went wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunError {
+    /// The run that failed, when it was another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
     /// A stable word: `exit`, `signal`, `timeout`, `spawn`, `output_missing`, `interrupted`, `killed`, ...
     #[serde(rename = "type")]
     pub kind: String,
     /// For people.
     pub message: String,
-    /// The run that failed, when it was another.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run: Option<String>,
 }
 
 /// What the run used of the machine, as the system counted it.
@@ -266,15 +268,15 @@ pub struct Resources {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Git {
-    /// The commit that was checked out; `None` before the first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub commit: Option<String>,
-    /// The branch; `None` when detached.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub branch: Option<String>,
     /// Whether tracked files differed from the commit; `None` when it was not looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dirty: Option<bool>,
+    /// The branch; `None` when detached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// The commit that was checked out; `None` before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
 }
 
 /// An earlier outcome of the same recipe whose bytes are others.
@@ -283,125 +285,125 @@ pub struct Git {
 pub struct Differs {
     /// Its run id.
     pub run: String,
-    /// Its object.
-    pub object: Id,
     /// The keys of the outputs that differ.
     pub keys: Vec<String>,
+    /// Its object.
+    pub object: Id,
 }
 
 /// The closed record of a run. Pending and running exist only in the live folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Run {
+    /// Where, relative to the project.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub cwd: BString,
+    /// The Git repository around it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git: Option<Git>,
     /// `<UTC time>-<step slug>-<16 base32 characters>`.
     pub run: String,
+    /// What was executed, word by word, as given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub argv: Vec<BString>,
+    /// The machine's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// What it is a run of.
+    pub kind: RunKind,
+    /// What it wrote, by stream: `stdout`, `stderr`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", serialize_with = "codec::in_order")]
+    pub logs: BTreeMap<String, Log>,
+    /// Free remarks.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", serialize_with = "codec::in_order")]
+    pub meta: BTreeMap<String, Value>,
     /// The name that the user gave it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The project's name.
-    pub project: String,
-    /// The scenario's birth name.
-    pub scenario: String,
-    /// What it is a run of.
-    pub kind: RunKind,
     /// The step's name.
     pub step: String,
-    /// The recipe object; absent when none could be made.
+    /// Labels.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub tags: BTreeSet<String>,
+    /// What the cache said.
+    pub cache: Cache,
+    /// What went wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub recipe: Option<Id>,
-    /// How it ended.
-    pub status: Status,
-    /// Where it failed.
+    pub error: Option<RunError>,
+    /// Who ran it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failed_in: Option<Phase>,
-    /// Whether inputs, code and outputs were seen not to change while it ran. Only sealed successes are hits.
-    pub sealed: bool,
-    /// What changed under it, for people.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unsealed: Vec<String>,
-    /// Number of the attempt, from 1.
-    pub attempt: u32,
-    /// Shared by runs that belong together for an outside system.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub correlation_id: Option<String>,
+    pub author: Option<String>,
+    /// Queryable remarks, never part of the recipe.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", serialize_with = "codec::in_order")]
+    pub facets: BTreeMap<String, Value>,
+    /// Declared inputs by key.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", serialize_with = "codec::in_order")]
+    pub inputs: BTreeMap<String, Input>,
     /// The run id of the run around it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
+    /// The recipe object; absent when none could be made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe: Option<Id>,
+    /// Whether inputs, code and outputs were seen not to change while it ran. Only sealed successes are hits.
+    pub sealed: bool,
+    /// Number of the signal that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    /// How it ended.
+    pub status: Status,
+    /// Number of the attempt, from 1.
+    pub attempt: u32,
+    /// The newest earlier outcome of its recipe that gave other bytes: the program is not deterministic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub differs: Option<Differs>,
+    /// Numbers that the run reports.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", serialize_with = "codec::in_order")]
+    pub metrics: BTreeMap<String, Value>,
+    /// Recorded outputs by key.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", serialize_with = "codec::in_order")]
+    pub outputs: BTreeMap<String, Output>,
+    /// The program that was executed when it is no project file: its path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<BString>,
+    /// The project's name.
+    pub project: String,
+    /// Closed children: run id and object.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", serialize_with = "codec::in_order")]
+    pub children: BTreeMap<String, Id>,
+    /// The scenario's birth name.
+    pub scenario: String,
+    /// What changed under it, for people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unsealed: Vec<String>,
+    /// Exit code of the command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// Where it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_in: Option<Phase>,
+    /// What it used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
     /// When it began.
     pub started_at: Micros,
+    /// What it is, in a sentence.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
     /// When it ended.
     pub finished_at: Micros,
+    /// Code files that were left out for their size.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub code_left_out: Vec<BString>,
+    /// Shared by runs that belong together for an outside system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correlation_id: Option<String>,
     /// When validation began, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_started_at: Option<Micros>,
     /// When validation ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_finished_at: Option<Micros>,
-    /// What was executed, word by word, as given.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub argv: Vec<BString>,
-    /// Where, relative to the project.
-    #[serde(default, skip_serializing_if = "is_empty")]
-    pub cwd: BString,
-    /// Declared inputs by key.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub inputs: BTreeMap<String, Input>,
-    /// Recorded outputs by key.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub outputs: BTreeMap<String, Output>,
-    /// Closed children: run id and object.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub children: BTreeMap<String, Id>,
-    /// The newest earlier outcome of its recipe that gave other bytes: the program is not deterministic.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub differs: Option<Differs>,
-    /// What the cache said.
-    pub cache: Cache,
-    /// Exit code of the command.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exit_code: Option<i32>,
-    /// Number of the signal that ended it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub signal: Option<i32>,
-    /// What went wrong.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<RunError>,
-    /// What it wrote, by stream: `stdout`, `stderr`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub logs: BTreeMap<String, Log>,
-    /// What it used.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resources: Option<Resources>,
-    /// The machine's name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub host: Option<String>,
-    /// Who ran it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub author: Option<String>,
-    /// The Git repository around it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub git: Option<Git>,
-    /// The program that was executed when it is no project file: its path.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub program: Option<BString>,
-    /// Code files that were left out for their size.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub code_left_out: Vec<BString>,
-    /// What it is, in a sentence.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub description: String,
-    /// Labels.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub tags: BTreeSet<String>,
-    /// Queryable remarks, never part of the recipe.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub facets: BTreeMap<String, Value>,
-    /// Numbers that the run reports.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub metrics: BTreeMap<String, Value>,
-    /// Free remarks.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub meta: BTreeMap<String, Value>,
 }
 
 fn is_false(b: &bool) -> bool {
@@ -506,7 +508,7 @@ pub fn is_tail_prefix(text: &str, least: usize) -> bool {
 impl Record for Run {
     const KIND: Kind = Kind::RUN;
 
-    fn to_parts(&self) -> Result<(Vec<Link>, Vec<u8>), codec::Error> {
+    fn links(&self) -> Result<Vec<Link>, codec::Error> {
         let content = |c: &Content, stored: bool| c.link(if stored { Strength::Content } else { Strength::Weak });
         let mut links: Vec<Link> = Vec::new();
         links.extend(self.recipe.map(|id| Link(id, Kind::RECIPE, Strength::Record)));
@@ -525,7 +527,11 @@ impl Record for Run {
             links.push(Link(*object, Kind::RUN, Strength::Record));
         }
         links.extend(self.logs.values().map(|log| Link(log.id, Kind::BLOB, Strength::Content)));
-        Ok((links, codec::encode(self)?))
+        Ok(links)
+    }
+
+    fn to_parts(&self) -> Result<(Vec<Link>, Vec<u8>), codec::Error> {
+        Ok((self.links()?, codec::encode(self)?))
     }
 
     fn from_parts(_links: &[Link], body: &[u8]) -> Result<Self, Error> {

@@ -120,7 +120,7 @@ fn push(out: &mut Vec<Reason>, part: String, before: Option<String>, after: Opti
         (_, None) => ReasonKind::Removed,
         _ => ReasonKind::Changed,
     };
-    out.push(Reason { part, kind, before, after });
+    out.push(Reason { kind, part, after, before });
 }
 
 fn one<T: PartialEq>(out: &mut Vec<Reason>, part: &str, before: &T, after: &T, show: impl Fn(&T) -> String) {

@@ -61,7 +61,7 @@ impl Found<'_> {
         };
         let part =
             if path.is_empty() { self.part.to_owned() } else { format!("{}{}{}", self.part, self.sign, shown(path)) };
-        self.reasons.push(Reason { part, kind, before, after });
+        self.reasons.push(Reason { kind, part, after, before });
     }
 }
 

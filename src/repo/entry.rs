@@ -12,34 +12,34 @@ use crate::object::run::{Run, RunKind, Status};
 /// One line of a log: the value of a `runs` ref.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunLine {
-    /// The run's object.
-    pub object: Id,
-    /// What it is a run of.
-    pub kind: RunKind,
-    /// How it ended.
-    pub status: Status,
-    /// The step's name.
-    pub step: String,
     /// When it began.
     pub at: Micros,
     /// How long it took, microseconds.
     pub us: u64,
-    /// `hit`, `miss` or `off`.
-    pub cache: String,
+    /// What it is a run of.
+    pub kind: RunKind,
     /// The name that the user gave it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// The step's name.
+    pub step: String,
     /// Labels.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
+    /// `hit`, `miss` or `off`.
+    pub cache: String,
+    /// Commit that was checked out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// The run's object.
+    pub object: Id,
     /// The run around it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
     /// Whether nothing was seen to change under it.
     pub sealed: bool,
-    /// Commit that was checked out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub commit: Option<String>,
+    /// How it ended.
+    pub status: Status,
 }
 
 impl RunLine {
@@ -78,15 +78,17 @@ pub struct RunPlace {
 pub struct Outcome {
     /// The run's object.
     pub object: Id,
-    /// How it ended.
-    pub status: Status,
     /// Whether nothing was seen to change under it.
     pub sealed: bool,
+    /// How it ended.
+    pub status: Status,
 }
 
 /// One run of a step: the value of a `steps` ref.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepRun {
+    /// `hit`, `miss` or `off`.
+    pub cache: String,
     /// The run's object.
     pub object: Id,
     /// Its recipe.
@@ -96,30 +98,28 @@ pub struct StepRun {
     pub status: Status,
     /// Its scenario.
     pub scenario: String,
-    /// `hit`, `miss` or `off`.
-    pub cache: String,
 }
 
 /// A run that made or took some content: the value of a `producers` or `consumers` ref.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Touch {
+    /// Where the content lived.
+    pub path: BString,
     /// The run's object.
     pub object: Id,
     /// Its project.
     pub project: String,
     /// Its scenario.
     pub scenario: String,
-    /// Where the content lived.
-    pub path: BString,
 }
 
 /// Something said about a run: the value of an `about` ref of a mark.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MarkLine {
-    /// Whether it holds from then on, or no longer.
-    pub on: bool,
     /// When it was said.
     pub at: Micros,
+    /// Whether it holds from then on, or no longer.
+    pub on: bool,
     /// Why, for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub why: String,
@@ -131,12 +131,12 @@ pub struct MarkLine {
 /// What lies staged for the next commit: the value of a `workspaces/…/staged` ref.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Staged {
-    /// Its content.
-    pub content: crate::object::recipe::Content,
-    /// Its bytes.
-    pub size: u64,
     /// Whether its owner may execute it.
     pub exec: bool,
+    /// Its bytes.
+    pub size: u64,
+    /// Its content.
+    pub content: crate::object::recipe::Content,
 }
 
 /// Encodes a ref's value.

@@ -243,8 +243,14 @@ pub fn keep_safe(session: &Session<'_>, spots: &[Spot]) -> Result<Vec<Displaced>
 pub fn clear(session: &Session<'_>, spots: &[Spot]) -> Result<Vec<KeptSafe>, Error> {
     let fs = session.repo.fs();
     let kept = keep_safe(session, spots)?;
-    for displaced in &kept {
-        remove(session, displaced)?;
+    if kept.len() > 1 {
+        // Nothing is removed as long as one of them may not be.
+        for displaced in &kept {
+            check_same(session, displaced)?;
+        }
+    }
+    for (nth, displaced) in kept.iter().enumerate() {
+        remove(session, displaced, kept[..nth].iter())?;
     }
     for spot in spots {
         let folder = if spot.files.is_some() { Some(spot.path.as_path()) } else { spot.path.parent() };
@@ -255,14 +261,31 @@ pub fn clear(session: &Session<'_>, spots: &[Spot]) -> Result<Vec<KeptSafe>, Err
     Ok(kept.into_iter().filter_map(Displaced::into_kept_safe).collect())
 }
 
-/// Removes what the store has, if it is still that.
+/// That something is still what the store has.
+///
+/// # Errors
+/// When it changed meanwhile.
+fn check_same(session: &Session<'_>, displaced: &Displaced) -> Result<(), Error> {
+    if !displaced.fence.is_empty() && !displaced.fence.check(&session.worktree()).is_empty() {
+        return Err(Error::ChangedBefore { path: displaced.path.clone() });
+    }
+    Ok(())
+}
+
+/// Removes what the store has, if it is still that. What lies in something that was removed `before`, or held it, is not what it was
+/// any more, and nothing of it is lost either.
 ///
 /// # Errors
 /// When it changed meanwhile, or can't be removed.
-pub(super) fn remove(session: &Session<'_>, displaced: &Displaced) -> Result<(), Error> {
+pub(super) fn remove<'a>(
+    session: &Session<'_>,
+    displaced: &Displaced,
+    mut before: impl Iterator<Item = &'a Displaced>,
+) -> Result<(), Error> {
     let fs = session.repo.fs();
-    if !displaced.fence.is_empty() && !displaced.fence.check(&session.worktree()).is_empty() {
-        return Err(Error::ChangedBefore { path: displaced.path.clone() });
+    let meets = |other: &Displaced| other.path.starts_with(&displaced.path) || displaced.path.starts_with(&other.path);
+    if !before.any(meets) {
+        check_same(session, displaced)?;
     }
     let Some(members) = &displaced.members else { return remove_path(fs, &displaced.path) };
     for member in members {

@@ -272,8 +272,9 @@ pub fn bring_back(
     let mut removed = Vec::new();
     if is_done {
         for extra in displaced.iter().filter(|displaced| displaced.members.is_some()) {
+            let done = clear::remove(session, extra, removed.iter().copied());
             removed.push(extra);
-            if let Err(err) = clear::remove(session, extra) {
+            if let Err(err) = done {
                 failed = Some(err);
                 break;
             }

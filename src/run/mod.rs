@@ -58,6 +58,7 @@ mod session;
 mod settle;
 pub mod spool;
 mod started;
+mod strays;
 mod take;
 mod terminal;
 mod versions;

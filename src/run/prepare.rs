@@ -12,6 +12,7 @@ use super::declare::{check_environment, check_spelling, declare_outputs, is_name
 use super::inputs::{Finder, Matched, ReadyInput};
 use super::request::{CodeMode, Request};
 use super::session::Session;
+use super::strays::{self, Counted};
 use super::versions::{self, Versions};
 use super::{Error, outputs, overlap, web};
 use crate::codec::Value;
@@ -66,6 +67,8 @@ pub struct Prepared {
     pub seen: BTreeMap<String, outputs::Seen>,
     /// Notices when something that the command changes in place is changed before the command starts.
     pub before: Fence,
+    /// Which folders hold links to what does not count, for people.
+    pub strays: Vec<String>,
 }
 
 impl Prepared {
@@ -77,7 +80,7 @@ impl Prepared {
     /// What is doubtful about it, for people.
     pub(super) fn warnings(&self) -> impl Iterator<Item = String> {
         let config = self.config_folder.iter().flat_map(|part| part.answer.warnings());
-        self.code.warnings().into_iter().chain(config)
+        self.code.warnings().into_iter().chain(config).chain(self.strays.iter().cloned())
     }
 
     /// Where an output is declared.
@@ -143,7 +146,9 @@ pub fn prepare(
         finder.find(input, true)?;
     }
     let Finder { mut inputs, globs, .. } = finder;
-    for input in inputs.values() {
+    let mut counted = Vec::new();
+    for (key, input) in &inputs {
+        counted.push(Counted::new(format!("input `{key}`"), worktree.path(&input.place), &input.captured.fence));
         fence.join(input.captured.fence.clone());
     }
     declare_outputs(repo, request, &cwd, &mut declared)?;
@@ -189,6 +194,8 @@ pub fn prepare(
     for one in request.locks.iter().map(lock_label).chain(request.identity.iter().cloned()) {
         let place = declared.locate(&one.path);
         let captured = worktree::capture(&worktree, &place, &CaptureOptions::default(), None)?;
+        let name = format!("identity file `{}`", crate::path::shown(&one.path));
+        counted.push(Counted::new(name, worktree.path(&place), &captured.fence));
         fence.join(captured.fence);
         if let Some(label) = &one.key {
             recipe::check_key(label)?;
@@ -329,6 +336,7 @@ pub fn prepare(
         fence,
         seen: BTreeMap::new(),
         before,
+        strays: strays::warnings(&counted),
     })
 }
 

@@ -165,7 +165,7 @@ fn start_once(
     let snapshot = repo.store().snapshot()?;
     let mut prepared = perform::ready(session, &snapshot, request, environment)?;
     let (hit, reasons, _) = perform::ask(session, &snapshot, request, &prepared)?;
-    let mut warnings = prepared.code.warnings();
+    let mut warnings: Vec<String> = prepared.warnings().collect();
     let mut started = Started {
         run: String::new(),
         step: prepared.step.clone(),

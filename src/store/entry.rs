@@ -272,24 +272,24 @@ impl<'de> Deserialize<'de> for Gone {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, DeserializeDerive)]
 #[serde(deny_unknown_fields)]
 pub struct Checkpoint {
+    /// Files that left the state and may still lie around, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<Gone>,
     /// Packs, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub packs: Vec<PackRow>,
-    /// Packs that nothing new may rely on, and the number of the entry that said so.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub condemned: BTreeMap<Id, u64>,
     /// Ref tables, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tables: Vec<FileRow>,
     /// History files, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<FileRow>,
-    /// Files that left the state and may still lie around, sorted.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub gone: Vec<Gone>,
     /// Features turned on, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub features: Vec<String>,
+    /// Packs that nothing new may rely on, and the number of the entry that said so.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub condemned: BTreeMap<Id, u64>,
 }
 
 /// One entry of the log.
@@ -297,24 +297,24 @@ pub struct Checkpoint {
 #[serde(deny_unknown_fields)]
 pub(super) struct Entry {
     pub(super) n: u64,
-    pub(super) prev: Id,
-    pub(super) op: OpId,
     pub(super) at: Micros,
     pub(super) by: String,
-    pub(super) host: String,
+    pub(super) op: OpId,
     pub(super) cmd: String,
+    pub(super) host: String,
+    pub(super) prev: Id,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) objects: Vec<Inline>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) packs: Vec<PackRow>,
+    pub(super) refs: Vec<Edit>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) rely: Vec<Id>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) condemn: Vec<Id>,
+    pub(super) packs: Vec<PackRow>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) remove: Vec<Id>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) refs: Vec<Edit>,
+    pub(super) condemn: Vec<Id>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) objects: Vec<Inline>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) features: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -342,8 +342,7 @@ impl Entry {
     /// The bytes of the file, and the digest that the next entry names.
     pub(super) fn encode(&self) -> Result<(Vec<u8>, Id), codec::Error> {
         let mut bytes = MAGIC.to_vec();
-        bytes.extend(codec::encode(self)?);
-        codec::check(&bytes[MAGIC.len()..], &Limits::RECORD)?;
+        bytes.extend(codec::encode_within(self, &Limits::RECORD)?);
         let digest = derived(CONTEXT, &bytes);
         bytes.extend_from_slice(digest.digest());
         Ok((bytes, digest))

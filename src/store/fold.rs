@@ -25,6 +25,10 @@ use crate::object::AccessError;
 /// Entries above the checkpoint at which the next writer folds.
 pub(super) const FOLD_EVERY: u64 = 32;
 
+/// Bytes of objects and refs in the entries above the checkpoint at which the next writer folds, however few entries these
+/// are: every reader reads all of them.
+const FOLD_BYTES: usize = 3 << 20;
+
 /// Magic of ref tables.
 pub(super) const TABLE_MAGIC: [u8; 8] = *b"provtab1";
 
@@ -33,7 +37,15 @@ const MERGED_OBJECTS: u64 = 1 << 15;
 
 /// Whether the next writer should fold. Never while an entry can't be read: its content would be lost.
 pub(super) fn is_due(snapshot: &Snapshot) -> bool {
-    snapshot.tip() - snapshot.base() >= snapshot.store().rules().fold_every() && snapshot.damaged_entry().is_none()
+    let weight = |entry: &Entry| -> usize {
+        let objects: usize = entry.objects.iter().map(|object| object.1.len()).sum();
+        objects
+            + entry.refs.iter().map(|edit| edit.0.len() + edit.2.as_ref().map_or(0, |value| value.len())).sum::<usize>()
+    };
+    let log = &snapshot.inner.log;
+    let is_long = snapshot.tip() - snapshot.base() >= snapshot.store().rules().fold_every();
+    (is_long || log.entries.iter().map(|loaded| weight(&loaded.entry)).sum::<usize>() >= FOLD_BYTES)
+        && snapshot.damaged_entry().is_none()
 }
 
 /// Lands a fold on top of `snapshot`, or finds that somebody else moved the log meanwhile.

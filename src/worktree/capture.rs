@@ -12,7 +12,7 @@ use std::sync::PoisonError;
 
 use bstr::{BString, ByteSlice};
 
-use super::hash_file::{LARGE, LastLink, hash_file, is_stored, read_file};
+use super::hash_file::{LARGE, LastLink, hash_seen, is_stored, read_file};
 use super::scan::{Entry, Folder, Scan, ScanOptions, scan_and};
 use super::spread::{self, FEW_NAMES};
 use super::stat_cache::{FolderView, Key, is_settled};
@@ -103,7 +103,7 @@ fn take(
     if unless_new && worktree.cache.get(Key::of(place), &stat).is_none() {
         return Ok(None);
     }
-    let hashed = hash_file(worktree, Key::of(place), &path, sink)?;
+    let hashed = hash_seen(worktree, Key::of(place), &path, stat, sink)?;
     let unsettled = (!hashed.is_settled).then_some(hashed.id);
     Ok(Some(Captured {
         content: Content::Blob(hashed.id),

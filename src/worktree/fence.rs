@@ -107,6 +107,21 @@ impl Fence {
             .sum()
     }
 
+    /// The links in the folders that it watches, absolute.
+    pub fn links(&self) -> Vec<PathBuf> {
+        let scans = self.parts.iter().filter_map(|part| match part {
+            Part::Folder { scan, .. } => Some(scan),
+            _ => None,
+        });
+        let links = scans.flat_map(|scan| {
+            scan.folders.iter().flat_map(move |folder| {
+                let links = folder.entries.iter().filter(|entry| entry.stat.kind == FileKind::Link);
+                links.map(move |entry| scan.path(&folder.path_of(&entry.name)))
+            })
+        });
+        links.collect()
+    }
+
     /// Whether it watches nothing.
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()

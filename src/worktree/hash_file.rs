@@ -58,6 +58,20 @@ pub(super) enum LastLink {
 pub fn hash_file(worktree: &Worktree<'_>, key: Key, path: &Path, sink: Option<&dyn Sink>) -> Result<Hashed, Error> {
     let stat = worktree.fs.stat(path).map_err(Error::io("read", path))?;
     let stat = stat.ok_or_else(|| Error::Absent { path: path.to_owned() })?;
+    hash_seen(worktree, key, path, stat, sink)
+}
+
+/// As [`hash_file`] of a file that was just found in the state `stat`.
+///
+/// # Errors
+/// As [`hash_file`].
+pub(super) fn hash_seen(
+    worktree: &Worktree<'_>,
+    key: Key,
+    path: &Path,
+    stat: Stat,
+    sink: Option<&dyn Sink>,
+) -> Result<Hashed, Error> {
     if stat.kind == FileKind::Other {
         return Err(Error::Special { path: path.to_owned() });
     }

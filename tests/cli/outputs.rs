@@ -279,3 +279,40 @@ fn outputs_are_restored_together_or_not_at_all() {
     sandbox.prov(["restore", "@last:a", "--to", "x"]).ok();
     assert_eq!(read(&sandbox, "x/a"), "a\n", "below a folder that is there");
 }
+
+#[test]
+fn outputs_that_lie_in_each_other_are_cleared_and_made_again() {
+    let sandbox = project();
+    let pairs: [(&[&str], &str); 3] = [
+        (&["-o", "all=d", "-o", "one=d/a.csv"], "mkdir -p d; echo $1 > d/a.csv; echo 3 > d/b.csv"),
+        (&["-o", "one=d/a.csv", "-o", "all=d"], "mkdir -p d; echo $1 > d/a.csv; echo 3 > d/b.csv"),
+        (&["--output-set", "all=d:*.csv", "--output-set", "one=d:a*"], "echo $1 > d/a.csv; echo 3 > d/b.csv"),
+    ];
+    for (at, (outputs, script)) in pairs.into_iter().enumerate() {
+        let step = format!("s{at}");
+        let go = |n: &str| {
+            let set = format!("n={n}");
+            let words = ["--name", &step, "-S", &set, "--", "sh", "-c", script, "sh", "{set.n}"];
+            run(&sandbox, [outputs, &words].concat())
+        };
+        // Nobody knows these yet.
+        sandbox.file("d/a.csv", format!("mine {at}\n")).file("d/a2.csv", format!("mine as well {at}\n"));
+        let first = go("1").misses();
+        let kept: Vec<&str> =
+            first.json["displaced"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
+        assert!(
+            !kept.is_empty() && kept.iter().all(|id| sandbox.prov(["cat-object", id]).code == 0),
+            "{}",
+            first.outcome
+        );
+        go("2").misses();
+        assert_eq!(read(&sandbox, "d/a.csv"), "2\n");
+        sandbox.file("d/a2.csv", "more\n");
+        go("1").hits();
+        assert_eq!((read(&sandbox, "d/a.csv").as_str(), exists(&sandbox, "d/a2.csv")), ("1\n", false), "{outputs:?}");
+        remove(&sandbox, "d");
+        go("2").hits();
+        assert_eq!((read(&sandbox, "d/a.csv").as_str(), read(&sandbox, "d/b.csv").as_str()), ("2\n", "3\n"));
+        remove(&sandbox, "d");
+    }
+}

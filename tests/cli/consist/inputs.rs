@@ -124,6 +124,30 @@ fn folders_that_differ_in_names_borders_or_hidden_files_are_not_equal() {
 }
 
 #[test]
+fn a_link_in_a_folder_to_what_does_not_count_is_told() {
+    let sandbox = project();
+    sandbox.file("archive/big.csv", "1\n").file("data/own.csv", "2\n");
+    std::os::unix::fs::symlink("../archive/big.csv", sandbox.path("data/big.csv")).unwrap();
+    std::os::unix::fs::symlink("own.csv", sandbox.path("data/same.csv")).unwrap();
+    for how in ["-i", "--identity"] {
+        let go = |more: &[&str]| {
+            let words = [how, "data", "-o", "out", "--code", "none", "--name", how.trim_matches('-')];
+            run(&sandbox, [&words, more, &["--", "sh", "-c", "cat data/*.csv > out"]].concat())
+        };
+        for ran in [go(&[]).misses(), go(&[]).hits()] {
+            let told = ran.json["warnings"][0].as_str().unwrap();
+            assert!(told.contains("`big.csv`:") && told.contains("does not count"), "{told}");
+            assert!(ran.outcome.err().contains("warning: "), "{}", ran.outcome);
+        }
+        // Declared, it counts, and there is nothing to tell.
+        sandbox.file("archive/big.csv", "1\n");
+        assert_eq!(go(&["-i", "archive"]).misses().json["warnings"], serde_json::json!([]));
+        sandbox.file("archive/big.csv", "3\n");
+        assert_eq!(go(&["-i", "archive"]).misses().parts(), ["inputs.archive/big.csv"]);
+    }
+}
+
+#[test]
 fn a_folder_that_a_run_made_is_its_names_and_its_empty_folders_too() {
     let sandbox = project();
     let make = |script: &str| {
@@ -204,7 +228,7 @@ fn an_unchanged_input_is_read_for_no_hit_and_for_no_other_miss() {
     let sandbox = project();
     sandbox.file("big", vec![b'x'; usize::try_from(SIZE).unwrap()]);
     let file = std::fs::OpenOptions::new().write(true).open(sandbox.path("big")).unwrap();
-    file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_hours(500_000)).unwrap();
+    file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_hours(400_000)).unwrap();
     let words = ["--json", "run", "-i", "big", "-o", "out", "--code", "none", "--", "touch", "out"];
     // The state of a file counts only once its times are older than the clock's grain.
     let until_known = |words: &[&str], what: &str| {
