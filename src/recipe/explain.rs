@@ -103,7 +103,9 @@ pub fn explain_given(before: &Given, after: &Given, read: ReadObject<'_>) -> Opt
         }
         (Given::Part(name, Content::Blob(a)), Given::Part(_, Content::Blob(b))) if a != b => {
             out = file_values("", name.as_str().into(), *a, *b, read);
-            out.iter_mut().for_each(|reason| reason.part = reason.part.trim_start_matches('/').to_owned());
+            for reason in &mut out {
+                reason.part = reason.part.trim_start_matches('/').to_owned();
+            }
             if out.is_empty() {
                 push(&mut out, shown(name.as_bytes()), Some(short(*a)), Some(short(*b)));
             }
