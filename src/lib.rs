@@ -67,6 +67,7 @@ pub mod fetch;
 pub mod fs;
 pub mod hash;
 pub mod host;
+pub mod interchange;
 pub mod lineage;
 pub mod maintain;
 pub mod mark;

@@ -16,6 +16,7 @@ mod gc;
 mod help;
 mod hits;
 mod inputs;
+mod interchange;
 mod lifecycle;
 mod live;
 mod look;

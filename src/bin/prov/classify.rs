@@ -8,7 +8,8 @@ use prov::run::live::LiveError;
 use prov::run::lookup;
 use prov::run::program::SpawnError;
 use prov::{
-    codec, config, fetch, lineage, mark, object, pipeline, query, recipe, repo, revspec, run, scenario, store, worktree,
+    codec, config, fetch, interchange, lineage, mark, object, pipeline, query, recipe, repo, revspec, run, scenario,
+    store, worktree,
 };
 
 use crate::error::{Class, Failure};
@@ -102,6 +103,33 @@ impl Classify for AccessError {
                 Some(err) => err.failure(),
                 None => Failure::of(Class::Failed, "store", self),
             },
+            _ => Failure::of(Class::Failed, "io", self),
+        }
+    }
+}
+
+impl Classify for interchange::Error {
+    fn failure(&self) -> Failure {
+        match self {
+            interchange::Error::Query(err) => err.failure(),
+            interchange::Error::Store(err) => err.failure(),
+            interchange::Error::Access(err) => err.failure(),
+            interchange::Error::Object(err) => err.failure(),
+            interchange::Error::Gone { .. } => Failure::of(Class::Damaged, "damaged", self).hint(FSCK),
+            interchange::Error::NoRuns { known, .. } => {
+                let failure = Failure::of(Class::NotFound, "not_found", self).candidates(known.clone());
+                failure.hint(if known.is_empty() {
+                    "`prov pipeline run` makes one"
+                } else {
+                    "there are runs for these places"
+                })
+            }
+            interchange::Error::NotAManifest { .. } => {
+                Failure::of(Class::Usage, "not_a_manifest", self).hint("nothing was changed")
+            }
+            interchange::Error::Restless { .. } => {
+                Failure::of(Class::Failed, "changed_meanwhile", self).hint("nothing was changed; try again")
+            }
             _ => Failure::of(Class::Failed, "io", self),
         }
     }

@@ -4,6 +4,7 @@
 
 mod bring;
 mod check;
+mod exchange;
 mod folder;
 mod follow;
 mod inspect;
@@ -27,6 +28,9 @@ use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub(crate) use bring::{CatArgs, RestoreArgs};
 pub(crate) use check::{CompletionsArgs, ConfigArgs, ConfigCommand, DoctorArgs, FsckArgs, GcArgs};
+pub(crate) use exchange::{
+    ExportArgs, ExportWhat, ImportArgs, ImportWhat, LinesWord, OtterManifestArgs, SchemaArgs, SchemaCommand,
+};
 pub(crate) use folder::{ConfigIdentityWord, ConfigWinsWord, FolderOptions};
 pub(crate) use follow::EventsArgs;
 pub(crate) use inspect::{CatObjectArgs, LsTreeArgs, RevParseArgs};
@@ -163,6 +167,12 @@ pub(crate) enum Command {
     Scenario(ScenarioArgs),
     /// Check, plan and draw pipelines
     Pipeline(Box<PipelineArgs>),
+    /// Write records in the form of another system
+    Export(Box<ExportArgs>),
+    /// Make records of what another system wrote
+    Import(ImportArgs),
+    /// Show the columns of tables that prov writes
+    Schema(SchemaArgs),
     /// Check the whole store
     Fsck(FsckArgs),
     /// Take out of the store what nothing leads to

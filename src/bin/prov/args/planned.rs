@@ -9,8 +9,8 @@ use crate::error::{Class, Failure};
 /// Commands that the documented command line has and this version has not.
 const COMMANDS: &[&str] = &[
     "tag", "note", "scrub", "impact", "where", "find", "facets", "metrics", "compare", "history", "summary", "check",
-    "sql", "view", "schema", "preview", "rerun", "verify", "evict", "ops", "undo", "remote", "push", "fetch", "pull",
-    "sync", "clone", "bundle", "pack", "serve", "hooks", "export", "import", "map", "man", "fork", "close", "rename",
+    "sql", "view", "preview", "rerun", "verify", "evict", "ops", "undo", "remote", "push", "fetch", "pull", "sync",
+    "clone", "bundle", "pack", "serve", "hooks", "map", "man", "fork", "close", "rename",
 ];
 
 /// Options that the documented command line has and this version has not, by command.

@@ -10,6 +10,7 @@ mod describe;
 mod diff;
 mod doctor;
 mod events;
+mod exchange;
 mod fsck;
 mod gc;
 mod id;
@@ -87,6 +88,9 @@ pub(crate) fn dispatch(cx: &Context, command: &Command) -> Result<Exit, Failure>
         Command::Hide(args) => mark::run(cx, MarkKind::Hide, &args.mark),
         Command::Scenario(args) => scenario::run(cx, args),
         Command::Pipeline(args) => pipeline::run(cx, args),
+        Command::Export(args) => exchange::export(cx, args),
+        Command::Import(args) => exchange::import(cx, args),
+        Command::Schema(args) => exchange::schema(cx, args),
         Command::Fsck(args) => fsck::run(cx, args),
         Command::Gc(args) => gc::run(cx, args),
         Command::Config(args) => config::run(cx, args),

@@ -53,6 +53,12 @@ pub(super) fn run(cx: &Context, args: &PipelineRunArgs) -> Result<Exit, Failure>
     let Seen { checked, options, file, .. } = seen;
     let ran = execute::run(&repo, checked.plan, &options, &order, around)?;
     drop(watch);
+    if args.manifest {
+        // The records say it all; what can't be written now can be exported later.
+        if let Err(failure) = crate::commands::exchange::keep_manifest(cx, &repo, &ran.run) {
+            cx.ui.warn(format_args!("the manifest is not kept: {}", failure.message));
+        }
+    }
     tell(cx, &ran, &prov::path::show(&file))?;
     Ok(exit_of(&ran))
 }
