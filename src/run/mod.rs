@@ -21,6 +21,7 @@ pub mod execute;
 pub mod exit;
 mod format;
 mod given;
+mod given_before;
 pub mod group;
 pub mod guard;
 mod hooks;
