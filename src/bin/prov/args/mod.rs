@@ -8,6 +8,7 @@ mod exchange;
 mod folder;
 mod follow;
 mod inspect;
+mod journal;
 mod lifecycle;
 mod look;
 mod mark;
@@ -34,12 +35,13 @@ pub(crate) use exchange::{
 pub(crate) use folder::{ConfigIdentityWord, ConfigWinsWord, FolderOptions};
 pub(crate) use follow::EventsArgs;
 pub(crate) use inspect::{CatObjectArgs, LsTreeArgs, RevParseArgs};
+pub(crate) use journal::{NoteArgs, OpsArgs, TagArgs, UndoArgs};
 pub(crate) use lifecycle::{LifecycleOptions, ReplayWord};
 pub(crate) use look::{
     DiffArgs, Direction, IdArgs, LineageArgs, LineageFormat, LogArgs, PlanArgs, ShowArgs, StatusArgs, StatusFilter,
     WhyArgs,
 };
-pub(crate) use mark::{HideArgs, MarkArgs, RetractArgs};
+pub(crate) use mark::{HideArgs, MarkArgs, RetractArgs, ScrubArgs};
 pub(crate) use outputs::OutputOptions;
 pub(crate) use pieces::{FinishArgs, LogInputArgs, LogMetaArgs, LogOutputArgs, StartArgs, StatusWord};
 pub(crate) use pipeline::{
@@ -163,6 +165,16 @@ pub(crate) enum Command {
     Retract(RetractArgs),
     /// Fold a run away in listings
     Hide(HideArgs),
+    /// Take the bytes of content out of the store for good
+    Scrub(ScrubArgs),
+    /// Give a run, an artifact or an object a name
+    Tag(TagArgs),
+    /// Remark something about a run, an artifact or an object
+    Note(NoteArgs),
+    /// List what was done in this workspace
+    Ops(OpsArgs),
+    /// Take back the last operation of this workspace
+    Undo(UndoArgs),
     /// Create, list and switch scenarios
     Scenario(ScenarioArgs),
     /// Check, plan and draw pipelines
