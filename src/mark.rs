@@ -6,13 +6,14 @@
 use crate::clock::Micros;
 use crate::codec;
 use crate::hash::Id;
+use crate::journal::Line;
 use crate::object::mark::Mark;
 use crate::object::run::{Cache, Run};
 use crate::object::{AccessError, Kind, Record, Sink, Source, id_of};
 use crate::refs::key;
 use crate::repo::Repo;
 use crate::repo::entry::{self, MarkLine};
-use crate::store::{self, Direction, Draft, Expect, RefEdit, Snapshot};
+use crate::store::{self, Direction, Draft, Expect, Intake, RefEdit, Snapshot};
 
 pub use crate::object::mark::MarkKind;
 
@@ -60,6 +61,11 @@ impl<'a> Marks<'a> {
     pub fn open(snapshot: &'a Snapshot) -> Result<Self, Error> {
         let are_any = snapshot.scan(&key::about(), Direction::Forward).next().transpose()?.is_some();
         Ok(Self { snapshot, are_any })
+    }
+
+    /// Whether anything is said of any run.
+    pub fn are_any(&self) -> bool {
+        self.are_any
     }
 
     /// What is said of the run with this object; `None` if nothing is, or if it was taken back.
@@ -123,6 +129,31 @@ fn newest(snapshot: &Snapshot, object: &Id, kind: MarkKind) -> Result<Option<Mar
     Ok(newest.map(|(line, _)| line))
 }
 
+/// Puts a mark into `intake`, whatever is said already, and returns its ref.
+///
+/// # Errors
+/// When refs can't be read or the mark can't be stored.
+pub fn one(
+    repo: &Repo,
+    snapshot: &Snapshot,
+    intake: &Intake,
+    of: &Id,
+    kind: MarkKind,
+    on: bool,
+    why: &str,
+) -> Result<RefEdit, Error> {
+    let now = repo.now();
+    let before = newest(snapshot, of, kind)?;
+    let at = Micros(before.map_or(now.0, |line| now.0.max(line.at.0.saturating_add(1))));
+    let author = repo.world().author.clone();
+    let mark = Mark { of: *of, kind, on, at, why: why.to_owned(), author: author.clone() };
+    let bytes = mark.encode()?;
+    let id = id_of(&Kind::MARK, &bytes);
+    intake.put(&Kind::MARK, &id, &bytes)?;
+    let value = entry::encode(&MarkLine { on, at, why: why.to_owned(), author })?;
+    Ok(RefEdit { key: key::about_one(of, kind.as_str(), &id), expect: Expect::Any, new: Some(value) })
+}
+
 /// Says `kind` of all these runs, or takes it back, in one transaction. Of what is so already nothing is said again; returns for which ones
 /// something changed.
 ///
@@ -131,7 +162,8 @@ fn newest(snapshot: &Snapshot, object: &Id, kind: MarkKind) -> Result<Option<Mar
 pub fn say(repo: &Repo, objects: &[Id], kind: MarkKind, on: bool, why: &str) -> Result<Vec<bool>, Error> {
     let now = repo.now();
     let mut changed = Vec::new();
-    repo.store().publish(repo.new_op(), kind.as_str(), &mut |snapshot| -> Result<Option<Draft>, Error> {
+    let op = repo.new_op();
+    repo.store().publish(op, kind.as_str(), &mut |snapshot| -> Result<Option<Draft>, Error> {
         changed.clear();
         let intake = repo.store().intake(snapshot);
         let mut edits = Vec::new();
@@ -139,21 +171,16 @@ pub fn say(repo: &Repo, objects: &[Id], kind: MarkKind, on: bool, why: &str) -> 
             let before = newest(snapshot, of, kind)?;
             let is_new = before.as_ref().is_some_and(|line| line.on) != on;
             changed.push(is_new);
-            if !is_new {
-                continue;
+            if is_new {
+                edits.push(one(repo, snapshot, &intake, of, kind, on, why)?);
             }
-            let at = Micros(before.map_or(now.0, |line| now.0.max(line.at.0.saturating_add(1))));
-            let author = repo.world().author.clone();
-            let mark = Mark { of: *of, kind, on, at, why: why.to_owned(), author: author.clone() };
-            let bytes = mark.encode()?;
-            let id = id_of(&Kind::MARK, &bytes);
-            intake.put(&Kind::MARK, &id, &bytes)?;
-            let value = entry::encode(&MarkLine { on, at, why: why.to_owned(), author })?;
-            edits.push(RefEdit { key: key::about_one(of, kind.as_str(), &id), expect: Expect::Any, new: Some(value) });
         }
         if edits.is_empty() {
             return Ok(None);
         }
+        let said = objects.iter().zip(&changed).filter(|(_, changed)| **changed);
+        let line = Line { marks: said.map(|(of, _)| (*of, kind, on)).collect(), ..Line::of(repo, kind.as_str()) };
+        edits.push(line.edit(repo, op, now)?);
         Ok(Some(Draft { collected: Some(std::sync::Arc::new(intake.finish()?)), edits, ..Draft::default() }))
     })?;
     Ok(changed)

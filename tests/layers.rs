@@ -15,7 +15,11 @@ const ROWS: &[Row] = &[
     Row { name: "services", modules: &["worktree", "code", "fetch", "index"], is_ordered: false },
     Row { name: "storage", modules: &["store", "refs", "recipe"], is_ordered: false },
     Row { name: "handle", modules: &["repo"], is_ordered: false },
-    Row { name: "domain", modules: &["mark", "scenario", "revspec", "lineage", "run"], is_ordered: true },
+    Row {
+        name: "domain",
+        modules: &["journal", "mark", "note", "tag", "scenario", "revspec", "lineage", "run"],
+        is_ordered: true,
+    },
     Row { name: "workflows", modules: &["pipeline", "query", "sync", "interchange", "maintain"], is_ordered: false },
 ];
 

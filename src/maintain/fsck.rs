@@ -1,18 +1,36 @@
 //! Checking everything that a project has on record.
 
 use super::roots::targets;
+use crate::hash::Id;
+use crate::object::Source;
 use crate::progress::{Cancel, Progress};
+use crate::refs::key;
 use crate::repo::Repo;
 use crate::run::live::State;
-use crate::store::check::{Finding, Options};
-use crate::store::{Report, Severity, check};
+use crate::store::check::{Finding, Options, Sample};
+use crate::store::{Direction, Report, Severity, Snapshot, check, scrub};
 
 /// Checks the store with every byte in it, and the live folder beside it. Never writes and never stops at a finding.
-pub fn fsck(repo: &Repo, progress: &dyn Progress, cancel: &Cancel) -> Report {
-    let mut report = check(repo.store(), progress, &Options::default().with_targets(&targets).with_cancel(cancel));
+/// With `percent` only so many of a hundred contents are read, others each time.
+pub fn fsck(repo: &Repo, percent: Option<u8>, progress: &dyn Progress, cancel: &Cancel) -> Report {
+    let snapshot = repo.store().snapshot().ok();
+    let is_scrubbed = |id: &Id| snapshot.as_ref().is_some_and(|snapshot| snapshot.is_scrubbed(id).unwrap_or_default());
+    let mut options = Options::default().with_targets(&targets).with_marks(&is_scrubbed).with_cancel(cancel);
+    if let Some(percent) = percent {
+        let mut seed = [0; 8];
+        repo.world().random.fill(&mut seed);
+        options = options.with_sample(Sample::new(percent, u64::from_le_bytes(seed)));
+    }
+    let mut report = check(repo.store(), progress, &options);
     let mut add = |severity, code, file: String, message: String| {
         report.findings.push(Finding { severity, code, object: None, file: Some(file), message });
     };
+    for id in snapshot.iter().flat_map(scrubbed) {
+        if snapshot.as_ref().is_some_and(|snapshot| snapshot.header(&id).is_ok_and(|found| found.is_some())) {
+            let message = format!("object {id} was to be scrubbed and is still here; scrub it again");
+            add(Severity::Warning, "scrub-unfinished", "packs".to_owned(), message);
+        }
+    }
     match crate::run::live_folder(repo).list() {
         Ok(entries) => {
             for entry in entries {
@@ -48,4 +66,20 @@ pub fn fsck(repo: &Repo, progress: &dyn Progress, cancel: &Cancel) -> Report {
         Err(err) => add(Severity::Error, "folder-unreadable", "live".to_owned(), crate::run::chain(&err)),
     }
     report
+}
+
+/// Content that was scrubbed.
+fn scrubbed(snapshot: &Snapshot) -> Vec<Id> {
+    let mut found = Vec::new();
+    if snapshot.state().features.iter().any(|feature| feature == scrub::FEATURE) {
+        for (raw, _) in snapshot.scan(&key::about(), Direction::Forward).flatten() {
+            let parts = key::components(&raw).unwrap_or_default();
+            if parts.get(2).is_some_and(|kind| *kind == scrub::ABOUT)
+                && let Some(id) = parts.get(1).and_then(|id| Id::from_bytes(id))
+            {
+                found.push(id);
+            }
+        }
+    }
+    found
 }

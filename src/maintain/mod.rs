@@ -2,7 +2,11 @@
 
 mod fsck;
 mod gc;
+mod repair;
 mod roots;
+mod scrub;
 
 pub use fsck::fsck;
 pub use gc::{gc, plan_gc};
+pub use repair::{Repaired, repair};
+pub use scrub::scrub;

@@ -27,7 +27,7 @@ impl Kind {
     pub const SCENARIO: Kind = Kind(Cow::Borrowed("scenario"));
     /// Columns of a table (reserved).
     pub const SCHEMA: Kind = Kind(Cow::Borrowed("schema"));
-    /// A remark about an object (reserved).
+    /// A remark about an object.
     pub const NOTE: Kind = Kind(Cow::Borrowed("note"));
     /// A signature (reserved).
     pub const SIGNATURE: Kind = Kind(Cow::Borrowed("signature"));

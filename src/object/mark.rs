@@ -1,4 +1,4 @@
-//! A mark: something said about a run after it was closed. Marks are only ever added; the newest one of a kind holds.
+//! A mark: something said about a run after it was closed, or about content. Marks are only ever added; the newest one of a kind holds.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::clock::Micros;
 use crate::codec::{self, Limits};
 use crate::hash::Id;
 
-/// What can be said about a run.
+/// What can be said about a run, or about content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MarkKind {
@@ -17,6 +17,8 @@ pub enum MarkKind {
     Retract,
     /// It is folded away in listings.
     Hide,
+    /// Of content: its bytes are gone for good, and refused should they come again.
+    Scrub,
 }
 
 impl MarkKind {
@@ -25,6 +27,7 @@ impl MarkKind {
         match self {
             MarkKind::Retract => "retract",
             MarkKind::Hide => "hide",
+            MarkKind::Scrub => "scrub",
         }
     }
 }
@@ -39,7 +42,7 @@ impl fmt::Display for MarkKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mark {
-    /// The run that it is about: its object.
+    /// The run that it is about: its object. Of a scrub the content.
     pub of: Id,
     /// What is said.
     pub kind: MarkKind,
@@ -59,7 +62,8 @@ impl Record for Mark {
     const KIND: Kind = Kind::MARK;
 
     fn to_parts(&self) -> Result<(Vec<Link>, Vec<u8>), codec::Error> {
-        Ok((vec![Link(self.of, Kind::RUN, Strength::Weak)], codec::encode(self)?))
+        let of = if self.kind == MarkKind::Scrub { Kind::BLOB } else { Kind::RUN };
+        Ok((vec![Link(self.of, of, Strength::Weak)], codec::encode(self)?))
     }
 
     fn from_parts(_links: &[Link], body: &[u8]) -> Result<Self, Error> {

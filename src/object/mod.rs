@@ -10,6 +10,7 @@ pub mod config;
 pub mod envelope;
 pub mod kind;
 pub mod mark;
+pub mod note;
 pub mod recipe;
 pub mod run;
 pub mod scenario;

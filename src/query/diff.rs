@@ -9,6 +9,7 @@ use crate::hash::Id;
 use crate::object::recipe::Recipe;
 use crate::object::run::{Reason, Run};
 use crate::object::{Kind, Record, Source};
+use crate::recipe::Given;
 use crate::store::Snapshot;
 
 /// One output of two runs.
@@ -40,6 +41,30 @@ impl Difference {
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty() && self.outputs.is_empty() && self.before.status == self.after.status
     }
+}
+
+/// Compares what two runs were given as config; `None` if these are of different kinds, as values and a folder are.
+///
+/// # Errors
+/// When a record can't be read.
+pub fn diff_configs(
+    snapshot: &Snapshot,
+    (before, old): (Run, &Given),
+    (after, new): (Run, &Given),
+) -> Result<Option<Difference>, Error> {
+    let failed = std::cell::RefCell::new(None);
+    let read = |_: &Kind, id: &Id| match snapshot.read(id) {
+        Ok(found) => found.map(|(_, bytes)| bytes),
+        Err(err) => {
+            failed.borrow_mut().get_or_insert(err);
+            None
+        }
+    };
+    let parts = crate::recipe::explain_given(old, new, &read);
+    if let Some(err) = failed.into_inner() {
+        return Err(err.into());
+    }
+    Ok(parts.map(|parts| Difference { before, after, parts, outputs: Vec::new() }))
 }
 
 /// Compares two runs: what determined them, down to the key of a config and the file of the code, and what came out.

@@ -72,6 +72,8 @@ pub struct Logged {
     pub is_retracted: bool,
     /// Whether it is hidden, and listed all the same.
     pub is_hidden: bool,
+    /// How many remarks there are about it.
+    pub notes: usize,
 }
 
 /// How a listing ended.
@@ -151,7 +153,8 @@ pub fn log(
         let scenario = heads[at].scenario.clone();
         let (folded, hidden) = (std::mem::take(&mut end.folded), std::mem::take(&mut end.hidden));
         let is_retracted = marks.retracted(&object)?.is_some();
-        if each(Logged { run, scenario, line, folded, hidden, is_retracted, is_hidden }).is_break() {
+        let notes = if marks.are_any() { crate::note::count(snapshot, &object)? } else { 0 };
+        if each(Logged { run, scenario, line, folded, hidden, is_retracted, is_hidden, notes }).is_break() {
             break;
         }
     }

@@ -6,7 +6,7 @@ mod log;
 mod status;
 mod why;
 
-pub use diff::{Difference, OutputDifference, diff};
+pub use diff::{Difference, OutputDifference, diff, diff_configs};
 pub use events::{Whose, events};
 pub use log::{LogEnd, LogOptions, Logged, Match, id_matches, log};
 pub use status::{PathState, PathStatus, StepState, StepStatus, WorkStatus, status};

@@ -82,6 +82,40 @@ pub fn explain(before: &Recipe, after: &Recipe, read: ReadObject<'_>) -> Vec<Rea
     out
 }
 
+/// What a run was given as its config.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Given {
+    /// Values: a config object.
+    Values(Id),
+    /// A folder of configuration, a folder in it, or a file of it, under its name.
+    Part(String, Content),
+}
+
+/// In which values and files one config differs from another, named as by [`explain`]; `None` if they are of different kinds.
+pub fn explain_given(before: &Given, after: &Given, read: ReadObject<'_>) -> Option<Vec<Reason>> {
+    let mut out = Vec::new();
+    match (before, after) {
+        (Given::Values(a), Given::Values(b)) => configs(&mut out, Some(*a), Some(*b), read),
+        (Given::Part(name, Content::Tree(a)), Given::Part(_, Content::Tree(b))) => {
+            let key = format!("@{name}");
+            let detail = |path: &BStr, a: &Entry, b: &Entry| file_values(&key, path, a.id, b.id, read);
+            tree_diff::diff((&key, '/'), *a, *b, read, &detail, &mut out);
+        }
+        (Given::Part(name, Content::Blob(a)), Given::Part(_, Content::Blob(b))) if a != b => {
+            out = file_values("", name.as_str().into(), *a, *b, read);
+            for reason in &mut out {
+                reason.part = reason.part.trim_start_matches('/').to_owned();
+            }
+            if out.is_empty() {
+                push(&mut out, shown(name.as_bytes()), Some(short(*a)), Some(short(*b)));
+            }
+        }
+        (Given::Part(_, Content::Blob(_)), Given::Part(_, Content::Blob(_))) => {}
+        _ => return None,
+    }
+    Some(out)
+}
+
 fn push(out: &mut Vec<Reason>, part: String, before: Option<String>, after: Option<String>) {
     let kind = match (&before, &after) {
         (None, _) => ReasonKind::Added,

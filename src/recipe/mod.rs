@@ -19,7 +19,7 @@ mod tree_diff;
 
 pub use build::{Built, Parts, Task};
 pub use declared::{Declared, Role, below};
-pub use explain::{ReadObject, explain};
+pub use explain::{Given, ReadObject, explain, explain_given};
 pub use key::{check_key, check_step, check_task, derive_key, split_declaration, variable_name};
 pub use members::Members;
 pub use nearest::{Candidate, nearest};

@@ -80,6 +80,21 @@ pub fn after(prefix: &[u8]) -> Vec<u8> {
     next
 }
 
+/// A key without its rank, for refs of which there is one for each run whatever its rank; `None` for other keys.
+pub fn without_rank(key: &[u8]) -> Option<Vec<u8>> {
+    let mut all = components(key)?;
+    let at = match all.first()?.as_slice() {
+        b"results" | b"failures" => 2,
+        b"steps" => 3,
+        _ => return None,
+    };
+    if at >= all.len() {
+        return None;
+    }
+    all.remove(at);
+    Some(all.iter().fold(Key::default(), |key, part| key.with(part)).done())
+}
+
 /// The last component as text.
 pub fn last_text(key: &[u8]) -> Option<String> {
     String::from_utf8(components(key)?.pop()?.into()).ok()
@@ -290,6 +305,31 @@ pub fn staged(workspace: &str, path: &BStr) -> Vec<u8> {
 /// Content of a workspace that was in the way of an output and was replaced.
 pub fn displaced(workspace: &str, at: u64, path: &BStr) -> Vec<u8> {
     Key::of("workspaces").text(workspace).text("displaced").inverted(at).with(path).done()
+}
+
+/// The operations of a workspace, newest first.
+pub fn ops_of(workspace: &str) -> Vec<u8> {
+    Key::of("workspaces").text(workspace).text("ops").done()
+}
+
+/// One of them.
+pub fn op(workspace: &str, at: u64, op: &[u8; 16]) -> Vec<u8> {
+    Key::of("workspaces").text(workspace).text("ops").inverted(at).with(op).done()
+}
+
+/// What was displaced in a workspace, newest first.
+pub fn displaced_of(workspace: &str) -> Vec<u8> {
+    Key::of("workspaces").text(workspace).text("displaced").done()
+}
+
+/// The tags of a project.
+pub fn tags_of(project: &str) -> Vec<u8> {
+    Key::of("tags").text(project).done()
+}
+
+/// One of them.
+pub fn tag(project: &str, name: &str) -> Vec<u8> {
+    Key::of("tags").text(project).text(name).done()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Micros;
 use crate::codec::{self, Limits};
 use crate::hash::Id;
+use crate::object::Kind;
 use crate::object::run::{Run, RunKind, Status};
 
 /// One line of a log: the value of a `runs` ref.
@@ -126,6 +127,33 @@ pub struct MarkLine {
     /// Who said it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
+}
+
+/// A remark about an object: the value of an `about` ref of a note.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoteLine {
+    /// When it was made.
+    pub at: Micros,
+    /// What it says.
+    pub text: String,
+    /// Who made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+}
+
+/// What a name of a user's choice means: the value of a `tags` ref.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tag {
+    /// The object: of a run, or one that no run is named for.
+    pub object: Id,
+    /// What it is.
+    pub kind: Kind,
+    /// The run, if it is one, or an artifact of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// The artifact's key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// What lies staged for the next commit: the value of a `workspaces/…/staged` ref.

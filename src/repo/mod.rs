@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 pub use layout::{DOT, Layout};
 pub use mounts::{MountError, split_name};
-pub use open::{Error, Found, Identity, InitOptions, Places, find, settings_files};
+pub use open::{Error, Found, Identity, InitOptions, Places, find, open_store, settings_files, store_of};
 
 use crate::clock::{Clock, Micros, Random};
 use crate::config::Settings;

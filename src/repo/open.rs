@@ -139,6 +139,34 @@ pub fn settings_files(root: &Path, layout: &Layout, places: &Places) -> Vec<Path
     files
 }
 
+/// Where the store of a project lies.
+fn store_place(root: &Path, layout: &Layout, places: &Places, settings: &Settings) -> PathBuf {
+    match (&places.store, settings.store_path()) {
+        (Some(path), _) => root.join(path),
+        (None, Some(path)) => root.join(path),
+        (None, None) => layout.store(),
+    }
+}
+
+/// The place of the store of the project in `found`; nothing of it is opened.
+///
+/// # Errors
+/// When the settings can't be read.
+pub fn store_of(found: &Found, places: &Places, world: &World) -> Result<LocalBackend, Error> {
+    let settings = Settings::read(&world.fs, &settings_files(&found.root, &found.layout, places))?;
+    Ok(LocalBackend::new(world.fs.clone(), store_place(&found.root, &found.layout, places, &settings)))
+}
+
+/// Opens a store for reading: a store's folder, or a project with one in it.
+///
+/// # Errors
+/// When there is none, or it can't be understood.
+pub fn open_store(path: &Path, world: &World) -> Result<Store, Error> {
+    let inner = path.join(DOT).join("store");
+    let at = if world.fs.is_dir(&inner) { inner } else { path.to_owned() };
+    Ok(Store::open(Arc::new(LocalBackend::new(world.fs.clone(), at)), &world.for_store())?)
+}
+
 impl Repo {
     /// Makes a project in `root` and opens it. Where there is one already, nothing changes; it is opened.
     /// Returns whether it was made.
@@ -236,11 +264,7 @@ impl Repo {
             let set = Identity { name: name.map(str::to_owned), email: email.map(str::to_owned) };
             world.author = places.said.clone().or(set).or(places.otherwise.clone()).line();
         }
-        let store_at = match (&places.store, settings.store_path()) {
-            (Some(path), _) => root.join(path),
-            (None, Some(path)) => root.join(path),
-            (None, None) => layout.store(),
-        };
+        let store_at = store_place(root, &layout, places, &settings);
         let store = Store::open(Arc::new(LocalBackend::new(world.fs.clone(), store_at)), &world.for_store())?;
         let project = settings.project_name().map_or_else(
             || crate::path::shown(root.file_name().map_or(b"project", std::os::unix::ffi::OsStrExt::as_bytes)),

@@ -12,7 +12,7 @@ use crate::object::{Kind, Record, Source};
 use crate::path::Place;
 use crate::refs::key;
 use crate::repo::Repo;
-use crate::repo::entry::{self, RunLine, RunPlace, StepRun, Touch};
+use crate::repo::entry::{self, RunLine, RunPlace, StepRun, Tag, Touch};
 use crate::store::{Direction, Snapshot};
 
 /// What a revision means.
@@ -106,6 +106,9 @@ pub enum Error {
     /// Marks can't be read.
     #[error(transparent)]
     Mark(#[from] crate::mark::Error),
+    /// A tag can't be read.
+    #[error(transparent)]
+    Tag(#[from] crate::tag::Error),
     /// The store can't be read.
     #[error(transparent)]
     Store(#[from] crate::store::Error),
@@ -306,6 +309,9 @@ impl Seen<'_> {
         if let Some(run) = self.newest_of(word, |_, _| true)? {
             return Ok(Some(Target::Run(run)));
         }
+        if let Some(tag) = crate::tag::get(self.snapshot, self.repo.project(), word)? {
+            return self.tagged(tag).map(Some);
+        }
         if let Some(run) = self.newest_of_step(word)? {
             return Ok(Some(Target::Run(run)));
         }
@@ -313,6 +319,14 @@ impl Seen<'_> {
             return Ok(Some(target));
         }
         self.object(word)
+    }
+
+    /// What a tag means.
+    fn tagged(&self, tag: Tag) -> Result<Target, Error> {
+        let Some(run) = tag.run else { return Ok(Target::Object(tag.object, tag.kind)) };
+        let record = read_run(self.snapshot, &run, &tag.object)?;
+        let at = RunRef { run, object: tag.object, project: record.project, scenario: record.scenario };
+        Ok(tag.key.map_or(Target::Run(at.clone()), |key| Target::Artifact(at, key)))
     }
 
     /// A run by its id, a prefix of at least 4 characters of the random part, or a name.

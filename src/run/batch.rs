@@ -127,9 +127,17 @@ impl<'a> Batch<'a> {
         })
     }
 
-    /// Whether a run of this batch made the path.
+    /// Whether a run of this batch made the path, or a folder above it.
     pub(super) fn is_output(&self, path: &RelPath) -> bool {
-        self.inner().made.contains_key(BStr::new(path.as_bytes()))
+        let inner = self.inner();
+        let mut at = Some(path.clone());
+        while let Some(here) = at.filter(|here| !here.is_root()) {
+            if inner.made.contains_key(BStr::new(here.as_bytes())) {
+                return true;
+            }
+            at = here.parent();
+        }
+        false
     }
 
     /// How many runs wait.

@@ -9,8 +9,8 @@ use super::prepare::Prepared;
 use super::session::Session;
 use super::{Error, outputs};
 use crate::fs::FileKind;
+use crate::object::Sink;
 use crate::object::recipe::Content;
-use crate::object::{Sink, Source};
 use crate::path::{Place, RelPath, locate};
 use crate::refs::key;
 use crate::repo::entry::{self, Staged};
@@ -156,7 +156,7 @@ fn members_there(
     for (name, path, wanted) in files_there(session, place, options)? {
         let id = wanted.as_ref().map(|wanted| wanted.content.id());
         match (wanted, id) {
-            (Some(wanted), Some(id)) if snapshot.header(&id)?.is_some() => {
+            (Some(wanted), Some(id)) if snapshot.find_all(&[id])?.is_some() => {
                 names.push(name);
                 members.push(path);
                 was.push(wanted);

@@ -129,7 +129,7 @@ pub(super) fn select(
     let is_declared = |path: &RelPath| declared.covers(path) || beside.iter().any(|other| path.is_within(other));
     let claims = OnceCell::new();
     let is_recorded_output = |path: &RelPath| {
-        let (paths, sets): &Claimed = claims.get_or_init(|| claimed(session));
+        let (paths, sets): &Claimed = claims.get_or_init(|| session.claims(claimed));
         paths.iter().any(|folder| path.is_within(folder))
             || sets.iter().any(|(root, set)| below(path, root).is_some_and(|path| set.has(path)))
             || session.batch().is_some_and(|batch| batch.is_output(path))
@@ -171,7 +171,7 @@ pub(super) fn select(
 }
 
 /// Paths that live runs are going to write, and sets of files by their folder.
-type Claimed = (Vec<RelPath>, Vec<(RelPath, Members)>);
+pub(super) type Claimed = (Vec<RelPath>, Vec<(RelPath, Members)>);
 
 /// What live runs are going to write below the project.
 fn claimed(session: &Session<'_>) -> Claimed {

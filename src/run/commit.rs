@@ -8,6 +8,7 @@ use bstr::{BStr, BString};
 use super::session::Session;
 use super::{Error, name, record, whole};
 use crate::hash::Id;
+use crate::journal::{Change, Line};
 use crate::object::recipe::Content;
 use crate::object::run::{Cache, Output, Run, RunKind, Status};
 use crate::object::{Kind, Record, Sink, Source, id_of};
@@ -106,6 +107,9 @@ fn take(
     if !known && !dry_run && !is_taken {
         captured = worktree::capture(&worktree, place, &options, Some(sink))?;
     }
+    if snapshot.is_scrubbed(&captured.content.id())? {
+        return Err(Error::Scrubbed { path: worktree.path(place) });
+    }
     let item = Item {
         path: crate::revspec::recorded_path(place),
         content: captured.content.clone(),
@@ -124,26 +128,40 @@ pub fn add(session: &Session<'_>, paths: &[BString], dry_run: bool) -> Result<St
     let repo = session.repo;
     let snapshot = repo.store().snapshot()?;
     let intake = repo.store().intake(&snapshot);
-    let (mut items, mut edits) = (Vec::new(), Vec::new());
+    let (mut items, mut edits, mut changes) = (Vec::new(), Vec::new(), Vec::new());
     for path in paths {
         let place = session.locate(path);
         let (captured, item) = take(session, &snapshot, &place, &intake, dry_run)?;
         let staged = Staged { content: captured.content, size: captured.size, exec: captured.exec };
         let value = entry::encode(&staged).map_err(|source| Error::Ref { source })?;
         let key = key::staged(repo.workspace(), item.path.as_ref());
-        if snapshot.get_ref(&key)?.as_ref() != Some(&value) {
+        let old = snapshot.get_ref(&key)?;
+        if old.as_ref() != Some(&value) {
+            changes.push(Change::new(&key, old.as_deref(), Some(&value)));
             edits.push(RefEdit::set(key, value));
         }
         items.push(item);
     }
     if !dry_run && (!edits.is_empty() || items.iter().any(|item| item.action == ItemAction::Stored)) {
         let collected = Arc::new(intake.finish()?);
-        repo.store().publish(repo.new_op(), "add", &mut |_| -> Result<Option<Draft>, Error> {
+        let op = repo.new_op();
+        if !changes.is_empty() {
+            let line = Line { about: about(&items), edits: changes, ..Line::of(repo, "add") };
+            edits.push(line.edit(repo, op, repo.now()).map_err(|source| Error::Ref { source })?);
+        }
+        repo.store().publish(op, "add", &mut |_| -> Result<Option<Draft>, Error> {
             Ok(Some(super::draft_of(Arc::clone(&collected), edits.clone())))
         })?;
     }
     session.save();
     Ok(Staging { items })
+}
+
+/// The paths of items, for people: the first few.
+fn about(items: &[Item]) -> String {
+    let first: Vec<String> = items.iter().take(3).map(|item| crate::path::shown(&item.path)).collect();
+    let more = items.len() - first.len();
+    first.join(" ") + &if more == 0 { String::new() } else { format!(" and {more} more") }
 }
 
 /// What lies staged in this workspace, by path.
@@ -276,14 +294,18 @@ pub fn commit(session: &Session<'_>, paths: &[BString], options: &CommitOptions)
     if !options.dry_run {
         intake.put(&Kind::RUN, &object, &bytes)?;
         let collected = Arc::new(intake.finish()?);
-        repo.store().publish(repo.new_op(), "commit", &mut |snapshot| -> Result<Option<Draft>, Error> {
+        let op = repo.new_op();
+        repo.store().publish(op, "commit", &mut |snapshot| -> Result<Option<Draft>, Error> {
             let mut edits = record::edits(snapshot, &run, object)?;
+            let mut line = super::publish::line(repo, "commit", &run, object);
             for path in &unstage {
                 let key = key::staged(repo.workspace(), path.as_ref());
                 if let Some(old) = snapshot.get_ref(&key)? {
+                    line.edits.push(Change::new(&key, Some(&old), None));
                     edits.push(RefEdit::delete(key, old));
                 }
             }
+            edits.push(line.edit(repo, op, run.finished_at).map_err(|source| Error::Ref { source })?);
             let mut draft = super::draft_of(Arc::clone(&collected), edits);
             // What was staged is not stored again, but must still be there.
             draft.relies_on =

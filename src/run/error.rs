@@ -189,6 +189,21 @@ pub enum Error {
     /// A config can't be read.
     #[error(transparent)]
     Config(#[from] config::Error),
+    /// An operation can't be taken back.
+    #[error("the operation can't be taken back: {what}")]
+    CannotUndo {
+        /// What keeps it from being.
+        what: String,
+    },
+    /// These bytes were scrubbed: they are not stored again.
+    #[error("the content of `{}` was scrubbed, and is not stored again", crate::path::show(.path))]
+    Scrubbed {
+        /// Where they lie now.
+        path: std::path::PathBuf,
+    },
+    /// Something can't be said of a run.
+    #[error(transparent)]
+    Mark(#[from] crate::mark::Error),
     /// The recipe can't be made.
     #[error(transparent)]
     Recipe(#[from] recipe::Error),
@@ -258,4 +273,13 @@ pub fn chain(err: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     text
+}
+
+impl From<crate::journal::Error> for Error {
+    fn from(err: crate::journal::Error) -> Self {
+        match err {
+            crate::journal::Error::Store(err) => Self::Store(err),
+            crate::journal::Error::Line(source) => Self::Ref { source },
+        }
+    }
 }

@@ -184,12 +184,24 @@ pub fn orphans(here: &Process, leader: &Process, word: &[u8]) -> Vec<ProcessStat
         .collect()
 }
 
+/// Kills every process that was started with `word`, a `NAME=value`, in its environment, and waits until they are gone; returns whether
+/// nothing is left. Gives up after `patience`.
+pub fn end_started_with(word: &[u8], patience: Duration) -> bool {
+    let is_meant = |p: &ProcessStatus| !p.is_zombie() && host::was_started_with(p.pid, word);
+    end_all(&|| host::processes().unwrap_or_default().into_iter().filter(is_meant).collect(), patience)
+}
+
 /// Kills what [`orphans`] finds and waits until it is gone; returns whether nothing is left.
 /// Gives up after `patience`: a process that hangs in the kernel can't be killed.
 pub fn end_orphans(here: &Process, leader: &Process, word: &[u8], patience: Duration) -> bool {
+    end_all(&|| orphans(here, leader, word), patience)
+}
+
+/// Kills what `look` finds until that is nothing.
+fn end_all(look: &dyn Fn() -> Vec<ProcessStatus>, patience: Duration) -> bool {
     let deadline = Instant::now() + patience;
     loop {
-        let found = orphans(here, leader, word);
+        let found = look();
         if found.is_empty() {
             return true;
         }

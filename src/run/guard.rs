@@ -1,10 +1,10 @@
 //! A process that outlives this one for as long as it takes to end its children.
 //!
 //! A death signal of the parent reaches a child alone, and none of those that it started. So a run of many tasks has a guard: a small process in
-//! a session of its own that is told of every child and of its end, and waits for the end of the pipe on which it is told. When that comes
+//! a session of its own that is told of every child before it is started, when it was and when it ended, and waits for the end of the pipe on which it is told. When that comes
 //! while children are left, this process was killed, and what is left of their groups is killed too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
@@ -51,9 +51,23 @@ impl Guard {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A child of the run `run` is about to be started.
+    pub fn expect(&self, run: &str) {
+        self.say(&format!("?{run}\n"));
+    }
+
     /// A child of the run `run` was started. A guard that can't be started or does not listen guards nothing: the next command that settles
     /// the run ends what is left.
     pub fn watch(&self, pid: u32, run: &str) {
+        self.say(&format!("+{pid} {run}\n"));
+    }
+
+    /// Nothing of the run `run` is started any more, and a child that could not be told of has ended.
+    pub fn done(&self, run: &str) {
+        self.say(&format!("!{run}\n"));
+    }
+
+    fn say(&self, line: &str) {
         let mut state = self.state();
         if state.child.is_none() && !state.has_failed {
             let spawned = Command::new(&self.command.program)
@@ -67,7 +81,7 @@ impl Guard {
                 Err(_) => state.has_failed = true,
             }
         }
-        tell(&mut state, &format!("+{pid} {run}\n"));
+        tell(&mut state, line);
     }
 
     /// A child has ended, and its group with it.
@@ -104,6 +118,7 @@ pub fn stand(input: impl Read) -> io::Result<()> {
     let _ = rustix::process::setsid();
     let here = Process::current();
     let mut children: BTreeMap<u32, (Process, String)> = BTreeMap::new();
+    let mut expected: BTreeSet<String> = BTreeSet::new();
     let mut input = BufReader::new(input);
     let mut line = String::new();
     let read = loop {
@@ -120,11 +135,19 @@ pub fn stand(input: impl Read) -> io::Result<()> {
         {
             // One that has ended meanwhile may have left others in its group: they are found by what they were started with.
             let child = here.neighbour(pid).unwrap_or_else(|| Process { pid, start: 1, ..here.clone() });
+            expected.remove(run);
             children.insert(pid, (child, run.to_owned()));
         } else if let Some(Ok(pid)) = text.strip_prefix('-').map(str::parse::<u32>) {
             children.remove(&pid);
+        } else if let Some(run) = text.strip_prefix('?') {
+            expected.insert(run.to_owned());
+        } else if let Some(run) = text.strip_prefix('!') {
+            expected.remove(run);
         }
     };
+    for run in &expected {
+        group::end_started_with(format!("PROV_RUN_ID={run}").as_bytes(), PATIENCE);
+    }
     for (child, run) in children.values() {
         let word = format!("PROV_RUN_ID={run}");
         group::end_orphans(&here, child, word.as_bytes(), PATIENCE);

@@ -303,9 +303,11 @@ impl Finder<'_, '_> {
                 let size = self.snapshot.header(&id)?.map_or(0, |(_, size)| size);
                 let content = if kind == Kind::BLOB { Content::Blob(id) } else { Content::Tree(id) };
                 let (path, options) = (key.into(), CaptureOptions::default());
-                let wanted = Stored { text, content, size, exec: false, producer: None, path, members: None, options };
+                let (producer, named, members) = (None, None, None);
+                let wanted = Stored { text, content, size, exec: false, producer, path, named, members, options };
                 self.stored(key.to_owned(), wanted, None)
             }
+            Target::Config(..) | Target::ConfigFolder(..) | Target::Code(..) => self.given(typed.key, text, target),
             _ => Err(Error::Usage { what: format!("`{text}` is not one artifact: name an output, RUN:KEY") }),
         }
     }
@@ -324,12 +326,12 @@ impl Finder<'_, '_> {
             let members = output.set.as_ref().map(|_| output.members.keys().cloned().collect());
             let options = super::outputs::recorded(output);
             let (size, exec, producer) = (output.size, output.exec, Some(producer));
-            Stored { text, content, size, exec, producer, path, members, options }
+            Stored { text, content, size, exec, producer, path, named: None, members, options }
         } else if let Some(input) = run.inputs.get(key) {
             let (content, path) = (input.content.clone(), input.path.clone());
             let (size, producer) = (input.size, input.producer.clone());
             let options = CaptureOptions::default();
-            Stored { text, content, size, exec: false, producer, path, members: None, options }
+            Stored { text, content, size, exec: false, producer, path, named: None, members: None, options }
         } else {
             return Err(Error::Usage { what: format!("run {} has no artifact `{key}`", at.run) });
         };
@@ -342,7 +344,7 @@ impl Finder<'_, '_> {
 
     /// Content of the store: where it was recorded, if it lies there or nothing does, else in a place of its own that only `{input.KEY}` and
     /// `PROV_INPUT_<KEY>` lead to. What reads it by its old path would read something else, so one of them must stand in the command.
-    fn stored(&mut self, key: String, wanted: Stored<'_>, recorded: Option<Place>) -> Result<(), Error> {
+    pub(super) fn stored(&mut self, key: String, wanted: Stored<'_>, recorded: Option<Place>) -> Result<(), Error> {
         let worktree = self.session.worktree();
         if let Some(place) = &recorded
             && self.is_free(place)
@@ -375,7 +377,7 @@ impl Finder<'_, '_> {
         let here = here.filter(|captured| captured.content == wanted.content);
         let is_to_be_fetched = here.is_none();
         let captured = here.unwrap_or_else(|| wanted.captured());
-        let recorded = recorded.is_some().then(|| wanted.path.clone());
+        let recorded = if recorded.is_some() { Some(wanted.path.clone()) } else { wanted.named.clone() };
         self.declare(&key, &place, captured, is_to_be_fetched, &wanted, recorded)
     }
 
@@ -425,19 +427,21 @@ impl Finder<'_, '_> {
 }
 
 /// Content of the store that is to be read.
-struct Stored<'a> {
+pub(super) struct Stored<'a> {
     /// What names it.
-    text: &'a str,
-    content: Content,
-    size: u64,
-    exec: bool,
-    producer: Option<Producer>,
+    pub(super) text: &'a str,
+    pub(super) content: Content,
+    pub(super) size: u64,
+    pub(super) exec: bool,
+    pub(super) producer: Option<Producer>,
     /// Where it was recorded; for what has no place, its name.
-    path: BString,
+    pub(super) path: BString,
+    /// How the record says where it is from, if it has no place.
+    pub(super) named: Option<BString>,
     /// The files that it is, if it is a set of them.
-    members: Option<Vec<BString>>,
+    pub(super) members: Option<Vec<BString>>,
     /// What is taken of its place to compare with it.
-    options: CaptureOptions,
+    pub(super) options: CaptureOptions,
 }
 
 impl Stored<'_> {

@@ -1,6 +1,7 @@
 //! A miss: clear the way, execute, take what came out, record.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use super::execute::{self, Command};
 use super::hooks::{Hooks, Moment};
@@ -94,6 +95,9 @@ pub(super) fn execute(
     let mut told = None;
     let (beside, draft) = (std::cell::OnceCell::new(), std::cell::OnceCell::new());
     let (mut inputs, mut git) = (None, None);
+    if let Some(part) = &mut part {
+        part.starting(&run.run);
+    }
     let mut body: Option<Ended> = None;
     let outcome = match command {
         Ok(Some(mut command)) => {
@@ -107,9 +111,12 @@ pub(super) fn execute(
                 interrupts,
                 observer: &mut reporter,
                 started: &mut |pid| {
+                    if let Some(part) = &mut part {
+                        part.started(&run.run, pid);
+                    }
                     let _ = running.note_child(pid);
                     // While the command runs there is time for what it need not wait for, and for what only matters if prov is killed.
-                    let found = perform::record_inputs(session, &snapshot, request, &prepared, &stored);
+                    let found = perform::record_inputs(session, &snapshot, &prepared, &stored);
                     let mut known = run.clone();
                     known.inputs = found.as_ref().map(Clone::clone).unwrap_or_default();
                     inputs = Some(found);
@@ -119,9 +126,6 @@ pub(super) fn execute(
                     let beside: &Pending = beside.get_or_init(|| publish::beside_of(&prepared));
                     // Not being able to write it costs something only then.
                     let _ = publish::note_draft(&running, draft.get_or_init(|| known), beside);
-                    if let Some(part) = &mut part {
-                        part.started(&run.run, pid);
-                    }
                     git = Some(ending::Looking::begin(session));
                 },
             };
@@ -147,7 +151,11 @@ pub(super) fn execute(
             };
             let _ = publish::note_draft(&running, reported, beside.get_or_init(|| publish::beside_of(&prepared)));
             reporter.begin_without_child();
-            let at = At { run: &reported.run, folder: &folder, observer: &mut reporter, started: &started };
+            let worktree = session.worktree();
+            let places = prepared.inputs.iter().map(|(key, input)| (key.clone(), worktree.path(&input.place)));
+            let places: BTreeMap<String, PathBuf> = places.collect();
+            let at =
+                At { run: &reported.run, folder: &folder, inputs: &places, observer: &mut reporter, started: &started };
             let ended = part.as_deref_mut().map(|part| part.perform(at));
             if let Some(outcome) = ended.as_ref().and_then(|ended| ended.outcome.as_deref()) {
                 reporter.ended(outcome);
@@ -245,7 +253,7 @@ pub(super) fn execute(
     }
     run.inputs = match inputs {
         Some(found) => found?,
-        None => perform::record_inputs(session, &snapshot, request, &prepared, &stored)?,
+        None => perform::record_inputs(session, &snapshot, &prepared, &stored)?,
     };
     run.children = running.children();
     let secrets = Secrets::known(&request.secret_env, environment);

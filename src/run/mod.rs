@@ -21,6 +21,7 @@ pub mod execute;
 pub mod exit;
 mod format;
 mod given;
+mod given_before;
 pub mod group;
 pub mod guard;
 mod hooks;
@@ -60,6 +61,7 @@ mod started;
 mod strays;
 mod take;
 mod terminal;
+mod undo;
 mod versions;
 pub mod web;
 mod whole;
@@ -87,6 +89,7 @@ pub use secrets::Secrets;
 pub use session::Session;
 pub use settle::{Settled, settle};
 pub use started::{FinishOptions, Finished, StartOptions, Started, finish, metric, start};
+pub use undo::{Step as UndoStep, Undone, undo};
 
 /// A transaction of what was collected and edits of refs.
 fn draft_of(

@@ -1,6 +1,7 @@
 //! A run as a part of a larger one: a task of a pipeline.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use super::execute::Outcome;
 use super::observer::Observer;
@@ -13,6 +14,9 @@ pub trait Part {
 
     /// Does the work of what is no command.
     fn perform(&mut self, at: At<'_>) -> Ended;
+
+    /// A process of the run `run` may be started from now on.
+    fn starting(&mut self, _run: &str) {}
 
     /// The child of the command of the run `run` runs: e.g. to limit it.
     fn started(&mut self, _run: &str, _pid: u32) {}
@@ -36,6 +40,8 @@ pub struct At<'a> {
     pub run: &'a str,
     /// A folder of its own in the live folder.
     pub folder: &'a Path,
+    /// Where its inputs lie, by key.
+    pub inputs: &'a BTreeMap<String, PathBuf>,
     /// Hears what a process of it prints.
     pub observer: &'a mut dyn Observer,
     /// To be told the pid of a process that is started.

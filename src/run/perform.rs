@@ -551,17 +551,11 @@ fn facets(request: &Request, prepared: &Prepared) -> BTreeMap<String, Value> {
 pub(super) fn record_inputs(
     session: &Session<'_>,
     snapshot: &Snapshot,
-    request: &Request,
     prepared: &Prepared,
     stored: &BTreeMap<String, bool>,
 ) -> Result<BTreeMap<String, crate::object::run::Input>, Error> {
     let repo = session.repo;
     let mut inputs = BTreeMap::new();
-    for (key, remote) in request.task.iter().flat_map(|task| &task.remote) {
-        let (content, path) = (remote.content.clone(), remote.address.clone());
-        let input = crate::object::run::Input { content, path, size: remote.size, stored: false, producer: None };
-        inputs.insert(key.clone(), input);
-    }
     for (key, input) in &prepared.inputs {
         let path = input.recorded.clone().unwrap_or_else(|| repo.recorded_path(&input.place));
         let content = input.captured.content.clone();
@@ -629,7 +623,7 @@ fn take_for(
     let mut run = draft(repo, request, prepared, started);
     let is_new = part.is_none();
     if is_new {
-        run.inputs = record_inputs(session, snapshot, request, prepared, &stored)?;
+        run.inputs = record_inputs(session, snapshot, prepared, &stored)?;
     }
     run.meta.remove("request");
     run.program = None;
@@ -679,7 +673,7 @@ fn take_for(
     } else {
         run.git = session.git_head();
         if !is_new {
-            run.inputs = record_inputs(session, snapshot, request, prepared, &stored)?;
+            run.inputs = record_inputs(session, snapshot, prepared, &stored)?;
         }
         match session.batch() {
             _ if request.cache_mode() == CacheMode::Readonly => publish::unrecorded(&run)?,

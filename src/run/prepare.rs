@@ -11,7 +11,7 @@ use super::config_part::{self, ConfigPart};
 use super::declare::{check_environment, check_spelling, declare_outputs, is_named, lock_label, set_apart};
 use super::inputs::{Finder, Matched, ReadyInput};
 use super::request::{CodeMode, Request};
-use super::session::Session;
+use super::session::{Files, Session};
 use super::strays::{self, Counted};
 use super::versions::{self, Versions};
 use super::{Error, outputs, overlap, web};
@@ -283,8 +283,8 @@ pub fn prepare(
     let normalised = recipe::normalise(words.as_ref().unwrap_or(&request.argv), &declared)?;
     let needs_files = !matches!(request.code, Some(CodeMode::None | CodeMode::Command));
     let is_fresh = !session.is_listed();
-    let files = if needs_files { session.files()? } else { &[] };
-    let listing = code_part::Listing { files, is_fresh };
+    let files = if needs_files { session.files()? } else { Files::default() };
+    let listing = code_part::Listing { files: &files, is_fresh };
     let code = code_part::select(session, snapshot, request, &declared, environment, listing)?;
     let (program, outside) = code_part::program(session, &code)?;
     let part = Code { tree: code.tree.root, program };
@@ -299,7 +299,7 @@ pub fn prepare(
         stdin: stdin.as_ref().map(|(_, captured)| captured.content.clone()),
         code: part,
         config: Some(config.clone()),
-        inputs: counted_inputs(request, &inputs),
+        inputs: inputs.iter().map(|(key, input)| (key.clone(), input.captured.content.clone())).collect(),
         identity,
         env,
         tools: versions.tools.clone(),
@@ -352,13 +352,6 @@ fn with_params(base: Value, request: &Request) -> Value {
         (_, Some(params @ Value::Map(_))) => params,
         (base, _) => base,
     }
-}
-
-/// The inputs that count: what lies here, and what was read from elsewhere.
-fn counted_inputs(request: &Request, inputs: &BTreeMap<String, ReadyInput>) -> BTreeMap<String, Content> {
-    let here = inputs.iter().map(|(key, input)| (key.clone(), input.captured.content.clone()));
-    let remote = request.task.iter().flat_map(|task| &task.remote);
-    here.chain(remote.map(|(key, input)| (key.clone(), input.content.clone()))).collect()
 }
 
 /// Resolves the folder of configuration that a request asks for, and asks its adapter; nothing is changed.

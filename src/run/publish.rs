@@ -8,6 +8,7 @@ use super::config_part::ConfigPart;
 use super::prepare::Prepared;
 use super::{Error, live};
 use crate::hash::Id;
+use crate::journal::Line;
 use crate::object::run::Run;
 use crate::object::{Kind, Record, Sink, id_of};
 use crate::repo::Repo;
@@ -119,6 +120,12 @@ pub fn leave(pending: &Pending, running: live::Running, why: Error) -> Publicati
     }
 }
 
+/// What the journal of the workspace says of a run that was recorded.
+pub(super) fn line(repo: &Repo, command: &str, run: &Run, object: Id) -> Line {
+    let about = format!("{} {}", run.step, crate::object::run::tail(&run.run));
+    Line { about, runs: vec![(run.run.clone(), object)], ..Line::of(repo, command) }
+}
+
 /// Publishes a run together with what was collected for it. The same operation id twice changes nothing, so any number of
 /// processes may try.
 ///
@@ -134,7 +141,11 @@ pub fn with(
     collected: &Arc<Collected>,
 ) -> Result<(), Error> {
     repo.store().publish_on(Some(known), op, command, &mut |snapshot| -> Result<Option<Draft>, Error> {
-        Ok(Some(super::draft_of(Arc::clone(collected), super::record::edits(snapshot, run, object)?)))
+        let mut edits = super::record::edits(snapshot, run, object)?;
+        edits.push(
+            line(repo, command, run, object).edit(repo, op, run.finished_at).map_err(|source| Error::Ref { source })?,
+        );
+        Ok(Some(super::draft_of(Arc::clone(collected), edits)))
     })?;
     Ok(())
 }

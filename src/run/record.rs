@@ -34,6 +34,22 @@ pub enum Error {
 /// # Errors
 /// When the ranks can't be read.
 pub fn edits(snapshot: &Snapshot, run: &Run, object: Id) -> Result<Vec<RefEdit>, Error> {
+    ranked(run, object, &mut |prefix, start| rank(snapshot, prefix, start))
+}
+
+/// As [`edits`], whatever other runs there are: its rank is its start.
+///
+/// # Errors
+/// When a value has no encoding.
+pub fn edits_by_itself(run: &Run, object: Id) -> Result<Vec<RefEdit>, Error> {
+    ranked(run, object, &mut |_, start| Ok(start))
+}
+
+fn ranked(
+    run: &Run,
+    object: Id,
+    rank: &mut dyn FnMut(&[u8], u64) -> Result<u64, store::Error>,
+) -> Result<Vec<RefEdit>, Error> {
     let mut edits = Vec::new();
     let mut add = |key: Vec<u8>, value: Vec<u8>| edits.push(RefEdit { key, expect: Expect::Any, new: Some(value) });
     let start = u64::try_from(run.started_at.0).unwrap_or(0);
@@ -50,14 +66,14 @@ pub fn edits(snapshot: &Snapshot, run: &Run, object: Id) -> Result<Vec<RefEdit>,
     {
         let value = entry::encode(&Outcome { object, status: run.status, sealed: run.sealed })?;
         if run.is_result() {
-            let at = rank(snapshot, &key::results_of(recipe), start)?;
+            let at = rank(&key::results_of(recipe), start)?;
             add(key::result(recipe, at, id), value);
         } else {
-            let at = rank(snapshot, &key::failures_of(recipe), start)?;
+            let at = rank(&key::failures_of(recipe), start)?;
             add(key::failure(recipe, at, id), value);
         }
     }
-    let at = rank(snapshot, &key::steps_of(project, &run.step), start)?;
+    let at = rank(&key::steps_of(project, &run.step), start)?;
     let step = StepRun {
         object,
         recipe: run.recipe,

@@ -13,7 +13,7 @@ use super::config_part::FolderRequest;
 use super::lifecycle::Lifecycle;
 use super::web::Freshness;
 use crate::codec::Value;
-use crate::object::recipe::{Content, FileSet};
+use crate::object::recipe::FileSet;
 
 /// What is done about the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -251,21 +251,6 @@ pub struct TaskRequest {
     /// Its parameters, a map: config over the config of the scenario.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub params: Option<Value>,
-    /// What it reads from elsewhere, by key.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub remote: BTreeMap<String, RemoteInput>,
-}
-
-/// Something that a task reads and that lies on no disk of this machine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RemoteInput {
-    /// Its address.
-    pub address: BString,
-    /// What it held.
-    pub content: Content,
-    /// Its bytes.
-    pub size: u64,
 }
 
 fn is_false(b: &bool) -> bool {

@@ -10,6 +10,7 @@ use super::clear::{self, KeptSafe};
 use super::hydrate::{self, Extra, Item};
 use super::session::Session;
 use crate::hash::Id;
+use crate::journal::{self, Line};
 use crate::object::recipe::Content;
 use crate::object::run::{Input, Output};
 use crate::object::{Kind, Source};
@@ -136,6 +137,9 @@ pub fn restore(
             done.outcome = Outcome::Skipped;
         }
     }
+    if !displaced.is_empty() {
+        tell_journal(session, &wanted, &displaced)?;
+    }
     restoration.displaced.extend(displaced);
     for mut set in sets {
         let (own, others): (Vec<_>, Vec<_>) =
@@ -154,6 +158,20 @@ pub fn restore(
     restoration.items.sort_by(|a, b| a.key.cmp(&b.key));
     session.save();
     Ok(restoration)
+}
+
+/// Writes down that something unknown was replaced, so that it can be taken back.
+fn tell_journal(session: &Session<'_>, wanted: &[Item], displaced: &[KeptSafe]) -> Result<(), Error> {
+    let mut line = Line::of(session.repo, "restore");
+    for item in wanted {
+        let path = item.to.below(&item.root);
+        if displaced.iter().any(|kept| kept.path == path) {
+            let place = crate::path::locate(session.repo.root(), session.repo.root(), &path);
+            line.wrote.push((revspec::recorded_path(&place), item.content.clone()));
+        }
+    }
+    line.about = line.wrote.iter().take(3).map(|(path, _)| crate::path::shown(path)).collect::<Vec<_>>().join(" ");
+    Ok(journal::record(session.repo, &line).map(drop)?)
 }
 
 /// What became of a set: the worst of what became of its files.

@@ -4,7 +4,7 @@ use super::code_part::{self, CodePart};
 use super::name::command_line;
 use super::prepare::{Environment, Prepared};
 use super::request::Request;
-use super::session::Session;
+use super::session::{Files, Session};
 use super::{Error, inputs, versions};
 use crate::object::run::Run;
 use crate::path::{show, shown};
@@ -82,7 +82,7 @@ fn select_again(
     prepared: &Prepared,
     environment: &Environment,
 ) -> Result<CodePart, Error> {
-    let files = if prepared.needs_files { session.list_files()? } else { Vec::new() };
+    let files = if prepared.needs_files { session.list_files()? } else { Files::default() };
     let listing = code_part::Listing { files: &files, is_fresh: true };
     let after = code_part::select(session, snapshot, request, &prepared.declared, environment, listing)?;
     if after.tree.root == prepared.code.tree.root {

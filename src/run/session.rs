@@ -1,9 +1,12 @@
 //! What one command of prov knows and looks at only once: the stat cache and the list of the project's files.
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::batch::Batch;
+use super::code_part::Claimed;
+use std::time::{Duration, Instant};
+
 use crate::code::git;
 use crate::fs::Stat;
 use crate::object::run::Git;
@@ -17,6 +20,12 @@ use crate::worktree::{self, CaptureOptions, Rules, ScanOptions, StatCache, Workt
 /// What entries of the stat cache must spare in bytes to hash (some files, or one that is not small) to be worth a file's writing.
 const WORTH_SAVING: u64 = 128 << 10;
 
+/// How long claims of other runs are believed in a batch.
+const FRESH: Duration = Duration::from_millis(100);
+
+/// Files of a project, with how they looked.
+pub(super) type Files = Arc<Vec<(RelPath, Stat)>>;
+
 /// A repo, its stat cache, and where the user stands.
 #[derive(Debug)]
 pub struct Session<'a> {
@@ -27,9 +36,10 @@ pub struct Session<'a> {
     cache: StatCache,
     progress: &'a dyn Progress,
     cancel: Arc<Cancel>,
-    files: OnceLock<Vec<(RelPath, Stat)>>,
+    files: Mutex<Option<Files>>,
     git: OnceLock<Option<Git>>,
     batch: Option<&'a Batch<'a>>,
+    claims: Mutex<Option<(Instant, Arc<Claimed>)>>,
 }
 
 impl<'a> Session<'a> {
@@ -41,8 +51,8 @@ impl<'a> Session<'a> {
     /// A session that tells how far long work is.
     pub fn with_progress(repo: &'a Repo, cwd: PathBuf, progress: &'a dyn Progress) -> Self {
         let cache = StatCache::open(&repo.stat_cache());
-        let (files, git) = (OnceLock::new(), OnceLock::new());
-        Self { repo, cwd, cache, progress, cancel: Arc::default(), files, git, batch: None }
+        let (files, git) = (Mutex::new(None), OnceLock::new());
+        Self { repo, cwd, cache, progress, cancel: Arc::default(), files, git, batch: None, claims: Mutex::default() }
     }
 
     /// The same session, its runs closed together with others of `batch`.
@@ -100,32 +110,42 @@ impl<'a> Session<'a> {
         crate::path::locate(self.repo.root(), &self.cwd, &crate::path::from_bytes(path))
     }
 
-    /// The project's files that no ignore rule leaves out. Listed once.
+    /// The project's files that no ignore rule leaves out. Listed once; in a batch, whoever lists them anew does so for all.
     ///
     /// # Errors
     /// When a folder can't be read.
-    pub fn files(&self) -> Result<&[(RelPath, Stat)], worktree::Error> {
-        if let Some(files) = self.files.get() {
-            return Ok(files);
+    pub fn files(&self) -> Result<Files, worktree::Error> {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(files) = &*files {
+            return Ok(Arc::clone(files));
         }
-        let files = self.list_files()?;
-        Ok(self.files.get_or_init(|| files))
+        let listed = self.scan()?;
+        Ok(Arc::clone(files.insert(listed)))
     }
 
     /// Whether [`Session::files`] were listed already, so that they may look different by now.
     pub(super) fn is_listed(&self) -> bool {
-        self.files.get().is_some()
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// As [`Session::files`], but listed anew.
     ///
     /// # Errors
     /// When a folder can't be read.
-    pub fn list_files(&self) -> Result<Vec<(RelPath, Stat)>, worktree::Error> {
+    pub fn list_files(&self) -> Result<Files, worktree::Error> {
+        let listed = self.scan()?;
+        if self.batch.is_some() {
+            // What a run made may be code of those that follow it.
+            *self.files.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&listed));
+        }
+        Ok(listed)
+    }
+
+    fn scan(&self) -> Result<Files, worktree::Error> {
         let rules = Rules::open(self.repo.fs(), self.repo.root(), None)?;
         let options = ScanOptions { rules: Some(rules), ..ScanOptions::default() };
         let scan = worktree::scan(self.repo.fs(), self.repo.root(), &options, &self.cancel)?;
-        Ok(scan.paths())
+        Ok(Arc::new(scan.paths()))
     }
 
     /// What is taken of a path that is recorded by hand: below a folder, what no ignore rule leaves out. Later changes aren't noticed.
@@ -153,6 +173,23 @@ impl<'a> Session<'a> {
             Some(Git { commit: head.commit, branch: head.branch, dirty: None })
         };
         self.git.get_or_init(look).clone()
+    }
+
+    /// What live runs claim, as `look` finds it out; in a batch not more often than about ten times a second. Files that a run has begun to
+    /// claim since then count as code for so long: that gives misses, and never a hit.
+    pub(super) fn claims(&self, look: fn(&Session<'_>) -> Claimed) -> Arc<Claimed> {
+        if self.batch.is_none() {
+            return Arc::new(look(self));
+        }
+        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, claims)) = &*claims
+            && at.elapsed() < FRESH
+        {
+            return Arc::clone(claims);
+        }
+        let found = Arc::new(look(self));
+        *claims = Some((Instant::now(), Arc::clone(&found)));
+        found
     }
 
     /// As [`Session::save`], unless whoever has the batch does that at its end.

@@ -214,7 +214,10 @@ fn publish(repo: &Repo, intake: crate::store::Intake, op: OpId, run: Run) -> Res
     intake.put(&Kind::RUN, &object, &bytes)?;
     let collected = Arc::new(intake.finish()?);
     repo.store().publish(op, "settle", &mut |snapshot| -> Result<Option<Draft>, Error> {
-        Ok(Some(super::draft_of(Arc::clone(&collected), record::edits(snapshot, &run, object)?)))
+        let mut edits = record::edits(snapshot, &run, object)?;
+        let line = super::publish::line(repo, "settle", &run, object);
+        edits.push(line.edit(repo, op, run.finished_at).map_err(|source| Error::Ref { source })?);
+        Ok(Some(super::draft_of(Arc::clone(&collected), edits)))
     })?;
     Ok(object)
 }

@@ -243,7 +243,7 @@ fn start_once(
             (key.clone(), is_there && matches!(input.place, Place::Inside(_)) && !request.no_store.contains(key))
         };
         let stored = prepared.inputs.iter().map(wanted).collect();
-        run.inputs = perform::record_inputs(session, &snapshot, request, &prepared, &stored)?;
+        run.inputs = perform::record_inputs(session, &snapshot, &prepared, &stored)?;
         let seen = codec::encode(&Seen::of(&prepared)).map_err(|source| Error::Ref { source })?;
         run.meta.insert(SEEN.to_owned(), Value::Bytes(seen));
         publish::note_draft(&running, &run, &publish::beside_of(&prepared))

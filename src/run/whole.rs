@@ -40,7 +40,8 @@ const PACKS: usize = 256;
 /// When the store can't be read.
 pub fn is_whole(snapshot: &Snapshot, content: &Content) -> Result<bool, AccessError> {
     match content {
-        Content::Blob(id) => Ok(snapshot.header(id)?.is_some()),
+        // Of content in pieces, all of them.
+        Content::Blob(id) => Ok(snapshot.find_all(&[*id])?.is_some()),
         Content::Tree(id) => Ok(walk(snapshot, *id)?.is_some()),
         Content::External(..) => Ok(false),
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::clock::Micros;
 use crate::codec::{self, Value};
 use crate::hash::Id;
+use crate::journal::{Change, Line};
 use crate::object::config::Config;
 use crate::object::scenario::Scenario;
 use crate::object::{AccessError, Kind, Record, Sink, Source, id_of};
@@ -199,24 +200,27 @@ pub fn new(repo: &Repo, name: &str, options: &NewOptions) -> Result<Scenario, Er
     let id = id_of(&Kind::SCENARIO, &bytes);
     let value = entry::encode(&id)?;
     let taken = || Error::Exists { name: name.to_owned() };
-    let published =
-        repo.store().publish(repo.new_op(), "scenario new", &mut |snapshot| -> Result<Option<Draft>, Error> {
-            if exists(snapshot, repo.project(), name)? {
-                return Err(taken());
-            }
-            let intake = repo.store().intake(snapshot);
-            if let Some((id, bytes)) = &config {
-                intake.put(&Kind::CONFIG, id, bytes)?;
-            }
-            intake.put(&Kind::SCENARIO, &id, &bytes)?;
-            let edit =
-                RefEdit { key: key::scenario(repo.project(), name), expect: Expect::Absent, new: Some(value.clone()) };
-            Ok(Some(Draft {
-                collected: Some(std::sync::Arc::new(intake.finish()?)),
-                edits: vec![edit],
-                ..Draft::default()
-            }))
-        });
+    let op = repo.new_op();
+    let changes = vec![Change::new(&key::scenario(repo.project(), name), None, Some(&value))];
+    let line = Line { about: name.to_owned(), edits: changes, ..Line::of(repo, "scenario new") };
+    let line = line.edit(repo, op, made.created_at)?;
+    let published = repo.store().publish(op, "scenario new", &mut |snapshot| -> Result<Option<Draft>, Error> {
+        if exists(snapshot, repo.project(), name)? {
+            return Err(taken());
+        }
+        let intake = repo.store().intake(snapshot);
+        if let Some((id, bytes)) = &config {
+            intake.put(&Kind::CONFIG, id, bytes)?;
+        }
+        intake.put(&Kind::SCENARIO, &id, &bytes)?;
+        let edit =
+            RefEdit { key: key::scenario(repo.project(), name), expect: Expect::Absent, new: Some(value.clone()) };
+        Ok(Some(Draft {
+            collected: Some(std::sync::Arc::new(intake.finish()?)),
+            edits: vec![edit, line.clone()],
+            ..Draft::default()
+        }))
+    });
     match published {
         Ok(_) => Ok(made),
         Err(Error::Store(store::Error::Expectation { .. })) => Err(taken()),
@@ -232,7 +236,8 @@ pub fn set_epoch(repo: &Repo, name: &str, epoch: u64) -> Result<u64, Error> {
     check_name(name)?;
     let record = |source| Error::Record { name: name.to_owned(), source };
     let mut before = 0;
-    repo.store().publish(repo.new_op(), "scenario set", &mut |snapshot| -> Result<Option<Draft>, Error> {
+    let op = repo.new_op();
+    repo.store().publish(op, "scenario set", &mut |snapshot| -> Result<Option<Draft>, Error> {
         if !exists(snapshot, repo.project(), name)? {
             return Err(Error::NotFound { name: name.to_owned(), known: names(repo, snapshot)? });
         }
@@ -253,12 +258,16 @@ pub fn set_epoch(repo: &Repo, name: &str, epoch: u64) -> Result<u64, Error> {
         let bytes = scenario.encode().map_err(record)?;
         let id = id_of(&Kind::SCENARIO, &bytes);
         let key = key::scenario(repo.project(), name);
-        let expect = snapshot.get_ref(&key)?.map_or(Expect::Absent, Expect::Is);
+        let old = snapshot.get_ref(&key)?;
+        let value = entry::encode(&id)?;
+        let edits = vec![Change::new(&key, old.as_deref(), Some(&value))];
+        let line = Line { about: name.to_owned(), edits, ..Line::of(repo, "scenario set") };
         let intake = repo.store().intake(snapshot);
         intake.put(&Kind::SCENARIO, &id, &bytes)?;
-        let edit = RefEdit { key, expect, new: Some(entry::encode(&id)?) };
+        let edit = RefEdit { key, expect: old.map_or(Expect::Absent, Expect::Is), new: Some(value) };
+        let edits = vec![edit, line.edit(repo, op, repo.now())?];
         let collected = Some(std::sync::Arc::new(intake.finish()?));
-        Ok(Some(Draft { collected, edits: vec![edit], ..Draft::default() }))
+        Ok(Some(Draft { collected, edits, ..Draft::default() }))
     })?;
     Ok(before)
 }

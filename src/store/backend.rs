@@ -215,6 +215,23 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// When it can't be removed.
     fn remove(&self, folder: Folder, name: &str) -> Result<(), BackendError>;
 
+    /// Gives a file a second name in quarantine, durably, and returns it; `None` if there is no such file. Its own name stays.
+    ///
+    /// # Errors
+    /// When that can't be done; the file is untouched.
+    fn set_aside(&self, folder: Folder, name: &str) -> Result<Option<String>, BackendError> {
+        copy_aside(self, folder, name)
+    }
+
+    /// What lies in `tmp` and was left behind by writers that are known to be dead. Only names that no entry could ever name, and that
+    /// nobody at work can have, are told.
+    ///
+    /// # Errors
+    /// When the folder can't be listed.
+    fn left_over(&self) -> Result<Vec<String>, BackendError> {
+        Ok(Vec::new())
+    }
+
     /// Makes the folders of a store where they are missing, durably.
     ///
     /// # Errors
@@ -227,6 +244,12 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// When it can't be read.
     fn read_format(&self) -> Result<Option<Vec<u8>>, BackendError>;
 
+    /// Moves the `format` file to quarantine, durably; it is fine if there is none.
+    ///
+    /// # Errors
+    /// When it can't be moved.
+    fn drop_format(&self) -> Result<(), BackendError>;
+
     /// Creates the `format` file, durable with its name, unless there is one.
     ///
     /// # Errors
@@ -238,4 +261,44 @@ pub trait Backend: Send + Sync + fmt::Debug {
 
     /// Lets `time` pass, between two attempts.
     fn pause(&self, time: Duration);
+}
+
+/// Names in quarantine that are tried for one file.
+const ASIDE_ATTEMPTS: u32 = 100;
+
+/// The names that a file may have in quarantine, the first free one of which is taken.
+pub(super) fn names_aside(folder: &str, name: &str) -> impl Iterator<Item = String> + use<> {
+    let first = if name.is_empty() { folder.to_owned() } else { format!("{folder}-{name}") };
+    (1..=ASIDE_ATTEMPTS).map(move |n| if n == 1 { first.clone() } else { format!("{first}-{n}") })
+}
+
+/// Copies a file into quarantine.
+pub(super) fn copy_aside<B: Backend + ?Sized>(
+    place: &B,
+    folder: Folder,
+    name: &str,
+) -> Result<Option<String>, BackendError> {
+    let shown = || format!("{folder}/{name}");
+    let Some(file) = place.open(folder, name)? else { return Ok(None) };
+    let failed = |source| BackendError::Io { action: "set aside", file: shown(), source };
+    let len = file.size().map_err(failed)?;
+    for aside in names_aside(folder.as_str(), name) {
+        let mut staged = place.stage()?;
+        let mut buffer = vec![0; 128 << 10];
+        let mut at = 0;
+        while at < len {
+            let size = usize::try_from(len - at).unwrap_or(usize::MAX).min(buffer.len());
+            // What can't be read is kept as nothing: the rest may be of use.
+            if file.read_exact_at(at, &mut buffer[..size]).is_err() {
+                buffer[..size].fill(0);
+            }
+            staged.write_all(&buffer[..size]).map_err(failed)?;
+            at += size as u64;
+        }
+        if staged.publish(Folder::Quarantine, &aside)? != Outcome::Lost {
+            place.sync(Folder::Quarantine)?;
+            return Ok(Some(aside));
+        }
+    }
+    Err(failed(io::Error::other("quarantine is full of it")))
 }

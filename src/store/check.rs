@@ -9,8 +9,11 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use rayon::prelude::*;
+
 use super::Store;
 use super::backend::Folder;
+use super::collect::prefix;
 use super::entry::{self, PackRow};
 use super::files::Unusable;
 use super::load::{self, Read};
@@ -20,7 +23,6 @@ use super::snapshot::{Snapshot, log_file};
 use super::sorted::{Direction, SortedFile, verify};
 use super::state::KNOWN_FEATURES;
 use super::{fold, format, history, scan};
-use crate::codec::{self, Limits};
 use crate::hash::Id;
 use crate::object::{self, Kind, Link, Strength};
 use crate::progress::{Cancel, Progress, Unit};
@@ -112,6 +114,28 @@ pub struct Options<'a> {
     pub is_marked: Option<&'a dyn Fn(&Id) -> bool>,
     /// Raised to stop early.
     pub cancel: Option<&'a Cancel>,
+    /// Content of which the bytes are read; all of it without.
+    pub sample: Option<Sample>,
+}
+
+/// A part of all content, chosen by chance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sample {
+    percent: u8,
+    seed: u64,
+}
+
+impl Sample {
+    /// `percent` of a hundred objects, others for each `seed`.
+    pub fn new(percent: u8, seed: u64) -> Self {
+        Self { percent: percent.min(100), seed }
+    }
+
+    fn takes(self, id: &Id) -> bool {
+        // Ids are as good as random; the seed makes another choice each time.
+        prefix(id).wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(self.seed).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 32
+            < u64::from(self.percent) * (1 << 32) / 100
+    }
 }
 
 impl fmt::Debug for Options<'_> {
@@ -135,6 +159,13 @@ impl<'a> Options<'a> {
         self
     }
 
+    /// Reads the bytes of a part of all content only. Records, listings, refs and the log are always read.
+    #[must_use]
+    pub fn with_sample(mut self, sample: Sample) -> Self {
+        self.sample = Some(sample);
+        self
+    }
+
     /// Stops when `cancel` is raised.
     #[must_use]
     pub fn with_cancel(mut self, cancel: &'a Cancel) -> Self {
@@ -145,7 +176,7 @@ impl<'a> Options<'a> {
 
 /// Checks everything in `store`.
 pub fn check(store: &Store, progress: &dyn Progress, options: &Options<'_>) -> Report {
-    let mut check = Check { store, progress, options, report: Report::default(), present: HashMap::new() };
+    let mut check = Check { store, progress, options, report: Report::default(), present: Present::default() };
     check.format();
     let snapshot = match store.snapshot() {
         Ok(snapshot) => Some(snapshot),
@@ -172,7 +203,62 @@ struct Check<'a> {
     options: &'a Options<'a>,
     report: Report,
     /// Every object that an index or an entry names.
-    present: HashMap<Id, Kind>,
+    present: Present,
+}
+
+/// Objects and their kinds, in few bytes for each: the first eight of its id stand for it.
+#[derive(Default)]
+struct Present {
+    kinds: Vec<Kind>,
+    ids: HashMap<u64, u8>,
+}
+
+impl Present {
+    fn insert(&mut self, id: &Id, kind: &Kind) {
+        let at = self.kinds.iter().position(|known| known == kind).unwrap_or_else(|| {
+            self.kinds.push(kind.clone());
+            self.kinds.len() - 1
+        });
+        // Kinds are a handful; of more than there is room for, the last ones look alike.
+        self.ids.insert(prefix(id), u8::try_from(at).unwrap_or(u8::MAX));
+    }
+
+    fn get(&self, id: &Id) -> Option<&Kind> {
+        self.ids.get(&prefix(id)).and_then(|at| self.kinds.get(usize::from(*at)))
+    }
+}
+
+/// What came of looking at one object of a pack.
+enum Looked {
+    Sound,
+    Links(Vec<Link>),
+    InPieces,
+    Wrong(String),
+    Skipped,
+}
+
+/// Bytes of objects that are looked at together, on several threads.
+const BATCH: u64 = 16 << 20;
+
+fn look(file: &SortedFile, id: &Id, record: &PackRecord, is_condemned: bool, sample: Option<Sample>) -> Looked {
+    if record.is_in_pieces() {
+        return Looked::InPieces;
+    }
+    if record.kind == Kind::BLOB {
+        if sample.is_some_and(|sample| !sample.takes(id)) {
+            return Looked::Skipped;
+        }
+        return match pack::copy(file, id, record, &mut std::io::sink()) {
+            Err(CopyError::Broken(what)) => Looked::Wrong(what),
+            _ => Looked::Sound,
+        };
+    }
+    match pack::read(file, id, record) {
+        // What is condemned need not be whole: it is on its way out.
+        Ok(_) if is_condemned => Looked::Sound,
+        Ok(bytes) => object::links(&record.kind, &bytes).map_or(Looked::Sound, Looked::Links),
+        Err(what) => Looked::Wrong(what),
+    }
 }
 
 impl Check<'_> {
@@ -257,7 +343,7 @@ impl Check<'_> {
             let id = object::id_of(&object.0, &object.1);
             match object::verify(&id, &object.0, &object.1) {
                 Ok(()) => {
-                    self.present.insert(id, object.0.clone());
+                    self.present.insert(&id, &object.0);
                 }
                 Err(err) => {
                     self.add(Severity::Error, "object-damaged", Some(id), Some(log_file(number)), &err);
@@ -369,7 +455,7 @@ impl Check<'_> {
                 break;
             }
             if let Some(file) = self.open(Folder::History, &row.name(), row.file_len(), row.3) {
-                self.file(Folder::History, history::MAGIC, &file, &mut is_history);
+                self.file(Folder::History, history::MAGIC, &file, &mut history::is_record);
             }
             self.progress.add(1);
         }
@@ -399,13 +485,17 @@ impl Check<'_> {
                 }
                 _ => false,
             });
-            self.present.extend(known);
+            for (id, kind) in &known {
+                self.present.insert(id, kind);
+            }
             packs.push(row.name());
         }
         for loaded in &snapshot.inner.log.entries {
             for object in &loaded.entry.objects {
                 let id = object::id_of(&object.0, &object.1);
-                self.links(&id, &object.0, &object.1, &log_file(loaded.number));
+                if let Ok(links) = object::links(&object.0, &object.1) {
+                    self.links(&id, &object.0, links, &log_file(loaded.number));
+                }
             }
         }
         for name in packs {
@@ -422,28 +512,37 @@ impl Check<'_> {
             };
             verify(&file, pack::MAGIC, &mut each, &mut |_| {});
             records.sort_unstable_by_key(|(_, record)| record.offset);
-            for (id, record) in records {
+            let mut rest = records.as_slice();
+            while !rest.is_empty() {
                 if self.is_cancelled() {
                     return;
                 }
-                self.report.checked.objects += 1;
-                self.report.checked.bytes += record.stored_len();
-                self.progress.add(record.stored_len());
-                if record.is_in_pieces() {
-                    self.pieces(snapshot, &id, &file, &record, &path);
-                    continue;
-                }
-                if record.kind == Kind::BLOB {
-                    if let Err(CopyError::Broken(what)) = pack::copy(&file, &id, &record, &mut std::io::sink()) {
-                        self.add(Severity::Error, "object-damaged", Some(id), Some(path.clone()), &what);
+                let mut bytes = 0;
+                let taken = rest.iter().take_while(|(_, record)| {
+                    let fits = bytes < BATCH;
+                    bytes += record.stored_len();
+                    fits
+                });
+                let (batch, others) = rest.split_at(taken.count());
+                rest = others;
+                let sample = self.options.sample;
+                let looked: Vec<Looked> =
+                    batch.par_iter().map(|(id, record)| look(&file, id, record, is_condemned, sample)).collect();
+                for ((id, record), looked) in batch.iter().zip(looked) {
+                    self.progress.add(record.stored_len());
+                    if matches!(looked, Looked::Skipped) {
+                        continue;
                     }
-                    continue;
-                }
-                match pack::read(&file, &id, &record) {
-                    // What is condemned need not be whole: it is on its way out.
-                    Ok(_) if is_condemned => {}
-                    Ok(bytes) => self.links(&id, &record.kind, &bytes, &path),
-                    Err(what) => self.add(Severity::Error, "object-damaged", Some(id), Some(path.clone()), &what),
+                    self.report.checked.objects += 1;
+                    self.report.checked.bytes += record.stored_len();
+                    match looked {
+                        Looked::InPieces => self.pieces(snapshot, id, &file, record, &path),
+                        Looked::Links(links) => self.links(id, &record.kind, links, &path),
+                        Looked::Wrong(what) => {
+                            self.add(Severity::Error, "object-damaged", Some(*id), Some(path.clone()), &what);
+                        }
+                        Looked::Sound | Looked::Skipped => {}
+                    }
                 }
             }
         }
@@ -476,8 +575,7 @@ impl Check<'_> {
     }
 
     /// What an object leads to must be there.
-    fn links(&mut self, id: &Id, kind: &Kind, bytes: &[u8], file: &str) {
-        let Ok(links) = object::links(kind, bytes) else { return };
+    fn links(&mut self, id: &Id, kind: &Kind, links: Vec<Link>, file: &str) {
         for Link(target, target_kind, strength) in links {
             let (severity, code) = match (self.present.get(&target), strength) {
                 (Some(found), _) if *found != target_kind => (Severity::Error, "link-kind-differs"),
@@ -515,7 +613,7 @@ impl Check<'_> {
             match targets(&key, &value) {
                 Ok(ids) => {
                     for id in ids {
-                        if !self.present.contains_key(&id)
+                        if self.present.get(&id).is_none()
                             && !self.options.is_marked.is_some_and(|is_marked| is_marked(&id))
                         {
                             let message = format!("the ref `{shown}` names an object that is not there");
@@ -565,15 +663,5 @@ impl Check<'_> {
                 self.add(Severity::Info, code, None, Some(path), &format!("{message} ({size} bytes)"));
             }
         }
-    }
-}
-
-/// Whether a record of a history file is one.
-fn is_history(key: &[u8], value: &[u8]) -> bool {
-    match key.first() {
-        Some(b'o') => key.len() == 17,
-        Some(b'r') => codec::decode::<history::Change>(value, &Limits::RECORD).is_ok(),
-        Some(b'c') => codec::decode::<entry::Entry>(value, &Limits::RECORD).is_ok(),
-        _ => false,
     }
 }

@@ -100,7 +100,8 @@ pub struct Collection {
     pub bytes: i64,
 }
 
-fn prefix(id: &Id) -> u64 {
+/// The first eight bytes of an id, which stand for it where many are held.
+pub(super) fn prefix(id: &Id) -> u64 {
     id.digest().first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
 }
 
@@ -127,8 +128,7 @@ pub fn plan(
     cancel: &Cancel,
 ) -> Result<Plan, Error> {
     let snapshot = store.snapshot()?;
-    let mut marking =
-        Marking { snapshot: &snapshot, progress, cancel, live: HashSet::new(), count: 0, obstacles: Vec::new() };
+    let mut marking = Marking::new(&snapshot, progress, cancel);
     marking.refs(targets)?;
     marking.claims(&HashSet::new())?;
     let mut doomed: HashSet<Id> = HashSet::new();
@@ -186,7 +186,7 @@ fn orphans(snapshot: &Snapshot) -> Result<Vec<Item>, Error> {
     Ok(items)
 }
 
-struct Marking<'a> {
+pub(super) struct Marking<'a> {
     snapshot: &'a Snapshot,
     progress: &'a dyn Progress,
     cancel: &'a Cancel,
@@ -195,7 +195,21 @@ struct Marking<'a> {
     obstacles: Vec<String>,
 }
 
-impl Marking<'_> {
+impl<'a> Marking<'a> {
+    pub(super) fn new(snapshot: &'a Snapshot, progress: &'a dyn Progress, cancel: &'a Cancel) -> Self {
+        Self { snapshot, progress, cancel, live: HashSet::new(), count: 0, obstacles: Vec::new() }
+    }
+
+    /// Whether it was marked; of two ids that share their beginning, both are.
+    pub(super) fn is_marked(&self, id: &Id) -> bool {
+        self.live.contains(&prefix(id))
+    }
+
+    /// Why what was marked may not be all.
+    pub(super) fn obstacles(&self) -> &[String] {
+        &self.obstacles
+    }
+
     fn check_cancel(&self) -> Result<(), Error> {
         if self.cancel.is_raised() {
             return Err(Error::Access(std::io::Error::from(std::io::ErrorKind::Interrupted).into()));
@@ -210,7 +224,7 @@ impl Marking<'_> {
     }
 
     /// Marks everything that refs lead to through links that keep.
-    fn refs(&mut self, targets: Targets<'_>) -> Result<(), Error> {
+    pub(super) fn refs(&mut self, targets: Targets<'_>) -> Result<(), Error> {
         self.progress.begin("refs", None, Unit::Items);
         for item in self.snapshot.scan(b"", Direction::Forward) {
             self.check_cancel()?;
@@ -341,7 +355,7 @@ impl Marking<'_> {
     }
 
     /// Marks the lists and pieces of content.
-    fn pieces(&mut self, list: &Id, len: u64) -> Result<(), Error> {
+    pub(super) fn pieces(&mut self, list: &Id, len: u64) -> Result<(), Error> {
         let snapshot = self.snapshot;
         let mut found = Vec::new();
         let walked = snapshot.walk_lists(list, len, &mut |id| found.push(id));
@@ -360,7 +374,7 @@ impl Marking<'_> {
 }
 
 /// Goes through the index of a pack; says what is wrong with it.
-fn walk(
+pub(super) fn walk(
     snapshot: &Snapshot,
     row: &PackRow,
     each: &mut dyn FnMut(Id, &PackRecord, &SortedFile),
@@ -422,6 +436,47 @@ pub fn carry_out(plan: &Plan, command: &str) -> Result<Collection, Error> {
         done.bytes -= i64::try_from(pack.row.file_len()).unwrap_or(0);
     }
     Ok(done)
+}
+
+/// Takes packs out of the state, `copies` in their place: one entry condemns them, the next removes them, then they are unlinked.
+///
+/// # Errors
+/// [`Error::Outdated`] if a transaction began to rely on one of them since `snapshot`, or the log was folded since; nothing is lost
+/// then. Failures of the place.
+pub(super) fn retire(
+    snapshot: &Snapshot,
+    names: &[Id],
+    copies: Option<&Arc<Collected>>,
+    command: &str,
+) -> Result<(), Error> {
+    let store = snapshot.store();
+    store.publish(OpId::new(&*store.world().random), command, &mut |newest| {
+        let mut holds = newest.base() == snapshot.base() && newest.damaged_entry().is_none();
+        for loaded in newest.inner.log.entries.iter().filter(|loaded| loaded.number > snapshot.tip()) {
+            let named = loaded.entry.packs.iter().map(PackRow::name);
+            holds &= !named.chain(loaded.entry.rely.iter().copied()).any(|name| names.contains(&name));
+        }
+        if !holds || names.iter().any(|name| !newest.state().is_live(name)) {
+            return Err(Error::Outdated);
+        }
+        Ok(Some(Draft { collected: copies.cloned(), condemn: names.to_vec(), ..Draft::default() }))
+    })?;
+    if names.is_empty() {
+        return Ok(());
+    }
+    store.publish(OpId::new(&*store.world().random), command, &mut |newest| {
+        let condemned = &newest.state().condemned;
+        let left: Vec<Id> = names.iter().filter(|name| condemned.contains_key(name)).copied().collect();
+        Ok::<_, Error>((!left.is_empty()).then(|| Draft { remove: left, ..Draft::default() }))
+    })?;
+    let newest = store.snapshot()?;
+    for name in names {
+        if newest.state().is_gone(Folder::Packs, name) {
+            store.backend().remove(Folder::Packs, &Folder::Packs.file(name))?;
+        }
+        store.files().forget(Folder::Packs, name);
+    }
+    Ok(())
 }
 
 /// Copies what is live out of packs into new ones.

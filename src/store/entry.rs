@@ -374,6 +374,12 @@ impl Entry {
         Ok((entry, found))
     }
 
+    /// What can be made of the bytes of a damaged entry. Nothing in it is certain but what proves itself by its id.
+    pub(super) fn salvage(bytes: &[u8]) -> Option<Self> {
+        let body_len = bytes.len().checked_sub(DIGEST_LEN).filter(|&len| len > MAGIC.len())?;
+        codec::decode(&bytes[MAGIC.len()..body_len], &Limits::RECORD).ok()
+    }
+
     /// Whether this entry is a fold.
     pub(super) fn is_fold(&self) -> bool {
         self.checkpoint.is_some()

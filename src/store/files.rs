@@ -61,6 +61,11 @@ impl Files {
         Ok(file)
     }
 
+    /// Forgets a file that was replaced by another one of its name.
+    pub(super) fn forget(&self, folder: Folder, name: &Id) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).files.remove(&(folder, *name));
+    }
+
     /// As [`Files::get`], but read anew from the place.
     pub(super) fn fresh(&self, folder: Folder, name: &Id) -> Result<Arc<SortedFile>, Unusable> {
         match self.backend.open(folder, &folder.file(name)) {

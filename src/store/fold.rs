@@ -16,7 +16,7 @@ use super::pack::{self, CopyError, PackWriter};
 use super::publish::Verdict;
 use super::rules::Rule;
 use super::snapshot::{File, Snapshot};
-use super::sorted::{SortedFile, Writer, varint};
+use super::sorted::{SortedFile, Writer, varint, verify};
 use super::{Store, entry, scan};
 use crate::codec;
 use crate::hash::Id;
@@ -48,16 +48,35 @@ pub(super) fn is_due(snapshot: &Snapshot) -> bool {
         && snapshot.damaged_entry().is_none()
 }
 
+/// What a fold leaves behind that is damaged, and what takes its place.
+#[derive(Debug, Default)]
+pub(super) struct Mend {
+    /// Tables and history files of the state of which only what can be read is taken over.
+    pub(super) files: HashSet<Id>,
+    /// Refs that were in damaged tables and are known from elsewhere; `None` for one that was deleted.
+    pub(super) refs: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+}
+
 /// Lands a fold on top of `snapshot`, or finds that somebody else moved the log meanwhile.
 ///
 /// # Errors
 /// When something can't be written. Nothing is lost then: what lies in the log stays there.
 pub(super) fn fold(snapshot: &Snapshot, command: &str) -> Result<(), Error> {
+    fold_mending(snapshot, command, &Mend::default()).map(drop)
+}
+
+/// As [`fold`], leaving damaged files behind; whether it landed.
+///
+/// # Errors
+/// As [`fold`].
+pub(super) fn fold_mending(snapshot: &Snapshot, command: &str, mend: &Mend) -> Result<bool, Error> {
     let store = snapshot.store();
     let backend = store.backend();
-    let mut made = Made { snapshot, files: Vec::new(), budget: BUDGET };
+    let mut made = Made { snapshot, mend, files: Vec::new(), budget: BUDGET };
     let mut checkpoint = snapshot.state().clone();
     sweep(backend, &mut checkpoint);
+    sweep_left_over(backend);
+    made.mended_tables(&mut checkpoint)?;
     let number = snapshot.tip() + 1;
     remove_condemned(snapshot, &mut checkpoint);
     for class in [Class::Records, Class::Content] {
@@ -97,15 +116,24 @@ pub(super) fn fold(snapshot: &Snapshot, command: &str) -> Result<(), Error> {
         Verdict::Landed(number)
     };
     match verdict {
-        Verdict::Landed(_) => unlink_covered(store, snapshot.tip()),
+        Verdict::Landed(_) => unlink_covered(store, snapshot.tip()).map(|()| true),
         Verdict::Lost { clean: true } => {
             for (folder, name) in files {
                 let _ = backend.remove(folder, &folder.file(&name));
             }
-            Ok(())
+            Ok(false)
         }
-        Verdict::Lost { clean: false } => Ok(()),
+        Verdict::Lost { clean: false } => Ok(false),
     }
+}
+
+/// Files that are swept from `tmp` at once.
+const SWEPT: usize = 256;
+
+/// Removes what dead writers left in `tmp`; how many there were.
+pub(super) fn sweep_left_over(backend: &dyn Backend) -> usize {
+    let names = backend.left_over().unwrap_or_default();
+    names.iter().take(SWEPT).filter(|name| backend.remove(Folder::Tmp, name).is_ok()).count()
 }
 
 /// Unlinks the files of names that an earlier entry removed; they leave `gone` once that is durable.
@@ -156,6 +184,7 @@ fn unlink_covered(store: &Store, tip: u64) -> Result<(), Error> {
 /// The files of a fold; dropped before the fold entry is written, they are removed again.
 struct Made<'a> {
     snapshot: &'a Snapshot,
+    mend: &'a Mend,
     files: Vec<(Folder, Id)>,
     budget: u64,
 }
@@ -192,6 +221,9 @@ impl Made<'_> {
             .filter(|(_, (at, position))| Class::of(&snapshot.entry(*at).entry.objects[*position].0) == class)
             .map(|(id, (at, position))| (*id, *at, *position))
             .collect();
+        let ids: Vec<Id> = inline.iter().map(|(id, ..)| *id).collect();
+        let scrubbed: HashSet<Id> = snapshot.scrubbed_among(&ids)?.into_iter().collect();
+        inline.retain(|(id, ..)| !scrubbed.contains(id));
         // In the order in which they came, so that what belongs together lies together.
         inline.sort_unstable_by_key(|(_, at, position)| (*at, *position));
         let mut damaged: HashSet<Id> = HashSet::new();
@@ -270,6 +302,58 @@ impl Made<'_> {
         Ok(Ok(()))
     }
 
+    /// Puts new tables in the place of damaged ones: what can be read of them, and what is known from elsewhere.
+    fn mended_tables(&mut self, checkpoint: &mut Checkpoint) -> Result<(), Error> {
+        // Beside what is newer, and above what is older: a ref that moved since is in a newer table.
+        let mut known: Option<BTreeMap<Vec<u8>, Vec<u8>>> = Some(
+            self.mend.refs.iter().map(|(key, value)| (key.clone(), scan::encode_value(value.as_deref()))).collect(),
+        );
+        for at in (0..checkpoint.tables.len()).rev() {
+            let row = checkpoint.tables[at];
+            if !self.mend.files.contains(&row.name()) {
+                continue;
+            }
+            let mut records = known.take().unwrap_or_default();
+            if let Ok(file) = self.open(Folder::Tables, &row.name()) {
+                let mut take = |key: &[u8], value: &[u8]| {
+                    if scan::decode_value(value).is_ok() {
+                        records.insert(key.to_vec(), value.to_vec());
+                    }
+                };
+                verify(&file, TABLE_MAGIC, &mut take, &mut |_| {});
+            }
+            checkpoint.add_gone(Folder::Tables, row.name());
+            if records.is_empty() {
+                checkpoint.tables.remove(at);
+                continue;
+            }
+            match self.merged(Folder::Tables, TABLE_MAGIC, &records, &[], &|_, _| true)? {
+                Ok(new) => checkpoint.tables[at] = FileRow(new.0, row.level(), new.2, new.3),
+                Err((_, what)) => return Err(Error::Damaged { file: Folder::Tables.file(&row.name()), what }),
+            }
+        }
+        Ok(())
+    }
+
+    /// What can be read of damaged history files; they leave the checkpoint.
+    fn mended_history(&self, checkpoint: &mut Checkpoint, new: &mut BTreeMap<Vec<u8>, Vec<u8>>) {
+        for row in checkpoint.history.clone() {
+            if !self.mend.files.contains(&row.name()) {
+                continue;
+            }
+            if let Ok(file) = self.open(Folder::History, &row.name()) {
+                let mut take = |key: &[u8], value: &[u8]| {
+                    if history::is_record(key, value) && history::parse_checkpoint_key(key).is_none() {
+                        new.insert(key.to_vec(), value.to_vec());
+                    }
+                };
+                verify(&file, history::MAGIC, &mut take, &mut |_| {});
+            }
+            checkpoint.history.retain(|other| other.name() != row.name());
+            checkpoint.add_gone(Folder::History, row.name());
+        }
+    }
+
     /// Moves the edits of refs into a table, together with the newest tables if they are due to be merged.
     fn table(&mut self, checkpoint: &mut Checkpoint) -> Result<(), Error> {
         let snapshot = self.snapshot;
@@ -319,6 +403,9 @@ impl Made<'_> {
     fn history(&mut self, mut entry: Entry) -> Result<Entry, Error> {
         let snapshot = self.snapshot;
         let mut new = folded_records(snapshot)?;
+        if let Some(checkpoint) = &mut entry.checkpoint {
+            self.mended_history(checkpoint, &mut new);
+        }
         let rows = entry.checkpoint.as_ref().map(|c| c.history.clone()).unwrap_or_default();
         let mut usable: Vec<FileRow> = rows.iter().copied().filter(|row| row.file_len() < FILE_MAX).collect();
         // Keys of history never meet, so the order of files means nothing.

@@ -39,6 +39,13 @@ pub(super) fn decode(bytes: &[u8], place: &str) -> Result<String, Error> {
     if encode(id) == bytes { Ok(hex(&id)) } else { Err(damaged("its checksum does not match")) }
 }
 
+/// The store's id in a damaged file, if its line is one.
+pub(super) fn id_in(bytes: &[u8]) -> Option<[u8; 16]> {
+    let text = String::from_utf8_lossy(bytes);
+    let line = text.lines().find_map(|line| line.strip_prefix("id: "))?;
+    unhex(line.trim_end())?.try_into().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

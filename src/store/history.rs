@@ -55,6 +55,16 @@ pub(super) fn parse_edit_key(key: &[u8]) -> Option<(&[u8], u64)> {
     Some((key, u64::from_be_bytes(number.try_into().ok()?)))
 }
 
+/// Whether a record of a history file is one.
+pub(super) fn is_record(key: &[u8], value: &[u8]) -> bool {
+    match key.first() {
+        Some(&OP) => key.len() == 17,
+        Some(&REF) => codec::decode::<Change>(value, &Limits::RECORD).is_ok(),
+        Some(&CHECKPOINT) => codec::decode::<Entry>(value, &Limits::RECORD).is_ok(),
+        _ => false,
+    }
+}
+
 /// What an edit did: `[old, new]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Change(pub(super) Option<BString>, pub(super) Option<BString>);

@@ -11,7 +11,7 @@ use super::entry::{Class, PackRow};
 use super::error::Error;
 use super::objects::Place;
 use super::pack::PackWriter;
-use super::rules::Rule;
+use super::rules::{Rule, Rules};
 use super::snapshot::Snapshot;
 use crate::hash::Id;
 use crate::object::{AccessError, Kind, Sink, id_of};
@@ -125,6 +125,10 @@ impl Intake {
         self.snapshot.store().backend()
     }
 
+    pub(super) fn rules(&self) -> &Rules {
+        self.snapshot.store().rules()
+    }
+
     /// Bytes of objects that go into the entry at most.
     fn inline_max(&self) -> usize {
         self.snapshot.store().rules().inline_max()
@@ -149,6 +153,10 @@ impl Intake {
             if inner.taken.contains(id) || inner.relied.contains_key(id) {
                 return Ok(true);
             }
+        }
+        if self.snapshot.is_scrubbed(id)? {
+            // Refused without a word: whoever stores a folder with it stores the rest.
+            return Ok(true);
         }
         let place = self.snapshot.locate_live(id)?;
         let place = place.filter(|place| !matches!(place, Place::Pack(name) if self.shunned.contains(name)));
@@ -359,7 +367,7 @@ impl Sink for Intake {
         if self.known(id)? {
             return Ok(());
         }
-        if len > WHOLE_MAX {
+        if len > self.rules().whole_max() {
             return self.put_large(id, len, reader);
         }
         let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0));

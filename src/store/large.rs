@@ -31,6 +31,7 @@ impl Intake {
     /// Of content that turns out to be another, pieces may stay in the packs that are being written: as good as any
     /// content that nothing names.
     pub(super) fn put_large(&self, id: &Id, len: u64, reader: &mut dyn Read) -> Result<(), AccessError> {
+        let rules = self.rules();
         let mut hasher = BlobHasher::new();
         let mut pieces = Vec::new();
         let mut buffer = Vec::with_capacity(BATCH + cut::MOST);
@@ -41,7 +42,7 @@ impl Intake {
             if hasher.len() + (buffer.len() - carried) as u64 > len {
                 return Err(AccessError::Changed);
             }
-            let ranges = cut::pieces(&buffer, is_last);
+            let ranges = rules.cut(&buffer, is_last);
             let look = |range: &std::ops::Range<usize>| -> Result<Cut<'_>, AccessError> {
                 let bytes = &buffer[range.clone()];
                 let id = hash::blob(bytes);
@@ -49,10 +50,14 @@ impl Intake {
                 let packed = if is_fresh { compress::compress(bytes) } else { None };
                 Ok(Cut { id, bytes, is_fresh, packed })
             };
-            let (cuts, ()) = rayon::join(
-                || ranges.par_iter().map(look).collect::<Result<Vec<_>, _>>(),
-                || hasher.update(&buffer[carried..]),
-            );
+            let (cuts, ()) = if rules.is_sequential() {
+                (ranges.iter().map(look).collect(), hasher.update(&buffer[carried..]))
+            } else {
+                rayon::join(
+                    || ranges.par_iter().map(look).collect::<Result<Vec<_>, _>>(),
+                    || hasher.update(&buffer[carried..]),
+                )
+            };
             for cut in cuts? {
                 if cut.is_fresh {
                     self.put_packed(&Kind::BLOB, &cut.id, cut.bytes, cut.packed.as_deref())?;

@@ -10,10 +10,13 @@ use crate::clock::{Random, SystemRandom};
 use crate::fs::{Fs, Input, Lock, Output, Stat, is_absent};
 use crate::hash::hex;
 
-use super::backend::{Backend, BackendError, Folder, Outcome, Queued, ReadAt, Staged};
+use super::backend::{Backend, BackendError, Folder, Outcome, Queued, ReadAt, Staged, copy_aside, names_aside};
 
 /// Bytes collected before they are written to a staged file.
 const BUFFER: usize = 128 << 10;
+
+/// Hash context of where a writer runs.
+const PLACE_CONTEXT: &str = "prov 2026-11 where a writer runs";
 
 /// Names of staged files tried before giving up.
 const NAME_ATTEMPTS: u32 = 8;
@@ -38,7 +41,7 @@ impl LocalBackend {
     pub fn new(fs: Fs, root: impl Into<PathBuf>) -> Self {
         let mut unique = [0; 8];
         SystemRandom.fill(&mut unique);
-        Self::named(fs, root, hex(&unique))
+        Self::named(fs, root, Writer::current().prefix(&hex(&unique)))
     }
 
     /// As [`LocalBackend::new`], with names of staged files that begin with `prefix`, which nobody else uses.
@@ -89,6 +92,58 @@ impl LocalBackend {
     fn stage_at(&self) -> Result<LocalStaged, BackendError> {
         let out = self.create_staged().map_err(|err| self.failed("create a file in", &self.dir(Folder::Tmp), err))?;
         Ok(LocalStaged { place: self.clone(), out: Some(out), buffer: Vec::new(), written: 0, failed: false })
+    }
+}
+
+/// Who writes a staged file, as its name tells it: `<where>.<pid>.<start>.<random>-<number>`, `<where>` being 16 digits of a digest of the
+/// machine, its boot and the process namespace, or zeros where these are not known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Writer {
+    place: String,
+    pid: u32,
+    start: u64,
+}
+
+/// The place of processes of which nothing can be told.
+const NOWHERE: &str = "0000000000000000";
+
+impl Writer {
+    /// This process; found out once.
+    fn current() -> &'static Self {
+        static CURRENT: std::sync::OnceLock<Writer> = std::sync::OnceLock::new();
+        CURRENT.get_or_init(Self::look)
+    }
+
+    fn look() -> Self {
+        let process = crate::host::Process::current();
+        // Without a boot id two boots look alike, and a process of the other one might be taken for this one.
+        let place = if process.boot.is_empty() || process.start == 0 {
+            NOWHERE.to_owned()
+        } else {
+            let parts = [&process.host, &process.machine, &process.boot, &process.pid_namespace];
+            let text = parts.map(String::as_str).join("\0");
+            hex(&crate::hash::derived(PLACE_CONTEXT, text.as_bytes()).digest()[..8])
+        };
+        Self { place, pid: process.pid, start: process.start }
+    }
+
+    fn prefix(&self, unique: &str) -> String {
+        format!("{}.{}.{}.{unique}", self.place, self.pid, self.start)
+    }
+
+    /// The writer of a staged file; `None` if its name tells nothing.
+    fn parse(name: &str) -> Option<Self> {
+        let mut parts = name.split('.');
+        let place = parts.next().filter(|place| place.len() == NOWHERE.len())?.to_owned();
+        let (pid, start) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        let (unique, number) = parts.next()?.split_once('-')?;
+        let is_sound = unique.len() == 16 && number.parse::<u64>().is_ok() && parts.next().is_none();
+        is_sound.then_some(Self { place, pid, start })
+    }
+
+    /// Whether it ran where this process runs, and runs no longer.
+    fn is_dead(&self, here: &Self) -> bool {
+        self.place != NOWHERE && self.place == here.place && !crate::host::is_running(self.pid, self.start)
     }
 }
 
@@ -311,6 +366,46 @@ impl Backend for LocalBackend {
         }
     }
 
+    fn set_aside(&self, folder: Folder, name: &str) -> Result<Option<String>, BackendError> {
+        let (fs, path) = (&self.shared.fs, self.path(folder, name));
+        for aside in names_aside(folder.as_str(), name) {
+            match fs.link(&path, &self.path(Folder::Quarantine, &aside)) {
+                Ok(()) => {
+                    self.sync(Folder::Quarantine)?;
+                    return Ok(Some(aside));
+                }
+                Err(err) if err.kind() == io::ErrorKind::AlreadyExists => {}
+                // No links here, no such file, no folder: the long way tells which.
+                Err(_) => break,
+            }
+        }
+        fs.make_dirs(&self.dir(Folder::Quarantine)).map_err(|err| self.failed("make", &path, err))?;
+        copy_aside(self, folder, name)
+    }
+
+    fn left_over(&self) -> Result<Vec<String>, BackendError> {
+        let here = Writer::current();
+        let names = self.names(Folder::Tmp)?;
+        Ok(names.into_iter().filter(|name| Writer::parse(name).is_some_and(|writer| writer.is_dead(here))).collect())
+    }
+
+    fn drop_format(&self) -> Result<(), BackendError> {
+        let (fs, path) = (&self.shared.fs, self.shared.root.join("format"));
+        fs.make_dirs(&self.dir(Folder::Quarantine)).map_err(|err| self.failed("make", &path, err))?;
+        for aside in names_aside("format", "") {
+            match fs.rename_no_replace(&path, &self.path(Folder::Quarantine, &aside)) {
+                Ok(()) => {
+                    self.sync(Folder::Quarantine)?;
+                    return fs.sync_dir(&self.shared.root).map_err(|err| self.failed("flush", &path, err));
+                }
+                Err(err) if is_absent(&err) => return Ok(()),
+                Err(err) if err.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(err) => return Err(self.failed("set aside", &path, err)),
+            }
+        }
+        Err(self.failed("set aside", &path, io::Error::other("quarantine is full of it")))
+    }
+
     fn prepare(&self) -> Result<(), BackendError> {
         let fs = &self.shared.fs;
         let root = &self.shared.root;
@@ -348,5 +443,58 @@ impl Backend for LocalBackend {
 
     fn pause(&self, time: Duration) {
         self.shared.fs.pause(time);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tmp_names(backend: &LocalBackend) -> Vec<String> {
+        backend.names(Folder::Tmp).unwrap()
+    }
+
+    #[test]
+    fn only_what_a_dead_writer_of_this_place_left_is_left_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let backend = LocalBackend::new(Fs::real(), dir.path());
+        backend.prepare().unwrap();
+        let staged = backend.stage().unwrap();
+        assert_eq!(tmp_names(&backend).len(), 1);
+        assert_eq!(backend.left_over().unwrap(), Vec::<String>::new(), "the writer lives");
+        let here = Writer::current();
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let dead = Writer { pid: child.id(), ..here.clone() };
+        child.wait().unwrap();
+        let gone = format!("{}-0", dead.prefix("0123456789abcdef"));
+        let elsewhere = Writer { place: "ffffffffffffffff".to_owned(), ..dead.clone() };
+        let unknown = Writer { place: NOWHERE.to_owned(), ..dead };
+        let others = [
+            elsewhere.prefix("0123456789abcdef") + "-0",
+            unknown.prefix("0123456789abcdef") + "-0",
+            "queue".to_owned(),
+        ];
+        for name in others.iter().chain([&gone]) {
+            Fs::real().create_new(&dir.path().join("tmp").join(name), 0o444).unwrap();
+        }
+        let expected = if here.place == NOWHERE { vec![] } else { vec![gone] };
+        assert_eq!(backend.left_over().unwrap(), expected);
+        drop(staged);
+    }
+
+    #[test]
+    fn a_file_set_aside_keeps_its_name_and_gets_another_each_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let backend = LocalBackend::new(Fs::real(), dir.path());
+        backend.prepare().unwrap();
+        let mut staged = backend.stage().unwrap();
+        staged.write_all(b"bytes").unwrap();
+        staged.publish(Folder::Packs, "x").unwrap();
+        assert_eq!(backend.set_aside(Folder::Packs, "x").unwrap().as_deref(), Some("packs-x"));
+        assert_eq!(backend.set_aside(Folder::Packs, "x").unwrap().as_deref(), Some("packs-x-2"));
+        assert_eq!(copy_aside(&backend, Folder::Packs, "x").unwrap().as_deref(), Some("packs-x-3"));
+        assert_eq!(backend.set_aside(Folder::Packs, "y").unwrap(), None);
+        assert_eq!(backend.read(Folder::Packs, "x").unwrap().as_deref(), Some(&b"bytes"[..]));
+        assert_eq!(backend.read(Folder::Quarantine, "packs-x-3").unwrap().as_deref(), Some(&b"bytes"[..]));
     }
 }

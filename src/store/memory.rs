@@ -140,6 +140,13 @@ impl Backend for MemoryBackend {
         Ok(self.format().clone())
     }
 
+    fn drop_format(&self) -> Result<(), BackendError> {
+        if let Some(bytes) = self.format().take() {
+            self.overwrite(Folder::Quarantine, "format", Some(bytes));
+        }
+        Ok(())
+    }
+
     fn create_format(&self, bytes: &[u8]) -> Result<Outcome, BackendError> {
         let mut format = self.format();
         if format.is_some() {

@@ -62,8 +62,10 @@ mod objects;
 mod pack;
 mod pieces;
 mod publish;
+pub mod repair;
 mod rules;
 mod scan;
+pub mod scrub;
 #[cfg(any(test, feature = "simulate"))]
 pub mod sim;
 mod snapshot;

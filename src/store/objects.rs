@@ -31,6 +31,15 @@ pub struct Ground {
     pub inline: Vec<Id>,
 }
 
+impl Ground {
+    fn extend(&mut self, other: Self) {
+        self.packs.extend(other.packs);
+        self.packs.sort_unstable();
+        self.packs.dedup();
+        self.inline.extend(other.inline);
+    }
+}
+
 /// Objects up to this size are verified before the first byte of them is handed on, so that another copy can take the
 /// place of a damaged one.
 const WHOLE_MAX: u64 = 1 << 20;
@@ -118,9 +127,13 @@ impl Snapshot {
     /// # Errors
     /// When the store can't be read.
     pub fn find_all(&self, ids: &[Id]) -> Result<Option<Ground>, AccessError> {
+        self.find_all_as(ids, true)
+    }
+
+    fn find_all_as(&self, ids: &[Id], may_be_in_pieces: bool) -> Result<Option<Ground>, AccessError> {
         let (inline, mut missing): (Vec<Id>, Vec<Id>) = ids.iter().partition(|id| self.inline().contains_key(id));
         let mut ground = Ground { packs: Vec::new(), inline };
-        let mut moved = None;
+        let (mut moved, mut lists) = (None, Vec::new());
         for row in self.inner.state.packs.iter().rev() {
             if missing.is_empty() {
                 break;
@@ -136,6 +149,12 @@ impl Snapshot {
             };
             let before = missing.len();
             missing.retain(|id| match pack::find(&file, id) {
+                // Pieces are not in pieces themselves.
+                Ok(Some(record)) if record.is_in_pieces() && !may_be_in_pieces => true,
+                Ok(Some(record)) if record.is_in_pieces() => {
+                    lists.push((pack::pieces(&file, &record), record.len));
+                    false
+                }
                 Ok(found) => found.is_none(),
                 Err(what) => {
                     self.note(Folder::Packs, &name, what);
@@ -146,14 +165,35 @@ impl Snapshot {
                 ground.packs.push(name);
             }
         }
-        match moved {
-            Some(newer) if !missing.is_empty() => Ok(newer.find_all(&missing)?.map(|rest| {
-                ground.packs.extend(rest.packs);
-                ground.inline.extend(rest.inline);
-                ground
-            })),
-            _ => Ok(missing.is_empty().then_some(ground)),
+        if !missing.is_empty() {
+            let rest = match moved {
+                Some(newer) => newer.find_all_as(&missing, may_be_in_pieces)?,
+                None => None,
+            };
+            match rest {
+                Some(rest) => ground.extend(rest),
+                None => return Ok(None),
+            }
         }
+        // What is in pieces is here only if all its lists and pieces are.
+        let mut pieces = Vec::new();
+        for (list, len) in lists {
+            let Ok(list) = list else { return Ok(None) };
+            match self.walk_lists(&list, len, &mut |id| pieces.push(id)) {
+                Ok(()) => {}
+                Err(Failed::Broken(_)) => return Ok(None),
+                Err(Failed::Other(err)) => return Err(err),
+            }
+        }
+        if !pieces.is_empty() {
+            pieces.sort_unstable();
+            pieces.dedup();
+            match self.find_all_as(&pieces, false)? {
+                Some(rest) => ground.extend(rest),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(ground))
     }
 
     /// The state of the file of a pack that something new may rely on: as long as it stays the same, the pack holds what it held.
@@ -225,6 +265,44 @@ impl Snapshot {
         }
     }
 
+    /// All bytes of an object. Lists of pieces and pieces are no content in pieces themselves (`may_be_in_pieces`): a forged list could
+    /// lead back to what it makes up, and reading it would never end.
+    pub(super) fn read_as(&self, id: &Id, may_be_in_pieces: bool) -> Result<Option<(Kind, Vec<u8>)>, AccessError> {
+        let (mut result, mut wrong) = (None, None);
+        let search = self.search(id, Which::Any, &mut |found| {
+            let bytes = match &found {
+                Found::Inline(at, position) => {
+                    let object = &self.entry(*at).entry.objects[*position];
+                    let checked = verify(id, &object.0, &object.1).map_err(|err| err.to_string());
+                    checked.map(|()| (object.0.clone(), object.1.to_vec()))
+                }
+                Found::Packed(_, record) if record.is_in_pieces() && !may_be_in_pieces => return Ok(false),
+                Found::Packed(file, record) if record.is_in_pieces() => {
+                    let mut bytes = Vec::new();
+                    match self.copy_packed(id, file, record, &mut bytes)? {
+                        Ok(()) => Ok((record.kind.clone(), bytes)),
+                        Err(CopyError::Broken(what)) => Err(what),
+                        Err(CopyError::Out(err)) => return Err(err.into()),
+                    }
+                }
+                Found::Packed(file, record) => pack::read(file, id, record).map(|bytes| (record.kind.clone(), bytes)),
+            };
+            match bytes {
+                Ok(bytes) => result = Some(bytes),
+                Err(what) => wrong = Some(self.note_object(id, &found, &what)),
+            }
+            Ok(result.is_some())
+        })?;
+        match search {
+            Search::Done => Ok(result),
+            Search::Moved(newer) => newer.read_as(id, may_be_in_pieces),
+            Search::Missed(unsearched) => match wrong.or(unsearched) {
+                Some(place) => Err(damaged(id, place)),
+                None => Ok(None),
+            },
+        }
+    }
+
     /// Remembers that an object's bytes are damaged.
     fn note_object(&self, id: &Id, found: &Found, what: &str) -> (String, String) {
         match found {
@@ -261,38 +339,7 @@ impl Source for Snapshot {
     }
 
     fn read(&self, id: &Id) -> Result<Option<(Kind, Vec<u8>)>, AccessError> {
-        let (mut result, mut wrong) = (None, None);
-        let search = self.search(id, Which::Any, &mut |found| {
-            let bytes = match &found {
-                Found::Inline(at, position) => {
-                    let object = &self.entry(*at).entry.objects[*position];
-                    let checked = verify(id, &object.0, &object.1).map_err(|err| err.to_string());
-                    checked.map(|()| (object.0.clone(), object.1.to_vec()))
-                }
-                Found::Packed(file, record) if record.is_in_pieces() => {
-                    let mut bytes = Vec::new();
-                    match self.copy_packed(id, file, record, &mut bytes)? {
-                        Ok(()) => Ok((record.kind.clone(), bytes)),
-                        Err(CopyError::Broken(what)) => Err(what),
-                        Err(CopyError::Out(err)) => return Err(err.into()),
-                    }
-                }
-                Found::Packed(file, record) => pack::read(file, id, record).map(|bytes| (record.kind.clone(), bytes)),
-            };
-            match bytes {
-                Ok(bytes) => result = Some(bytes),
-                Err(what) => wrong = Some(self.note_object(id, &found, &what)),
-            }
-            Ok(result.is_some())
-        })?;
-        match search {
-            Search::Done => Ok(result),
-            Search::Moved(newer) => newer.read(id),
-            Search::Missed(unsearched) => match wrong.or(unsearched) {
-                Some(place) => Err(damaged(id, place)),
-                None => Ok(None),
-            },
-        }
+        self.read_as(id, true)
     }
 
     fn copy(&self, id: &Id, out: &mut dyn Write) -> Result<Option<u64>, AccessError> {

@@ -99,7 +99,7 @@ impl Snapshot {
             waiting.iter().try_for_each(|(part, bytes)| out.write_all(&bytes[part.clone()])).map_err(AccessError::from)
         };
         let read = |(part, piece): &(Range<usize>, Piece)| Ok((part.clone(), self.read_piece(piece)?));
-        if let [] | [_] = batch {
+        if batch.len() < 2 || self.store().rules().is_sequential() {
             write(out)?;
             return batch.iter().map(read).collect();
         }
@@ -113,7 +113,7 @@ impl Snapshot {
     }
 
     fn read_piece(&self, piece: &Piece) -> Result<Vec<u8>, Failed> {
-        match self.read(&piece.id)? {
+        match self.read_as(&piece.id, false)? {
             Some((kind, bytes)) if kind == Kind::BLOB && bytes.len() as u64 == piece.len => Ok(bytes),
             Some(_) => Err(Failed::Broken(format!("its piece {} is another one than its list says", piece.id))),
             None => Err(Failed::Broken(format!("its piece {} is missing", piece.id))),
@@ -128,7 +128,7 @@ impl Snapshot {
         range: Range<u64>,
         each: &mut dyn FnMut(u64, Piece) -> Result<(), Failed>,
     ) -> Result<(), Failed> {
-        let mut read = |id: &Id| match self.read(id)? {
+        let mut read = |id: &Id| match self.read_as(id, false)? {
             Some((kind, bytes)) if kind == Kind::CHUNKS => Ok(bytes),
             Some((kind, _)) => Err(Failed::Broken(format!("its list of pieces {id} is a {kind}"))),
             None => Err(Failed::Broken(format!("its list of pieces {id} is missing"))),
@@ -144,7 +144,7 @@ impl Snapshot {
         let each = std::cell::RefCell::new(each);
         let mut read = |id: &Id| {
             (each.borrow_mut())(*id);
-            match self.read(id)? {
+            match self.read_as(id, false)? {
                 Some((kind, bytes)) if kind == Kind::CHUNKS => Ok(bytes),
                 _ => Err(Failed::Broken(format!("the list of pieces {id} is missing"))),
             }
@@ -180,7 +180,7 @@ impl Snapshot {
     fn store_pieces_again(&self, list: &Id, len: u64, intake: &Intake) -> Result<(), Failed> {
         let mut lists = Vec::new();
         let mut read = |id: &Id| {
-            let found = self.read(id)?.filter(|(kind, _)| *kind == Kind::CHUNKS);
+            let found = self.read_as(id, false)?.filter(|(kind, _)| *kind == Kind::CHUNKS);
             let (_, bytes) = found.ok_or_else(|| Failed::Broken(format!("its list of pieces {id} is missing")))?;
             lists.push((*id, bytes.clone()));
             Ok(bytes)

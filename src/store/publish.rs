@@ -275,7 +275,7 @@ fn prepare(
     let mut packs: Vec<PackRow> = Vec::new();
     for collected in all {
         for (kind, id, bytes) in &collected.inline {
-            if seen.insert(*id) {
+            if seen.insert(*id) && !snapshot.is_scrubbed(id)? {
                 objects.push(Inline(kind.clone(), BString::from(bytes.as_slice())));
             }
         }
@@ -356,10 +356,17 @@ fn settle(snapshot: &Snapshot, draft: &Draft, replacements: &mut Replacements) -
         for collected in &all {
             stored.extend(collected.inline.iter().map(|(_, id, _)| *id));
             for pack in &collected.packs {
+                // What was scrubbed since it was taken in must not come back with this pack.
+                let scrubbed = snapshot.scrubbed_among(&pack.ids)?;
+                if !scrubbed.is_empty() {
+                    replacements.useless.insert(pack.row.name());
+                    stored.extend(&scrubbed);
+                }
                 if is_usable(snapshot, &pack.row, replacements)? {
                     stored.extend(&pack.ids);
                 }
             }
+            stored.extend(snapshot.scrubbed_among(collected.relied.keys())?);
         }
         for collected in &all {
             // What lies in a pack that is of no use may be live elsewhere by now.

@@ -61,6 +61,8 @@ pub(super) struct Changed {
     pub(super) ratio: usize,
     /// Bytes of objects that go into an entry.
     pub(super) inline_max: usize,
+    /// Bytes of a blob from which on it is stored in pieces.
+    pub(super) whole_max: u64,
     /// Rules that are left out.
     pub(super) without: BTreeSet<Rule>,
 }
@@ -84,6 +86,35 @@ impl Rules {
         self.changed.as_ref().map_or(super::entry::INLINE_MAX, |changed| changed.inline_max)
     }
 
+    pub(super) fn whole_max(&self) -> u64 {
+        self.changed.as_ref().map_or(super::intake::WHOLE_MAX, |changed| changed.whole_max)
+    }
+
+    /// Where content is cut. In a simulated world after a byte that is divisible by 16, so that it takes few bytes to have many pieces.
+    pub(super) fn cut(&self, bytes: &[u8], is_last: bool) -> Vec<std::ops::Range<usize>> {
+        const MOST: usize = 64;
+        if self.changed.is_none() {
+            return super::cut::pieces(bytes, is_last);
+        }
+        let (mut pieces, mut start) = (Vec::new(), 0);
+        while start < bytes.len() {
+            let rest = &bytes[start..];
+            if rest.len() < MOST && !is_last {
+                break;
+            }
+            let end = rest.iter().take(MOST).skip(8).position(|byte| byte % 16 == 0).map_or(MOST, |at| at + 9);
+            let end = start + end.min(rest.len());
+            pieces.push(start..end);
+            start = end;
+        }
+        pieces
+    }
+
+    /// Whether everything is done by one thread: a scheduler knows no other ones.
+    pub(super) fn is_sequential(&self) -> bool {
+        self.changed.is_some()
+    }
+
     pub(super) fn keep(&self, rule: Rule) -> bool {
         self.changed.as_ref().is_none_or(|changed| !changed.without.contains(&rule))
     }
@@ -105,6 +136,21 @@ impl Rules {
     /// Bytes of objects that go into an entry at most.
     pub(super) const fn inline_max(&self) -> usize {
         super::entry::INLINE_MAX
+    }
+
+    /// Bytes of a blob from which on it is stored in pieces.
+    pub(super) const fn whole_max(&self) -> u64 {
+        super::intake::WHOLE_MAX
+    }
+
+    /// Where content is cut.
+    pub(super) fn cut(&self, bytes: &[u8], is_last: bool) -> Vec<std::ops::Range<usize>> {
+        super::cut::pieces(bytes, is_last)
+    }
+
+    /// Whether everything is done by one thread.
+    pub(super) const fn is_sequential(&self) -> bool {
+        false
     }
 
     /// Whether the rule holds.

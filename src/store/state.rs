@@ -5,7 +5,7 @@ use super::entry::{Checkpoint, Entry, Gone};
 use crate::hash::Id;
 
 /// Features of the format that this prov knows; an entry may turn them on.
-pub(super) const KNOWN_FEATURES: [&str; 0] = [];
+pub(super) const KNOWN_FEATURES: [&str; 1] = [super::scrub::FEATURE];
 
 impl Checkpoint {
     /// Applies entry `n` to what its entries before it have made. Refs are kept apart (see `Snapshot`).

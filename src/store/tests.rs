@@ -20,10 +20,12 @@ mod contract;
 mod crash;
 mod damage;
 mod growth;
+mod hostile;
 mod intake;
 mod pieces;
 mod protocol;
 mod refs;
+mod repair;
 mod simulated;
 
 static SEED: AtomicU64 = AtomicU64::new(1);
@@ -354,6 +356,10 @@ impl Backend for Lying {
 
     fn read_format(&self) -> Result<Option<Vec<u8>>, BackendError> {
         self.inner.read_format()
+    }
+
+    fn drop_format(&self) -> Result<(), BackendError> {
+        self.inner.drop_format()
     }
 
     fn create_format(&self, bytes: &[u8]) -> Result<Outcome, BackendError> {

@@ -180,3 +180,52 @@ fn links_that_lead_out_and_secrets_are_refused() {
     let outcome = sandbox.prov([&["run", "--secret-env", "TOKEN"][..], &LAYERS, &DUMPED].concat()).ends(125);
     assert!(!outcome.err().contains("hunter2"), "{outcome}");
 }
+
+#[test]
+fn the_config_and_code_of_a_run_are_inputs_of_another_and_two_configs_can_be_compared() {
+    let sandbox = project();
+    sandbox.file("cfg/s.yaml", "a: 1\n");
+    sandbox.file("cfg/t.csv", "x,y\n");
+    sandbox.file("step.py", "pass\n");
+    let go = |name: &str, more: &[&str], line: &str| {
+        let out = format!("{name}.out");
+        let words = ["--name", name, "-o", &out].map(ToOwned::to_owned);
+        let tail =
+            ["--".to_owned(), "sh".to_owned(), "-c".to_owned(), format!("{line} > {out}"), "{input.cfg}".to_owned()];
+        let tail = if more.iter().any(|word| word.starts_with("cfg=")) { tail.to_vec() } else { tail[..4].to_vec() };
+        run(&sandbox, words.into_iter().chain(more.iter().map(|word| (*word).to_owned())).chain(tail))
+    };
+    go("a", &["--config-dir", "cfg"], "cat $PROV_CONFIG/s.yaml").misses();
+    go("b", &["--config-dir", "cfg", "--override", "s.yaml:a=2"], "cat $PROV_CONFIG/s.yaml").misses();
+    go("v", &["-S", "x=1", "-S", "y.z=2"], "cat $PROV_CONFIG").misses();
+    go("w", &["-S", "x=1", "-S", "y.z=3"], "cat $PROV_CONFIG").misses();
+    let narrow = ["--code", "none", "-i"];
+    let with = |name: &str, input: &str, line: &str| go(name, &[&narrow[..], &[input]].concat(), line);
+    let folder = with("c", "cfg=b:@config", "cat $0/s.yaml $0/t.csv").misses();
+    assert_eq!(read(&sandbox, "c.out"), "a: 2\nx,y\n");
+    let recorded = folder.json["inputs"]["cfg"]["path"].as_str().unwrap();
+    assert!(recorded.ends_with(":@config") && recorded.contains("-b-"), "{recorded}");
+    with("c", "cfg=b:@config", "cat $0/s.yaml $0/t.csv").hits();
+    assert_eq!(with("c", "cfg=a:@config", "cat $0/s.yaml $0/t.csv").misses().parts(), ["inputs.cfg/s.yaml"]);
+    with("f", "cfg=b:@config/config/s.yaml", "cat $0").misses();
+    assert_eq!(read(&sandbox, "f.out"), "a: 2\n");
+    with("j", "cfg=v:@config", "cat $0").misses();
+    assert_eq!(read(&sandbox, "j.out"), read(&sandbox, "v.out"), "as the command found it");
+    with("j", "cfg=v:@config", "cat $0").hits();
+    with("k", "cfg=a:@code", "ls $0").misses();
+    assert_eq!(read(&sandbox, "k.out"), "step.py\n");
+
+    let parts = |a: &str, b: &str| {
+        let found = sandbox.prov(["--json", "diff", a, b]).ok().json();
+        crate::schema::assert_valid("diff", &found);
+        assert_eq!(found["equal"], found["parts"].as_array().unwrap().is_empty());
+        let parts = found["parts"].as_array().unwrap().iter().map(|part| part["part"].as_str().unwrap().to_owned());
+        parts.collect::<Vec<_>>()
+    };
+    assert_eq!(parts("a:@config", "b:@config"), ["@config/s.yaml:a"]);
+    assert_eq!(parts("a:@config/config/s.yaml", "b:@config/config/s.yaml"), ["s.yaml:a"]);
+    assert_eq!(parts("v:@config", "w:@config"), ["config.y.z"]);
+    assert!(parts("a:@config", "a:@config").is_empty());
+    sandbox.prov(["diff", "a:@config", "v:@config"]).ends(2);
+    assert_eq!(sandbox.prov(["diff", "--exit-code", "v:@config", "w:@config"]).code, 1);
+}

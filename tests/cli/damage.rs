@@ -99,6 +99,108 @@ fn damage_is_named_the_rest_is_readable_and_runs_go_on() {
     }
 }
 
+fn repaired(sandbox: &Sandbox, more: &[&str]) -> (i32, serde_json::Value) {
+    let outcome = sandbox.prov(["--json", "fsck", "--repair"].iter().chain(more));
+    let document = outcome.json();
+    schema::assert_valid("fsck", &document);
+    (outcome.code, document)
+}
+
+fn errors(findings: &serde_json::Value) -> usize {
+    findings.as_array().unwrap().iter().filter(|one| one["severity"] == "error").count()
+}
+
+#[test]
+fn what_is_damaged_is_repaired_from_records_from_a_copy_and_from_the_work_tree() {
+    let sandbox = folded();
+    sandbox.file("big", crate::project::noise(700_000));
+    sandbox.prov(["commit", "big", "-m", "big"]).ok();
+    let good = sandbox.path("../good");
+    copied(&sandbox.path(".prov"), &good);
+    let listed = || sandbox.prov(["--json", "log"]).ok().json()["runs"].as_array().unwrap().len();
+    let whole = listed();
+    let largest = |folder: &str| files(&sandbox, folder).into_iter().max_by_key(|file| file.metadata().unwrap().len());
+    let log = files(&sandbox, "log");
+    let cases = [
+        ("log entry", log[1].clone(), false),
+        ("fold entry", log[0].clone(), true),
+        ("table", files(&sandbox, "tables")[0].clone(), true),
+        ("history", files(&sandbox, "history")[0].clone(), true),
+        ("content pack", largest("packs").unwrap(), true),
+        ("format", sandbox.path(".prov/store/format"), true),
+    ];
+    for (what, file, comes_back_alone) in &cases {
+        for way in WAYS {
+            let case = format!("{what} {way}");
+            copied(&good, &sandbox.path(".prov"));
+            damage(file, way);
+            if *comes_back_alone {
+                let (code, document) = repaired(&sandbox, &[]);
+                assert_eq!((code, errors(&document["left"])), (0, 0), "{case}: {document:#}");
+                assert!(errors(&document["findings"]) > 0, "{case}");
+                assert_eq!(listed(), whole, "{case}");
+                sandbox.prov(["fsck"]).ok();
+            }
+            copied(&good, &sandbox.path(".prov"));
+            damage(file, way);
+            let (code, document) = repaired(&sandbox, &["--from", good.join("store").to_str().unwrap()]);
+            assert_eq!((code, errors(&document["left"])), (0, 0), "{case}: {document:#}");
+            assert!(
+                document["repairs"].as_array().unwrap().iter().all(|one| one["lost"] == false),
+                "{case}: {document:#}"
+            );
+            assert_eq!(listed(), whole, "{case}");
+            sandbox.prov(["cat", "main@{0}:big"]).ok();
+            sandbox
+                .prov(["run", "--name", "new", "-o", "new", "--code", "none", "--", "sh", "-c", "echo x > new"])
+                .ok();
+        }
+    }
+}
+
+#[test]
+fn a_damaged_table_never_brings_a_retracted_run_back() {
+    let sandbox = crate::project::with_copy();
+    let words = || crate::project::RUN_COPY[1..].iter().copied().chain(["out.txt"]);
+    let first = crate::project::run(&sandbox, words()).misses();
+    sandbox.prov(["retract", first.id(), "-m", "wrong"]).ok();
+    for n in 0..36 {
+        let command = format!("echo {n} > o");
+        sandbox.prov(["run", "-q", "--name", "gen", "-o", "o", "--code", "none", "--", "sh", "-c", &command]).ok();
+    }
+    for table in files(&sandbox, "tables") {
+        damage(&table, "empty");
+    }
+    let (code, document) = repaired(&sandbox, &[]);
+    assert_eq!(code, 0, "{document:#}");
+    crate::project::run(&sandbox, words()).misses();
+}
+
+#[test]
+fn a_sample_finds_what_lies_in_it_and_a_damaged_cache_is_no_damage() {
+    let sandbox = folded();
+    for n in 0..40 {
+        sandbox.file(format!("d/{n}"), crate::project::noise(20_000 + n));
+    }
+    sandbox.prov(["commit", "d", "-m", "d"]).ok();
+    let all = sandbox.prov(["--json", "fsck"]).ok().json();
+    let part = sandbox.prov(["--json", "fsck", "--sample", "10%"]).ok().json();
+    assert!(part["checked"]["bytes"].as_u64() < all["checked"]["bytes"].as_u64(), "{part:#}");
+    sandbox.prov(["fsck", "--sample", "0%"]).ends(2);
+    for cache in std::fs::read_dir(sandbox.path(".prov/cache")).unwrap() {
+        let cache = cache.unwrap().path();
+        for way in WAYS.iter().filter(|way| **way != "missing") {
+            if cache.is_file() && cache.metadata().unwrap().len() > 0 {
+                damage(&cache, way);
+                let status = sandbox.prov(["status"]).ok();
+                assert!(!status.err().contains("damaged"), "{status}");
+                sandbox.prov(["fsck"]).ok();
+                sandbox.prov(["add", "d"]).ok();
+            }
+        }
+    }
+}
+
 #[test]
 fn warnings_of_fsck_do_not_fail() {
     let sandbox = Sandbox::new();

@@ -20,11 +20,11 @@ fn a_usage_error_is_2_and_125_under_run() {
 #[test]
 fn what_is_not_there_yet_says_so() {
     let sandbox = Sandbox::new();
-    assert_snapshot!(sandbox.prov(["run", "--json-lines", "--", "true"]), @r"
-    exit 125
+    assert_snapshot!(sandbox.prov(["restore", "--git", "x"]), @r"
+    exit 2
     --- stderr
-    error: option `--json-lines` of `prov run` is not there yet
-    hint: see `prov run --help` for what this version has
+    error: option `--git` of `prov restore` is not there yet
+    hint: see `prov restore --help` for what this version has
     ");
     assert_snapshot!(sandbox.prov(["push"]), @r"
     exit 2

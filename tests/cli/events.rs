@@ -148,3 +148,36 @@ fn what_a_hook_writes_is_not_taken_for_an_output_and_a_hook_may_use_prov() {
     assert_eq!(ran.json["children"].as_object().unwrap().len(), 1, "what it runs belongs to the run");
     assert!(!ran.outcome.err().contains("hook run-start"), "{}", ran.outcome);
 }
+
+#[test]
+fn a_run_tells_its_events_in_lines_as_they_come_and_its_document_at_last() {
+    let sandbox = project();
+    let gate = Gate::new(&sandbox, "a");
+    let line = format!("{} echo printed; echo 1 > out", gate.line());
+    let mut command = sandbox.command(["run", "--json-lines", "--name", "s", "-o", "out", "--", "sh", "-c", &line]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
+    gate.wait();
+    // The command waits, and its beginning is told.
+    let read = |line: String| serde_json::from_str::<Value>(&line).unwrap();
+    let mut told: Vec<Value> = Vec::new();
+    while told.last().is_none_or(|last| last["event"] != "command_start") {
+        told.push(read(out.next().unwrap().unwrap()));
+    }
+    gate.open();
+    told.extend(out.map(|line| read(line.unwrap())));
+    let outcome = sandbox.finished(child).ok();
+    assert!(outcome.err().contains("printed"), "{outcome}");
+    let (document, events) = told.split_last().unwrap();
+    schema::assert_valid("run", document);
+    for event in events {
+        schema::assert_valid("event", event);
+        assert_eq!(event["run"], document["run"]);
+    }
+    let recorded = lines(&sandbox.prov(["events", document["run"].as_str().unwrap()]).ok());
+    assert_eq!(names(events), names(&recorded));
+    let hit = sandbox.prov(["run", "--json-lines", "--name", "s", "-o", "out", "--", "sh", "-c", &line]).ok();
+    assert!(hit.out().lines().count() > 2 && hit.out().contains("\"prov.run/1\""), "{hit}");
+    let refused = sandbox.prov(["run", "--json-lines", "-i", "nowhere", "--", "true"]).ends(125);
+    assert!(refused.err().starts_with("{\"error\""), "{refused}");
+}

@@ -16,6 +16,8 @@ mod gc;
 mod help;
 mod hits;
 mod inputs;
+mod interchange;
+mod journal;
 mod lifecycle;
 mod live;
 mod look;
@@ -31,6 +33,7 @@ mod redact;
 mod revisions;
 mod sandbox;
 mod schema;
+mod scrub;
 mod secrets;
 #[cfg(feature = "http")]
 #[path = "../../src/fetch/testing.rs"]

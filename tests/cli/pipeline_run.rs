@@ -150,6 +150,37 @@ fn status_and_logs_tell_what_is_on_record() {
     sandbox.prov(["pipeline", "logs", "nothing"]).ends(4);
 }
 
+#[test]
+fn a_dry_run_and_the_plan_say_what_would_be_done_and_change_nothing() {
+    let sandbox = with(CHAIN);
+    sandbox.file("in.txt", "3\n1\n2\n");
+    let outcomes = |words: &[&str]| {
+        let document = sandbox.prov(["--json", "pipeline"].iter().chain(words)).ok().json();
+        schema::assert_valid("pipeline-plan", &document);
+        let tasks = document["tasks"].as_array().unwrap().clone();
+        tasks.iter().map(|task| task["cache"]["outcome"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(outcomes(&["run", "-n"]), ["miss", "depends", "depends"]);
+    assert!(!exists(&sandbox, "sorted.txt"));
+    run(&sandbox, &[]).ends(0);
+    assert_eq!(outcomes(&["plan"]), ["hit"; 3]);
+    assert_eq!(outcomes(&["run", "-n", "--force", "-t", "count"]), ["left_out", "miss", "left_out"]);
+    sandbox.file("in.txt", "9\n");
+    assert_eq!(outcomes(&["plan"]), ["miss", "depends", "depends"]);
+    let text = sandbox.prov(["pipeline", "run", "--dry-run"]).ok();
+    assert!(text.out().contains("miss: ") && text.err().contains("1 would run, 2 depend on those"), "{text}");
+}
+
+#[test]
+fn source_that_a_task_makes_is_code_of_those_that_follow_and_they_hit() {
+    let text = "steps:\n  s:\n    - {name: gen, run: 'echo echo 1 > gen.sh', outputs: [gen.sh]}\n    - {name: use, run: 'sh gen.sh > out', requires: [gen], outputs: [out]}\n";
+    let sandbox = with(text);
+    assert_eq!(run(&sandbox, &[]).ends(0).ends_of(&["gen", "use"]), ["success"; 2]);
+    run(&sandbox, &[]).ends(0);
+    let third = run(&sandbox, &[]).ends(0);
+    assert_eq!(third.ends_of(&["gen", "use"]), ["hit"; 2], "{}", third.outcome);
+}
+
 const FAILS: &str = "\
 steps:
   s:

@@ -191,6 +191,8 @@ fn every_document_kind_has_a_schema_that_names_it() {
         "log",
         "logged",
         "ls-tree",
+        "note",
+        "ops",
         "pipeline-check",
         "pipeline-graph",
         "pipeline-plan",
@@ -201,9 +203,12 @@ fn every_document_kind_has_a_schema_that_names_it() {
         "rev-parse",
         "run",
         "scenario",
+        "scrub",
         "show",
         "start",
         "status",
+        "tag",
+        "undo",
         "why",
     ];
     assert_eq!(kinds, expected);

@@ -3,6 +3,7 @@
 
     tests/kill/kill_points.py --prov target/release/prov            every point of add, commit, run, hit, restore and a fold
     tests/kill/kill_points.py --prov target/release/prov --quick    a sample, in about two minutes (for CI)
+    tests/kill/kill_points.py --prov target/release/prov --errors   every point again, not killed but told of an error, for six errors; short writes
     tests/kill/kill_points.py --self-test                           the check itself, on a stand-in that is sound and on one that is not
 
 For each command a project with some history is prepared once. The command then runs on a copy of it under strace, which tells
@@ -14,6 +15,9 @@ call, so that call is the first that does not happen. Afterwards, without any cl
   * the same command, given again, succeeds, and what it should leave is there;
   * `prov fsck` still exits with 0.
 
+With `--errors` the call fails instead (it does not happen, and ENOSPC, EIO, EDQUOT, EMFILE, EACCES or EROFS comes back), and writes are cut short by a limit
+on the size of files, as a full disk does it. The same must hold, and prov must neither crash nor hang.
+
 Points are counted per thread and kind of call, as strace counts them; with RAYON_NUM_THREADS=1 that is nearly the order of the
 whole process. The programs that prov starts are not traced (strace detaches at their execve): they are not what is tested.
 Needs Linux, strace 5.14 or later and Python 3.9 or later, nothing else.
@@ -24,7 +28,9 @@ import ctypes
 import json
 import os
 import re
+import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -47,6 +53,9 @@ CALLS = {
 OPENS_FOR_WRITING = re.compile(r"O_(WRONLY|RDWR|CREAT|TRUNC|TMPFILE|APPEND)")
 LINE = re.compile(r"^(?P<pid>\d+)\s+(?P<call>[a-z_0-9]+)\((?P<args>.*)$")
 TIMEOUT_S = 120
+ERRORS = ["ENOSPC", "EIO", "EDQUOT", "EMFILE", "EACCES", "EROFS"]
+# Sizes at which files are cut off: within an entry's head, an entry, the caches, a pack.
+LIMITS = [0, 1, 64, 200, 400, 700, 1_000, 1_500, 2_000, 3_000, 4_000, 5_000, 8_000, 12_000, 20_000, 40_000, 60_000, 100_000, 120_000, 150_000]
 
 
 def become_subreaper():
@@ -80,9 +89,9 @@ class Project:
             "RAYON_NUM_THREADS": "1", "PROV_AUTHOR_NAME": "Kill", "PROV_AUTHOR_EMAIL": "kill@example.org",
         }
 
-    def call(self, *args, before=()):
+    def call(self, *args, before=(), prepare=None):
         return subprocess.run([*before, *self.prov, *args], cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL,
-                              capture_output=True, timeout=TIMEOUT_S)
+                              capture_output=True, timeout=TIMEOUT_S, preexec_fn=prepare)
 
     def must(self, *args):
         done = self.call(*args)
@@ -194,6 +203,39 @@ def folder_is_committed(project):
         raise Broken("commit changed a file of the work tree")
 
 
+def commit_extra(project):
+    project.must("commit", "extra", "-m", "more data")
+
+
+def fold(project):
+    if pad_to_fold(project) is False:
+        return False
+    project.must(*STEP)
+    return True
+
+
+def spoil_table(project):
+    """A table cut in half."""
+    tables = sorted((project.folder / ".prov/store/tables").iterdir())
+    content = tables[0].read_bytes()
+    tables[0].unlink()
+    tables[0].write_bytes(content[: len(content) // 2])
+
+
+def leave_garbage(project):
+    """Content that nothing leads to any more."""
+    project.must("add", "extra/2.dat")
+    (project.folder / "extra" / "2.dat").write_bytes(b"other")
+    project.must("add", "extra/2.dat")
+
+
+def is_scrubbed(project):
+    content = bytes([2]) * 100_010
+    for path in (project.folder / ".prov").rglob("*"):
+        if path.is_file() and content[:1000] in path.read_bytes():
+            raise Broken(f"{path.name} still holds what was scrubbed")
+
+
 # name -> (further preparation or None, command, check after the repeated command or None)
 COMMANDS = {
     "init": ("fresh", ["init"], None),
@@ -207,9 +249,18 @@ COMMANDS = {
     "fold-miss": (pad_to_fold, [STEP[0], "-f", *STEP[1:]], lambda p: outputs_of_step(p.folder)),
     "restore": (remove_outputs, ["restore", "sum"], lambda p: outputs_of_step(p.folder)),
     "restore-to": (None, ["restore", "sum", "--to", "elsewhere"], None),
+    "retract": (None, ["retract", "sum"], None),
+    "tag": (None, ["tag", "-f", "best", "sum"], None),
+    "note": (None, ["note", "sum", "-m", "seen"], None),
+    "undo": (None, ["undo"], None),
+    "gc": (leave_garbage, ["gc"], None),
+    "scrub": (commit_extra, ["scrub", "-y", "extra/2.dat"], is_scrubbed),
+    "repair": (fold, ["fsck", "--repair"], None),
 }
+# What is done to a project after it was looked at.
+LATE = {"repair": spoil_table}
 # A repeated commit may find that the killed one had been recorded after all, and say that there is nothing left to do.
-MAY_HAVE_LANDED = {"commit", "commit-staged", "init"}
+MAY_HAVE_LANDED = {"commit", "commit-staged", "init", "retract"}
 
 
 # --- counting and killing --------------------------------------------------------------------------------------------------------
@@ -296,6 +347,8 @@ class Harness:
                     del outputs[address]
             if not outputs:
                 raise SystemExit("kill_points: no output of the prepared runs can be had by `prov cat RUN:KEY`")
+        if name in LATE:
+            LATE[name](project)
         shutil.rmtree(folder)
         copy(project.folder, folder)
         return folder, known, outputs
@@ -303,6 +356,11 @@ class Harness:
     def check(self, name, project, command, known, outputs, after):
         """Everything that must hold after a kill; raises `Broken`."""
         opened = name != "init"
+        if name == "repair":
+            # Until it is repaired it is damaged.
+            done = project.call("fsck", "--repair")
+            if done.returncode != 0:
+                raise Broken(f"`prov fsck --repair` afterwards ended with {done.returncode}: {text(done.stderr)}")
         if opened:
             self.fsck(project, "after the kill")
             listed = set(project.runs())
@@ -349,6 +407,8 @@ class Harness:
         if self.args.quick and len(every) > self.args.sample:
             step = len(every) / self.args.sample
             chosen = [every[int(i * step)] for i in range(self.args.sample)]
+        if self.args.errors:
+            return self.run_errors(name, command, folder, known, outputs, after, chosen)
         killed = not_reached = bad = skipped = 0
         for call, n in chosen:
             if bad and self.args.stop_at_first:
@@ -379,6 +439,46 @@ class Harness:
         late = f", {skipped} left out for time" if skipped else ""
         print(f"{name:14} {sum(total.values()):4} writing calls, {len(every):4} points, {killed:4} killed, {not_reached} not reached, {bad} broken{late}  [{kinds}]",
               flush=True)
+
+
+    def run_errors(self, name, command, folder, known, outputs, after, chosen):
+        """Every point with every error, then every limit on the size of files."""
+        cases = [(f"{error} at {call} number {n}", self.strace(self.scratch / "trace", "-e", f"inject={call}:error={error}:when={n}"), None)
+                 for call, n in chosen for error in ERRORS]
+        for limit in LIMITS:
+            def prepare(limit=limit):
+                # Without the signal the call that goes too far comes back short, and the next one with EFBIG.
+                signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+                resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+            cases.append((f"files of at most {limit} bytes", [], prepare))
+        failed = passed = bad = skipped = 0
+        for what, before, prepare in cases:
+            if self.deadline and time.monotonic() > self.deadline:
+                skipped += 1
+                continue
+            project = self.fresh(folder)
+            try:
+                done = project.call(*command, before=before, prepare=prepare)
+                reap()
+                if done.returncode == 0:
+                    passed += 1
+                else:
+                    failed += 1
+                if done.returncode < 0 or b"panicked" in done.stderr or b"bug in prov" in done.stderr:
+                    raise Broken(f"it crashed ({done.returncode}): {text(done.stderr)}")
+                self.check(name, project, command, known, outputs, after)
+            except Broken as broken:
+                bad += 1
+                self.failures.append(f"{name}: {what}: {broken}")
+                print(f"  BROKEN {self.failures[-1]}", flush=True)
+                if self.args.keep:
+                    copy(project.folder, Path(self.args.keep) / re.sub(r"[^A-Za-z0-9]+", "-", f"{name}-{what}"))
+            except subprocess.TimeoutExpired as late:
+                bad += 1
+                self.failures.append(f"{name}: {what}: `{late.cmd[-1]}` hung")
+        self.killed += failed + passed
+        late = f", {skipped} left out for time" if skipped else ""
+        print(f"{name:14} {failed + passed:4} failures injected: the command failed {failed} times and went well {passed} times, {bad} broken{late}", flush=True)
 
 
 def check_strace():
@@ -427,6 +527,7 @@ def main():
     parser.add_argument("--only", help="commands, comma separated: " + ", ".join(COMMANDS))
     parser.add_argument("--keep", help="a folder for the projects that were found broken")
     parser.add_argument("--work", help="where the copies are made (default: the system's temporary folder)")
+    parser.add_argument("--errors", action="store_true", help="errors instead of kills")
     parser.add_argument("--self-test", action="store_true")
     args = parser.parse_args()
     args.stop_at_first = False
@@ -448,7 +549,7 @@ def main():
     if unknown:
         parser.error(f"unknown command {unknown[0]}")
     failures, killed = kill_all(args, [str(Path(shutil.which(prov)).resolve())], names)
-    print(f"{killed} kills, {len(failures)} broken")
+    print(f"{killed} {'failures' if args.errors else 'kills'}, {len(failures)} broken")
     sys.exit(1 if failures or not killed else 0)
 
 

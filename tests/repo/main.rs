@@ -83,7 +83,7 @@ pub(crate) fn listed(repo: &Repo, snapshot: &prov::store::Snapshot, options: &pr
 
 /// Everything on record, checked.
 pub(crate) fn assert_sound(repo: &Repo) {
-    let report = prov::maintain::fsck(repo, &prov::progress::Silent, &prov::progress::Cancel::new());
+    let report = prov::maintain::fsck(repo, None, &prov::progress::Silent, &prov::progress::Cancel::new());
     let errors: Vec<_> = report.findings.iter().filter(|f| f.severity == prov::store::Severity::Error).collect();
     assert!(errors.is_empty(), "{errors:#?}");
 }

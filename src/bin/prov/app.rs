@@ -10,7 +10,7 @@ use prov::fs::Fs;
 
 use crate::args::planned;
 use crate::args::words::Glance;
-use crate::args::{Cli, Globals};
+use crate::args::{Cli, Command, Globals};
 use crate::commands::{self, Context};
 use crate::error::{self, Class, Failure};
 use crate::exit::Exit;
@@ -48,7 +48,7 @@ fn parsed(words: Vec<OsString>, environment: Environment, glance: &Glance) -> Ex
         exit_of(failure, glance.is_run())
     };
     let words = std::iter::once("prov".into()).chain(words).collect();
-    let cli = match Cli::read(words, glance.command.as_deref()) {
+    let mut cli = match Cli::read(words, glance.command.as_deref()) {
         Ok(cli) => cli,
         Err(err) if !err.use_stderr() => {
             // Help and version are data.
@@ -65,6 +65,9 @@ fn parsed(words: Vec<OsString>, environment: Environment, glance: &Glance) -> Ex
         }
         Err(err) => return end(&planned::usage(glance.command.as_deref(), &err)),
     };
+    if let Command::Run(args) = &cli.command {
+        cli.globals.json |= args.json_lines;
+    }
     match context(&cli.globals, environment) {
         Ok(cx) => obey(&cx, &cli, glance.is_run()),
         Err(failure) => end(&failure),

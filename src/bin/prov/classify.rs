@@ -8,7 +8,8 @@ use prov::run::live::LiveError;
 use prov::run::lookup;
 use prov::run::program::SpawnError;
 use prov::{
-    codec, config, fetch, lineage, mark, object, pipeline, query, recipe, repo, revspec, run, scenario, store, worktree,
+    codec, config, fetch, interchange, journal, lineage, mark, note, object, pipeline, query, recipe, repo, revspec,
+    run, scenario, store, tag, worktree,
 };
 
 use crate::error::{Class, Failure};
@@ -102,6 +103,33 @@ impl Classify for AccessError {
                 Some(err) => err.failure(),
                 None => Failure::of(Class::Failed, "store", self),
             },
+            _ => Failure::of(Class::Failed, "io", self),
+        }
+    }
+}
+
+impl Classify for interchange::Error {
+    fn failure(&self) -> Failure {
+        match self {
+            interchange::Error::Query(err) => err.failure(),
+            interchange::Error::Store(err) => err.failure(),
+            interchange::Error::Access(err) => err.failure(),
+            interchange::Error::Object(err) => err.failure(),
+            interchange::Error::Gone { .. } => Failure::of(Class::Damaged, "damaged", self).hint(FSCK),
+            interchange::Error::NoRuns { known, .. } => {
+                let failure = Failure::of(Class::NotFound, "not_found", self).candidates(known.clone());
+                failure.hint(if known.is_empty() {
+                    "`prov pipeline run` makes one"
+                } else {
+                    "there are runs for these places"
+                })
+            }
+            interchange::Error::NotAManifest { .. } => {
+                Failure::of(Class::Usage, "not_a_manifest", self).hint("nothing was changed")
+            }
+            interchange::Error::Restless { .. } => {
+                Failure::of(Class::Failed, "changed_meanwhile", self).hint("nothing was changed; try again")
+            }
             _ => Failure::of(Class::Failed, "io", self),
         }
     }
@@ -225,6 +253,7 @@ impl Classify for revspec::Error {
             revspec::Error::Store(err) => err.failure(),
             revspec::Error::Access(err) => err.failure(),
             revspec::Error::Mark(err) => err.failure(),
+            revspec::Error::Tag(err) => err.failure(),
             _ => Failure::of(Class::Damaged, "damaged", self).hint(FSCK),
         }
     }
@@ -252,6 +281,45 @@ impl Classify for mark::Error {
         match self {
             mark::Error::Store(err) => err.failure(),
             mark::Error::Access(err) => err.failure(),
+            _ => Failure::of(Class::Damaged, "damaged", self).hint(FSCK),
+        }
+    }
+}
+
+impl Classify for journal::Error {
+    fn failure(&self) -> Failure {
+        match self {
+            journal::Error::Store(err) => err.failure(),
+            _ => Failure::of(Class::Damaged, "damaged", self).hint(FSCK),
+        }
+    }
+}
+
+impl Classify for note::Error {
+    fn failure(&self) -> Failure {
+        match self {
+            note::Error::Text(_) => Failure::of(Class::Usage, "usage", self),
+            note::Error::Store(err) => err.failure(),
+            note::Error::Access(err) => err.failure(),
+            _ => Failure::of(Class::Damaged, "damaged", self).hint(FSCK),
+        }
+    }
+}
+
+impl Classify for tag::Error {
+    fn failure(&self) -> Failure {
+        match self {
+            tag::Error::BadName { .. } => Failure::of(Class::Usage, "bad_name", self).hint("choose another name"),
+            tag::Error::Exists { .. } => {
+                Failure::of(Class::Refused, "tag_exists", self).hint("move it with `prov tag -f NAME REV`")
+            }
+            tag::Error::NotFound { known, .. } => Failure::of(Class::NotFound, "not_found", self)
+                .candidates(known.iter().cloned())
+                .hint("`prov tag` lists them"),
+            tag::Error::Moved { .. } => {
+                Failure::of(Class::Refused, "moved", self).hint("look what it names now, then try again")
+            }
+            tag::Error::Store(err) => err.failure(),
             _ => Failure::of(Class::Damaged, "damaged", self).hint(FSCK),
         }
     }
@@ -369,6 +437,12 @@ impl Classify for run::Error {
             }
             run::Error::KnownFailure { .. } => Failure::of(Class::Refused, "known_failure", self)
                 .hint("execute it all the same with -f, or forget that failure with `prov retract RUN`"),
+            run::Error::CannotUndo { .. } => {
+                Failure::of(Class::Refused, "cannot_undo", self).hint("`prov ops` lists what was done since")
+            }
+            run::Error::Scrubbed { .. } => Failure::of(Class::Refused, "scrubbed", self)
+                .hint("records of it stay; leave the file out, or change it"),
+            run::Error::Mark(err) => err.failure(),
             run::Error::Interrupted { .. } => Failure::of(Class::Interrupted, "interrupted", self),
             run::Error::Pattern(_) => Failure::of(Class::Usage, "usage", self).hint("patterns are those of .gitignore"),
             run::Error::Config(err) => err.failure(),

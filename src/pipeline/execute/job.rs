@@ -11,8 +11,9 @@ use crate::object::run::{Cache, Run, RunError, Status};
 use crate::pipeline::perform::{
     self, Artifact, Failure, Job, Level, Location, Phase, Places, Registry, Said, TaskKind,
 };
-use crate::pipeline::plan::{Roots, TaskId};
+use crate::pipeline::plan::{Kind, Roots, TaskId};
 use crate::pipeline::state::{self, End};
+use crate::pipeline::task::Builtin;
 use crate::pipeline::validate::{self, Checked, Subject};
 use crate::run::guard::Guard;
 use crate::run::observer::{Observer, Stream};
@@ -54,6 +55,7 @@ struct Heard {
     result: Option<Value>,
     checked: Vec<Checked>,
     pids: Vec<u32>,
+    runs: Vec<String>,
 }
 
 /// Does a task and says how it ended.
@@ -108,6 +110,7 @@ fn attempt(floor: &Floor<'_>, work: &Work) -> Result<Ended, RunError> {
         heard: &heard,
         failure: None,
         validates: false,
+        inputs: std::collections::BTreeMap::new(),
         replayed: Vec::new(),
     };
     let mut ear = Ear { id: work.id, events: &floor.events, is_heard: floor.is_heard };
@@ -119,6 +122,9 @@ fn attempt(floor: &Floor<'_>, work: &Work) -> Result<Ended, RunError> {
     let mut heard = heard.into_inner().unwrap_or_else(PoisonError::into_inner);
     for pid in std::mem::take(&mut heard.pids) {
         floor.guard.forget(pid);
+    }
+    for run in std::mem::take(&mut heard.runs) {
+        floor.guard.done(&run);
     }
     heard.provided.extend(replayed);
     let performed = performed.map_err(|err| {
@@ -219,6 +225,8 @@ struct TaskPart<'a> {
     failure: Option<bool>,
     /// Whether its type has something to validate.
     validates: bool,
+    /// Where its inputs lie.
+    inputs: std::collections::BTreeMap<String, std::path::PathBuf>,
     /// What a recorded result provides.
     replayed: Vec<(String, Value)>,
 }
@@ -237,7 +245,7 @@ impl TaskPart<'_> {
             roots: self.floor.roots.clone(),
             sources: self.asked.sources.clone(),
             destinations: self.asked.destinations.clone(),
-            fetched: self.asked.fetched.clone(),
+            fetched: std::collections::BTreeMap::new(),
             frozen: self.work.frozen.clone(),
             cwd: request::work_folder(self.floor.roots, &self.asked.settings),
             env: self.environment(),
@@ -295,6 +303,7 @@ impl TaskPart<'_> {
         phase: Phase,
         run: &str,
         folder: &std::path::Path,
+        inputs: &std::collections::BTreeMap<String, std::path::PathBuf>,
         started: &(dyn Fn(u32) + Sync),
     ) -> Result<perform::Done, Failure> {
         let Some(kind) = self.kind else {
@@ -302,6 +311,8 @@ impl TaskPart<'_> {
         };
         let mut job = self.job(phase, folder);
         job.env.insert("PROV_RUN_ID".into(), run.into());
+        let web = self.asked.web.iter();
+        job.fetched = web.filter_map(|(url, key)| Some((url.clone(), inputs.get(key)?.clone()))).collect();
         let this = &*self;
         let hear = |said| match said {
             Said::Started { pid } => {
@@ -376,7 +387,8 @@ impl Part for TaskPart<'_> {
     }
 
     fn perform(&mut self, at: At<'_>) -> BodyEnded {
-        let done = self.perform_phase(Phase::Run, at.run, at.folder, at.started);
+        let done = self.perform_phase(Phase::Run, at.run, at.folder, at.inputs, at.started);
+        self.inputs.clone_from(at.inputs);
         self.validates = done.as_ref().is_ok_and(|done| done.validates);
         let log = std::mem::take(&mut self.heard.lock().unwrap_or_else(PoisonError::into_inner).log);
         match done {
@@ -392,6 +404,15 @@ impl Part for TaskPart<'_> {
                 BodyEnded { status, error, outcome, log }
             }
         }
+    }
+
+    fn starting(&mut self, run: &str) {
+        if matches!(self.work.kind, Kind::Builtin(kind) if kind != Builtin::Command) {
+            // What is done in this process ends with it; a command among its checks is told of when it runs.
+            return;
+        }
+        self.floor.guard.expect(run);
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).runs.push(run.to_owned());
     }
 
     fn started(&mut self, run: &str, pid: u32) {
@@ -416,9 +437,10 @@ impl Part for TaskPart<'_> {
         let now = || self.floor.session.repo.now();
         run.validation_started_at = Some(now());
         let folder = self.floor.session.repo.layout().cache().join("tasks").join(&run.run);
+        let inputs = std::mem::take(&mut self.inputs);
         let mut done = Ok(());
         if validates {
-            done = self.perform_phase(Phase::Validate, &run.run, &folder, &|_| ()).map(drop);
+            done = self.perform_phase(Phase::Validate, &run.run, &folder, &inputs, &|_| ()).map(drop);
         }
         if done.is_ok() && !self.asked.settings.validate.is_empty() {
             done = self.declared_checks(run, &folder);

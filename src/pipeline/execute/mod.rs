@@ -8,6 +8,7 @@
 mod drive;
 pub mod history;
 mod job;
+mod look;
 mod record;
 mod recorder;
 mod request;
@@ -34,6 +35,7 @@ use crate::run::Request;
 use crate::run::observer::Stream;
 
 pub use drive::{Around, run};
+pub use look::{Looked, Outlook, look};
 pub use select::{NoTask, Selection};
 pub use work::{Ended, Event, Executor, Stop, Work};
 

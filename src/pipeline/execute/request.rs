@@ -1,6 +1,5 @@
 //! From a task with all values in place to the request by which it is looked up, executed and recorded.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bstr::{BString, ByteSlice};
@@ -49,8 +48,8 @@ pub(super) struct Asked {
     pub(super) destinations: Vec<Location>,
     /// Names of the files that it writes into its destination, if that is a folder that others write into as well.
     pub(super) members: Option<FileSet>,
-    /// Where the bytes of what it reads from elsewhere lie, by address.
-    pub(super) fetched: BTreeMap<String, PathBuf>,
+    /// What it reads from the web: address and key of the input.
+    pub(super) web: Vec<(String, String)>,
 }
 
 impl Asked {
@@ -112,14 +111,8 @@ pub(super) fn ask(work: &Work, roots: &Roots, root: &Path, kind: Option<&dyn Tas
         request.code = Some(code);
     }
     let mut task = TaskRequest { params: settings.params.clone(), ..TaskRequest::default() };
-    let mut asked = Asked {
-        request,
-        settings,
-        sources: Vec::new(),
-        destinations: Vec::new(),
-        members: None,
-        fetched: BTreeMap::new(),
-    };
+    let mut asked =
+        Asked { request, settings, sources: Vec::new(), destinations: Vec::new(), members: None, web: Vec::new() };
     match &work.kind {
         Kind::Builtin(Builtin::Command) => command(&mut asked, work, roots, root)?,
         _ => {
@@ -140,9 +133,14 @@ pub(super) fn ask(work: &Work, roots: &Roots, root: &Path, kind: Option<&dyn Tas
         }
     }
     declare(&mut asked, roots)?;
-    let makes_tasks = work.expands == Expands::AtRunTime || matches!(work.kind, Kind::Builtin(Builtin::FindLatest));
+    let is_never_known = work.expands == Expands::AtRunTime
+        || matches!(work.kind, Kind::Builtin(Builtin::FindLatest | Builtin::HelloWorld))
+        // What the list names is read, and not declared.
+        || work.spec.get("source_list_file").is_some()
+        // An Otter config can't say of a program that what it asks for changes: one that names no source may ask anybody.
+        || (work.flavour == Flavour::Otter && !matches!(work.kind, Kind::Builtin(_)) && asked.sources.is_empty());
     asked.request.cache = match asked.settings.cache.as_deref() {
-        _ if makes_tasks => Some(CacheMode::Off),
+        _ if is_never_known => Some(CacheMode::Off),
         _ if work.is_forced => Some(CacheMode::Overwrite),
         Some("reuse") => Some(CacheMode::Reuse),
         Some("overwrite") => Some(CacheMode::Overwrite),
@@ -288,13 +286,23 @@ fn declare(asked: &mut Asked, roots: &Roots) -> Result<(), String> {
     let mut number = 0u32;
     let sources = std::mem::take(&mut asked.sources);
     for source in &sources {
+        number += 1;
+        let key = if number == 1 { "source".to_owned() } else { format!("source_{number}") };
+        if let Address::Http(url) = source.address() {
+            asked.request.inputs.push(Declared::named(key.clone(), url));
+            asked.web.push((url.to_owned(), key));
+            continue;
+        }
         if let Address::Local(path) = source.address() {
-            number += 1;
-            let key = if number == 1 { "source".to_owned() } else { format!("source_{number}") };
             // A pattern of Otter's is one of ours as long as it has no special character that only one of them knows.
             let is_declared = asked.request.inputs.iter().any(|input| input.path == crate::path::bytes(path));
-            if !is_declared {
-                asked.request.inputs.push(Declared::named(key, crate::path::bytes(path)));
+            // What matches nothing is copied as nothing.
+            let is_pattern = !glob::split(&source.absolute).1.is_empty();
+            let declared = Declared::named(key, crate::path::bytes(path));
+            match (is_declared, is_pattern) {
+                (true, _) => {}
+                (false, true) => asked.request.inputs_optional.push(declared),
+                (false, false) => asked.request.inputs.push(declared),
             }
         }
     }

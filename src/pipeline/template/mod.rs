@@ -114,6 +114,11 @@ impl Fault {
     }
 }
 
+/// A value as Python shows it where code is meant: text in quotes.
+pub fn representation(value: &Value) -> String {
+    python::representation(value)
+}
+
 /// The text with the placeholders replaced.
 ///
 /// # Errors

@@ -14,6 +14,13 @@ pub(super) fn text(value: &Value) -> String {
     }
 }
 
+/// What `repr(value)` gives.
+pub(super) fn representation(value: &Value) -> String {
+    let mut out = String::new();
+    repr(value, &mut out);
+    out
+}
+
 fn repr(value: &Value, out: &mut String) {
     match value {
         Value::Null => out.push_str("None"),

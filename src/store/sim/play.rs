@@ -91,6 +91,7 @@ pub fn run(seed: u64, mutation: &Mutation, limits: Limits, traced: bool) -> Resu
         fold_every: 1 + chance.below(7) as u64,
         ratio: 2 + chance.below(3),
         inline_max: chance.pick(&[0, 64, 128, 400]),
+        whole_max: crate::store::intake::WHOLE_MAX,
         without: mutation.rules.clone(),
     });
     let files = Files::new(mutation.flaws.clone());

@@ -35,6 +35,15 @@ pub(in crate::store) struct SortedFile {
 impl SortedFile {
     /// Opens a file that must be the one named `name`.
     pub(in crate::store) fn open(file: Box<dyn ReadAt>, name: &Id) -> Result<Self, Broken> {
+        Self::open_as(file, Some(name))
+    }
+
+    /// Opens a file that lies under a name that is not its own, and tells its name by what is in it.
+    pub(in crate::store) fn identify(file: Box<dyn ReadAt>) -> Result<Self, Broken> {
+        Self::open_as(file, None)
+    }
+
+    fn open_as(file: Box<dyn ReadAt>, expected: Option<&Id>) -> Result<Self, Broken> {
         let len = file.size().map_err(|err| err.to_string())?;
         if len < 8 + TRAILER_LEN {
             return Err(format!("it has only {len} bytes"));
@@ -56,7 +65,8 @@ impl SortedFile {
         } else {
             read(&*file, offset, root_len.into())?
         };
-        if derived(FILE_CONTEXT, &root) != *name {
+        let name = derived(FILE_CONTEXT, &root);
+        if expected.is_some_and(|expected| *expected != name) {
             return Err("its root does not match its name".to_owned());
         }
         let mut rest = root.as_slice();
@@ -76,7 +86,7 @@ impl SortedFile {
         }
         Ok(Self {
             file,
-            name: *name,
+            name,
             len,
             count,
             data_len,

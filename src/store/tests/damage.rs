@@ -2,14 +2,14 @@
 
 use super::*;
 
-const RECORDS: usize = 180;
+pub(super) const RECORDS: usize = 180;
 
-fn large() -> Vec<u8> {
+pub(super) fn large() -> Vec<u8> {
     pattern(7, 300_000)
 }
 
 /// A store with everything in it: packs of both classes, tables, history, a checkpoint and entries above it.
-fn whole() -> MemoryBackend {
+pub(super) fn whole() -> MemoryBackend {
     let (place, store) = memory();
     for i in 0..RECORDS {
         let snapshot = store.snapshot().unwrap();
@@ -35,7 +35,7 @@ fn whole() -> MemoryBackend {
     place
 }
 
-fn all_files(place: &MemoryBackend) -> Vec<(Folder, String, Vec<u8>)> {
+pub(super) fn all_files(place: &MemoryBackend) -> Vec<(Folder, String, Vec<u8>)> {
     let mut found = Vec::new();
     for folder in Folder::ALL {
         for name in place.names(folder).unwrap() {
@@ -46,7 +46,7 @@ fn all_files(place: &MemoryBackend) -> Vec<(Folder, String, Vec<u8>)> {
     found
 }
 
-fn duplicate(files: &[(Folder, String, Vec<u8>)], original: &MemoryBackend) -> MemoryBackend {
+pub(super) fn duplicate(files: &[(Folder, String, Vec<u8>)], original: &MemoryBackend) -> MemoryBackend {
     let place = MemoryBackend::new();
     for (folder, name, bytes) in files {
         place.overwrite(*folder, name, Some(bytes.clone()));
@@ -78,7 +78,7 @@ fn mutilated(bytes: &[u8]) -> Vec<(&'static str, Option<Vec<u8>>)> {
 }
 
 /// How many records can be listed, and how many of those can be read. What is read must be right.
-fn readable(snapshot: &Snapshot) -> (usize, usize) {
+pub(super) fn readable(snapshot: &Snapshot) -> (usize, usize) {
     let (mut listed, mut read) = (0, 0);
     for name in names(snapshot).iter().filter(|name| name.starts_with('n')) {
         listed += 1;

@@ -1,5 +1,7 @@
 //! `fsck`, `gc`, `config`, `doctor`, `completions`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
 use super::RunArgs;
@@ -9,8 +11,30 @@ use super::RunArgs;
 #[command(after_help = "\
 Examples:
   prov fsck
+  prov fsck --sample 5%
+  prov fsck --repair
+  prov fsck --repair --from /backup/project
   prov --json fsck | jq '.findings[]'")]
-pub(crate) struct FsckArgs {}
+pub(crate) struct FsckArgs {
+    /// Bring back what is damaged from wherever its bytes still are; damaged files are kept in quarantine
+    #[arg(long)]
+    pub(crate) repair: bool,
+    /// Look for lost bytes in this store, or the project with it, too
+    #[arg(long, value_name = "PATH", requires = "repair", value_hint = clap::ValueHint::DirPath)]
+    pub(crate) from: Vec<PathBuf>,
+    /// Read the bytes of this part of all content only, others each time
+    #[arg(long, value_name = "N%", value_parser = percent, conflicts_with = "repair")]
+    pub(crate) sample: Option<u8>,
+    /// Repair nothing, say what is damaged
+    #[arg(short = 'n', long, requires = "repair")]
+    pub(crate) dry_run: bool,
+}
+
+/// `5%` or `5`.
+fn percent(text: &str) -> Result<u8, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).parse::<u8>().ok().filter(|n| (1..=100).contains(n));
+    number.ok_or_else(|| "a part of all is 1% to 100%".to_owned())
+}
 
 /// Arguments of `prov gc`.
 #[derive(Debug, Args)]

@@ -28,6 +28,25 @@ pub(crate) struct HideArgs {
     pub(crate) mark: MarkArgs,
 }
 
+/// Arguments of `prov scrub`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  prov scrub -n clean:table
+  prov scrub -y clean:table -m 'names of patients'
+  prov scrub -y secrets.txt        what that file holds now, wherever it was recorded")]
+pub(crate) struct ScrubArgs {
+    /// Take the bytes of these artifacts, files or folders out of the store, for good
+    #[arg(required = true, value_name = "REV")]
+    pub(crate) what: Vec<OsString>,
+    /// Say why
+    #[arg(short, long, value_name = "WHY")]
+    pub(crate) message: Option<String>,
+    /// Say what would be gone, change nothing
+    #[arg(short = 'n', long)]
+    pub(crate) dry_run: bool,
+}
+
 /// What is said about runs.
 #[derive(Debug, Args)]
 pub(crate) struct MarkArgs {

@@ -4,9 +4,11 @@
 
 mod bring;
 mod check;
+mod exchange;
 mod folder;
 mod follow;
 mod inspect;
+mod journal;
 mod lifecycle;
 mod look;
 mod mark;
@@ -27,15 +29,19 @@ use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub(crate) use bring::{CatArgs, RestoreArgs};
 pub(crate) use check::{CompletionsArgs, ConfigArgs, ConfigCommand, DoctorArgs, FsckArgs, GcArgs};
+pub(crate) use exchange::{
+    ExportArgs, ExportWhat, ImportArgs, ImportWhat, LinesWord, OtterManifestArgs, SchemaArgs, SchemaCommand,
+};
 pub(crate) use folder::{ConfigIdentityWord, ConfigWinsWord, FolderOptions};
 pub(crate) use follow::EventsArgs;
 pub(crate) use inspect::{CatObjectArgs, LsTreeArgs, RevParseArgs};
+pub(crate) use journal::{NoteArgs, OpsArgs, TagArgs, UndoArgs};
 pub(crate) use lifecycle::{LifecycleOptions, ReplayWord};
 pub(crate) use look::{
     DiffArgs, Direction, IdArgs, LineageArgs, LineageFormat, LogArgs, PlanArgs, ShowArgs, StatusArgs, StatusFilter,
     WhyArgs,
 };
-pub(crate) use mark::{HideArgs, MarkArgs, RetractArgs};
+pub(crate) use mark::{HideArgs, MarkArgs, RetractArgs, ScrubArgs};
 pub(crate) use outputs::OutputOptions;
 pub(crate) use pieces::{FinishArgs, LogInputArgs, LogMetaArgs, LogOutputArgs, StartArgs, StatusWord};
 pub(crate) use pipeline::{
@@ -159,10 +165,26 @@ pub(crate) enum Command {
     Retract(RetractArgs),
     /// Fold a run away in listings
     Hide(HideArgs),
+    /// Take the bytes of content out of the store for good
+    Scrub(ScrubArgs),
+    /// Give a run, an artifact or an object a name
+    Tag(TagArgs),
+    /// Remark something about a run, an artifact or an object
+    Note(NoteArgs),
+    /// List what was done in this workspace
+    Ops(OpsArgs),
+    /// Take back the last operation of this workspace
+    Undo(UndoArgs),
     /// Create, list and switch scenarios
     Scenario(ScenarioArgs),
     /// Check, plan and draw pipelines
     Pipeline(Box<PipelineArgs>),
+    /// Write records in the form of another system
+    Export(Box<ExportArgs>),
+    /// Make records of what another system wrote
+    Import(ImportArgs),
+    /// Show the columns of tables that prov writes
+    Schema(SchemaArgs),
     /// Check the whole store
     Fsck(FsckArgs),
     /// Take out of the store what nothing leads to

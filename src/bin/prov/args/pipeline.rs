@@ -66,6 +66,9 @@ pub(crate) struct PipelineRunArgs {
     /// Take the choices of the last run again, e.g. of what was the latest file then
     #[arg(long)]
     pub(crate) frozen: bool,
+    /// Put how the steps ended into `manifest.json` of the release, as Otter does; steps of others stay
+    #[arg(long)]
+    pub(crate) manifest: bool,
     /// Say what would run, why, and how long it took the last time; change nothing
     #[arg(short = 'n', long)]
     pub(crate) dry_run: bool,

@@ -32,6 +32,9 @@ pub(crate) struct RunArgs {
     pub(crate) name: Option<String>,
     #[command(flatten)]
     pub(crate) options: RunOptions,
+    /// Print what the run does as it does it, one JSON document a line, and at last the one of --json
+    #[arg(long)]
+    pub(crate) json_lines: bool,
     /// Say whether it would be a hit, execute nothing
     #[arg(short = 'n', long)]
     pub(crate) dry_run: bool,

@@ -19,7 +19,7 @@ impl Glance {
         while let Some(word) = words.next() {
             match word.to_str() {
                 Some("--") => break,
-                Some("--json") => glance.json = true,
+                Some("--json" | "--json-lines") => glance.json = true,
                 Some("-C" | "--color") => {
                     words.next();
                 }

@@ -1,5 +1,10 @@
 //! `prov diff`.
 
+use std::ffi::OsStr;
+
+use prov::object::run::Run;
+use prov::recipe::Given;
+use prov::revspec::Target;
 use serde_json::{Value, json};
 
 use super::Context;
@@ -11,13 +16,33 @@ use crate::open;
 use crate::output::record::{self, reason_line, shown, word};
 use crate::output::{human, json};
 
-/// Compares two runs.
+/// The config that a revision names, and whose it is.
+fn given(cx: &Context, seen: &Seen, rev: &OsStr) -> Result<Option<(Run, Given)>, Failure> {
+    let (at, given) = match seen.target(cx, rev)? {
+        Target::Config(at, id) => (at, Given::Values(id)),
+        Target::ConfigFolder(at, name, content) => (at, Given::Part(name, content)),
+        _ => return Ok(None),
+    };
+    Ok(Some((seen.read_run(&at)?, given)))
+}
+
+/// Compares two runs, or two configs.
 pub(crate) fn run(cx: &Context, args: &DiffArgs) -> Result<Exit, Failure> {
     let seen = Seen::open(cx)?;
-    let (_, before) = seen.run(cx, &args.a)?;
-    let (_, after) = seen.run(cx, &args.b)?;
-    let found = prov::query::diff(&seen.snapshot, before, after)?;
-    let is_equal = found.is_empty();
+    let (found, of_configs) = match (given(cx, &seen, &args.a)?, given(cx, &seen, &args.b)?) {
+        (Some((a, old)), Some((b, new))) => {
+            let found = prov::query::diff_configs(&seen.snapshot, (a, &old), (b, &new))?;
+            let other = || Failure::usage("the two are of different kinds: values, a folder or a file");
+            (found.ok_or_else(other)?, true)
+        }
+        // What is neither two configs nor two runs is said to be no run.
+        _ => {
+            let (_, before) = seen.run(cx, &args.a)?;
+            let (_, after) = seen.run(cx, &args.b)?;
+            (prov::query::diff(&seen.snapshot, before, after)?, false)
+        }
+    };
+    let is_equal = if of_configs { found.parts.is_empty() } else { found.is_empty() };
     if cx.ui.is_json() {
         let mut document = json::document("diff");
         document.insert("a".to_owned(), json!(found.before.run));
@@ -48,7 +73,7 @@ pub(crate) fn run(cx: &Context, args: &DiffArgs) -> Result<Exit, Failure> {
         let painter = cx.ui.painter();
         cx.ui.line(format_args!("{} {}", painter.bad("---"), shown(&found.before.run)))?;
         cx.ui.line(format_args!("{} {}", painter.good("+++"), shown(&found.after.run)))?;
-        if found.before.status != found.after.status {
+        if found.before.status != found.after.status && !of_configs {
             cx.ui.line(format_args!(
                 "status changed: {} -> {}",
                 word(&found.before.status),

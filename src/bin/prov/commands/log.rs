@@ -27,6 +27,7 @@ pub(crate) fn run(cx: &Context, args: &LogArgs) -> Result<Exit, Failure> {
             let mut one = row(&logged.run, &logged.scenario, &logged.line);
             one["retracted"] = logged.is_retracted.into();
             one["hidden"] = logged.is_hidden.into();
+            one["notes"] = logged.notes.into();
             runs.push(one);
             ControlFlow::Continue(())
         })?;
@@ -143,6 +144,9 @@ impl Text {
             if is_so {
                 labels.push(word.to_owned());
             }
+        }
+        if logged.notes > 0 {
+            labels.push(human::count(logged.notes as u64, "note"));
         }
         if !line.tags.is_empty() {
             let tags: Vec<String> = line.tags.iter().map(shown).collect();

@@ -49,7 +49,9 @@ pub(crate) fn run(cx: &Context, kind: MarkKind, args: &MarkArgs) -> Result<Exit,
             (_, true, false, _) => format!("{id} is {} already", done(kind)),
             (_, false, false, _) => format!("{id} is not {}", done(kind)),
             (MarkKind::Retract, true, true, false) => format!("{id} is retracted: it is never a hit again"),
-            (MarkKind::Hide, true, true, false) => format!("{id} is hidden; `prov log --all` lists it"),
+            (MarkKind::Hide | MarkKind::Scrub, true, true, false) => {
+                format!("{id} is hidden; `prov log --all` lists it")
+            }
             (_, false, true, false) => format!("{id} is {} no longer", done(kind)),
             (_, true, true, true) => format!("{id} would be {}", done(kind)),
             (_, false, true, true) => format!("{id} would be {} no longer", done(kind)),
@@ -86,5 +88,6 @@ fn done(kind: MarkKind) -> &'static str {
     match kind {
         MarkKind::Retract => "retracted",
         MarkKind::Hide => "hidden",
+        MarkKind::Scrub => "scrubbed",
     }
 }

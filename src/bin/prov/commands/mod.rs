@@ -10,14 +10,17 @@ mod describe;
 mod diff;
 mod doctor;
 mod events;
+mod exchange;
 mod fsck;
 mod gc;
 mod id;
 mod init;
+mod journal;
 mod lineage;
 mod log;
 mod ls_tree;
 mod mark;
+mod name;
 mod pieces;
 mod pipeline;
 mod plan;
@@ -27,6 +30,7 @@ mod revision;
 mod run;
 mod run_summary;
 mod scenario;
+mod scrub;
 mod show;
 mod status;
 mod why;
@@ -85,8 +89,16 @@ pub(crate) fn dispatch(cx: &Context, command: &Command) -> Result<Exit, Failure>
         Command::Cat(args) => cat::run(cx, args),
         Command::Retract(args) => mark::run(cx, MarkKind::Retract, &args.mark),
         Command::Hide(args) => mark::run(cx, MarkKind::Hide, &args.mark),
+        Command::Scrub(args) => scrub::run(cx, args),
+        Command::Tag(args) => name::tag(cx, args),
+        Command::Note(args) => name::note(cx, args),
+        Command::Ops(args) => journal::ops(cx, args),
+        Command::Undo(args) => journal::undo(cx, args),
         Command::Scenario(args) => scenario::run(cx, args),
         Command::Pipeline(args) => pipeline::run(cx, args),
+        Command::Export(args) => exchange::export(cx, args),
+        Command::Import(args) => exchange::import(cx, args),
+        Command::Schema(args) => exchange::schema(cx, args),
         Command::Fsck(args) => fsck::run(cx, args),
         Command::Gc(args) => gc::run(cx, args),
         Command::Config(args) => config::run(cx, args),

@@ -27,6 +27,7 @@ use crate::settings::facet;
 pub(crate) fn start(cx: &Context, args: &StartArgs) -> Result<Exit, Failure> {
     let repo = open::repo(cx)?;
     let words = RunArgs {
+        json_lines: false,
         name: args.name.clone(),
         options: args.options.clone(),
         dry_run: false,
@@ -243,7 +244,7 @@ pub(crate) fn finish(cx: &Context, args: &FinishArgs) -> Result<Exit, Failure> {
     drop(bar);
     match finished {
         Finished::Now(performed) => {
-            run_summary::tell(cx, &performed)?;
+            run_summary::tell(cx, &performed, false)?;
             Ok(if performed.exit_code == 0 { Exit::Done } else { Exit::No })
         }
         Finished::Before { run, object } => {

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
 
+use prov::event::{Event, Of};
 use prov::repo::Repo;
 use prov::run::interrupts::Interrupts;
 use prov::run::memory::KnownFailure;
@@ -51,13 +52,13 @@ fn heard(cx: &Context, args: &RunArgs, interrupts: &Interrupts) -> Result<Exit, 
     let bar = cx.ui.bar();
     let session = Session::with_progress(&repo, cx.cwd.clone(), &bar).cancelled_by(interrupts.cancel());
     cx.ui.flush()?;
-    let mut observer = Heard { through: observer(cx)?, cx };
+    let mut observer = Heard { through: observer(cx)?, cx, tells_events: args.json_lines };
     let surroundings =
         Surroundings { environment: cx.environment.all(), observer: &mut observer, interrupts: Some(interrupts) };
     let performed = prov::run::persist(&session, &request, surroundings)?;
     drop(bar);
     replay(cx, &performed);
-    run_summary::tell(cx, &performed)?;
+    run_summary::tell(cx, &performed, args.json_lines)?;
     Ok(match performed.exit_code {
         0 => Exit::Done,
         124 if performed.run.error.as_ref().is_some_and(|error| error.kind == "timeout") => Exit::Timeout,
@@ -152,6 +153,8 @@ fn listed(cx: &Context, folder: &std::path::Path, lists: &[OsString]) -> Result<
 struct Heard<'a> {
     through: PassThrough,
     cx: &'a Context,
+    /// Whether events are printed as they come.
+    tells_events: bool,
 }
 
 impl Observer for Heard<'_> {
@@ -166,6 +169,18 @@ impl Observer for Heard<'_> {
     fn known_failure(&mut self, known: &KnownFailure) {
         let id = human::short(prov::object::run::tail(&known.run), 8);
         self.cx.ui.warn(format_args!("this failed before, in {}: {}", shown(id), shown(known.describe())));
+    }
+
+    fn hears_events(&self) -> bool {
+        self.tells_events
+    }
+
+    fn event(&mut self, of: &Of, seq: u64, event: &Event) {
+        if self.tells_events {
+            let line = event.to_line(of, seq);
+            // Nobody reading it is no reason to fail: the run goes on, and its events are on record.
+            let _ = self.cx.ui.with_writer(|out| out.write_all(line.as_bytes()).and_then(|()| out.flush()));
+        }
     }
 
     fn terminal(&self, from: Stream) -> Option<BorrowedFd<'_>> {

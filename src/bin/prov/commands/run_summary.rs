@@ -14,8 +14,8 @@ use crate::output::{human, json, record};
 /// Reasons that are listed; `prov why` has them all.
 const LISTED: usize = 5;
 
-/// Says how it went.
-pub(crate) fn tell(cx: &Context, performed: &Performed) -> Result<(), Failure> {
+/// Says how it went; with `in_a_line` the document is one line on a terminal too.
+pub(crate) fn tell(cx: &Context, performed: &Performed, in_a_line: bool) -> Result<(), Failure> {
     let run = &performed.run;
     cx.ui.say(head(cx, performed));
     if let Some(error) = &run.error {
@@ -71,7 +71,11 @@ pub(crate) fn tell(cx: &Context, performed: &Performed) -> Result<(), Failure> {
             cx.ui.warn(format_args!("this run is not on record: {}", shown(prov::run::chain(err))));
         }
     }
-    if cx.ui.is_json() { cx.ui.document(document(performed)) } else { Ok(()) }
+    match (cx.ui.is_json(), in_a_line) {
+        (true, true) => cx.ui.line(Value::Object(document(performed))),
+        (true, false) => cx.ui.document(document(performed)),
+        (false, _) => Ok(()),
+    }
 }
 
 fn head(cx: &Context, performed: &Performed) -> String {

@@ -13,7 +13,7 @@ use prov::run::Session;
 use serde_json::{Map, Value, json};
 
 use super::revision::{Artifact, Seen};
-use super::{Context, describe, ls_tree};
+use super::{Context, describe, ls_tree, name};
 use crate::args::ShowArgs;
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -94,6 +94,8 @@ fn show_run(cx: &Context, seen: &Seen, run: &Run, object: &Id) -> Result<(), Fai
             said.map(|said| json!({"at": json::time(said.at), "why": said.why, "author": said.author}))
         };
         value.insert("retracted".to_owned(), json!(said(marks.retracted(object)?)));
+        let notes = prov::note::list(&seen.snapshot, object)?;
+        value.insert("notes".to_owned(), notes.iter().map(name::json_of).collect());
         value.insert("hidden".to_owned(), json!(said(marks.said(object, MarkKind::Hide)?)));
         return document(cx, "run", "run", Value::Object(value));
     }
@@ -144,6 +146,9 @@ fn show_run(cx: &Context, seen: &Seen, run: &Run, object: &Id) -> Result<(), Fai
         if let Some(why) = found {
             put(label, why);
         }
+    }
+    for note in prov::note::list(&seen.snapshot, object)? {
+        put("note", name::line(&note));
     }
     for what in &run.unsealed {
         put("changed", shown(what));

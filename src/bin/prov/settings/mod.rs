@@ -66,6 +66,8 @@ pub(crate) struct Settings {
     pub(crate) author: Author,
     /// The user's settings file, whether it exists or not.
     pub(crate) user_config: Option<PathBuf>,
+    /// Whether every question is answered with yes.
+    pub(crate) yes: bool,
     /// How the streams are used.
     pub(crate) streams: Streams,
 }
@@ -88,6 +90,7 @@ impl Settings {
                 email: environment.utf8("PROV_AUTHOR_EMAIL")?,
             },
             user_config: environment.user_config(),
+            yes: globals.yes,
             streams: streams(environment, globals)?,
         })
     }

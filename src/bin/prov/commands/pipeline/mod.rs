@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use prov::fs::FileKind;
 use prov::pipeline::check::{Checked, check, unknown_types};
+use prov::pipeline::execute::{Looked, Outlook, Selection};
 use prov::pipeline::file::{self, Flavour, Given, Options, Pipeline};
 use prov::pipeline::finding::{Finding, Severity};
 use prov::pipeline::graph::draw::{self, Detail};
@@ -22,7 +23,8 @@ use crate::args::{
 };
 use crate::error::{Class, Failure};
 use crate::exit::Exit;
-use crate::output::record::shown;
+use crate::open;
+use crate::output::record::{milliseconds, shown};
 use crate::output::{human, json, table};
 
 /// Files that are looked for where none is named.
@@ -257,7 +259,18 @@ fn finding(finding: &Finding) -> Value {
 
 fn plan(cx: &Context, args: &PipelinePlanArgs) -> Result<Exit, Failure> {
     let seen = Seen::open(cx, &args.options)?;
-    let plan = seen.sound()?;
+    seen.sound()?;
+    // Without a project there is nothing to look up.
+    let looked = match open::untouched(cx) {
+        Ok(repo) => Some(run::look(cx, &repo, &seen, Selection::default(), false)?),
+        Err(_) => None,
+    };
+    tell_plan(cx, &seen, looked.as_deref())
+}
+
+/// Lists the tasks, and what running them would do as far as that was looked at.
+fn tell_plan(cx: &Context, seen: &Seen, looked: Option<&[Looked]>) -> Result<Exit, Failure> {
+    let plan = &seen.checked.plan;
     let mut waits: Vec<Vec<TaskId>> = plan.before();
     for list in &mut waits {
         list.sort_unstable();
@@ -266,7 +279,7 @@ fn plan(cx: &Context, args: &PipelinePlanArgs) -> Result<Exit, Failure> {
     if cx.ui.is_json() {
         let mut document = seen.document("pipeline-plan");
         document.insert("steps".to_owned(), (0..plan.steps.len()).map(|number| step(plan, number)).collect());
-        document.insert("tasks".to_owned(), plan.tasks.iter().map(|one| task(plan, one.id, &waits)).collect());
+        document.insert("tasks".to_owned(), plan.tasks.iter().map(|one| task(plan, one.id, &waits, looked)).collect());
         let edge = |edge: &prov::pipeline::plan::Edge| {
             json!({
                 "from": edge.from.0, "to": edge.to.0, "why": edge.why.as_str(), "about": edge.why.about(),
@@ -296,16 +309,57 @@ fn plan(cx: &Context, args: &PipelinePlanArgs) -> Result<Exit, Failure> {
                 format!("{}{open}", shown(&task.name)),
                 task.parent.as_ref().map(number).unwrap_or_default(),
                 after.join(" "),
+                looked.and_then(|looked| looked.get(task.id.0)).map(in_words).unwrap_or_default(),
             ]
         })
         .collect();
-    cx.ui.print(table::columns(&["#", "level", "step", "task", "made by", "after"], &rows))?;
+    cx.ui.print(table::columns(&["#", "level", "step", "task", "made by", "after", "cache"], &rows))?;
     for (step, needs) in plan.steps.iter().map(|step| (step, &step.needs)).filter(|(_, needs)| !needs.is_empty()) {
         let needs: Vec<String> = needs.iter().map(|other| shown(&plan.steps[*other].name)).collect();
         cx.ui.line(format_args!("step {} needs {}", shown(&step.name), needs.join(", ")))?;
     }
     cx.ui.say(seen.summary());
+    if let Some(looked) = looked {
+        cx.ui.say(would(looked));
+    }
     Ok(Exit::Done)
+}
+
+/// What would become of a task.
+fn in_words(looked: &Looked) -> String {
+    let took =
+        looked.took_us.map(|us| format!(", {} the last time", human::duration(milliseconds(us)))).unwrap_or_default();
+    match &looked.outlook {
+        Outlook::LeftOut => "left out".to_owned(),
+        Outlook::Light => String::new(),
+        Outlook::Hit { run, .. } => format!("hit {}", human::short(prov::object::run::tail(run), 8)),
+        Outlook::Miss { reasons } => {
+            let why = reasons.first().map(|reason| format!(": {}", crate::output::record::reason_line(reason)));
+            format!("miss{}{took}", why.unwrap_or_default())
+        }
+        Outlook::Always => format!("runs every time{took}"),
+        Outlook::Depends => format!("depends on what comes before{took}"),
+        Outlook::Wrong { what } => format!("can't be looked up: {}", shown(what)),
+        _ => String::new(),
+    }
+}
+
+/// One line about what would run.
+fn would(looked: &[Looked]) -> String {
+    let count = |word: &str| looked.iter().filter(|one| one.outlook.as_str() == word).count();
+    let open = |one: &&Looked| matches!(one.outlook, Outlook::Miss { .. } | Outlook::Always | Outlook::Depends);
+    let known: u64 = looked.iter().filter(open).filter_map(|one| one.took_us).sum();
+    let time = if known > 0 {
+        format!("; {} at most by what it took before, one after the other", human::duration(milliseconds(known)))
+    } else {
+        String::new()
+    };
+    format!(
+        "{} from the cache, {} would run, {} depend on those{time}",
+        count("hit"),
+        count("miss") + count("always"),
+        count("depends"),
+    )
 }
 
 fn step(plan: &Plan, number: usize) -> Value {
@@ -314,7 +368,27 @@ fn step(plan: &Plan, number: usize) -> Value {
     json!({"name": step.name, "needs": needs, "tasks": step.tasks.len()})
 }
 
-fn task(plan: &Plan, id: TaskId, waits: &[Vec<TaskId>]) -> Value {
+fn task(plan: &Plan, id: TaskId, waits: &[Vec<TaskId>], looked: Option<&[Looked]>) -> Value {
+    let task = plan.task(id);
+    let mut value = declared(plan, id, waits);
+    if let Some(looked) = looked.and_then(|looked| looked.get(id.0)) {
+        let (run, reasons, problem) = match &looked.outlook {
+            Outlook::Hit { run, .. } => (json!(run), Value::Null, Value::Null),
+            Outlook::Miss { reasons } => (Value::Null, crate::output::record::reasons(reasons), Value::Null),
+            Outlook::Wrong { what } => (Value::Null, Value::Null, json!(what)),
+            _ => (Value::Null, Value::Null, Value::Null),
+        };
+        value["cache"] = json!({
+            "outcome": looked.outlook.as_str(), "run": run, "reasons": reasons, "problem": problem,
+            "estimate_ms": looked.took_us.map(milliseconds),
+        });
+    }
+    debug_assert!(value["name"] == json!(task.name));
+    value
+}
+
+/// What is declared of a task.
+fn declared(plan: &Plan, id: TaskId, waits: &[Vec<TaskId>]) -> Value {
     let task = plan.task(id);
     let kind = match &task.kind {
         Kind::Builtin(_) => "builtin",

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prov::object::run::{Run, RunError};
-use prov::pipeline::execute::{self, Around, Order, Ran, Selection};
+use prov::pipeline::execute::{self, Around, Looked, Order, Ran, Selection};
 use prov::pipeline::perform::{Registry, World};
 use prov::pipeline::plan::{Plan, TaskId};
 use prov::pipeline::rollup::Outcome;
 use prov::pipeline::state::{End, State};
 use prov::repo::Repo;
-use prov::run::Request;
 use prov::run::guard::{Guard, GuardCommand};
 use prov::run::interrupts::Interrupts;
+use prov::run::{Request, Session};
 use serde_json::{Value, json};
 
 use super::{Seen, live};
@@ -36,6 +36,11 @@ pub(super) fn run(cx: &Context, args: &PipelineRunArgs) -> Result<Exit, Failure>
         .map_err(|err| Failure::new(Class::Failed, "no_signals", "can not listen to signals").because_of(Some(&err)))?;
     let seen = Seen::open(cx, &args.options)?;
     seen.sound()?;
+    if args.dry_run {
+        let repo = open::untouched(cx)?;
+        let looked = look(cx, &repo, &seen, selection(&args.selection), args.force)?;
+        return super::tell_plan(cx, &seen, Some(&looked));
+    }
     let repo = open::repo(cx)?;
     let order = order(cx, &repo, &seen, args)?;
     let world = World { search_path: cx.environment.path("PATH").map(Into::into), ..World::local() };
@@ -53,6 +58,12 @@ pub(super) fn run(cx: &Context, args: &PipelineRunArgs) -> Result<Exit, Failure>
     let Seen { checked, options, file, .. } = seen;
     let ran = execute::run(&repo, checked.plan, &options, &order, around)?;
     drop(watch);
+    if args.manifest {
+        // The records say it all; what can't be written now can be exported later.
+        if let Err(failure) = crate::commands::exchange::keep_manifest(cx, &repo, &ran.run) {
+            cx.ui.warn(format_args!("the manifest is not kept: {}", failure.message));
+        }
+    }
     tell(cx, &ran, &prov::path::show(&file))?;
     Ok(exit_of(&ran))
 }
@@ -70,6 +81,36 @@ fn exit_of(ran: &Ran) -> Exit {
         (Some(signal), _) => Exit::Child(u8::try_from(signal).map_or(u8::MAX, |signal| 128u8.saturating_add(signal))),
         _ => Exit::No,
     }
+}
+
+/// Looks what running a pipeline would do.
+pub(super) fn look(
+    cx: &Context,
+    repo: &Repo,
+    seen: &Seen,
+    selection: Selection,
+    is_forced: bool,
+) -> Result<Vec<Looked>, Failure> {
+    let order = Order {
+        file: seen.file.clone(),
+        words: Vec::new(),
+        jobs: 1,
+        keeps_going: false,
+        grace: Duration::ZERO,
+        selection,
+        is_forced,
+        is_frozen: false,
+        run_id: None,
+        correlation_id: None,
+        attempt: 1,
+        is_last_attempt: false,
+        parent: None,
+        bases: bases(cx, repo, &seen.checked.plan)?,
+        is_heard: false,
+    };
+    let registry = Registry::new(World { search_path: cx.environment.path("PATH").map(Into::into), ..World::local() });
+    let session = Session::new(repo, cx.cwd.clone());
+    Ok(execute::look(repo, &session, &seen.checked.plan, &order, cx.environment.all(), &registry)?)
 }
 
 /// What was selected on the command line.
