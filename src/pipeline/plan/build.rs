@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
-use super::{Edge, Expands, Kind, Plan, PlannedStep, Roots, Task, TaskId, Why, missing_of, paths};
+use super::{Edge, Expands, Kind, Plan, PlannedStep, Roots, Task, TaskId, Why, in_place, paths};
 use crate::config::located::Node;
 use crate::config::nearest;
 use crate::pipeline::Error;
@@ -296,7 +296,7 @@ fn values(plan: &mut Plan, step: usize, at: usize, findings: &mut Vec<Finding>) 
     let is_late = |key: &str| plan.scratchpad.get(key).is_none() && providers.contains_key(key);
     let mut late = BTreeSet::new();
     let mut faults = Vec::new();
-    let mut resolved = resolve(&task.spec.body, &plan.scratchpad, syntax, missing_of(task), &mut faults);
+    let mut resolved = in_place(task, &plan.scratchpad, syntax, &mut faults);
     if task.expands == Expands::No {
         late.extend(template::keys(&task.spec.body, syntax).into_iter().filter(|key| is_late(key)));
     } else {

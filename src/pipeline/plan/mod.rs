@@ -17,7 +17,7 @@ use super::file::{Flavour, Run, Spec};
 use super::finding::Finding;
 use super::graph::{self, Levels};
 use super::task::{Builtin, Settings};
-use super::template::{Fault, Missing, Scratchpad, resolve};
+use super::template::{Fault, Missing, Scratchpad, Syntax, resolve};
 use crate::config::located::{Node, Place};
 
 pub use super::expand::glob::Roots;
@@ -231,8 +231,7 @@ impl Plan {
         let mut values = self.scratchpad.clone();
         values.merge(late);
         let mut faults = Vec::new();
-        let missing = missing_of(task);
-        let node = resolve(&task.spec.body, &values, self.flavour.syntax(), missing, &mut faults);
+        let node = in_place(task, &values, self.flavour.syntax(), &mut faults);
         if faults.is_empty() { Ok(node) } else { Err(faults) }
     }
 
@@ -256,9 +255,16 @@ impl Plan {
     }
 }
 
-/// How strictly the values of a task are put in place.
-fn missing_of(task: &Task) -> Missing {
-    if task.expands != Expands::No || task.spec.ignores_missing() { Missing::Leave } else { Missing::Refuse }
+/// The spec of a task with values in place of what they are known for.
+fn in_place(task: &Task, values: &Scratchpad, syntax: Syntax, faults: &mut Vec<Fault>) -> Node {
+    let strict =
+        if task.expands != Expands::No || task.spec.ignores_missing() { Missing::Leave } else { Missing::Refuse };
+    for entry in task.spec.entries() {
+        // A group is required by its name as it is written; names that nothing has are told with what is required.
+        let missing = if entry.key == "requires" { Missing::Leave } else { strict };
+        resolve(&entry.value, values, syntax, missing, faults);
+    }
+    resolve(&task.spec.body, values, syntax, Missing::Leave, &mut Vec::new())
 }
 
 #[cfg(test)]

@@ -14,8 +14,7 @@ const COMMANDS: &[&str] = &[
 ];
 
 /// Options that the documented command line has and this version has not, by command.
-const OPTIONS: &[(&str, &[&str])] =
-    &[("log", &["--graph", "--facet", "--json-lines"]), ("fsck", &["--repair", "--sample"]), ("restore", &["--git"])];
+const OPTIONS: &[(&str, &[&str])] = &[("log", &["--graph", "--facet", "--json-lines"]), ("restore", &["--git"])];
 
 /// Turns what the parser says into a failure. Help and version are not errors and are left to the caller.
 pub(crate) fn usage(command: Option<&str>, err: &clap::Error) -> Failure {
