@@ -1,6 +1,6 @@
 //! Otter's manifest: one JSON document about all steps of a release.
 //!
-//! [`build`] makes it of records, [`mod@merge`] puts it into a file that others write too, [`import`] makes records of one.
+//! `build` makes it of records, `merge` puts it into a file that others write too, `import` makes records of one.
 
 mod build;
 mod import;
