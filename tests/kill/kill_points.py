@@ -223,10 +223,10 @@ def spoil_table(project):
 
 
 def leave_garbage(project):
-    """Content that nothing leads to any more."""
-    project.must("add", "extra/2.dat")
-    (project.folder / "extra" / "2.dat").write_bytes(b"other")
-    project.must("add", "extra/2.dat")
+    """Content in a pack of its own that nothing leads to any more."""
+    for letter in (b"a", b"b"):
+        (project.folder / "large.dat").write_bytes(letter * 600_000)
+        project.must("add", "large.dat")
 
 
 def is_scrubbed(project):
@@ -249,7 +249,7 @@ COMMANDS = {
     "fold-miss": (pad_to_fold, [STEP[0], "-f", *STEP[1:]], lambda p: outputs_of_step(p.folder)),
     "restore": (remove_outputs, ["restore", "sum"], lambda p: outputs_of_step(p.folder)),
     "restore-to": (None, ["restore", "sum", "--to", "elsewhere"], None),
-    "retract": (None, ["retract", "sum"], None),
+    "retract": (None, ["retract", "@last"], None),
     "tag": (None, ["tag", "-f", "best", "sum"], None),
     "note": (None, ["note", "sum", "-m", "seen"], None),
     "undo": (None, ["undo"], None),
