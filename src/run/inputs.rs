@@ -668,6 +668,12 @@ impl<'a, 's> Objects<'a, 's> {
         Self { session, prepared, trees }
     }
 
+    /// Whether having them takes a look at what lies in the project: at folders, whatever their size.
+    pub(super) fn look_at_files(prepared: &Prepared) -> bool {
+        let is_folder = |input: &ReadyInput| matches!(input.captured.content, Content::Tree(_));
+        prepared.config_folder.is_some() || prepared.inputs.values().any(is_folder)
+    }
+
     /// One of them.
     pub(super) fn get(&self, wanted: &Id) -> Option<Vec<u8>> {
         self.trees.get(wanted).cloned().or_else(|| {

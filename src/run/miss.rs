@@ -61,8 +61,9 @@ pub(super) fn execute(
     let mut warnings: Vec<String> = prepared.warnings().collect();
     let hooks = Hooks::of(session, environment);
     let explain = |prepared: &Prepared| reasons.is_empty().then(|| perform::explain(session, &snapshot, prepared));
-    // A hook is told everything that is known before; else there is time while the command runs.
-    let mut explained = hooks.as_ref().map(|_| explain(&prepared));
+    // A hook is told everything that is known before, and a command may change what has to be looked at; else there is time while it runs.
+    let is_early = hooks.is_some() || inputs::Objects::look_at_files(&prepared);
+    let mut explained = is_early.then(|| explain(&prepared));
     if let Some(Some(Ok((why, _)))) = &explained {
         run.cache = Cache::Miss { reasons: why.clone() };
     }

@@ -365,6 +365,43 @@ fn inputs_can_be_listed_in_a_file() {
 }
 
 #[test]
+fn what_changed_in_an_input_folder_is_named_though_the_command_removes_it() {
+    let sandbox = tables();
+    let run = || {
+        let out = sandbox.prov([
+            "--json",
+            "run",
+            "--name",
+            "eat",
+            "-i",
+            "data",
+            "-o",
+            "out",
+            "--",
+            "sh",
+            "-c",
+            "rm -r data; echo x >out",
+        ]);
+        out.ends(0).json()
+    };
+    run();
+    for (name, text) in [("a", "1\n"), ("b", "20\n"), ("c", "3\n")] {
+        sandbox.file(&format!("data/{name}.csv"), text);
+    }
+    let first = run();
+    for (name, text) in [("a", "1\n"), ("b", "21\n"), ("c", "3\n")] {
+        sandbox.file(&format!("data/{name}.csv"), text);
+    }
+    let changed = run();
+    let parts = |run: &serde_json::Value| -> Vec<String> {
+        let reasons = run["cache"]["reasons"].as_array().unwrap();
+        reasons.iter().map(|reason| reason["part"].as_str().unwrap().to_owned()).collect()
+    };
+    assert!(parts(&first).contains(&"inputs.data/b.csv".to_owned()), "{first}");
+    assert_eq!(parts(&changed), ["inputs.data/b.csv"]);
+}
+
+#[test]
 fn files_of_an_input_folder_are_named_when_they_change_swap_or_move() {
     let sandbox = tables();
     let folder = ["-i", "data"];

@@ -246,7 +246,7 @@ mod tests {
     use super::*;
 
     fn known(pattern: &str, file: &str, release: Option<&str>) -> Vec<String> {
-        let roots = Roots { release_uri: release.map(ToOwned::to_owned), work_path: "/work/out".to_owned() };
+        let roots = Roots { release_uri: release.map(ToOwned::to_owned), work_path: "/data/out".to_owned() };
         let values = values(pattern, file, &roots, "u".to_owned());
         PLACEHOLDERS
             .map(|key| crate::config::to_json(values.get(key).unwrap()))
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_match_is_taken_apart_as_otter_does() {
-        let chair = "/work/out/input/items/furniture/chair.json";
+        let chair = "/data/out/input/items/furniture/chair.json";
         assert_eq!(
             known("input/items/**/*.json", chair, None),
             ["input/items/furniture/chair.json", "input/items", "furniture", "chair", "json", "u"]
