@@ -386,11 +386,11 @@ fn what_changed_in_an_input_folder_is_named_though_the_command_removes_it() {
     };
     run();
     for (name, text) in [("a", "1\n"), ("b", "20\n"), ("c", "3\n")] {
-        sandbox.file(&format!("data/{name}.csv"), text);
+        sandbox.file(format!("data/{name}.csv"), text);
     }
     let first = run();
     for (name, text) in [("a", "1\n"), ("b", "21\n"), ("c", "3\n")] {
-        sandbox.file(&format!("data/{name}.csv"), text);
+        sandbox.file(format!("data/{name}.csv"), text);
     }
     let changed = run();
     let parts = |run: &serde_json::Value| -> Vec<String> {
