@@ -61,6 +61,7 @@ mod merge;
 mod objects;
 mod pack;
 mod pieces;
+mod plain;
 mod publish;
 pub mod repair;
 mod rules;

@@ -60,9 +60,10 @@ struct Row {
 impl Block {
     /// Takes `bytes[from..]` apart; every rule of the format is checked.
     pub(super) fn parse(bytes: Vec<u8>, from: usize) -> Result<Self, &'static str> {
-        let mut keys: Vec<u8> = Vec::with_capacity(bytes.len());
-        let mut rows: Vec<Row> = Vec::new();
         let mut rest = bytes.get(from..).ok_or("it is cut off")?;
+        // About what a block of refs holds: looking something up is little more than this walk.
+        let mut keys: Vec<u8> = Vec::with_capacity(rest.len());
+        let mut rows: Vec<Row> = Vec::with_capacity(rest.len() / 48 + 4);
         let mut last = (0usize, 0usize);
         while !rest.is_empty() {
             let cut_off = "a record is cut off";
@@ -74,13 +75,15 @@ impl Block {
             if shared + fresh > KEY_MAX || keys.len() + shared + fresh > KEYS_MAX.max(KEY_MAX) {
                 return Err("its keys are too long");
             }
-            let key = (keys.len(), keys.len() + shared + fresh);
-            keys.extend_from_within(last.0..last.0 + shared);
-            keys.extend_from_slice(&rest[..fresh]);
-            rest = &rest[fresh..];
-            if !rows.is_empty() && keys[last.0..last.1] >= keys[key.0..key.1] {
+            let (own, after) = rest.split_at(fresh);
+            // What is shared is equal, so the order is that of what follows.
+            if !rows.is_empty() && keys[last.0 + shared..last.1] >= *own {
                 return Err("its keys are out of order");
             }
+            let key = (keys.len(), keys.len() + shared + fresh);
+            keys.extend_from_within(last.0..last.0 + shared);
+            keys.extend_from_slice(own);
+            rest = after;
             let len = varint::take_len(&mut rest).ok_or(cut_off)?;
             if len > rest.len() {
                 return Err(cut_off);
