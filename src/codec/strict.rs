@@ -148,8 +148,11 @@ mod tests {
             Just(Value::Null),
             any::<u64>().prop_map(|n| decode(&encode(&n).unwrap(), &Limits::RECORD).unwrap()),
             ".{0,300}".prop_map(Value::from),
-            proptest::collection::vec(any::<u8>(), 0..300)
-                .prop_map(|bytes| decode(&encode(&bstr::BString::from(bytes)).unwrap(), &Limits::RECORD).unwrap()),
+            proptest::collection::vec(any::<u8>(), 0..300).prop_map(|bytes| decode(
+                &encode(&bstr::BString::from(bytes)).unwrap(),
+                &Limits::RECORD
+            )
+            .unwrap()),
         ];
         leaf.prop_recursive(3, 64, 20, |inner| {
             proptest::collection::vec(inner, 0..20)

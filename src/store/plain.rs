@@ -145,12 +145,7 @@ mod tests {
     }
 
     fn expect() -> impl Strategy<Value = Expect> {
-        prop_oneof![
-            Just(Expect::Any),
-            Just(Expect::Absent),
-            Just(Expect::PrefixEmpty),
-            bytes().prop_map(Expect::Is),
-        ]
+        prop_oneof![Just(Expect::Any), Just(Expect::Absent), Just(Expect::PrefixEmpty), bytes().prop_map(Expect::Is),]
     }
 
     prop_compose! {

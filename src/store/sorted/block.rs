@@ -51,10 +51,20 @@ pub(in crate::store) struct Block {
     rows: Vec<Row>,
 }
 
+/// Where a record's key and value lie: small, since each lookup makes one for every record of the blocks it reads.
 #[derive(Debug, Clone, Copy)]
 struct Row {
-    key: (usize, usize),
-    value: (usize, usize),
+    key: (u32, u32),
+    value: (u32, u32),
+}
+
+/// A position in a block. No block is anywhere near as long.
+fn short(at: usize) -> Result<u32, &'static str> {
+    u32::try_from(at).map_err(|_| "it is too long")
+}
+
+fn range((start, end): (u32, u32)) -> std::ops::Range<usize> {
+    start as usize..end as usize
 }
 
 impl Block {
@@ -89,7 +99,7 @@ impl Block {
                 return Err(cut_off);
             }
             let start = bytes.len() - rest.len();
-            rows.push(Row { key, value: (start, start + len) });
+            rows.push(Row { key: (short(key.0)?, short(key.1)?), value: (short(start)?, short(start + len)?) });
             rest = &rest[len..];
             last = key;
         }
@@ -101,18 +111,16 @@ impl Block {
     }
 
     pub(in crate::store) fn key(&self, at: usize) -> &[u8] {
-        let (start, end) = self.rows[at].key;
-        &self.keys[start..end]
+        &self.keys[range(self.rows[at].key)]
     }
 
     pub(in crate::store) fn value(&self, at: usize) -> &[u8] {
-        let (start, end) = self.rows[at].value;
-        &self.bytes[start..end]
+        &self.bytes[range(self.rows[at].value)]
     }
 
     /// How many keys are less than `key`.
     pub(super) fn before(&self, key: &[u8]) -> usize {
-        self.rows.partition_point(|row| &self.keys[row.key.0..row.key.1] < key)
+        self.rows.partition_point(|row| &self.keys[range(row.key)] < key)
     }
 
     /// The position of exactly `key`.
