@@ -123,7 +123,7 @@ fn marks_and_notes_reach_the_index_and_the_hits() {
     sandbox.prov(["hide", "fit"]).ok();
     assert_eq!(runs(&sandbox), 4);
     assert_eq!(found(&sandbox, &["--all"])["rows"].as_array().unwrap().len(), 5);
-    sandbox.prov(["note", "fit~1", "a strange loss"]).ok();
+    sandbox.prov(["note", "fit", "-m", "a strange loss"]).ok();
     assert_eq!(found(&sandbox, &["--text", "strange"])["rows"].as_array().unwrap().len(), 1);
     // The same when all is read anew.
     remove(&sandbox, ".prov/cache/index");
