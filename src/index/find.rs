@@ -74,7 +74,18 @@ const RUN_COLUMNS: [&str; 7] = ["id", "step", "scenario", "status", "cache", "st
 const RUN_COLUMNS_IN_FULL: [&str; 10] =
     ["run", "object", "name", "step", "scenario", "kind", "status", "cache", "started_at", "duration_ms"];
 const ARTIFACT_COLUMNS_IN_FULL: [&str; 12] = [
-    "run", "role", "key", "member", "path", "size", "content", "content_type", "format", "step", "scenario", "started_at",
+    "run",
+    "role",
+    "key",
+    "member",
+    "path",
+    "size",
+    "content",
+    "content_type",
+    "format",
+    "step",
+    "scenario",
+    "started_at",
 ];
 const ARTIFACT_COLUMNS: [&str; 7] = ["run", "role", "key", "path", "size", "content", "started_at"];
 
@@ -254,7 +265,10 @@ impl Query<'_> {
             Some(rest) => (true, rest),
             None => (!is_artifact, name),
         };
-        if of_run && is_artifact && let Some(column) = tables::RUNS.column(rest) {
+        if of_run
+            && is_artifact
+            && let Some(column) = tables::RUNS.column(rest)
+        {
             return Ok(Named::Column(column));
         }
         if let Some((word, path)) = rest.split_once('.')
@@ -276,10 +290,16 @@ impl Query<'_> {
         let mut known: Vec<String> = self.table.columns.iter().map(|column| column.name.to_owned()).collect();
         known.push("tag".to_owned());
         // A key that was meant and lacks its kind.
-        let mut find = self.index.connection.prepare_cached("select distinct what from t_values where key = ? and output = '' limit 5")?;
+        let mut find = self
+            .index
+            .connection
+            .prepare_cached("select distinct what from t_values where key = ? and output = '' limit 5")?;
         let kinds: Vec<i64> = find.query_map([name], |row| row.get(0))?.collect::<Result<_, _>>()?;
-        let meant: Vec<String> =
-            kinds.iter().filter_map(|kind| ValueKind::ALL.get(usize::try_from(*kind).ok()?)).map(|kind| format!("{}.{name}", kind.as_str())).collect();
+        let meant: Vec<String> = kinds
+            .iter()
+            .filter_map(|kind| ValueKind::ALL.get(usize::try_from(*kind).ok()?))
+            .map(|kind| format!("{}.{name}", kind.as_str()))
+            .collect();
         let near = if meant.is_empty() { near(name, &known) } else { meant };
         Err(Error::NoColumn { name: name.to_owned(), known: if near.is_empty() { known } else { near } })
     }
@@ -295,7 +315,11 @@ impl Query<'_> {
         // From one key to the next, so that a hundred thousand runs with the same keys are a hundred looks.
         let mut next = connection.prepare_cached("select min(key) from t_values where what = ? and key > ?")?;
         let (mut known, mut last) = (Vec::new(), String::new());
-        while let Some(found) = next.query_row(rusqlite::params![*kind as i64, last], |row| row.get::<_, Option<String>>(0)).optional()?.flatten() {
+        while let Some(found) = next
+            .query_row(rusqlite::params![*kind as i64, last], |row| row.get::<_, Option<String>>(0))
+            .optional()?
+            .flatten()
+        {
             known.push(found.clone());
             last = found;
             if known.len() >= 2_000 {
@@ -383,7 +407,10 @@ impl Query<'_> {
                     Named::Column(column) => self.compare_column(name, column, *comparison, literals),
                     Named::Tag => {
                         let test = self.compare_text("t.tag", positive(*comparison), literals);
-                        if matches!(comparison, Comparison::Less | Comparison::AtMost | Comparison::More | Comparison::AtLeast) {
+                        if matches!(
+                            comparison,
+                            Comparison::Less | Comparison::AtMost | Comparison::More | Comparison::AtLeast
+                        ) {
                             return Err(Error::NoOrder { name: name.clone(), is: "a label" });
                         }
                         let found = format!("r.n in (select t.owner from t_tags t where {test})");
@@ -426,7 +453,8 @@ impl Query<'_> {
         }
         if column.name == "id" && matches!(comparison, Comparison::Is) {
             // People type the beginning of it.
-            let pattern = format!("{}*", literals.first().map_or("", |one| one.text.as_str()).replace(['*', '?', '['], ""));
+            let pattern =
+                format!("{}*", literals.first().map_or("", |one| one.text.as_str()).replace(['*', '?', '['], ""));
             let pattern = self.text(&pattern);
             return Ok(format!("{} glob {pattern}", column.from));
         }
@@ -614,10 +642,8 @@ fn size(text: &str) -> Option<i64> {
 
 /// A list of texts as JSON.
 fn serde_free_list(items: &[String]) -> String {
-    let quoted: Vec<String> = items
-        .iter()
-        .map(|item| format!("\"{}\"", item.replace('\\', "\\\\").replace('"', "\\\"")))
-        .collect();
+    let quoted: Vec<String> =
+        items.iter().map(|item| format!("\"{}\"", item.replace('\\', "\\\\").replace('"', "\\\""))).collect();
     format!("[{}]", quoted.join(","))
 }
 
@@ -631,7 +657,8 @@ pub(super) fn near(typed: &str, names: &[String]) -> Vec<String> {
         .filter_map(|name| {
             let other = name.to_lowercase();
             let apart = distance(&lower, &other);
-            let is_part = lower.len() >= 3 && (other.starts_with(&lower) || last(&other) == lower || other.ends_with(&lower));
+            let is_part =
+                lower.len() >= 3 && (other.starts_with(&lower) || last(&other) == lower || other.ends_with(&lower));
             (apart <= most || is_part).then(|| (apart, name.clone()))
         })
         .collect();

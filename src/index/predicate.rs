@@ -368,7 +368,10 @@ mod tests {
         );
         assert_eq!(Expr::parse("step ~ 'fit*'").unwrap(), compare("step", Comparison::Like, &[("fit*", true)]));
         assert_eq!(Expr::parse(r"facet.a\.b=1").unwrap(), compare(r"facet.a\.b", Comparison::Is, &[("1", false)]));
-        assert_eq!(Expr::parse("facet.'a.b c' = 1").unwrap(), compare(r"facet.a\.b c", Comparison::Is, &[("1", false)]));
+        assert_eq!(
+            Expr::parse("facet.'a.b c' = 1").unwrap(),
+            compare(r"facet.a\.b c", Comparison::Is, &[("1", false)])
+        );
         assert_eq!(Expr::parse("x = 'it''s'").unwrap(), compare("x", Comparison::Is, &[("it's", true)]));
         let time = compare("started_at", Comparison::AtLeast, &[("2026-03-01T10:00:00Z", false)]);
         assert_eq!(Expr::parse("started_at>=2026-03-01T10:00:00Z").unwrap(), time);

@@ -103,11 +103,7 @@ impl Answer {
 }
 
 /// Reads all rows of a statement whose columns have these kinds.
-pub(super) fn rows(
-    statement: &mut Statement<'_>,
-    parameters: &[Cell],
-    columns: Vec<Heading>,
-) -> Result<Answer, Error> {
+pub(super) fn rows(statement: &mut Statement<'_>, parameters: &[Cell], columns: Vec<Heading>) -> Result<Answer, Error> {
     let mut rows = Vec::new();
     let mut found = statement.query(rusqlite::params_from_iter(parameters.iter()))?;
     while let Some(row) = found.next()? {

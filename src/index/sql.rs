@@ -72,11 +72,8 @@ fn read(connection: &Connection, sql: &str, limits: Limits) -> Result<Answer, Er
     if !statement.readonly() || statement.column_count() == 0 {
         return Err(Error::Forbidden { what: "this is no query".to_owned() });
     }
-    let columns: Vec<Heading> = statement
-        .column_names()
-        .into_iter()
-        .map(|name| Heading { name: name.to_owned(), kind: Kind::Any })
-        .collect();
+    let columns: Vec<Heading> =
+        statement.column_names().into_iter().map(|name| Heading { name: name.to_owned(), kind: Kind::Any }).collect();
     let width = columns.len();
     let mut rows = Vec::new();
     let mut found = statement.query([]).map_err(wrong)?;
@@ -102,20 +99,18 @@ fn mistake(err: rusqlite::Error, sql: &str) -> Error {
             Error::Query { message: msg, at: usize::try_from(offset).ok(), sql }
         }
         rusqlite::Error::SqliteFailure(failure, message) => match failure.code {
-            ErrorCode::AuthorizationForStatementDenied => Error::Forbidden {
-                what: message.unwrap_or_else(|| "this query does something else".to_owned()),
-            },
+            ErrorCode::AuthorizationForStatementDenied => {
+                Error::Forbidden { what: message.unwrap_or_else(|| "this query does something else".to_owned()) }
+            }
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::SystemIoFailure => {
                 Error::Damaged(rusqlite::Error::SqliteFailure(failure, message))
             }
             ErrorCode::TooBig | ErrorCode::OutOfMemory => {
                 Error::Stopped { why: message.unwrap_or_else(|| "it is too large".to_owned()) }
             }
-            _ => Error::Query {
-                message: message.unwrap_or_else(|| failure.to_string()),
-                at: None,
-                sql: sql.to_owned(),
-            },
+            _ => {
+                Error::Query { message: message.unwrap_or_else(|| failure.to_string()), at: None, sql: sql.to_owned() }
+            }
         },
         other => Error::from(other),
     }

@@ -96,8 +96,9 @@ impl<'a> Writer<'a> {
             row.retracted,
             row.hidden,
         ])?;
-        let mut insert =
-            self.connection.prepare_cached("insert or ignore into t_artifacts values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)")?;
+        let mut insert = self
+            .connection
+            .prepare_cached("insert or ignore into t_artifacts values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)")?;
         for one in &row.artifacts {
             let producer = match &one.producer {
                 Some(producer) => self.number(producer)?,
@@ -250,10 +251,8 @@ impl Index {
         fill: impl FnOnce(&mut Writer<'_>, &Position) -> Result<T, E>,
     ) -> Result<T, E> {
         let wrong = |err: rusqlite::Error| E::from(Error::from(err));
-        let change = self
-            .connection
-            .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
-            .map_err(wrong)?;
+        let change =
+            self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(wrong)?;
         let position = super::file::position(&change)?;
         let mut writer = Writer::new(&change, false)?;
         let done = fill(&mut writer, &position)?;

@@ -522,7 +522,9 @@ impl Classify for query::Error {
             query::Error::Live(err) => err.failure(),
             query::Error::Tag(err) => err.failure(),
             query::Error::Journal(err) => err.failure(),
-            query::Error::TooMany { .. } => Failure::of(Class::Usage, "usage", self).hint("narrow it with --where or -n"),
+            query::Error::TooMany { .. } => {
+                Failure::of(Class::Usage, "usage", self).hint("narrow it with --where or -n")
+            }
             #[cfg(feature = "index")]
             query::Error::Index(err) => err.failure(),
             _ => Failure::of(Class::Damaged, "damaged", self).hint(FSCK),
@@ -537,12 +539,16 @@ impl Classify for prov::index::Error {
         let usage = || Failure::of(Class::Usage, "usage", self);
         match self {
             Error::Busy => Failure::of(Class::Failed, "busy", self).hint("try again when it is done"),
-            Error::NoColumn { known, .. } => usage().candidates(known.clone()).hint("`prov sql --tables` lists all columns"),
+            Error::NoColumn { known, .. } => {
+                usage().candidates(known.clone()).hint("`prov sql --tables` lists all columns")
+            }
             Error::NoKey { known, what, .. } if known.is_empty() => {
                 usage().hint(format!("no run on record has a {what}"))
             }
             Error::NoKey { known, .. } => usage().candidates(known.clone()).hint("these are on record"),
-            Error::WrongType { .. } => usage().hint("text may stand in quotes; times are 2026-03-01 or 2d (ago), durations 90s, sizes 10MiB"),
+            Error::WrongType { .. } => {
+                usage().hint("text may stand in quotes; times are 2026-03-01 or 2d (ago), durations 90s, sizes 10MiB")
+            }
             Error::NoOrder { .. } => usage().hint("use = or !="),
             Error::Predicate(_) => usage().hint("such as: status = success and (facet.alpha > 0.5 or step ~ 'fit*')"),
             Error::Query { at, sql, message } => {

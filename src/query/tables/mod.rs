@@ -216,4 +216,3 @@ pub fn folder(place: &Place) -> Option<PathBuf> {
         Place::Memory => None,
     }
 }
-

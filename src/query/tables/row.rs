@@ -120,13 +120,7 @@ fn add_output(row: &mut RunRow, key: &str, output: &Output) -> i64 {
         ..ArtifactRow::default()
     };
     let content = output.content.id().to_string();
-    row.artifacts.push(of_set(
-        String::new(),
-        text(&output.path),
-        content,
-        output.content.type_name(),
-        output.size,
-    ));
+    row.artifacts.push(of_set(String::new(), text(&output.path), content, output.content.type_name(), output.size));
     let mut left_out = values(&mut row.values, ValueKind::Facet, key, output.facets.iter(), MOST_VALUES);
     for (member, file) in &output.members {
         let path = text(&output.member_path(member));

@@ -37,7 +37,10 @@ fn runs_are_found_by_facets_params_metrics_and_dimensions() {
         assert_eq!(document["rows"].as_array().unwrap().len(), expected, "{expr}: {document:#}");
     }
     // A namespace that is not the step's is not meant by a key alone.
-    assert_eq!(sandbox.prov(["find", "runs", "--where", "facet.n = 1", "--format", "csv"]).ok().out().lines().count(), 1);
+    assert_eq!(
+        sandbox.prov(["find", "runs", "--where", "facet.n = 1", "--format", "csv"]).ok().out().lines().count(),
+        1
+    );
     let text = found(&sandbox, &["--text", "quake"]);
     assert_eq!(column(&text, "step"), [json!("copy")]);
 }
@@ -45,7 +48,10 @@ fn runs_are_found_by_facets_params_metrics_and_dimensions() {
 #[test]
 fn what_is_shown_can_be_chosen_sorted_grouped_and_indexed() {
     let sandbox = sweep();
-    let document = found(&sandbox, &["--where", "step = fit", "--columns", "id,facet.alpha,metric.loss", "--sort", "metric.loss:desc"]);
+    let document = found(
+        &sandbox,
+        &["--where", "step = fit", "--columns", "id,facet.alpha,metric.loss", "--sort", "metric.loss:desc"],
+    );
     assert_eq!(document["columns"], json!(["id", "facet.alpha", "metric.loss"]));
     assert_eq!(column(&document, "facet.alpha"), [json!(0.9), json!(0.5), json!(0.1)]);
     let latest = found(&sandbox, &["--latest"]);
@@ -59,7 +65,9 @@ fn what_is_shown_can_be_chosen_sorted_grouped_and_indexed() {
     found(&sandbox, &["--where", "facet.alpha = 0.5", "--exactly-one"]);
     sandbox.prov(["find", "runs", "--where", "step = fit", "--exactly-one"]).ends(4);
     sandbox.prov(["find", "runs", "--where", "exit_code = 7", "--exactly-one"]).ends(4);
-    let csv = sandbox.prov(["find", "runs", "--columns", "step,facet.alpha", "--where", "step = fit", "-n", "1", "--format", "csv"]).ok();
+    let csv = sandbox
+        .prov(["find", "runs", "--columns", "step,facet.alpha", "--where", "step = fit", "-n", "1", "--format", "csv"])
+        .ok();
     assert_eq!(csv.out(), "step,facet.alpha\nfit,0.9\n");
 }
 

@@ -20,7 +20,22 @@ fn sweep() -> Sandbox {
     sandbox.file("in.txt", "hello\n");
     run(
         &sandbox,
-        ["-i", "in.txt", "-o", "out.txt", "--name", "copy", "--tag", "good", "-m", "copies a quake", "--", "cp", "in.txt", "out.txt"],
+        [
+            "-i",
+            "in.txt",
+            "-o",
+            "out.txt",
+            "--name",
+            "copy",
+            "--tag",
+            "good",
+            "-m",
+            "copies a quake",
+            "--",
+            "cp",
+            "in.txt",
+            "out.txt",
+        ],
     )
     .misses();
     sandbox
@@ -32,8 +47,28 @@ fn fit(sandbox: &Sandbox, n: usize, alpha: &str) -> Ran {
     run(
         sandbox,
         [
-            "-o", "m.json", "--name", "fit", "--facet", &facet, "--facet", &shared, "--facet", "kind=lin", "-S", &set, "--iteration", &iteration,
-            "--metrics-from", "m", "--output-facet", "m:quality=good", "--", "sh", "fit.sh", alpha,
+            "-o",
+            "m.json",
+            "--name",
+            "fit",
+            "--facet",
+            &facet,
+            "--facet",
+            &shared,
+            "--facet",
+            "kind=lin",
+            "-S",
+            &set,
+            "--iteration",
+            &iteration,
+            "--metrics-from",
+            "m",
+            "--output-facet",
+            "m:quality=good",
+            "--",
+            "sh",
+            "fit.sh",
+            alpha,
         ],
     )
     .misses()

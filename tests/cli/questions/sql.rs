@@ -59,7 +59,10 @@ fn mistakes_are_told_with_their_place() {
     let sandbox = sweep();
     let failed = sandbox.prov(["sql", "select step,\n  stats from runs"]).ends(2);
     let text = failed.err();
-    assert!(text.contains("no such column: stats") && text.contains("line 2, column 3") && text.contains("status"), "{failed}");
+    assert!(
+        text.contains("no such column: stats") && text.contains("line 2, column 3") && text.contains("status"),
+        "{failed}"
+    );
     let failed = sandbox.prov(["sql", "select * from run"]).ends(2);
     assert!(failed.err().contains("runs"), "{failed}");
     let failed = sandbox.prov(["sql", "selct 1"]).ends(2);

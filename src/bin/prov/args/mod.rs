@@ -50,8 +50,8 @@ pub(crate) use pipeline::{
     PipelineLogsArgs, PipelineOptions, PipelinePlanArgs, PipelineRunArgs, PipelineSelection, PipelineStatusArgs,
 };
 pub(crate) use questions::{
-    AnswerFormat, FacetsArgs, FindArgs, FindArtifactsArgs, FindOptions, FindRunsArgs, FindWhat, HistoryArgs, MetricsArgs,
-    SqlArgs, SummaryArgs,
+    AnswerFormat, FacetsArgs, FindArgs, FindArtifactsArgs, FindOptions, FindRunsArgs, FindWhat, HistoryArgs,
+    MetricsArgs, SqlArgs, SummaryArgs,
 };
 pub(crate) use record::{AddArgs, CommitArgs, InitArgs};
 pub(crate) use run::{

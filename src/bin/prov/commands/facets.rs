@@ -24,7 +24,8 @@ pub(crate) fn run(cx: &Context, args: &FacetsArgs) -> Result<Exit, Failure> {
     if let Some(key) = &output
         && !run.outputs.contains_key(key)
     {
-        let failure = Failure::new(Class::NotFound, "no_output", format!("run {} has no output `{}`", run.tail(), shown(key)));
+        let failure =
+            Failure::new(Class::NotFound, "no_output", format!("run {} has no output `{}`", run.tail(), shown(key)));
         return Err(failure.candidates(run.outputs.keys().map(shown)));
     }
     let mut all = tables::facets(&run);

@@ -60,9 +60,9 @@ fn runs(cx: &Context, args: &FindRunsArgs) -> Result<Exit, Failure> {
     let mut find = question(cx, &seen, &args.options, What::Runs)?;
     if let Some(rev) = &args.like {
         let (_, run) = seen.run(cx, rev)?;
-        let recipe = run.recipe.ok_or_else(|| {
-            Failure::new(Class::NotFound, "no_recipe", format!("run {} has no recipe", run.tail()))
-        })?;
+        let recipe = run
+            .recipe
+            .ok_or_else(|| Failure::new(Class::NotFound, "no_recipe", format!("run {} has no recipe", run.tail())))?;
         find.expressions.push(equal("recipe", &recipe.to_string()));
     }
     let (answer, lost) = found(cx, &seen, &mut find, &args.options, args.save.is_some())?;
@@ -132,9 +132,7 @@ fn pattern(name: &str, value: &str) -> Expr {
 
 /// Text of which no letter stands for others.
 fn globless(text: &str) -> String {
-    text.chars()
-        .map(|c| if "*?[".contains(c) { format!("[{c}]") } else { c.to_string() })
-        .collect()
+    text.chars().map(|c| if "*?[".contains(c) { format!("[{c}]") } else { c.to_string() }).collect()
 }
 
 /// What lived at a path, seen from the current folder, or below it.
@@ -255,7 +253,9 @@ fn found(
     let (Found { mut answer, left_out }, lost) = asked(cx, seen, |index| index.find(&ask))?;
     if left_out > 0 {
         let runs = human::count(u64::try_from(left_out).unwrap_or(0), "run");
-        cx.ui.warn(format_args!("{runs} have more than 1000 facets, metrics or params of a kind; the rest is not searched"));
+        cx.ui.warn(format_args!(
+            "{runs} have more than 1000 facets, metrics or params of a kind; the rest is not searched"
+        ));
         cx.ui.hint("`prov find runs --where 'left_out > 0'` lists them; `prov facets RUN` has all");
     }
     if let Some(name) = &options.group_by {
@@ -270,8 +270,11 @@ fn found(
         }
     }
     if options.exactly_one && answer.rows.len() != 1 {
-        let candidates: Vec<String> =
-            answer.rows.iter().map(|row| row.iter().take(3).map(Cell::to_text).collect::<Vec<_>>().join("  ")).collect();
+        let candidates: Vec<String> = answer
+            .rows
+            .iter()
+            .map(|row| row.iter().take(3).map(Cell::to_text).collect::<Vec<_>>().join("  "))
+            .collect();
         return Err(if candidates.is_empty() {
             Failure::new(Class::NotFound, "not_found", "nothing is so")
         } else {
@@ -347,7 +350,8 @@ fn indexed(found: &Answer, name: &str) -> Result<Value, Failure> {
         let value = row[at].to_text();
         if map.insert(value.clone(), json!(n)).is_some() {
             let what = format!("more than one has `{}` = {}", shown(name), shown(&value));
-            return Err(Failure::new(Class::NotFound, "ambiguous", what).hint("--group-by puts them together, --latest takes the newest"));
+            return Err(Failure::new(Class::NotFound, "ambiguous", what)
+                .hint("--group-by puts them together, --latest takes the newest"));
         }
     }
     Ok(Value::Object(map))
@@ -389,8 +393,7 @@ fn table_of_values(
     let is_metrics = what == "metrics";
     let own_columns = !find.columns.is_empty();
     if !own_columns {
-        find.columns =
-            ["run", "step", "status", "started_at", "duration_ms"].map(ToOwned::to_owned).to_vec();
+        find.columns = ["run", "step", "status", "started_at", "duration_ms"].map(ToOwned::to_owned).to_vec();
     }
     if is_metrics && find.expressions.is_empty() {
         // Runs that report nothing would only be in the way.
@@ -474,7 +477,10 @@ fn sparklines(cx: &Context, found: &Answer) -> Result<(), Failure> {
         if some.is_empty() {
             continue;
         }
-        let (least, most) = (some.iter().copied().fold(f64::INFINITY, f64::min), some.iter().copied().fold(f64::NEG_INFINITY, f64::max));
+        let (least, most) = (
+            some.iter().copied().fold(f64::INFINITY, f64::min),
+            some.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+        );
         let start = numbers.len().saturating_sub(60);
         rows.push(vec![
             shown(name),
@@ -598,7 +604,8 @@ pub(crate) fn sql(cx: &Context, args: &SqlArgs) -> Result<Exit, Failure> {
 fn list_tables(cx: &Context) -> Result<Exit, Failure> {
     if cx.ui.is_json() {
         let mut document = documents::document("sql-tables");
-        let column = |column: &index::Column| json!({"name": column.name, "type": column.kind.as_str(), "about": column.about});
+        let column =
+            |column: &index::Column| json!({"name": column.name, "type": column.kind.as_str(), "about": column.about});
         let table = |table: &index::tables::Table| json!({"name": table.name, "about": table.about, "columns": table.columns.iter().map(column).collect::<Vec<_>>()});
         document.insert("tables".to_owned(), index::tables::TABLES.iter().map(table).collect());
         cx.ui.document(document)?;

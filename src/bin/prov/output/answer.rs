@@ -11,7 +11,8 @@ use crate::output::record::shown;
 pub(crate) fn put(document: &mut Map<String, Value>, answer: &Answer) {
     document.insert("columns".to_owned(), answer.columns.iter().map(|column| json!(column.name)).collect());
     document.insert("types".to_owned(), answer.columns.iter().map(|column| json!(column.kind.as_str())).collect());
-    document.insert("rows".to_owned(), answer.rows.iter().map(|row| row.iter().map(value).collect::<Value>()).collect());
+    document
+        .insert("rows".to_owned(), answer.rows.iter().map(|row| row.iter().map(value).collect::<Value>()).collect());
 }
 
 /// A cell as JSON.
@@ -62,12 +63,8 @@ pub(crate) fn text(name: &str, kind: Kind, cell: &Cell) -> String {
         (Kind::Size, Cell::Int(bytes)) => u64::try_from(*bytes).map_or_else(|_| bytes.to_string(), human::size),
         (_, Cell::Text(text)) => match name {
             "id" => human::short(text, 8).to_owned(),
-            "run" | "producer" | "source" | "parent" => {
-                human::short(prov::object::run::tail(text), 8).to_owned()
-            }
-            "content" | "object" | "recipe" | "config" | "git_commit" => {
-                text.get(..12).unwrap_or(text).to_owned()
-            }
+            "run" | "producer" | "source" | "parent" => human::short(prov::object::run::tail(text), 8).to_owned(),
+            "content" | "object" | "recipe" | "config" | "git_commit" => text.get(..12).unwrap_or(text).to_owned(),
             _ => shown(text),
         },
         (_, cell) => cell.to_text(),
@@ -80,7 +77,9 @@ pub(crate) fn aligned(answer: &Answer) -> String {
     let rows: Vec<Vec<String>> = answer
         .rows
         .iter()
-        .map(|row| row.iter().zip(&answer.columns).map(|(cell, column)| text(&column.name, column.kind, cell)).collect())
+        .map(|row| {
+            row.iter().zip(&answer.columns).map(|(cell, column)| text(&column.name, column.kind, cell)).collect()
+        })
         .collect();
     table::columns(&heads, &rows)
 }
