@@ -169,7 +169,7 @@ impl Index {
 }
 
 fn is_name(name: &str) -> bool {
-    name.ends_with(".db") && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+    name.strip_suffix(".db").is_some() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
 }
 
 /// Removes databases that nobody names any more. One that was named until now is still read by who has it open.

@@ -73,7 +73,7 @@ fn read(connection: &Connection, sql: &str, limits: Limits) -> Result<Answer, Er
         return Err(Error::Forbidden { what: "this is no query".to_owned() });
     }
     let columns: Vec<Heading> =
-        statement.column_names().into_iter().map(|name| Heading { name: name.to_owned(), kind: Kind::Any }).collect();
+        statement.column_names().map(|name| Heading { name: name.to_owned(), kind: Kind::Any }).collect();
     let width = columns.len();
     let mut rows = Vec::new();
     let mut found = statement.query([]).map_err(wrong)?;
