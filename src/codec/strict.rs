@@ -143,20 +143,19 @@ mod tests {
         }
     }
 
+    fn shown_as<T: serde::Serialize>(value: &T) -> Value {
+        decode(&encode(value).unwrap(), &Limits::RECORD).unwrap()
+    }
+
     fn value() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),
-            any::<u64>().prop_map(|n| decode(&encode(&n).unwrap(), &Limits::RECORD).unwrap()),
-            ".{0,300}".prop_map(Value::from),
-            proptest::collection::vec(any::<u8>(), 0..300).prop_map(|bytes| decode(
-                &encode(&bstr::BString::from(bytes)).unwrap(),
-                &Limits::RECORD
-            )
-            .unwrap()),
+            any::<u64>().prop_map(|n| shown_as(&n)),
+            ".{0,300}".prop_map(|text| shown_as(&text)),
+            proptest::collection::vec(any::<u8>(), 0..300).prop_map(|bytes| shown_as(&bstr::BString::from(bytes))),
         ];
         leaf.prop_recursive(3, 64, 20, |inner| {
-            proptest::collection::vec(inner, 0..20)
-                .prop_map(|items| decode(&encode(&items).unwrap(), &Limits::RECORD).unwrap())
+            proptest::collection::vec(inner, 0..20).prop_map(|items| shown_as(&items))
         })
     }
 

@@ -47,26 +47,29 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// At the value of the field `name`, if that comes next.
-    fn maybe(&mut self, name: &str) -> Option<Option<&mut Strict<'a>>> {
+    /// Whether the field `name` comes next; then its value does.
+    fn is_next(&mut self, name: &str) -> Option<bool> {
         if self.next.is_none() && self.left > 0 {
             self.left -= 1;
             self.next = Some(self.at.str()?);
         }
-        if self.next != Some(name) {
-            return Some(None);
+        let is_next = self.next == Some(name);
+        if is_next {
+            self.next = None;
         }
-        self.next = None;
-        Some(Some(&mut self.at))
+        Some(is_next)
     }
 
     fn must(&mut self, name: &str) -> Option<&mut Strict<'a>> {
-        self.maybe(name)?
+        self.is_next(name)?.then_some(&mut self.at)
     }
 
     /// The values of the field `name`; none if it isn't there.
     fn list<T>(&mut self, name: &str, item: impl Fn(&mut Strict<'a>) -> Option<T>) -> Option<Vec<T>> {
-        let Some(at) = self.maybe(name)? else { return Some(Vec::new()) };
+        if !self.is_next(name)? {
+            return Some(Vec::new());
+        }
+        let at = &mut self.at;
         let count = at.array()?;
         if count == 0 || count > Limits::RECORD.entries {
             return None;
