@@ -422,7 +422,9 @@ impl Intake {
                 None => Err(wrong(format!("its piece {} is missing", piece.id))),
             };
             let all: Vec<Vec<u8>> = pieces.par_iter().map(read).collect::<Result<_, _>>()?;
-            all.iter().for_each(|bytes| hasher.update(bytes));
+            for bytes in &all {
+                hasher.update(bytes);
+            }
             pieces.clear();
             Ok(())
         };

@@ -200,7 +200,7 @@ impl Intake {
     /// When it can't be written.
     pub fn complete_content(&self) -> Result<(), AccessError> {
         let mut inner = self.usable()?;
-        Ok(self.close(&mut inner, Class::Content)?)
+        self.close(&mut inner, Class::Content)
     }
 
     /// An object that was taken and is not part of any state yet; `None` for one that was not, or lies in a pack that is still being written.

@@ -9,7 +9,7 @@ use crate::object::config::Config;
 use crate::object::mark::{Mark, MarkKind};
 use crate::object::note::Note;
 use crate::object::scenario::Scenario;
-use crate::object::{AccessError, Kind, Record, Sink, Source, id_of};
+use crate::object::{Kind, Record, Sink, Source, id_of};
 use crate::progress::{Cancel, Progress, Unit};
 use crate::refs::key;
 use crate::repo::entry::{self, MarkLine, Tag};
@@ -182,7 +182,7 @@ impl Transfer<'_> {
             let what = format!("a ref says that object {id} is a run, and it is none");
             return Err(Error::Forged { place: self.place(), what });
         }
-        let portions = self.portions(&snapshot, brought.runs, given, moved)?;
+        let portions = Self::portions(&snapshot, brought.runs, given, moved)?;
         if self.is_dry || (portions.is_empty() && brought.objects == 0) {
             return Ok(());
         }
@@ -215,7 +215,6 @@ impl Transfer<'_> {
 
     /// Edits in portions that fit into one entry each, all of a run in one.
     fn portions(
-        &self,
         snapshot: &Snapshot,
         runs: Vec<RunRefs>,
         given: &mut Given,
@@ -244,7 +243,7 @@ impl Transfer<'_> {
             bytes += size;
             let Some(portion) = portions.last_mut() else { continue };
             for edit in edits {
-                if self.is_older_path(snapshot, portion, &edit)? {
+                if Self::is_older_path(snapshot, portion, &edit)? {
                     continue;
                 }
                 portion.insert(edit.key.clone(), edit);
@@ -254,12 +253,7 @@ impl Transfer<'_> {
     }
 
     /// Whether the edit names a run that wrote a path before another one did that is known: run ids begin with their time.
-    fn is_older_path(
-        &self,
-        snapshot: &Snapshot,
-        portion: &BTreeMap<Vec<u8>, RefEdit>,
-        edit: &RefEdit,
-    ) -> Result<bool, Error> {
+    fn is_older_path(snapshot: &Snapshot, portion: &BTreeMap<Vec<u8>, RefEdit>, edit: &RefEdit) -> Result<bool, Error> {
         if !edit.key.starts_with(&key::outpaths()) {
             return Ok(false);
         }
@@ -285,7 +279,7 @@ impl Transfer<'_> {
         let mut edits = said.edits;
         moved.marks += edits.len() as u64;
         // What a tag names may be a run that came with nothing else.
-        for portion in self.portions(&snapshot, brought.runs, given, moved)? {
+        for portion in Self::portions(&snapshot, brought.runs, given, moved)? {
             edits.extend(portion);
         }
         let collected = if self.is_dry { None } else { Some(Arc::new(intake.finish()?)) };
@@ -374,7 +368,7 @@ impl Transfer<'_> {
         Ok(all)
     }
 
-    fn settings(&self, snapshot: &Snapshot, id: &Id) -> Result<Option<Settings>, Error> {
+    fn settings(snapshot: &Snapshot, id: &Id) -> Result<Option<Settings>, Error> {
         let Some((kind, bytes)) = snapshot.read(id)? else { return Ok(None) };
         if kind != Kind::SCENARIO {
             let place = snapshot.store().backend().place();
@@ -414,10 +408,10 @@ impl Transfer<'_> {
             return Ok(vec![RefEdit::moved(key, old, entry::encode(theirs)?)]);
         }
         let own = if self.is_push { self.from } else { newest };
-        let base = base.map(|id| self.settings(own, id)).transpose()?.flatten();
+        let base = base.map(|id| Self::settings(own, id)).transpose()?.flatten();
         let missing = |id: &Id| Error::LinkMissing { place: self.place(), kind: Kind::SCENARIO, id: *id };
-        let mine = self.settings(newest, &ours)?.ok_or_else(|| missing(&ours))?;
-        let other = self.settings(self.from, theirs)?.ok_or_else(|| missing(theirs))?;
+        let mine = Self::settings(newest, &ours)?.ok_or_else(|| missing(&ours))?;
+        let other = Self::settings(self.from, theirs)?.ok_or_else(|| missing(theirs))?;
         let merged = merge::settings(base.as_ref(), &mine, &other);
         let mut edits = Vec::new();
         let id = put(intake, merged.settings, self.is_dry)?;
@@ -490,7 +484,7 @@ fn put(intake: &Intake, settings: Settings, is_dry: bool) -> Result<Id, Error> {
     let bytes = scenario.encode()?;
     let id = id_of(&Kind::SCENARIO, &bytes);
     if !is_dry {
-        intake.put(&Kind::SCENARIO, &id, &bytes).map_err(AccessError::from)?;
+        intake.put(&Kind::SCENARIO, &id, &bytes)?;
     }
     Ok(id)
 }

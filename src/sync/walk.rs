@@ -241,9 +241,10 @@ impl<'a> Walk<'a> {
         let place = self.place();
         for (id, len, list) in claims {
             let taken = if self.is_own {
-                match self.missing.is_empty() || self.from.find_all(&[id])?.is_some() {
-                    true => self.intake.put_pieces(&id, len, &list),
-                    false => Err(AccessError::Changed),
+                if self.missing.is_empty() || self.from.find_all(&[id])?.is_some() {
+                    self.intake.put_pieces(&id, len, &list)
+                } else {
+                    Err(AccessError::Changed)
                 }
             } else {
                 self.intake.claim(&id, len, &list, &place)

@@ -238,9 +238,9 @@ fn settings_and_tags_that_both_sides_made_are_both_kept() {
     let remote = dir.path().join("project");
     let a = pushed(&remote);
     let b = cloned(&remote);
+    a.prov(["tag", "best", "@last"]).ok();
     a.prov(["scenario", "new", "hot", "-S", "rate=1", "-S", "same=7"]).ok();
     b.prov(["scenario", "new", "hot", "-S", "rate=2", "-S", "same=7", "-S", "more=3"]).ok();
-    a.prov(["tag", "best", "@last"]).ok();
     let second = twice(&b, "out.txt", "two.txt");
     assert_eq!(second.status(), "failure", "out.txt is not here");
     b.prov(["tag", "best", "@last"]).ok();
@@ -325,7 +325,7 @@ fn copy(from: &Path, to: &Path) {
         if stat.is_folder() {
             Fs::real().make_dirs(&target).unwrap()
         } else {
-            let _ = std::fs::copy(&path, &target).unwrap()
+            let _ = std::fs::copy(&path, &target).unwrap();
         }
     }
 }
