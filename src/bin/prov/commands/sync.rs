@@ -16,8 +16,8 @@ use crate::output::{human, json};
 
 /// What it takes to reach remotes.
 pub(crate) fn means(cx: &Context) -> Result<Means, Failure> {
-    let _ = cx;
-    Ok(Means::default())
+    let words = cx.environment.utf8("PROV_SSH")?.unwrap_or_default();
+    Ok(Means { ssh: words.split_whitespace().map(str::to_owned).collect() })
 }
 
 fn selection(options: &SelectionOptions) -> Selection {
