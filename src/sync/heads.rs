@@ -255,7 +255,7 @@ impl Reader<'_> {
 /// # Errors
 /// When refs can't be read.
 pub fn projects(snapshot: &Snapshot) -> Result<Vec<String>, Error> {
-    let prefix = key::runs();
+    let prefix = key::all_runs();
     let (mut from, mut found) = (prefix.clone(), Vec::new());
     while let Some(item) = snapshot.scan_from(&prefix, std::ops::Bound::Included(&from), Direction::Forward).next() {
         let (key, value) = item?;

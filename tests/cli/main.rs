@@ -28,6 +28,8 @@ mod pieces;
 mod pipeline;
 mod pipeline_run;
 mod project;
+#[cfg(feature = "index")]
+mod questions;
 mod records;
 mod redact;
 mod revisions;
