@@ -87,5 +87,6 @@ pub mod revspec;
 pub mod run;
 pub mod scenario;
 pub mod store;
+pub mod sync;
 pub mod tag;
 pub mod worktree;

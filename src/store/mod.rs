@@ -40,6 +40,7 @@
 //! ```
 
 pub mod backend;
+mod carry;
 pub mod check;
 pub mod collect;
 mod compress;
@@ -62,6 +63,7 @@ mod objects;
 mod pack;
 mod pieces;
 mod plain;
+mod point;
 mod publish;
 pub mod repair;
 mod rules;
@@ -78,6 +80,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 pub use backend::{Backend, BackendError, Folder, Outcome};
+pub use carry::{Carried, FromStore, Known, Load, Look};
 pub use check::{Report, Severity, check};
 pub use draft::{Draft, Published, RefEdit, Restore};
 pub use entry::{Checkpoint, Class, Expect, FileRow, Gone, OpId, PackRow};
@@ -86,6 +89,7 @@ pub use intake::{Collected, Intake};
 pub use local::LocalBackend;
 pub use memory::MemoryBackend;
 pub use objects::{Ground, Place};
+pub use point::Point;
 pub use scan::Scan;
 pub use snapshot::{LogEntry, PastEdit, Snapshot};
 pub use sorted::Direction;
