@@ -2,6 +2,7 @@
 
 mod diff;
 mod events;
+mod family;
 mod log;
 mod status;
 mod why;
