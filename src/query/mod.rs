@@ -4,7 +4,10 @@ mod diff;
 mod events;
 mod family;
 mod log;
+pub mod sets;
 mod status;
+#[cfg(feature = "index")]
+pub mod tables;
 mod why;
 
 pub use diff::{Difference, OutputDifference, diff, diff_configs};
@@ -43,6 +46,22 @@ pub enum Error {
     /// Marks can't be read.
     #[error(transparent)]
     Mark(#[from] mark::Error),
+    /// A tag can't be read or made.
+    #[error(transparent)]
+    Tag(#[from] crate::tag::Error),
+    /// The journal can't be written.
+    #[error(transparent)]
+    Journal(#[from] crate::journal::Error),
+    /// There are more runs than a set may have.
+    #[error("{runs} runs are too many for a set: it has at most {}", sets::MOST)]
+    TooMany {
+        /// How many.
+        runs: usize,
+    },
+    /// The index can't answer.
+    #[cfg(feature = "index")]
+    #[error(transparent)]
+    Index(#[from] crate::index::Error),
 
     /// The live folder can't be read.
     #[error(transparent)]

@@ -111,6 +111,41 @@ pub fn shown(key: &[u8]) -> String {
     all.iter().map(one).collect::<Vec<_>>().join(" / ")
 }
 
+/// `runs` of all projects.
+pub fn all_runs() -> Vec<u8> {
+    Key::of("runs").done()
+}
+
+/// What was last seen of a remote, of one project: `what` is `scenarios` or `tags`.
+pub fn remote_seen(remote: &str, project: &str, what: &str, name: &str) -> Vec<u8> {
+    Key::of("remotes").text(remote).text(project).text(what).text(name).done()
+}
+
+/// All of that of one kind.
+pub fn remote_seen_all(remote: &str, project: &str, what: &str) -> Vec<u8> {
+    Key::of("remotes").text(remote).text(project).text(what).done()
+}
+
+/// Everything seen of a remote.
+pub fn remote(remote: &str) -> Vec<u8> {
+    Key::of("remotes").text(remote).done()
+}
+
+/// Where content that is not here can be had: of one object, or of all that is missing for [`Id::ZERO`].
+pub fn presence_of(object: &Id) -> Vec<u8> {
+    Key::of("presence").id(object).done()
+}
+
+/// As [`presence_of`], at one remote.
+pub fn presence(object: &Id, remote: &str) -> Vec<u8> {
+    Key::of("presence").id(object).text(remote).done()
+}
+
+/// All that is said of content that is not here.
+pub fn presences() -> Vec<u8> {
+    Key::of("presence").done()
+}
+
 /// `runs` of all scenarios of a project.
 pub fn runs_of_project(project: &str) -> Vec<u8> {
     Key::of("runs").text(project).done()
@@ -252,6 +287,11 @@ pub fn artifact(project: &str, scenario: &str, artifact: &str, start: u64, run: 
     Key::of("artifacts").text(project).text(scenario).text(artifact).inverted(start).text(run).done()
 }
 
+/// The paths of all projects that executed runs recorded as outputs.
+pub fn outpaths() -> Vec<u8> {
+    Key::of("outpaths").done()
+}
+
 /// The paths of a project that executed runs recorded as outputs.
 pub fn outpaths_of(project: &str) -> Vec<u8> {
     Key::of("outpaths").text(project).done()
@@ -280,6 +320,14 @@ pub fn scenario(project: &str, name: &str) -> Vec<u8> {
 /// Everything said about objects.
 pub fn about() -> Vec<u8> {
     Key::of("about").done()
+}
+
+/// The object, the kind and the object that says it, of an `about` key.
+pub fn about_parts(key: &[u8]) -> Option<(Id, String, Id)> {
+    let all = components(key)?;
+    let [about, object, kind, said] = &all[..] else { return None };
+    let kind = String::from_utf8(kind.to_vec()).ok()?;
+    (about.as_slice() == b"about").then_some((Id::from_bytes(object)?, kind, Id::from_bytes(said)?))
 }
 
 /// What is said about an object, of one kind.

@@ -27,6 +27,8 @@ mod parts;
 mod pieces;
 mod pipeline;
 mod project;
+#[cfg(feature = "index")]
+mod questions;
 mod records;
 mod redact;
 mod revisions;
@@ -38,6 +40,7 @@ mod secrets;
 #[path = "../../src/fetch/testing.rs"]
 mod server;
 mod sets;
+mod sync;
 mod terminal;
 #[cfg(feature = "http")]
 mod web;

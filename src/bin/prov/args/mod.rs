@@ -16,9 +16,11 @@ mod outputs;
 mod pieces;
 mod pipeline;
 pub(crate) mod planned;
+mod questions;
 mod record;
 mod run;
 mod scenario;
+mod sync;
 pub(crate) mod values;
 pub(crate) mod words;
 
@@ -48,12 +50,17 @@ pub(crate) use pipeline::{
     FlavourWord, GraphDetail, GraphFormat, PipelineArgs, PipelineCheckArgs, PipelineCommand, PipelineGraphArgs,
     PipelineLogsArgs, PipelineOptions, PipelinePlanArgs, PipelineRunArgs, PipelineSelection, PipelineStatusArgs,
 };
+pub(crate) use questions::{
+    AnswerFormat, FacetsArgs, FindArgs, FindArtifactsArgs, FindOptions, FindRunsArgs, FindWhat, HistoryArgs,
+    MetricsArgs, SqlArgs, SummaryArgs,
+};
 pub(crate) use record::{AddArgs, CommitArgs, InitArgs};
 pub(crate) use run::{
     CacheWord, InputsMissingWord, OnKnownFailureWord, OnMissingWord, RestoreWord, RunArgs, RunOptions, StepParser,
     ValidateWord,
 };
 pub(crate) use scenario::{ScenarioArgs, ScenarioCommand, ScenarioNewArgs};
+pub(crate) use sync::{CloneArgs, FetchArgs, PushArgs, RemoteArgs, RemoteCommand, SelectionOptions, SyncArgs};
 
 /// Record what ran, on what, and what came out, and never compute it twice
 #[derive(Debug, Parser)]
@@ -153,6 +160,18 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Walk from a result to what made it, or on to what was made of it
     Lineage(LineageArgs),
+    /// Find runs and artifacts by what is known of them
+    Find(FindArgs),
+    /// Show the facets of a run and of its outputs
+    Facets(FacetsArgs),
+    /// List runs with what was said of them
+    History(Box<HistoryArgs>),
+    /// Sum up the runs of each step
+    Summary(SummaryArgs),
+    /// Show the numbers of runs side by side
+    Metrics(Box<MetricsArgs>),
+    /// Ask about runs in SQL
+    Sql(SqlArgs),
     /// Tell what runs do and did, event by event
     Events(EventsArgs),
     /// Tell what a file is by its content alone
@@ -185,6 +204,18 @@ pub(crate) enum Command {
     Import(ImportArgs),
     /// Show the columns of tables that prov writes
     Schema(SchemaArgs),
+    /// Name the places that a history travels to
+    Remote(RemoteArgs),
+    /// Send what a remote lacks
+    Push(PushArgs),
+    /// Bring what a remote has and this store lacks
+    Fetch(FetchArgs),
+    /// Do the same as `fetch`
+    Pull(FetchArgs),
+    /// Fetch, then push
+    Sync(SyncArgs),
+    /// Make a project of what a remote holds
+    Clone(CloneArgs),
     /// Check the whole store
     Fsck(FsckArgs),
     /// Take out of the store what nothing leads to
@@ -226,6 +257,7 @@ impl Cli {
 fn alone(name: &str) -> Option<clap::Command> {
     let arguments: fn(clap::Command) -> clap::Command = match name {
         "add" => AddArgs::augment_args,
+        "find" => FindArgs::augment_args,
         "id" => IdArgs::augment_args,
         "lineage" => LineageArgs::augment_args,
         "log" => LogArgs::augment_args,
