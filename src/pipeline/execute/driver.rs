@@ -169,9 +169,10 @@ impl<'a> Driver<'a> {
                 return Ok(());
             }
             // Known results may go on for long, and signals must not wait for them.
-            let next = match self.schedule.can_start(&self.plan) {
-                true => Some(Instant::now()),
-                false => self.timers.peek().map(|Reverse((at, ..))| *at),
+            let next = if self.schedule.can_start(&self.plan) {
+                Some(Instant::now())
+            } else {
+                self.timers.peek().map(|Reverse((at, ..))| *at)
             };
             let event = match next {
                 None => incoming.recv().map_err(|_| RecvTimeoutError::Disconnected),

@@ -117,7 +117,7 @@ pub fn look(
             Outlook::Always
         } else {
             let work = work_of(plan, id, order);
-            match work.and_then(|work| one(session, &snapshot, &work, plan, environment, registry)) {
+            match one(session, &snapshot, &work, plan, environment, registry) {
                 Ok((outlook, is_in_place)) => {
                     moves[id.0] = !is_in_place;
                     outlook
@@ -137,10 +137,10 @@ pub fn look(
     Ok(looked.into_iter().map(|one| one.unwrap_or_else(|| none.clone())).collect())
 }
 
-fn work_of(plan: &Plan, id: TaskId, order: &Order) -> Result<Work, String> {
+fn work_of(plan: &Plan, id: TaskId, order: &Order) -> Work {
     let task = plan.task(id);
     let step = &plan.steps[task.step].name;
-    Ok(Work {
+    Work {
         id,
         step: step.clone(),
         named: task.spec.name.clone(),
@@ -164,7 +164,7 @@ fn work_of(plan: &Plan, id: TaskId, order: &Order) -> Result<Work, String> {
         frozen: None,
         stop: Arc::new(Stop::new()),
         begun: None,
-    })
+    }
 }
 
 /// What would become of a task that can be looked up now, and whether all that it made lies where it should.

@@ -47,7 +47,7 @@ fn l02_a_run_whose_records_can_not_be_stored_says_so_and_loses_nothing() {
     let refused = sandbox.prov(["pipeline", "run"]);
     assert_ne!(refused.code, 0, "{refused}");
     assert!(refused.err().contains("record"), "{refused}");
-    let _ = std::fs::remove_dir_all(&log);
+    let _ = prov::fs::Fs::real().remove_tree(&log);
     prov::fs::Fs::real().rename(&away, &log).unwrap();
     let shown = sandbox.prov(["--json", "log"]).ok().json();
     let kinds: Vec<&Value> = shown["runs"].as_array().unwrap().iter().map(|one| &one["kind"]).collect();
@@ -113,12 +113,12 @@ fn l06_tasks_have_time_limits_siblings_are_stopped_and_jobs_are_limited() {
     assert_eq!(ran.end("beside"), "aborted", "{}", ran.outcome);
     // One at a time: whoever finds the other there fails.
     let one = "test ! -e busy && touch busy && rm busy";
-    let tasks: String = (0..12).map(|n| format!("    - {{name: t{n}, run: '{one}'}}\n")).collect();
+    let tasks = (0..12).map(|n| format!("    - {{name: t{n}, run: '{one}'}}\n")).collect::<Vec<_>>().concat();
     sandbox.file("prov.yaml", format!("steps:\n  s:\n{tasks}"));
     run(&sandbox, &["-j", "1"]).ends(0);
     // Of what needs a thing of which there is one, too.
-    let tasks: String =
-        (0..12).map(|n| format!("    - {{name: t{n}, run: '{one}', resources: {{disk: 1}}}}\n")).collect();
+    let task = |n: usize| format!("    - {{name: t{n}, run: '{one}', resources: {{disk: 1}}}}\n");
+    let tasks = (0..12).map(task).collect::<Vec<_>>().concat();
     sandbox.file("prov.yaml", format!("resources: {{disk: 1}}\nsteps:\n  s:\n{tasks}"));
     run(&sandbox, &["-j", "8"]).ends(0);
 }

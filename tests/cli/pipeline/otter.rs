@@ -79,11 +79,12 @@ fn doubled(text: &str) -> usize {
 
 /// As many rounds as `PROV_TEST_ROUNDS` says; `benches/peers/manifest_rounds.sh` makes it 20.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "asked for by hand: how long the test is to go on")]
 fn o01_sixteen_processes_that_finish_steps_at_once_all_leave_them_in_the_manifest() {
     let rounds = std::env::var("PROV_TEST_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
     for _ in 0..rounds {
-        let steps: String =
-            (0..16).map(|n| format!("  s{n}: [{{name: noop n{n}}}, {{name: hello_world n{n}}}]\n")).collect();
+        let step = |n: usize| format!("  s{n}: [{{name: noop n{n}}}, {{name: hello_world n{n}}}]\n");
+        let steps = (0..16).map(step).collect::<Vec<_>>().concat();
         let sandbox = with_config(&format!("steps:\n{steps}"));
         let words = |n: usize| format!("s{n}");
         let children: Vec<_> = (0..16)
