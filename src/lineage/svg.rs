@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::graph::{Graph, Node, NodeKind};
 use crate::path::shown;
 
-const WIDTH: f64 = 190.0;
+const WIDTH: f64 = 200.0;
 const RUN_HEIGHT: f64 = 48.0;
 const FILE_HEIGHT: f64 = 36.0;
 const GAP_X: f64 = 64.0;
