@@ -88,6 +88,7 @@ pub mod revspec;
 pub mod run;
 pub mod scenario;
 pub mod store;
+pub mod sync;
 pub mod tabular;
 pub mod tag;
 pub mod worktree;

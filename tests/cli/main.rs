@@ -41,6 +41,7 @@ mod secrets;
 #[path = "../../src/fetch/testing.rs"]
 mod server;
 mod sets;
+mod sync;
 mod terminal;
 #[cfg(feature = "http")]
 mod web;

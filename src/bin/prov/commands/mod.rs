@@ -30,6 +30,7 @@ mod name;
 mod pieces;
 mod pipeline;
 mod plan;
+mod remote;
 mod restore;
 mod rev_parse;
 mod revision;
@@ -40,6 +41,7 @@ mod schema;
 mod scrub;
 mod show;
 mod status;
+mod sync;
 mod why;
 
 use std::path::PathBuf;
@@ -114,6 +116,11 @@ pub(crate) fn dispatch(cx: &Context, command: &Command) -> Result<Exit, Failure>
         Command::Import(args) => exchange::import(cx, args),
         Command::Schema(args) => schema::run(cx, args),
         Command::Preview(args) => schema::preview(cx, args),
+        Command::Remote(args) => remote::run(cx, args),
+        Command::Push(args) => sync::push(cx, args),
+        Command::Fetch(args) | Command::Pull(args) => sync::fetch(cx, args),
+        Command::Sync(args) => sync::sync(cx, args),
+        Command::Clone(args) => sync::clone(cx, args),
         Command::Fsck(args) => fsck::run(cx, args),
         Command::Gc(args) => gc::run(cx, args),
         Command::Config(args) => config::run(cx, args),
