@@ -65,9 +65,9 @@ pub fn folded(graph: &Graph, most: usize) -> Graph {
                 let mut edge = edge.clone();
                 edge.key = String::new();
                 if direction == Direction::Up {
-                    edge.from = node_id
+                    edge.from = node_id;
                 } else {
-                    edge.to = node_id
+                    edge.to = node_id;
                 }
                 more.push((node, edge));
             }

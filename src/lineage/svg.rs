@@ -101,7 +101,9 @@ fn columns_of(nodes: usize, edges: &[(usize, usize, usize)]) -> Vec<usize> {
     }
     // A source stands right before what uses it first, not far to the left.
     let mut has_before = vec![false; nodes];
-    edges.iter().for_each(|&(_, to, _)| has_before[to] = true);
+    for &(_, to, _) in edges {
+        has_before[to] = true;
+    }
     for at in (0..nodes).filter(|at| !has_before[*at]) {
         let nearest = after[at].iter().map(|to| columns[*to]).filter(|column| *column > 0).min();
         if let Some(nearest) = nearest {
@@ -422,7 +424,7 @@ fn boxed(out: &mut String, node: &Node, is_root: bool, x: f64, y: f64) {
             dashed(out, "more", root, x, y, &what);
         }
         NodeKind::Lost { what } => {
-            dashed(out, "lost", root, x, y, &format!("{}: can't be read", shown(what.as_bytes())))
+            dashed(out, "lost", root, x, y, &format!("{}: can't be read", shown(what.as_bytes())));
         }
     }
 }

@@ -307,7 +307,7 @@ fn element(input: &mut Input<'_>) -> Option<Element> {
                     }
                     element.logical = Some(next);
                     if next == 8 && kind == STRUCT {
-                        element.unit = unit(input)?;
+                        unit(input, &mut element.unit)?;
                     } else {
                         input.skip(kind, 0)?;
                     }
@@ -320,13 +320,13 @@ fn element(input: &mut Input<'_>) -> Option<Element> {
 }
 
 /// Of the structure of a time: which unit it has.
-fn unit(input: &mut Input<'_>) -> Option<Option<i64>> {
-    let (mut found, mut number) = (None, 0);
+fn unit(input: &mut Input<'_>, found: &mut Option<i64>) -> Option<()> {
+    let mut number = 0;
     loop {
         let (next, kind) = input.field(number)?;
         number = next;
         match (number, kind) {
-            (_, 0) => return Some(found),
+            (_, 0) => return Some(()),
             (2, STRUCT) => {
                 let mut member = 0;
                 loop {
@@ -334,7 +334,7 @@ fn unit(input: &mut Input<'_>) -> Option<Option<i64>> {
                     if kind == 0 {
                         break;
                     }
-                    found = Some(next);
+                    *found = Some(next);
                     input.skip(kind, 0)?;
                     member = next;
                 }
