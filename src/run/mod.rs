@@ -11,6 +11,7 @@ mod annotate;
 pub mod batch;
 mod clear;
 mod code_part;
+mod columns;
 mod commit;
 pub mod config_part;
 mod consult;
