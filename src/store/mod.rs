@@ -73,6 +73,7 @@ pub mod sim;
 mod snapshot;
 mod sorted;
 mod state;
+mod wire;
 mod world;
 
 use std::io::Write;
@@ -92,6 +93,7 @@ pub use point::Point;
 pub use scan::Scan;
 pub use snapshot::{LogEntry, PastEdit, Snapshot};
 pub use sorted::Direction;
+pub use wire::{Mode, WireBackend, serve};
 pub use world::World;
 
 use entry::Entry;

@@ -15,7 +15,7 @@ use crate::object::Kind;
 use crate::progress::{Cancel, Progress};
 use crate::refs::key;
 use crate::repo::{Repo, entry};
-use crate::store::{Direction, Draft, Expect, OpId, RefEdit, Snapshot, Store, scrub};
+use crate::store::{self, Direction, Draft, Expect, OpId, RefEdit, Snapshot, Store, scrub};
 
 /// Choices of a transfer.
 #[derive(Debug, Clone)]
@@ -100,11 +100,37 @@ struct Meeting<'a> {
 
 impl Meeting<'_> {
     fn push(&self) -> Result<Report, Error> {
-        self.go(true)
+        self.go(true).map_err(|err| self.lost(err))
     }
 
     fn fetch(&self) -> Result<Report, Error> {
-        self.go(false)
+        self.go(false).map_err(|err| self.lost(err))
+    }
+
+    /// What could not be read because the connection broke is not damaged.
+    fn lost(&self, err: Error) -> Error {
+        let backend = self.far.backend();
+        match backend.lost() {
+            Some(why) => Error::Lost { remote: backend.place(), why, source: Box::new(err) },
+            None => self.blamed(err),
+        }
+    }
+
+    /// What the remote's place refused is told as the remote's.
+    fn blamed(&self, err: Error) -> Error {
+        let place = self.far.backend().place();
+        let is_far = |err: &store::BackendError| match err {
+            store::BackendError::ReadOnly { place: at, .. } | store::BackendError::NoAtomicCreate { place: at } => {
+                *at == place
+            }
+            store::BackendError::Io { file, .. } => file.starts_with(&place),
+        };
+        match err {
+            Error::Store(store::Error::Backend(err)) if is_far(&err) => {
+                Error::Remote { remote: place, source: Box::new(store::Error::Backend(err)) }
+            }
+            err => err,
+        }
     }
 
     fn go(&self, is_push: bool) -> Result<Report, Error> {
