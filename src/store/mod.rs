@@ -63,6 +63,7 @@ mod objects;
 mod pack;
 mod pieces;
 mod point;
+mod presence;
 mod publish;
 pub mod repair;
 mod rules;

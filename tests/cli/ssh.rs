@@ -152,7 +152,8 @@ fn a_connection_that_breaks_anywhere_loses_nothing_and_is_told() {
     sound_at(&far);
     let mut cut = 0;
     for bytes in [0, 10, 500, 2_000, 4_000, 8_000, 50_000] {
-        let breaking = program(dir.path(), "cut", &format!("sh -c \"$1\" | dd bs=1 count={bytes} 2>/dev/null"));
+        let breaking =
+            program(dir.path(), "cut", &format!("sh -c \"$1\" | {{ dd bs=1 count={bytes} 2>/dev/null; kill -9 $$; }}"));
         let b = over(&breaking);
         let outcome = b.prov(["fetch"]);
         assert!(outcome.code == 6 || outcome.code == 0, "{bytes}: {outcome}");

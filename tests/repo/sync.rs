@@ -23,6 +23,7 @@ fn options<'a>(cancel: &'a Cancel) -> Options<'a> {
         selection: Selection::default(),
         depth: Depth::Content,
         is_thorough: false,
+        is_complete: false,
         is_dry: false,
         takes_scrubs: false,
         progress: &Silent,

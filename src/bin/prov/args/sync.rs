@@ -91,13 +91,17 @@ pub(crate) struct PushArgs {
 Examples:
   prov fetch
   prov fetch origin --run 7xkq2mzd
-  prov fetch --records")]
+  prov fetch --records             content stays there for now
+  prov fetch --content --run 7xkq2mzd")]
 pub(crate) struct FetchArgs {
     /// Take from this remote: a name, or a place
     #[arg(value_name = "REMOTE")]
     pub(crate) remote: Option<String>,
     #[command(flatten)]
     pub(crate) selection: SelectionOptions,
+    /// Bring content of runs whose records are here already, too
+    #[arg(long, conflicts_with = "records")]
+    pub(crate) content: bool,
     /// Scrub here what was scrubbed there: its bytes are gone for good then
     #[arg(long)]
     pub(crate) accept_scrubs: bool,
