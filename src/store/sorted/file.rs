@@ -10,7 +10,7 @@ use super::block::Block;
 use super::{BLOCK_CONTEXT, BLOCK_READ_MAX, CHECKSUM_LEN, FILE_CONTEXT, FORMAT, TRAILER_LEN, TRAILER_MAGIC, varint};
 
 /// Blocks of one file that are kept in memory.
-const CACHED_BLOCKS: usize = 16;
+const CACHED_BLOCKS: usize = 64;
 
 /// What the last read of a file takes at once, in the hope that the root lies in it.
 const TAIL: u64 = 4 << 10;
@@ -154,6 +154,11 @@ impl SortedFile {
             }
         }
         Ok(block.find(key).map(|at| block.value(at).to_vec()))
+    }
+
+    /// Whether it holds nothing below `key`. Told by the root alone.
+    pub(in crate::store) fn begins_at_or_after(&self, key: &[u8]) -> bool {
+        self.root.len() == 0 || self.root.key(0) >= key
     }
 
     /// Where a pointer leads: offset, length, checksum.
