@@ -18,7 +18,7 @@ use prov::sync::{self, Depth, Error, Means, Options, Report, Selection};
 
 use super::{Project, assert_sound, run_in};
 
-fn options<'a>(cancel: &'a Cancel) -> Options<'a> {
+fn options(cancel: &Cancel) -> Options<'_> {
     Options {
         selection: Selection::default(),
         depth: Depth::Content,
