@@ -40,6 +40,7 @@ mod secrets;
 #[path = "../../src/fetch/testing.rs"]
 mod server;
 mod sets;
+mod ssh;
 mod sync;
 mod terminal;
 #[cfg(feature = "http")]
