@@ -44,6 +44,7 @@
 //! This module is the only user of `serde-saphyr` and `toml`, and of `serde_json` for what people wrote.
 
 mod catalogue;
+pub mod csv;
 mod error;
 pub mod folder;
 mod ini;

@@ -1,9 +1,14 @@
 //! Questions to the store: listing runs, what a file is, what is out of date, what differs.
 
+pub mod content;
 mod diff;
 mod events;
+mod family;
+#[cfg(feature = "index")]
+pub mod impact;
 mod log;
 pub mod sets;
+pub mod sha256;
 mod status;
 #[cfg(feature = "index")]
 pub mod tables;
@@ -51,6 +56,36 @@ pub enum Error {
     /// The journal can't be written.
     #[error(transparent)]
     Journal(#[from] crate::journal::Error),
+    /// A file is no table by its name.
+    #[error("`{path}` is no table by its name")]
+    NoTable {
+        /// Its path.
+        path: String,
+    },
+    /// A table can't be read.
+    #[error("`{path}` can't be read: {what}")]
+    BadTable {
+        /// Its path.
+        path: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The store does not have some content.
+    #[error("the content of `{path}` ({id}) is not in the store")]
+    NoContent {
+        /// Its path.
+        path: String,
+        /// Its id.
+        id: crate::hash::Id,
+    },
+    /// Content can't be put aside to be looked at.
+    #[error("can't write `{}`", .path.display())]
+    Spool {
+        /// Where.
+        path: std::path::PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// There are more runs than a set may have.
     #[error("{runs} runs are too many for a set: it has at most {}", sets::MOST)]
     TooMany {

@@ -278,6 +278,7 @@ pub fn prepare(
             return Err(Error::Usage { what: format!("there is no declared output `{key}`") });
         }
         super::annotate::check(key, declared.set(key), about, &config).map_err(|what| Error::Usage { what })?;
+        super::columns::check(session, key, about).map_err(|what| Error::Usage { what })?;
     }
     let words = based.folder.as_ref().map(|part| part.normal_words(&request.argv, &declared));
     let normalised = recipe::normalise(words.as_ref().unwrap_or(&request.argv), &declared)?;
@@ -285,7 +286,7 @@ pub fn prepare(
     let is_fresh = !session.is_listed();
     let files = if needs_files { session.files()? } else { Files::default() };
     let listing = code_part::Listing { files: &files, is_fresh };
-    let code = code_part::select(session, snapshot, request, &declared, environment, listing)?;
+    let code = code_part::select_for_lookup(session, snapshot, request, &declared, environment, listing)?;
     let (program, outside) = code_part::program(session, &code)?;
     let part = Code { tree: code.tree.root, program };
     let versions = versions::ask(session, request, &cwd, environment)?;

@@ -158,6 +158,9 @@ impl Classify for sync::Error {
                 store::Error::TooNew { .. } | store::Error::UnknownFeature { .. } => source.failure(),
                 _ => Failure::of(Class::Network, "remote", self).hint("nothing was lost; try again"),
             },
+            Self::Lost { .. } => {
+                Failure::of(Class::Network, "remote", self).hint("nothing was lost; the same command goes on")
+            }
             Self::Occupied { .. } => Failure::of(Class::Refused, "occupied", self)
                 .hint("name a folder that is empty or not there yet, or one that holds a store"),
             Self::Forged { .. } | Self::LinkMissing { .. } => {
@@ -575,6 +578,12 @@ impl Classify for query::Error {
             query::Error::Live(err) => err.failure(),
             query::Error::Tag(err) => err.failure(),
             query::Error::Journal(err) => err.failure(),
+            query::Error::NoTable { .. } => Failure::of(Class::Usage, "no_table", self)
+                .hint("tables are told by their names: .csv, .tsv, .jsonl, each also with .gz, and .parquet"),
+            query::Error::BadTable { .. } => Failure::of(Class::Failed, "bad_table", self),
+            query::Error::NoContent { .. } => Failure::of(Class::Damaged, "missing", self)
+                .hint("it was recorded by its id only, or is lost: `prov fsck` tells"),
+            query::Error::Spool { .. } => Failure::of(Class::Failed, "io", self),
             query::Error::TooMany { .. } => {
                 Failure::of(Class::Usage, "usage", self).hint("narrow it with --where or -n")
             }

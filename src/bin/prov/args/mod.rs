@@ -32,7 +32,8 @@ use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 pub(crate) use bring::{CatArgs, RestoreArgs};
 pub(crate) use check::{CompletionsArgs, ConfigArgs, ConfigCommand, DoctorArgs, FsckArgs, GcArgs};
 pub(crate) use exchange::{
-    ExportArgs, ExportWhat, ImportArgs, ImportWhat, LinesWord, OtterManifestArgs, SchemaArgs, SchemaCommand,
+    ExportArgs, ExportWhat, ImpactArgs, ImportArgs, ImportWhat, LanguageWord, LinesWord, OtterManifestArgs,
+    PreviewArgs, SchemaArgs, SchemaCommand, TableForm,
 };
 pub(crate) use folder::{ConfigIdentityWord, ConfigWinsWord, FolderOptions};
 pub(crate) use follow::EventsArgs;
@@ -60,7 +61,9 @@ pub(crate) use run::{
     ValidateWord,
 };
 pub(crate) use scenario::{ScenarioArgs, ScenarioCommand, ScenarioNewArgs};
-pub(crate) use sync::{CloneArgs, FetchArgs, PushArgs, RemoteArgs, RemoteCommand, SelectionOptions, SyncArgs};
+pub(crate) use sync::{
+    CloneArgs, FetchArgs, PushArgs, RemoteArgs, RemoteCommand, SelectionOptions, ServeArgs, SyncArgs,
+};
 
 /// Record what ran, on what, and what came out, and never compute it twice
 #[derive(Debug, Parser)]
@@ -160,6 +163,10 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Walk from a result to what made it, or on to what was made of it
     Lineage(LineageArgs),
+    /// Tell what came of something, and what to run again if it is wrong
+    Impact(ImpactArgs),
+    /// Show the first rows of tables
+    Preview(PreviewArgs),
     /// Find runs and artifacts by what is known of them
     Find(FindArgs),
     /// Show the facets of a run and of its outputs
@@ -202,7 +209,7 @@ pub(crate) enum Command {
     Export(Box<ExportArgs>),
     /// Make records of what another system wrote
     Import(ImportArgs),
-    /// Show the columns of tables that prov writes
+    /// Show, write and compare the columns of tables
     Schema(SchemaArgs),
     /// Name the places that a history travels to
     Remote(RemoteArgs),
@@ -216,6 +223,8 @@ pub(crate) enum Command {
     Sync(SyncArgs),
     /// Make a project of what a remote holds
     Clone(CloneArgs),
+    /// Answer what somebody at the other end of a pipe asks of a store
+    Serve(ServeArgs),
     /// Check the whole store
     Fsck(FsckArgs),
     /// Take out of the store what nothing leads to

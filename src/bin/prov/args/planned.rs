@@ -8,12 +8,12 @@ use crate::error::{Class, Failure};
 
 /// Commands that the documented command line has and this version has not.
 const COMMANDS: &[&str] = &[
-    "impact", "where", "compare", "check", "view", "preview", "rerun", "verify", "evict", "bundle", "pack", "serve",
-    "hooks", "map", "man", "fork", "close", "rename",
+    "where", "compare", "check", "view", "rerun", "verify", "evict", "bundle", "pack", "hooks", "map", "man", "fork",
+    "close", "rename",
 ];
 
 /// Options that the documented command line has and this version has not, by command.
-const OPTIONS: &[(&str, &[&str])] = &[("log", &["--graph", "--facet", "--json-lines"]), ("restore", &["--git"])];
+const OPTIONS: &[(&str, &[&str])] = &[("log", &["--graph", "--json-lines"]), ("restore", &["--git"])];
 
 /// Turns what the parser says into a failure. Help and version are not errors and are left to the caller.
 pub(crate) fn usage(command: Option<&str>, err: &clap::Error) -> Failure {
