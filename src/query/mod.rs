@@ -3,6 +3,7 @@
 pub mod content;
 mod diff;
 mod events;
+mod family;
 #[cfg(feature = "index")]
 pub mod impact;
 mod log;

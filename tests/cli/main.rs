@@ -26,7 +26,6 @@ mod outputs;
 mod parts;
 mod pieces;
 mod pipeline;
-mod pipeline_run;
 mod project;
 #[cfg(feature = "index")]
 mod questions;
@@ -41,6 +40,7 @@ mod secrets;
 #[path = "../../src/fetch/testing.rs"]
 mod server;
 mod sets;
+mod ssh;
 mod sync;
 mod terminal;
 #[cfg(feature = "http")]

@@ -10,7 +10,7 @@ use prov::fs::Fs;
 
 use crate::args::planned;
 use crate::args::words::Glance;
-use crate::args::{Cli, Command, Globals};
+use crate::args::{Cli, Command, Globals, PipelineCommand};
 use crate::commands::{self, Context};
 use crate::error::{self, Class, Failure};
 use crate::exit::Exit;
@@ -66,6 +66,11 @@ fn parsed(words: Vec<OsString>, environment: Environment, glance: &Glance) -> Ex
         Err(err) => return end(&planned::usage(glance.command.as_deref(), &err)),
     };
     if let Command::Run(args) = &cli.command {
+        cli.globals.json |= args.json_lines;
+    }
+    if let Command::Pipeline(args) = &cli.command
+        && let PipelineCommand::Run(args) = &args.command
+    {
         cli.globals.json |= args.json_lines;
     }
     match context(&cli.globals, environment) {

@@ -61,7 +61,9 @@ pub(crate) use run::{
     ValidateWord,
 };
 pub(crate) use scenario::{ScenarioArgs, ScenarioCommand, ScenarioNewArgs};
-pub(crate) use sync::{CloneArgs, FetchArgs, PushArgs, RemoteArgs, RemoteCommand, SelectionOptions, SyncArgs};
+pub(crate) use sync::{
+    CloneArgs, FetchArgs, PushArgs, RemoteArgs, RemoteCommand, SelectionOptions, ServeArgs, SyncArgs,
+};
 
 /// Record what ran, on what, and what came out, and never compute it twice
 #[derive(Debug, Parser)]
@@ -221,6 +223,8 @@ pub(crate) enum Command {
     Sync(SyncArgs),
     /// Make a project of what a remote holds
     Clone(CloneArgs),
+    /// Answer what somebody at the other end of a pipe asks of a store
+    Serve(ServeArgs),
     /// Check the whole store
     Fsck(FsckArgs),
     /// Take out of the store what nothing leads to

@@ -8,8 +8,8 @@ use crate::error::{Class, Failure};
 
 /// Commands that the documented command line has and this version has not.
 const COMMANDS: &[&str] = &[
-    "where", "compare", "check", "view", "rerun", "verify", "evict", "bundle", "pack", "serve", "hooks", "map", "man",
-    "fork", "close", "rename",
+    "where", "compare", "check", "view", "rerun", "verify", "evict", "bundle", "pack", "hooks", "map", "man", "fork",
+    "close", "rename",
 ];
 
 /// Options that the documented command line has and this version has not, by command.

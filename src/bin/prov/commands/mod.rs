@@ -39,6 +39,7 @@ mod run_summary;
 mod scenario;
 mod schema;
 mod scrub;
+mod serve;
 mod show;
 mod status;
 mod sync;
@@ -121,6 +122,7 @@ pub(crate) fn dispatch(cx: &Context, command: &Command) -> Result<Exit, Failure>
         Command::Fetch(args) | Command::Pull(args) => sync::fetch(cx, args),
         Command::Sync(args) => sync::sync(cx, args),
         Command::Clone(args) => sync::clone(cx, args),
+        Command::Serve(args) => serve::run(cx, args),
         Command::Fsck(args) => fsck::run(cx, args),
         Command::Gc(args) => gc::run(cx, args),
         Command::Config(args) => config::run(cx, args),
