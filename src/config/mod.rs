@@ -44,6 +44,7 @@
 //! This module is the only user of `serde-saphyr` and `toml`, and of `serde_json` for what people wrote.
 
 mod catalogue;
+pub mod csv;
 mod error;
 pub mod folder;
 mod ini;
@@ -52,6 +53,7 @@ mod layer;
 pub mod located;
 mod print;
 mod python_scalar;
+pub mod rows;
 mod scalar;
 mod settings;
 mod step;

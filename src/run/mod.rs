@@ -59,6 +59,7 @@ mod settle;
 pub mod spool;
 mod started;
 mod strays;
+pub mod sweep;
 mod take;
 mod terminal;
 mod undo;
@@ -84,7 +85,7 @@ pub use request::{
     CacheMode, CodeMode, Container, Declared, DeclaredSet, OnKnownFailure, OnMissing, Request, RestoreMode, Validate,
 };
 pub use restore::{Destination, Restoration, RestoreOptions, RestoredItem, restore};
-pub use retry::persist;
+pub use retry::{persist, persist_part};
 pub use secrets::Secrets;
 pub use session::Session;
 pub use settle::{Settled, settle};

@@ -337,7 +337,7 @@ pub fn perform_part(
 }
 
 /// The same part, for a while.
-fn reborrowed<'a>(part: &'a mut Option<&mut dyn Part>) -> Option<&'a mut dyn Part> {
+pub(super) fn reborrowed<'a>(part: &'a mut Option<&mut dyn Part>) -> Option<&'a mut dyn Part> {
     match part {
         Some(part) => Some(&mut **part),
         None => None,
@@ -605,6 +605,7 @@ fn says_nothing_new(run: &Run, source: &Run) -> bool {
         && run.outputs.len() == source.outputs.len()
         && run.outputs.iter().zip(&source.outputs).all(|(a, b)| a.0 == b.0 && a.1.path == b.1.path)
         && run.tags.is_subset(&source.tags)
+        && run.facets.iter().all(|(key, value)| source.facets.get(key) == Some(value))
 }
 
 #[expect(clippy::too_many_arguments, reason = "everything that a hit leaves a trace in")]

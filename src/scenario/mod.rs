@@ -158,6 +158,18 @@ pub fn exists(snapshot: &Snapshot, project: &str, name: &str) -> Result<bool, Er
         || snapshot.scan(&key::runs_of(project, name), Direction::Forward).next().transpose()?.is_some())
 }
 
+/// The scenario that runs which are begun under `name` are recorded in.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is none of that name: nothing becomes a scenario by accident.
+pub fn open_for_runs(repo: &Repo, snapshot: &Snapshot, name: &str) -> Result<String, Error> {
+    check_name(name)?;
+    if !exists(snapshot, repo.project(), name)? {
+        return Err(Error::NotFound { name: name.to_owned(), known: names(repo, snapshot)? });
+    }
+    Ok(name.to_owned())
+}
+
 /// What a new scenario is given.
 #[derive(Debug, Clone, Default)]
 pub struct NewOptions {

@@ -21,6 +21,7 @@ mod journal;
 mod lifecycle;
 mod live;
 mod look;
+mod map;
 mod marks;
 mod outputs;
 mod parts;

@@ -193,6 +193,8 @@ fn every_document_kind_has_a_schema_that_names_it() {
         "log",
         "logged",
         "ls-tree",
+        "map",
+        "map-row",
         "note",
         "ops",
         "pipeline-check",

@@ -160,6 +160,19 @@ impl Classify for config::Error {
     }
 }
 
+impl Classify for config::rows::Error {
+    fn failure(&self) -> Failure {
+        use config::rows::Error;
+        let failure = Failure::of(Class::Usage, "rows", self);
+        match self {
+            Error::NoColumn { near: Some(near), .. } => failure.hint(format!("did you mean `{near}`?")),
+            Error::NoColumn { known, .. } => failure.hint(format!("the columns are {}", known.join(", "))),
+            Error::Twice { .. } => failure.hint("a column and a --grid, or two of these, have one name"),
+            _ => failure,
+        }
+    }
+}
+
 impl Classify for pipeline::execute::Error {
     fn failure(&self) -> Failure {
         match self {

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
-use super::{csv, json, parquet};
+use super::{json, parquet};
+use crate::config::csv;
 use crate::fs::{FileKind, Fs};
 use crate::hash;
 use crate::path::show;

@@ -3,7 +3,6 @@
 //! Checks are no part of a recipe: their list has an id of its own ([`id`]) that is kept beside a result, so that a tightened check
 //! looks again and computes nothing.
 
-mod csv;
 mod files;
 mod json;
 mod parquet;

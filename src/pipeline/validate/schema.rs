@@ -7,9 +7,10 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 
 use super::files::{Format, Output, open};
 use super::verdict::Seen;
-use super::{csv, json, parquet};
+use super::{json, parquet};
 use crate::codec::Value;
 use crate::config;
+use crate::config::csv;
 use crate::fs::Fs;
 use crate::pipeline::perform::{Abort, Job, World};
 

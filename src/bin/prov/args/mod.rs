@@ -11,6 +11,7 @@ mod inspect;
 mod journal;
 mod lifecycle;
 mod look;
+mod map;
 mod mark;
 mod outputs;
 mod pieces;
@@ -41,6 +42,7 @@ pub(crate) use look::{
     DiffArgs, Direction, IdArgs, LineageArgs, LineageFormat, LogArgs, PlanArgs, ShowArgs, StatusArgs, StatusFilter,
     WhyArgs,
 };
+pub(crate) use map::MapArgs;
 pub(crate) use mark::{HideArgs, MarkArgs, RetractArgs, ScrubArgs};
 pub(crate) use outputs::OutputOptions;
 pub(crate) use pieces::{FinishArgs, LogInputArgs, LogMetaArgs, LogOutputArgs, StartArgs, StatusWord};
@@ -129,6 +131,8 @@ pub(crate) enum Command {
     Commit(CommitArgs),
     /// Look up a command's results, or execute and record it
     Run(Box<RunArgs>),
+    /// Run a step for every row of a table, several at once
+    Map(Box<MapArgs>),
     /// Begin a run that something else executes
     Start(Box<StartArgs>),
     /// Log files that a live run reads

@@ -10,7 +10,7 @@ use crate::error::{Class, Failure};
 const COMMANDS: &[&str] = &[
     "impact", "where", "find", "facets", "metrics", "compare", "history", "summary", "check", "sql", "view", "preview",
     "rerun", "verify", "evict", "remote", "push", "fetch", "pull", "sync", "clone", "bundle", "pack", "serve", "hooks",
-    "map", "man", "fork", "close", "rename",
+    "man", "fork", "close", "rename",
 ];
 
 /// Options that the documented command line has and this version has not, by command.

@@ -19,6 +19,7 @@ mod journal;
 mod lineage;
 mod log;
 mod ls_tree;
+mod map;
 mod mark;
 mod name;
 mod pieces;
@@ -71,6 +72,7 @@ pub(crate) fn dispatch(cx: &Context, command: &Command) -> Result<Exit, Failure>
         Command::Add(args) => add::add(cx, args),
         Command::Commit(args) => add::commit(cx, args),
         Command::Run(args) => run::run(cx, args),
+        Command::Map(args) => map::run(cx, args),
         Command::Start(args) => pieces::start(cx, args),
         Command::LogInput(args) => pieces::log_input(cx, args),
         Command::LogOutput(args) => pieces::log_output(cx, args),

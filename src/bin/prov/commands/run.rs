@@ -68,6 +68,18 @@ fn heard(cx: &Context, args: &RunArgs, interrupts: &Interrupts) -> Result<Exit, 
 
 /// The request that the words, the environment and the step's settings make.
 pub(crate) fn request(cx: &Context, repo: &Repo, args: &RunArgs) -> Result<Request, Failure> {
+    let request = template(cx, repo, args)?;
+    for key in ["year", "iteration"] {
+        if let Some(prov::codec::Value::Text(text)) = request.dims.get(key) {
+            return Err(Failure::usage(format!("--{key} {text}: there are no rows here"))
+                .hint("`prov map --rows FILE` runs a step for every row of a table"));
+        }
+    }
+    Ok(request)
+}
+
+/// As [`request`], for many rows: what stands for a value of a row is left as it is.
+pub(crate) fn template(cx: &Context, repo: &Repo, args: &RunArgs) -> Result<Request, Failure> {
     let mut step = match &args.name {
         Some(name) => repo.settings().step(name).map(|found| settings::step_of(name, &found)).transpose()?,
         None => None,

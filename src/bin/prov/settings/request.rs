@@ -297,9 +297,11 @@ fn dims(file: &RunOptions, given: &RunOptions) -> Result<BTreeMap<String, Value>
             }
             dims.insert(key.to_owned(), scalar(value));
         }
-        for (key, value) in [("year", options.year), ("iteration", options.iteration)] {
-            if let Some(value) = value {
-                dims.insert(key.to_owned(), Value::Int(value.into()));
+        for (key, value) in [("year", &options.year), ("iteration", &options.iteration)] {
+            match value {
+                Some(values::Whole::Number(number)) => drop(dims.insert(key.to_owned(), Value::Int((*number).into()))),
+                Some(values::Whole::Row(text)) => drop(dims.insert(key.to_owned(), Value::Text(text.clone()))),
+                None => {}
             }
         }
     }

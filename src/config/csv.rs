@@ -6,7 +6,8 @@ use std::io::BufRead;
 const MOST_RECORD: usize = 64 << 20;
 
 /// Reads records.
-pub(super) struct Records<'a> {
+#[expect(missing_debug_implementations, reason = "a reader has nothing to show")]
+pub struct Records<'a> {
     reader: &'a mut dyn BufRead,
     delimiter: u8,
     /// The lines read so far.
@@ -14,12 +15,22 @@ pub(super) struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    pub(super) fn new(reader: &'a mut dyn BufRead, delimiter: u8) -> Self {
+    /// The records of `reader`, whose fields are parted by `delimiter`.
+    pub fn new(reader: &'a mut dyn BufRead, delimiter: u8) -> Self {
         Self { reader, delimiter, line: 0 }
     }
 
+    /// The line at which the record ended that was read last, from 1.
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
     /// The fields of the next record, unquoted; `None` at the end. Blank lines are no records.
-    pub(super) fn next(&mut self) -> Result<Option<Vec<String>>, String> {
+    ///
+    /// # Errors
+    /// What is wrong with it, and in which line.
+    #[expect(clippy::should_implement_trait, reason = "it can fail")]
+    pub fn next(&mut self) -> Result<Option<Vec<String>>, String> {
         let mut bytes = Vec::new();
         loop {
             let first = self.line + 1;
@@ -125,7 +136,10 @@ impl<'a> Records<'a> {
 }
 
 /// Reads a whole table and counts the records after the first, which names the columns.
-pub(super) fn rows(reader: &mut dyn BufRead, delimiter: u8) -> Result<u64, String> {
+///
+/// # Errors
+/// What is wrong with it, and in which line.
+pub fn rows(reader: &mut dyn BufRead, delimiter: u8) -> Result<u64, String> {
     let mut records = Records::new(reader, delimiter);
     let Some(header) = records.next()? else { return Err("it has no header".to_owned()) };
     let mut rows = 0;
