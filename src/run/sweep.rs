@@ -590,7 +590,7 @@ struct Ear {
 
 impl Ear {
     fn last_line(&self) -> Option<String> {
-        let mut lines = self.tail.rsplit(|&b| b == b'\n').map(|line| line.trim_ascii());
+        let mut lines = self.tail.rsplit(|&b| b == b'\n').map(<[u8]>::trim_ascii);
         let line = lines.find(|line| !line.is_empty())?;
         Some(crate::path::shown(line).chars().take(LINE).collect())
     }
