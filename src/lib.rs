@@ -86,4 +86,5 @@ pub mod run;
 pub mod scenario;
 pub mod store;
 pub mod tag;
+pub mod verdict;
 pub mod worktree;

@@ -1,11 +1,13 @@
 //! Questions to the store: listing runs, what a file is, what is out of date, what differs.
 
+mod compare;
 mod diff;
 mod events;
 mod log;
 mod status;
 mod why;
 
+pub use compare::{Aligned, Alone, CompareOptions, Pair, Said, ScenarioDifference, compare, diff_scenarios};
 pub use diff::{Difference, OutputDifference, diff, diff_configs};
 pub use events::{Whose, events};
 pub use log::{LogEnd, LogOptions, Logged, Match, id_matches, log};
@@ -43,6 +45,24 @@ pub enum Error {
     #[error(transparent)]
     Mark(#[from] mark::Error),
 
+    /// Runs that can't be told apart by what they are aligned on.
+    #[error("step `{step}` has more than one result with {key}")]
+    Twins {
+        /// The step.
+        step: String,
+        /// The values that they share.
+        key: String,
+        /// The runs.
+        runs: Vec<String>,
+    },
+    /// No run has a value of this name.
+    #[error("no run has a dimension or facet `{name}`")]
+    NoSuchKey {
+        /// The name.
+        name: String,
+        /// Names that runs have.
+        known: Vec<String>,
+    },
     /// The live folder can't be read.
     #[error(transparent)]
     Live(#[from] run::live::LiveError),

@@ -7,9 +7,11 @@
 
 pub mod about;
 pub mod adapter;
+pub mod again;
 mod annotate;
 pub mod batch;
 mod clear;
+pub mod close;
 mod code_part;
 mod commit;
 pub mod config_part;

@@ -448,9 +448,6 @@ impl Driver {
                         self.children.insert(run.clone(), *object);
                     }
                     hear(News::Ended(at, &row));
-                    if !row.end.is_good() && floor.order.stops_at_failure {
-                        floor.stop.store(true, Ordering::SeqCst);
-                    }
                     self.rows[at] = *row;
                 }
                 Some(Event::Signals(signals)) => self.heed(&signals, slots, floor),
@@ -525,6 +522,9 @@ impl Floor<'_> {
             // The rest goes on, whatever becomes of this one.
             let row =
                 done.unwrap_or_else(|_| Row::failed("panic", "prov itself failed while it did this row".to_owned()));
+            if !row.end.is_good() && self.order.stops_at_failure {
+                self.stop.store(true, Ordering::SeqCst);
+            }
             if events.send(Event::Ended(at, Box::new(row))).is_err() {
                 break;
             }

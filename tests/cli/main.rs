@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 mod adapters;
+mod again;
 mod bad_input;
 mod chain;
+mod compare;
 mod config;
 mod config_folder;
 mod consist;
@@ -33,6 +35,7 @@ mod records;
 mod redact;
 mod revisions;
 mod sandbox;
+mod scenarios;
 mod schema;
 mod scrub;
 mod secrets;

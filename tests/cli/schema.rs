@@ -172,7 +172,9 @@ fn every_document_kind_has_a_schema_that_names_it() {
     let expected = [
         "add",
         "cat-object",
+        "check",
         "commit",
+        "compare",
         "config",
         "config-adapter-answer",
         "config-adapter-question",
@@ -205,11 +207,13 @@ fn every_document_kind_has_a_schema_that_names_it() {
         "pipeline-status",
         "plan",
         "prov.yaml",
+        "rerun",
         "restore",
         "retract",
         "rev-parse",
         "run",
         "scenario",
+        "scenario-diff",
         "schema",
         "scrub",
         "show",
@@ -217,6 +221,8 @@ fn every_document_kind_has_a_schema_that_names_it() {
         "status",
         "tag",
         "undo",
+        "verify",
+        "verify-summary",
         "why",
     ];
     assert_eq!(kinds, expected);

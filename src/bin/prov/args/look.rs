@@ -226,3 +226,33 @@ impl LogArgs {
         self.until.as_deref().map(|text| values::moment(text, now)).transpose()
     }
 }
+
+/// Arguments of `prov compare`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The successful runs of both scenarios are aligned one to one, step by step: those with the same values belong together. Two results with the
+same values are an error. Every row names the parts that differ, the outputs that differ, and the metrics of both.
+
+Examples:
+  prov compare baseline policy --on iteration
+  prov compare baseline policy --on year,iteration --step assign")]
+pub(crate) struct CompareArgs {
+    /// Compare this scenario
+    #[arg(value_name = "A")]
+    pub(crate) a: String,
+    /// With this one
+    #[arg(value_name = "B")]
+    pub(crate) b: String,
+    /// Align by the values of these dimensions or facets
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', required = true)]
+    pub(crate) on: Vec<String>,
+    /// Compare only runs of this step
+    #[arg(long, value_name = "STEP")]
+    pub(crate) step: Option<String>,
+    /// Take the newest of several results with the same values
+    #[arg(long)]
+    pub(crate) latest: bool,
+    /// End with 1 if anything differs
+    #[arg(long)]
+    pub(crate) exit_code: bool,
+}

@@ -47,7 +47,7 @@ fn heard(cx: &Context, args: &RunArgs, interrupts: &Interrupts) -> Result<Exit, 
         let request = request(cx, &repo, args)?;
         return plan::show(cx, &repo, &request, Some(interrupts));
     }
-    let repo = open::repo(cx)?;
+    let repo = open::repo_for_run(cx)?;
     let request = request(cx, &repo, args)?;
     let bar = cx.ui.bar();
     let session = Session::with_progress(&repo, cx.cwd.clone(), &bar).cancelled_by(interrupts.cancel());
@@ -102,6 +102,7 @@ pub(crate) fn template(cx: &Context, repo: &Repo, args: &RunArgs) -> Result<Requ
     let seen = Seen { root: repo.root(), cwd: &cx.cwd, exists: &exists };
     let mut request = settings::request(args, step.as_ref(), &cx.settings, seen)?;
     let is_said = args.options.restore.is_some() || step.as_ref().is_some_and(|step| step.options.restore.is_some());
+    request.restore_is_said = is_said;
     if !is_said && let Some(mode) = repo.settings().cache_restore().and_then(settings::restore_word) {
         request.restore = mode;
     }
