@@ -67,6 +67,8 @@ pub mod fetch;
 pub mod fs;
 pub mod hash;
 pub mod host;
+#[cfg(feature = "index")]
+pub mod index;
 pub mod interchange;
 pub mod journal;
 pub mod lineage;

@@ -42,6 +42,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("fastcdc", "store"),
     ("zstd", "store"),
     ("ureq", "fetch"),
+    ("rusqlite", "index"),
     ("getrandom", "clock"),
     ("jiff", "clock"),
     ("signal_hook", "run"),

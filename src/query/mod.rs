@@ -4,7 +4,10 @@ mod compare;
 mod diff;
 mod events;
 mod log;
+pub mod sets;
 mod status;
+#[cfg(feature = "index")]
+pub mod tables;
 mod why;
 
 pub use compare::{Aligned, Alone, CompareOptions, Pair, Said, ScenarioDifference, compare, diff_scenarios};
@@ -44,6 +47,22 @@ pub enum Error {
     /// Marks can't be read.
     #[error(transparent)]
     Mark(#[from] mark::Error),
+    /// A tag can't be read or made.
+    #[error(transparent)]
+    Tag(#[from] crate::tag::Error),
+    /// The journal can't be written.
+    #[error(transparent)]
+    Journal(#[from] crate::journal::Error),
+    /// There are more runs than a set may have.
+    #[error("{runs} runs are too many for a set: it has at most {}", sets::MOST)]
+    TooMany {
+        /// How many.
+        runs: usize,
+    },
+    /// The index can't answer.
+    #[cfg(feature = "index")]
+    #[error(transparent)]
+    Index(#[from] crate::index::Error),
 
     /// Runs that can't be told apart by what they are aligned on.
     #[error("step `{step}` has more than one result with {key}")]

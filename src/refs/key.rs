@@ -111,6 +111,11 @@ pub fn shown(key: &[u8]) -> String {
     all.iter().map(one).collect::<Vec<_>>().join(" / ")
 }
 
+/// `runs` of all projects.
+pub fn all_runs() -> Vec<u8> {
+    Key::of("runs").done()
+}
+
 /// `runs` of all scenarios of a project.
 pub fn runs_of_project(project: &str) -> Vec<u8> {
     Key::of("runs").text(project).done()
@@ -280,6 +285,14 @@ pub fn scenario(project: &str, name: &str) -> Vec<u8> {
 /// Everything said about objects.
 pub fn about() -> Vec<u8> {
     Key::of("about").done()
+}
+
+/// The object, the kind and the object that says it, of an `about` key.
+pub fn about_parts(key: &[u8]) -> Option<(Id, String, Id)> {
+    let all = components(key)?;
+    let [about, object, kind, said] = &all[..] else { return None };
+    let kind = String::from_utf8(kind.to_vec()).ok()?;
+    (about.as_slice() == b"about").then_some((Id::from_bytes(object)?, kind, Id::from_bytes(said)?))
 }
 
 /// What is said about an object, of one kind.

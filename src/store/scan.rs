@@ -1,6 +1,8 @@
 //! Refs of a snapshot: single ones, and walks through a range of keys.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use super::backend::Folder;
 use super::error::Error;
@@ -99,7 +101,25 @@ impl Snapshot {
                 Direction::Backward => upper = Some(upper.map_or(bound.clone(), |upper| upper.min(bound))),
             }
         }
-        Scan { snapshot: self.clone(), lower, upper, direction, feeds: Vec::new(), begun: false }
+        Scan { snapshot: self.clone(), lower, upper, direction, feeds: Vec::new(), begun: false, known: None }
+    }
+
+    /// As [`Snapshot::scan`], forward, of the refs that are not in the tables named `known`: whoever has read those knows
+    /// what is in them. For refs that are only ever added; of others, one that was deleted since is not told.
+    pub fn scan_beside(&self, prefix: &[u8], known: Arc<BTreeSet<Id>>) -> Scan {
+        Scan { known: Some(known), ..self.scan(prefix, Direction::Forward) }
+    }
+
+    /// The names of the tables of its refs.
+    pub fn table_names(&self) -> BTreeSet<Id> {
+        self.inner.state.tables.iter().map(super::entry::FileRow::name).collect()
+    }
+
+    /// The operation that the newest entry it knows is of; `None` where that entry can't be read.
+    pub fn tip_op(&self) -> Option<super::OpId> {
+        let log = &self.inner.log;
+        let newest = log.entries.last().or(log.fold.as_ref())?;
+        (newest.number == log.tip).then_some(newest.entry.op)
     }
 }
 
@@ -115,6 +135,8 @@ pub struct Scan {
     /// One for the entries since the checkpoint, then one for each table, newest first.
     feeds: Vec<Feed>,
     begun: bool,
+    /// Tables that are passed over.
+    known: Option<Arc<BTreeSet<Id>>>,
 }
 
 #[derive(Debug)]
@@ -141,6 +163,9 @@ impl Scan {
             self.feeds.push(overlay);
             let tables: Vec<Id> = self.snapshot.inner.state.tables.iter().map(super::entry::FileRow::name).collect();
             for name in tables {
+                if self.known.as_ref().is_some_and(|known| known.contains(&name)) {
+                    continue;
+                }
                 let file = match self.snapshot.file(Folder::Tables, &name)? {
                     File::Here(file) => file,
                     File::Lost => continue,

@@ -31,6 +31,8 @@ mod pieces;
 mod pipeline;
 mod pipeline_run;
 mod project;
+#[cfg(feature = "index")]
+mod questions;
 mod records;
 mod redact;
 mod revisions;

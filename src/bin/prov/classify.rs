@@ -577,7 +577,54 @@ impl Classify for query::Error {
             query::Error::Revision(err) => err.failure(),
             query::Error::Run(err) => err.failure(),
             query::Error::Live(err) => err.failure(),
+            query::Error::Tag(err) => err.failure(),
+            query::Error::Journal(err) => err.failure(),
+            query::Error::TooMany { .. } => {
+                Failure::of(Class::Usage, "usage", self).hint("narrow it with --where or -n")
+            }
+            #[cfg(feature = "index")]
+            query::Error::Index(err) => err.failure(),
             _ => Failure::of(Class::Damaged, "damaged", self).hint(FSCK),
+        }
+    }
+}
+
+#[cfg(feature = "index")]
+impl Classify for prov::index::Error {
+    fn failure(&self) -> Failure {
+        use prov::index::Error;
+        let usage = || Failure::of(Class::Usage, "usage", self);
+        match self {
+            Error::Busy => Failure::of(Class::Failed, "busy", self).hint("try again when it is done"),
+            Error::NoColumn { known, .. } => {
+                usage().candidates(known.clone()).hint("`prov sql --tables` lists all columns")
+            }
+            Error::NoKey { known, what, .. } if known.is_empty() => {
+                usage().hint(format!("no run on record has a {what}"))
+            }
+            Error::NoKey { known, .. } => usage().candidates(known.clone()).hint("these are on record"),
+            Error::WrongType { .. } => {
+                usage().hint("text may stand in quotes; times are 2026-03-01 or 2d (ago), durations 90s, sizes 10MiB")
+            }
+            Error::NoOrder { .. } => usage().hint("use = or !="),
+            Error::Predicate(_) => usage().hint("such as: status = success and (facet.alpha > 0.5 or step ~ 'fit*')"),
+            Error::Query { at, sql, message } => {
+                let mut failure = Failure::of(Class::Usage, "sql", self);
+                if let Some(at) = at {
+                    let before = sql.get(..*at).unwrap_or_default();
+                    let line = before.matches('\n').count() + 1;
+                    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+                    let text = sql.lines().nth(line - 1).unwrap_or_default();
+                    failure.causes.push(format!("line {line}, column {column}: {text}"));
+                }
+                let near = prov::index::meant(message);
+                failure.candidates(near).hint("`prov sql --tables` lists tables and columns")
+            }
+            Error::Forbidden { .. } => Failure::of(Class::Usage, "forbidden", self).hint("one `select` at a time"),
+            Error::Stopped { .. } => Failure::of(Class::Failed, "stopped", self).hint("narrow it, or give --max-rows"),
+            Error::Io { .. } | Error::Sqlite(_) | Error::Damaged(_) => Failure::of(Class::Failed, "index", self)
+                .hint("the index may be deleted at any time: .prov/cache/index"),
+            _ => usage(),
         }
     }
 }

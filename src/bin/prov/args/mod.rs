@@ -18,6 +18,7 @@ mod outputs;
 mod pieces;
 mod pipeline;
 pub(crate) mod planned;
+mod questions;
 mod record;
 mod run;
 mod scenario;
@@ -51,6 +52,10 @@ pub(crate) use pieces::{FinishArgs, LogInputArgs, LogMetaArgs, LogOutputArgs, St
 pub(crate) use pipeline::{
     FlavourWord, GraphDetail, GraphFormat, PipelineArgs, PipelineCheckArgs, PipelineCommand, PipelineGraphArgs,
     PipelineLogsArgs, PipelineOptions, PipelinePlanArgs, PipelineRunArgs, PipelineSelection, PipelineStatusArgs,
+};
+pub(crate) use questions::{
+    AnswerFormat, FacetsArgs, FindArgs, FindArtifactsArgs, FindOptions, FindRunsArgs, FindWhat, HistoryArgs,
+    MetricsArgs, SqlArgs, SummaryArgs,
 };
 pub(crate) use record::{AddArgs, CommitArgs, InitArgs};
 pub(crate) use run::{
@@ -163,6 +168,18 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Walk from a result to what made it, or on to what was made of it
     Lineage(LineageArgs),
+    /// Find runs and artifacts by what is known of them
+    Find(FindArgs),
+    /// Show the facets of a run and of its outputs
+    Facets(FacetsArgs),
+    /// List runs with what was said of them
+    History(Box<HistoryArgs>),
+    /// Sum up the runs of each step
+    Summary(SummaryArgs),
+    /// Show the numbers of runs side by side
+    Metrics(Box<MetricsArgs>),
+    /// Ask about runs in SQL
+    Sql(SqlArgs),
     /// Tell what runs do and did, event by event
     Events(EventsArgs),
     /// Tell what a file is by its content alone
@@ -242,6 +259,7 @@ impl Cli {
 fn alone(name: &str) -> Option<clap::Command> {
     let arguments: fn(clap::Command) -> clap::Command = match name {
         "add" => AddArgs::augment_args,
+        "find" => FindArgs::augment_args,
         "id" => IdArgs::augment_args,
         "lineage" => LineageArgs::augment_args,
         "log" => LogArgs::augment_args,

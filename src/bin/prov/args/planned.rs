@@ -8,8 +8,8 @@ use crate::error::{Class, Failure};
 
 /// Commands that the documented command line has and this version has not.
 const COMMANDS: &[&str] = &[
-    "impact", "where", "find", "facets", "metrics", "history", "summary", "sql", "view", "preview", "evict", "remote",
-    "push", "fetch", "pull", "sync", "clone", "bundle", "pack", "serve", "hooks", "man",
+    "impact", "where", "view", "preview", "evict", "remote", "push", "fetch", "pull", "sync", "clone", "bundle",
+    "pack", "serve", "hooks", "man",
 ];
 
 /// Options that the documented command line has and this version has not, by command.

@@ -13,6 +13,10 @@ mod diff;
 mod doctor;
 mod events;
 mod exchange;
+#[cfg(feature = "index")]
+mod facets;
+#[cfg(feature = "index")]
+mod find;
 mod fsck;
 mod gc;
 mod id;
@@ -89,6 +93,12 @@ pub(crate) fn dispatch(cx: &Context, command: &Command) -> Result<Exit, Failure>
         Command::Why(args) => why::run(cx, args),
         Command::Plan(args) => plan::run(cx, args),
         Command::Lineage(args) => lineage::run(cx, args),
+        Command::Find(_)
+        | Command::Facets(_)
+        | Command::History(_)
+        | Command::Summary(_)
+        | Command::Metrics(_)
+        | Command::Sql(_) => questions(cx, command),
         Command::Events(args) => events::run(cx, args),
         Command::Id(args) => id::run(cx, args),
         Command::Restore(args) => restore::run(cx, args),
@@ -117,4 +127,25 @@ pub(crate) fn dispatch(cx: &Context, command: &Command) -> Result<Exit, Failure>
         Command::LsTree(args) => ls_tree::run(cx, args),
         Command::RevParse(args) => rev_parse::run(cx, args),
     }
+}
+
+/// What asks the index.
+#[cfg(feature = "index")]
+fn questions(cx: &Context, command: &Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Find(args) => find::run(cx, args),
+        Command::Facets(args) => facets::run(cx, args),
+        Command::History(args) => find::history(cx, args),
+        Command::Summary(args) => find::summary(cx, args),
+        Command::Metrics(args) => find::metrics(cx, args),
+        Command::Sql(args) => find::sql(cx, args),
+        _ => Ok(Exit::Done),
+    }
+}
+
+/// What asks the index, in a build that has none.
+#[cfg(not(feature = "index"))]
+fn questions(_: &Context, _: &Command) -> Result<Exit, Failure> {
+    Err(Failure::new(crate::error::Class::Usage, "no_index", "this prov was built without the index")
+        .hint("build it with the feature `index`; `prov log` and `prov show` need none"))
 }

@@ -1,5 +1,7 @@
 //! What goes out: data on standard output, talk on standard error.
 
+#[cfg(feature = "index")]
+pub(crate) mod answer;
 pub(crate) mod human;
 pub(crate) mod json;
 mod pager;

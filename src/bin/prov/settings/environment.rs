@@ -62,6 +62,14 @@ impl Environment {
             .or_else(|| self.path("HOME").map(|home| home.join(".config")))?;
         Some(base.join("prov/config.toml"))
     }
+
+    /// Where the user's caches lie: `XDG_CACHE_HOME` if that is absolute, else `~/.cache`.
+    #[cfg(feature = "index")]
+    pub(crate) fn user_cache(&self) -> Option<PathBuf> {
+        self.path("XDG_CACHE_HOME")
+            .filter(|path| path.is_absolute())
+            .or_else(|| self.path("HOME").map(|home| home.join(".cache")))
+    }
 }
 
 #[cfg(test)]
