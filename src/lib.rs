@@ -87,6 +87,7 @@ pub mod revspec;
 pub mod run;
 pub mod scenario;
 pub mod store;
+pub mod sync;
 pub mod tag;
 pub mod verdict;
 pub mod worktree;

@@ -41,6 +41,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("toml", "config"),
     ("fastcdc", "store"),
     ("zstd", "store"),
+    ("similar", "query"),
     ("ureq", "fetch"),
     ("rusqlite", "index"),
     ("getrandom", "clock"),

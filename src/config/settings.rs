@@ -63,6 +63,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("PROV_AUTHOR_NAME", "author.name"),
     ("PROV_CACHE", "cache.mode"),
     ("PROV_JOBS", "core.jobs"),
+    ("PROV_REMOTE", "core.remote"),
     ("PROV_SCENARIO", "project.scenario"),
     ("PROV_STORE", "store.path"),
 ];
@@ -231,6 +232,22 @@ impl Settings {
     /// What a hit restores, by name.
     pub fn cache_restore(&self) -> Option<&str> {
         self.text("cache.restore")
+    }
+
+    /// Remotes whose results may be taken for hits.
+    pub fn cache_remotes(&self) -> Vec<String> {
+        self.texts("cache.remotes")
+    }
+
+    /// The remote that is meant where none is named.
+    pub fn default_remote(&self) -> Option<&str> {
+        self.text("core.remote")
+    }
+
+    /// Names of remotes, with where they are and who says so.
+    pub fn remotes(&self) -> Vec<(&str, &str, &Origin)> {
+        let urls = self.values.iter().filter(|(path, _)| path.len() == 3 && path[0] == "remote" && path[2] == "url");
+        urls.filter_map(|(path, setting)| Some((path[1].as_str(), as_text(&setting.value)?, &setting.origin))).collect()
     }
 
     /// Name and address of the author, where told.

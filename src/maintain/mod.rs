@@ -3,7 +3,7 @@
 mod fsck;
 mod gc;
 mod repair;
-mod roots;
+pub(crate) mod roots;
 mod scrub;
 
 pub use fsck::fsck;

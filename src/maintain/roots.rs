@@ -17,7 +17,7 @@ pub(super) fn targets(key: &[u8], value: &[u8]) -> Result<Vec<Id>, String> {
 ///
 /// # Errors
 /// What is wrong with the key or the value.
-pub(super) fn all_targets(key: &[u8], value: &[u8]) -> Result<Vec<Id>, String> {
+pub(crate) fn all_targets(key: &[u8], value: &[u8]) -> Result<Vec<Id>, String> {
     known(key, value)?.ok_or_else(|| "a newer prov wrote it".to_owned())
 }
 
@@ -43,6 +43,12 @@ fn known(key: &[u8], value: &[u8]) -> Result<Option<Vec<Id>>, String> {
             let said = parts.last().and_then(|part| Id::from_bytes(part));
             vec![said.ok_or("its key names no object")?]
         }
+        // What a remote was seen to have: settings are kept, since a merge needs them. Tags are compared, not followed.
+        Some(b"remotes") if parts.get(3).is_some_and(|part| *part == "scenarios") => {
+            vec![entry::decode::<Id>(value).map_err(wrong)?]
+        }
+        // Where content is that is not here.
+        Some(b"remotes" | b"presence") => Vec::new(),
         // Only names: a hint to which run wrote a path.
         Some(b"outpaths") => Vec::new(),
         _ => return Ok(None),

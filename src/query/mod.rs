@@ -1,20 +1,26 @@
 //! Questions to the store: listing runs, what a file is, what is out of date, what differs.
 
 mod compare;
+mod contents;
 mod diff;
 mod events;
 mod log;
 pub mod sets;
 mod status;
 #[cfg(feature = "index")]
+mod table_diff;
 pub mod tables;
+mod values;
 mod why;
 
 pub use compare::{Aligned, Alone, CompareOptions, Pair, Said, ScenarioDifference, compare, diff_scenarios};
+pub use contents::{CodeDifference, ContentDifference, diff_code, diff_contents, diff_text};
 pub use diff::{Difference, OutputDifference, diff, diff_configs};
 pub use events::{Whose, events};
 pub use log::{LogEnd, LogOptions, Logged, Match, id_matches, log};
 pub use status::{PathState, PathStatus, StepState, StepStatus, WorkStatus, status};
+pub use table_diff::{ColumnDifference, Summary, Table, TableDifference, diff_tables};
+pub use values::{ValueDifference, ValueOptions, diff_values};
 pub use why::{Why, why};
 
 use crate::{codec, lineage, mark, object, revspec, run, scenario, store};

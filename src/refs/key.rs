@@ -116,6 +116,36 @@ pub fn all_runs() -> Vec<u8> {
     Key::of("runs").done()
 }
 
+/// What was last seen of a remote, of one project: `what` is `scenarios` or `tags`.
+pub fn remote_seen(remote: &str, project: &str, what: &str, name: &str) -> Vec<u8> {
+    Key::of("remotes").text(remote).text(project).text(what).text(name).done()
+}
+
+/// All of that of one kind.
+pub fn remote_seen_all(remote: &str, project: &str, what: &str) -> Vec<u8> {
+    Key::of("remotes").text(remote).text(project).text(what).done()
+}
+
+/// Everything seen of a remote.
+pub fn remote(remote: &str) -> Vec<u8> {
+    Key::of("remotes").text(remote).done()
+}
+
+/// Where content that is not here can be had: of one object, or of all that is missing for [`Id::ZERO`].
+pub fn presence_of(object: &Id) -> Vec<u8> {
+    Key::of("presence").id(object).done()
+}
+
+/// As [`presence_of`], at one remote.
+pub fn presence(object: &Id, remote: &str) -> Vec<u8> {
+    Key::of("presence").id(object).text(remote).done()
+}
+
+/// All that is said of content that is not here.
+pub fn presences() -> Vec<u8> {
+    Key::of("presence").done()
+}
+
 /// `runs` of all scenarios of a project.
 pub fn runs_of_project(project: &str) -> Vec<u8> {
     Key::of("runs").text(project).done()
@@ -255,6 +285,11 @@ pub fn artifacts_of(project: &str, scenario: &str, artifact: &str) -> Vec<u8> {
 /// One of them.
 pub fn artifact(project: &str, scenario: &str, artifact: &str, start: u64, run: &str) -> Vec<u8> {
     Key::of("artifacts").text(project).text(scenario).text(artifact).inverted(start).text(run).done()
+}
+
+/// The paths of all projects that executed runs recorded as outputs.
+pub fn outpaths() -> Vec<u8> {
+    Key::of("outpaths").done()
 }
 
 /// The paths of a project that executed runs recorded as outputs.

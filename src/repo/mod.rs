@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 pub use layout::{DOT, Layout};
 pub use mounts::{MountError, split_name};
+pub(crate) use open::quoted;
 pub use open::{Error, Found, Identity, InitOptions, Places, find, open_store, settings_files, store_of};
 
 use crate::clock::{Clock, Micros, Random};

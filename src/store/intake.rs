@@ -65,7 +65,7 @@ pub(super) struct AddedPack {
 }
 
 /// What an intake took: durable, and ready to be named by a transaction.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Collected {
     /// Objects that go into the entry.
     pub(super) inline: Vec<(Kind, Id, Vec<u8>)>,
@@ -100,6 +100,22 @@ impl Collected {
         self.inline.is_empty() && self.packs.is_empty() && self.relied.is_empty()
     }
 
+    /// What this becomes once a transaction with it has landed: all of it relied on. What went into the entry is left out; name it in
+    /// [`Draft::relies_on`](super::Draft::relies_on).
+    #[must_use]
+    pub fn as_relied(&self) -> Self {
+        let mut relied = self.relied.clone();
+        for pack in &self.packs {
+            relied.extend(pack.ids.iter().map(|id| (*id, Place::Pack(pack.row.name()))));
+        }
+        Self { relied, ..Self::default() }
+    }
+
+    /// The ids of objects that go into the entry.
+    pub fn inline_ids(&self) -> impl Iterator<Item = &Id> {
+        self.inline.iter().map(|(_, id, _)| id)
+    }
+
     /// The objects that were not stored, since the snapshot had them.
     pub fn relied(&self) -> impl Iterator<Item = &Id> {
         self.relied.keys()
@@ -132,6 +148,81 @@ impl Intake {
     /// Bytes of objects that go into the entry at most.
     fn inline_max(&self) -> usize {
         self.snapshot.store().rules().inline_max()
+    }
+
+    /// The state that it takes objects for.
+    pub(super) fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// Whether nothing may rely on the pack.
+    pub(super) fn shuns(&self, pack: &Id) -> bool {
+        self.shunned.contains(pack)
+    }
+
+    /// Those of `ids` that were neither taken nor are relied on.
+    pub(super) fn untaken(&self, ids: &[Id]) -> Result<Vec<Id>, AccessError> {
+        let inner = self.usable()?;
+        Ok(ids.iter().filter(|id| !inner.taken.contains(*id) && !inner.relied.contains_key(*id)).copied().collect())
+    }
+
+    /// Relies on objects that lie in these places.
+    pub(super) fn rely(&self, places: impl IntoIterator<Item = (Id, Place)>) {
+        self.inner().relied.extend(places);
+    }
+
+    /// Remembers an object as taken without storing it: such an intake is never finished.
+    pub(super) fn pretend(&self, id: &Id) {
+        self.inner().taken.insert(*id);
+    }
+
+    /// Stores an object whose bytes are right, with its compressed form as it came. Few go into the entry; once packs are being written, all go
+    /// there.
+    pub(super) fn put_carried(
+        &self,
+        kind: &Kind,
+        id: &Id,
+        bytes: &[u8],
+        packed: Option<&[u8]>,
+    ) -> Result<(), AccessError> {
+        let mut inner = self.usable()?;
+        let has_pack = inner.open[Class::of(kind) as usize].is_some();
+        if !has_pack && inner.holds(kind, bytes.len(), self.inline_max()) {
+            return self.store(&mut inner, kind, id, bytes);
+        }
+        drop(inner);
+        self.put_packed(kind, id, bytes, packed)
+    }
+
+    /// Completes the open pack of content, so that what is in it can be read back.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn complete_content(&self) -> Result<(), AccessError> {
+        let mut inner = self.usable()?;
+        self.close(&mut inner, Class::Content)
+    }
+
+    /// An object that was taken and is not part of any state yet; `None` for one that was not, or lies in a pack that is still being written.
+    pub(super) fn taken_object(&self, id: &Id) -> Result<Option<(Kind, Vec<u8>)>, AccessError> {
+        let names: Vec<Id> = {
+            let inner = self.usable()?;
+            if let Some((kind, _, bytes)) = inner.waiting.iter().find(|(_, waiting, _)| waiting == id) {
+                return Ok(Some((kind.clone(), bytes.clone())));
+            }
+            let holding = inner.packs.iter().filter(|pack| pack.ids.binary_search(id).is_ok());
+            holding.map(|pack| pack.row.name()).collect()
+        };
+        for name in names {
+            let Ok(file) = self.snapshot.store().files().get(Folder::Packs, &name) else { continue };
+            if let Ok(Some(record)) = super::pack::find(&file, id)
+                && !record.is_in_pieces()
+                && let Ok(bytes) = super::pack::read(&file, id, &record)
+            {
+                return Ok(Some((record.kind, bytes)));
+            }
+        }
+        Ok(None)
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -197,7 +288,10 @@ impl Intake {
 
     /// Stores that the blob `id` of `len` bytes is made up of the pieces of `list`. The caller has hashed it, and has
     /// put the list and all pieces.
-    pub(super) fn put_pieces(&self, id: &Id, len: u64, list: &Id) -> Result<(), AccessError> {
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn put_pieces(&self, id: &Id, len: u64, list: &Id) -> Result<(), AccessError> {
         let mut inner = self.usable()?;
         if !inner.taken.insert(*id) {
             return Ok(());

@@ -40,6 +40,7 @@
 //! ```
 
 pub mod backend;
+mod carry;
 pub mod check;
 pub mod collect;
 mod compress;
@@ -61,6 +62,7 @@ mod merge;
 mod objects;
 mod pack;
 mod pieces;
+mod point;
 mod publish;
 pub mod repair;
 mod rules;
@@ -77,6 +79,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 pub use backend::{Backend, BackendError, Folder, Outcome};
+pub use carry::{Carried, FromStore, Known, Load, Look};
 pub use check::{Report, Severity, check};
 pub use draft::{Draft, Published, RefEdit, Restore};
 pub use entry::{Checkpoint, Class, Expect, FileRow, Gone, OpId, PackRow};
@@ -85,6 +88,7 @@ pub use intake::{Collected, Intake};
 pub use local::LocalBackend;
 pub use memory::MemoryBackend;
 pub use objects::{Ground, Place};
+pub use point::Point;
 pub use scan::Scan;
 pub use snapshot::{LogEntry, PastEdit, Snapshot};
 pub use sorted::Direction;

@@ -87,6 +87,11 @@ impl PackRecord {
     pub(super) fn stored_len(&self) -> u64 {
         self.stored
     }
+
+    /// Whether its stored bytes are one compressed frame.
+    pub(super) fn is_compressed(&self) -> bool {
+        self.codec == Codec::Zstd
+    }
 }
 
 /// What the index says of the object `id`.
@@ -105,10 +110,17 @@ pub(super) fn read(file: &SortedFile, id: &Id, record: &PackRecord) -> Result<Ve
     if record.kind != Kind::BLOB && record.len > RECORD_MAX {
         return Err("a record is too large".to_owned());
     }
-    let stored = file.raw(record.offset, record.stored)?;
+    unpack(id, record, &file.raw(record.offset, record.stored)?)
+}
+
+/// The bytes of an object of which the stored ones are at hand, verified by its id.
+pub(super) fn unpack(id: &Id, record: &PackRecord, stored: &[u8]) -> Result<Vec<u8>, Broken> {
+    if record.kind != Kind::BLOB && record.len > RECORD_MAX {
+        return Err("a record is too large".to_owned());
+    }
     let bytes = match record.codec {
-        Codec::Plain => stored,
-        Codec::Zstd => compress::decompress(&stored, record.len)?,
+        Codec::Plain => stored.to_vec(),
+        Codec::Zstd => compress::decompress(stored, record.len)?,
         Codec::Pieces => return Err("an object in pieces is not read whole".to_owned()),
     };
     verify(id, &record.kind, &bytes).map_err(|err| err.to_string())?;

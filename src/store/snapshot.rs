@@ -126,6 +126,11 @@ impl Snapshot {
         self.inner.log.base
     }
 
+    /// Whether nothing was ever recorded.
+    pub fn is_empty(&self) -> bool {
+        self.inner.overlay.is_empty() && self.inner.state.tables.is_empty() && self.inner.state.packs.is_empty()
+    }
+
     /// The store it is of.
     pub fn store(&self) -> &Store {
         &self.inner.store

@@ -11,6 +11,7 @@ mod config;
 mod config_folder;
 mod consist;
 mod damage;
+mod diff;
 mod doctor;
 mod errors;
 mod events;
@@ -45,6 +46,7 @@ mod secrets;
 #[path = "../../src/fetch/testing.rs"]
 mod server;
 mod sets;
+mod sync;
 mod terminal;
 #[cfg(feature = "http")]
 mod web;

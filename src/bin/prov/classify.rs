@@ -9,7 +9,7 @@ use prov::run::lookup;
 use prov::run::program::SpawnError;
 use prov::{
     codec, config, fetch, interchange, journal, lineage, mark, note, object, pipeline, query, recipe, repo, revspec,
-    run, scenario, store, tag, verdict, worktree,
+    run, scenario, store, sync, tag, verdict, worktree,
 };
 
 use crate::error::{Class, Failure};
@@ -130,6 +130,59 @@ impl Classify for interchange::Error {
             interchange::Error::Restless { .. } => {
                 Failure::of(Class::Failed, "changed_meanwhile", self).hint("nothing was changed; try again")
             }
+            _ => Failure::of(Class::Failed, "io", self),
+        }
+    }
+}
+
+impl Classify for sync::Error {
+    fn failure(&self) -> Failure {
+        match self {
+            Self::NoRemote => Failure::of(Class::NotFound, "no_remote", self)
+                .hint("name one with `prov remote add origin URL`; a folder will do"),
+            Self::WhichRemote { known } => Failure::of(Class::NotFound, "which_remote", self)
+                .candidates(known.iter().cloned())
+                .hint("name the one that is meant, or set PROV_REMOTE"),
+            Self::UnknownRemote { known, .. } => Failure::of(Class::NotFound, "no_remote", self)
+                .candidates(known.iter().cloned())
+                .hint("`prov remote list` shows those that are; a place can be given as well (./PATH, HOST:PATH)"),
+            Self::RemoteExists { name, .. } => Failure::of(Class::Refused, "remote_exists", self)
+                .hint(format!("`prov remote remove {name}` forgets it")),
+            Self::BadName { .. } | Self::BadAddress { .. } => Failure::of(Class::Usage, "usage", self),
+            Self::Remote { source, .. } => match &**source {
+                store::Error::NotAStore { .. } => Failure::of(Class::Network, "no_remote_store", self)
+                    .hint("check the place; the first `prov push` makes the store"),
+                store::Error::Damaged { .. } | store::Error::DamagedLog { .. } => {
+                    Failure::of(Class::Damaged, "remote_damaged", self).hint("nothing was changed here")
+                }
+                store::Error::TooNew { .. } | store::Error::UnknownFeature { .. } => source.failure(),
+                _ => Failure::of(Class::Network, "remote", self).hint("nothing was lost; try again"),
+            },
+            Self::Occupied { .. } => Failure::of(Class::Refused, "occupied", self)
+                .hint("name a folder that is empty or not there yet, or one that holds a store"),
+            Self::Forged { .. } | Self::LinkMissing { .. } => {
+                Failure::of(Class::Damaged, "remote_damaged", self).hint("nothing of it was taken over")
+            }
+            Self::NotFound { .. } => Failure::of(Class::NotFound, "not_found", self),
+            Self::Ambiguous { candidates, .. } => Failure::of(Class::NotFound, "ambiguous", self)
+                .candidates(candidates.iter().cloned())
+                .hint("type more of the one that is meant"),
+            Self::WhichProject { projects, .. } => Failure::of(Class::NotFound, "which_project", self)
+                .candidates(projects.iter().cloned())
+                .hint("name one with --project"),
+            Self::Cancelled => Failure::of(Class::Interrupted, "interrupted", self),
+            Self::Store(err) => err.failure(),
+            Self::Access(err) => match err {
+                AccessError::Other(inner) if inner.is::<sync::Wrong>() => {
+                    Failure::of(Class::Damaged, "remote_damaged", self).hint("nothing of it was taken over")
+                }
+                err => err.failure(),
+            },
+            Self::Object(err) => err.failure(),
+            Self::Scenario(err) => err.failure(),
+            Self::Mark(err) => err.failure(),
+            Self::Repo(err) => err.failure(),
+            Self::Ref(_) => Failure::of(Class::Damaged, "damaged", self).hint(FSCK),
             _ => Failure::of(Class::Failed, "io", self),
         }
     }

@@ -10,7 +10,7 @@ mod refs;
 mod sources;
 mod whole;
 
-pub(super) use sources::{identified, put_entry};
+pub(super) use sources::{Elsewhere, identified, put_entry};
 
 use super::Store;
 use super::backend::{Backend, BackendError, Folder};

@@ -115,7 +115,7 @@ pub(super) fn put_from(other: &Store, id: &Id, intake: &Intake) -> Result<bool, 
     let Ok(snapshot) = other.snapshot() else { return Ok(false) };
     let Ok(Some((kind, len))) = snapshot.header(id) else { return Ok(false) };
     if kind == Kind::BLOB && len > intake.rules().whole_max() {
-        let mut reader = Elsewhere { snapshot: &snapshot, id: *id, at: 0, len, buffer: Vec::new(), taken: 0 };
+        let mut reader = Elsewhere::new(&snapshot, *id, len);
         return match intake.put_blob(id, len, &mut reader) {
             Ok(()) => Ok(true),
             Err(AccessError::Changed) => Ok(false),
@@ -132,13 +132,20 @@ pub(super) fn put_from(other: &Store, id: &Id, intake: &Intake) -> Result<bool, 
 const WINDOW: u64 = 8 << 20;
 
 /// A blob of another store, read window by window; ends early where it can't be read.
-struct Elsewhere<'a> {
+pub(in crate::store) struct Elsewhere<'a> {
     snapshot: &'a Snapshot,
     id: Id,
     at: u64,
     len: u64,
     buffer: Vec<u8>,
     taken: usize,
+}
+
+impl<'a> Elsewhere<'a> {
+    /// The blob `id` of `len` bytes.
+    pub(in crate::store) fn new(snapshot: &'a Snapshot, id: Id, len: u64) -> Self {
+        Self { snapshot, id, at: 0, len, buffer: Vec::new(), taken: 0 }
+    }
 }
 
 impl Read for Elsewhere<'_> {

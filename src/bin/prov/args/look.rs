@@ -100,6 +100,18 @@ pub(crate) struct DiffArgs {
     /// With this one
     #[arg(value_name = "B")]
     pub(crate) b: OsString,
+    /// Show the code as a patch, tables cell by cell, and other text line by line
+    #[arg(short, long)]
+    pub(crate) patch: bool,
+    /// Tell only facets, metrics and times whose names begin so, e.g. metric. or facet.region
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) prefix: Vec<String>,
+    /// Tell only these facets, metrics and times
+    #[arg(long, value_name = "NAME")]
+    pub(crate) key: Vec<String>,
+    /// Tell facets, metrics and times that are equal, too
+    #[arg(long)]
+    pub(crate) equal: bool,
     /// Exit with 1 if they differ
     #[arg(long)]
     pub(crate) exit_code: bool,

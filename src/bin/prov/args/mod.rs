@@ -22,6 +22,7 @@ mod questions;
 mod record;
 mod run;
 mod scenario;
+mod sync;
 pub(crate) mod values;
 pub(crate) mod words;
 
@@ -65,6 +66,7 @@ pub(crate) use run::{
 pub(crate) use scenario::{
     ScenarioArgs, ScenarioCommand, ScenarioForkArgs, ScenarioNewArgs, ScenarioSays, ScenarioSetArgs,
 };
+pub(crate) use sync::{CloneArgs, FetchArgs, PushArgs, RemoteArgs, RemoteCommand, SelectionOptions, SyncArgs};
 
 /// Record what ran, on what, and what came out, and never compute it twice
 #[derive(Debug, Parser)]
@@ -218,6 +220,18 @@ pub(crate) enum Command {
     Import(ImportArgs),
     /// Show the columns of tables that prov writes
     Schema(SchemaArgs),
+    /// Name the places that a history travels to
+    Remote(RemoteArgs),
+    /// Send what a remote lacks
+    Push(PushArgs),
+    /// Bring what a remote has and this store lacks
+    Fetch(FetchArgs),
+    /// Do the same as `fetch`
+    Pull(FetchArgs),
+    /// Fetch, then push
+    Sync(SyncArgs),
+    /// Make a project of what a remote holds
+    Clone(CloneArgs),
     /// Check the whole store
     Fsck(FsckArgs),
     /// Take out of the store what nothing leads to

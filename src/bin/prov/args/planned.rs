@@ -7,10 +7,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use crate::error::{Class, Failure};
 
 /// Commands that the documented command line has and this version has not.
-const COMMANDS: &[&str] = &[
-    "impact", "where", "view", "preview", "evict", "remote", "push", "fetch", "pull", "sync", "clone", "bundle",
-    "pack", "serve", "hooks", "man",
-];
+const COMMANDS: &[&str] = &["impact", "where", "view", "preview", "evict", "bundle", "pack", "serve", "hooks", "man"];
 
 /// Options that the documented command line has and this version has not, by command.
 const OPTIONS: &[(&str, &[&str])] = &[("log", &["--graph", "--facet", "--json-lines"]), ("restore", &["--git"])];

@@ -31,6 +31,7 @@ mod name;
 mod pieces;
 mod pipeline;
 mod plan;
+mod remote;
 mod restore;
 mod rev_parse;
 mod revision;
@@ -41,6 +42,7 @@ mod scenario_diff;
 mod scrub;
 mod show;
 mod status;
+mod sync;
 mod why;
 
 use std::path::PathBuf;
@@ -118,6 +120,11 @@ pub(crate) fn dispatch(cx: &Context, command: &Command) -> Result<Exit, Failure>
         Command::Export(args) => exchange::export(cx, args),
         Command::Import(args) => exchange::import(cx, args),
         Command::Schema(args) => exchange::schema(cx, args),
+        Command::Remote(args) => remote::run(cx, args),
+        Command::Push(args) => sync::push(cx, args),
+        Command::Fetch(args) | Command::Pull(args) => sync::fetch(cx, args),
+        Command::Sync(args) => sync::sync(cx, args),
+        Command::Clone(args) => sync::clone(cx, args),
         Command::Fsck(args) => fsck::run(cx, args),
         Command::Gc(args) => gc::run(cx, args),
         Command::Config(args) => config::run(cx, args),

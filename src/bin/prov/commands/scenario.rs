@@ -168,7 +168,7 @@ fn list(cx: &Context, repo: &Repo) -> Result<Exit, Failure> {
 
 /// The name that a scenario goes by.
 fn name_of(one: &Listed) -> &str {
-    one.settings.as_ref().map_or(&one.name, |settings| settings.current_name())
+    one.settings.as_ref().and_then(|settings| settings.alias.as_deref()).unwrap_or(&one.name)
 }
 
 fn switch(cx: &Context, repo: &Repo, name: &str, dry_run: bool) -> Result<Exit, Failure> {

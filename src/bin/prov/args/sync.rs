@@ -1,0 +1,154 @@
+//! `remote`, `push`, `fetch`, `pull`, `sync`, `clone`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+/// Arguments of `prov remote`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  prov remote add origin /mnt/team/project
+  prov remote add cluster ann@host:stores/project
+  prov remote list
+  prov remote remove cluster")]
+pub(crate) struct RemoteArgs {
+    #[command(subcommand)]
+    pub(crate) command: RemoteCommand,
+}
+
+/// What to do with remotes.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RemoteCommand {
+    /// Give a place a name
+    #[command(after_help = "Examples:\n  prov remote add origin /mnt/team/project")]
+    Add {
+        /// Name it so
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Find it there: a folder, file:///PATH, ssh://HOST/PATH or USER@HOST:PATH
+        #[arg(value_name = "URL")]
+        url: String,
+    },
+    /// List remotes
+    #[command(after_help = "Examples:\n  prov remote list")]
+    List,
+    /// Forget a remote; what came from it stays
+    #[command(after_help = "Examples:\n  prov remote remove cluster")]
+    Remove {
+        /// Forget this one
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+}
+
+/// Which part of a history travels.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "What travels")]
+pub(crate) struct SelectionOptions {
+    /// Take only this run, by id or name, with all that it comes from (repeatable)
+    #[arg(long = "run", value_name = "RUN")]
+    pub(crate) runs: Vec<String>,
+    /// Take only this scenario (repeatable)
+    #[arg(long = "scenario", value_name = "NAME")]
+    pub(crate) scenarios: Vec<String>,
+    /// Take only this tag and what it names (repeatable)
+    #[arg(long = "tag", value_name = "NAME")]
+    pub(crate) tags: Vec<String>,
+    /// Take only runs of this step (repeatable)
+    #[arg(long = "step", value_name = "STEP")]
+    pub(crate) steps: Vec<String>,
+    /// Take records, and no content
+    #[arg(long)]
+    pub(crate) records: bool,
+    /// Compare everything, whatever is remembered of the last time
+    #[arg(long)]
+    pub(crate) full: bool,
+}
+
+/// Arguments of `prov push`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  prov push
+  prov push origin --scenario policy-a
+  prov push /mnt/stick/project -n")]
+pub(crate) struct PushArgs {
+    /// Send to this remote: a name, or a place
+    #[arg(value_name = "REMOTE")]
+    pub(crate) remote: Option<String>,
+    #[command(flatten)]
+    pub(crate) selection: SelectionOptions,
+    /// Say what would be sent, change nothing
+    #[arg(short = 'n', long)]
+    pub(crate) dry_run: bool,
+}
+
+/// Arguments of `prov fetch` and `prov pull`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  prov fetch
+  prov fetch origin --run 7xkq2mzd
+  prov fetch --records")]
+pub(crate) struct FetchArgs {
+    /// Take from this remote: a name, or a place
+    #[arg(value_name = "REMOTE")]
+    pub(crate) remote: Option<String>,
+    #[command(flatten)]
+    pub(crate) selection: SelectionOptions,
+    /// Scrub here what was scrubbed there: its bytes are gone for good then
+    #[arg(long)]
+    pub(crate) accept_scrubs: bool,
+    /// Say what would be taken, change nothing
+    #[arg(short = 'n', long)]
+    pub(crate) dry_run: bool,
+}
+
+/// Arguments of `prov sync`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  prov sync
+  prov sync cluster -n")]
+pub(crate) struct SyncArgs {
+    /// Meet this remote: a name, or a place
+    #[arg(value_name = "REMOTE")]
+    pub(crate) remote: Option<String>,
+    #[command(flatten)]
+    pub(crate) selection: SelectionOptions,
+    /// Scrub here what was scrubbed there: its bytes are gone for good then
+    #[arg(long)]
+    pub(crate) accept_scrubs: bool,
+    /// Say what would travel, change nothing
+    #[arg(short = 'n', long)]
+    pub(crate) dry_run: bool,
+}
+
+/// Arguments of `prov clone`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  prov clone /mnt/team/project
+  prov clone ann@host:stores/project here
+  git clone URL code && prov -C code clone /mnt/team/project .")]
+pub(crate) struct CloneArgs {
+    /// Clone the store at this place
+    #[arg(value_name = "URL")]
+    pub(crate) url: String,
+    /// Make the project in this folder; without it, one named after the place
+    #[arg(value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub(crate) folder: Option<PathBuf>,
+    /// Clone this project of a store that holds several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) project: Option<String>,
+    /// Keep the content in this store, possibly shared
+    #[arg(long, value_name = "PATH")]
+    pub(crate) store: Option<OsString>,
+    /// Name the remote so
+    #[arg(long, value_name = "NAME", default_value = prov::sync::DEFAULT)]
+    pub(crate) origin: String,
+    #[command(flatten)]
+    pub(crate) selection: SelectionOptions,
+}

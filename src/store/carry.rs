@@ -1,0 +1,486 @@
+//! Carrying objects from one store into another (`docs/design/0011-sync.md`): found by the indexes of packs, read in long stretches in the
+//! order of the file, each verified by its id, and stored as they were stored there.
+
+use std::io::Read;
+use std::ops::Range;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::backend::Folder;
+use super::draft::Restore;
+use super::intake::Intake;
+use super::objects::Place;
+use super::pack::{self, PackRecord};
+use super::repair::{Elsewhere, put_entry};
+use super::snapshot::{File, Snapshot, log_file};
+use super::sorted::{Cursor, SortedFile};
+use crate::hash::{BlobHasher, Id};
+use crate::object::chunks::{self, Piece, WalkError};
+use crate::object::{AccessError, Kind, Sink, Source, verify};
+
+/// Stored bytes that are read at once, unless a single object has more.
+const BATCH_STORED: u64 = 8 << 20;
+
+/// Bytes of objects that are held unpacked at once, unless a single object has more.
+const BATCH_BYTES: u64 = 32 << 20;
+
+/// Bytes between two wanted objects that are read over.
+const GAP: u64 = 64 << 10;
+
+/// What is larger is streamed by itself.
+const STREAMED: u64 = 16 << 20;
+
+/// Where many objects lie.
+#[derive(Debug, Default)]
+struct Located {
+    /// In entries of the log: position of the entry, position in it.
+    inline: Vec<(Id, (usize, usize))>,
+    packed: Vec<(Arc<SortedFile>, Vec<(Id, PackRecord)>)>,
+    missing: Vec<Id>,
+    /// A pack left the state meanwhile: ask the newest one for what is missing.
+    moved: Option<Snapshot>,
+    /// A file that could not be searched.
+    unsearched: Option<(String, String)>,
+}
+
+impl Snapshot {
+    /// Finds many objects, `ids` being sorted and unique; with `is_live` only where something new may rely on them.
+    fn locate_many(&self, ids: &[Id], is_live: bool) -> Result<Located, AccessError> {
+        let mut found = Located::default();
+        let inline = self.inline();
+        for id in ids {
+            match inline.get(id) {
+                Some(&place) => found.inline.push((*id, place)),
+                None => found.missing.push(*id),
+            }
+        }
+        for row in self.inner.state.packs.iter().rev() {
+            let (Some(first), name) = (found.missing.first(), row.name()) else { break };
+            let is_condemned = self.inner.state.condemned.contains_key(&name);
+            if is_live && is_condemned {
+                continue;
+            }
+            let file = match self.file(Folder::Packs, &name)? {
+                File::Here(file) => file,
+                File::Lost if is_condemned => continue,
+                File::Lost => {
+                    found.unsearched = Some((Folder::Packs.file(&name), "it is damaged or missing".to_owned()));
+                    continue;
+                }
+                File::Moved(newer) => {
+                    found.moved = Some(newer);
+                    continue;
+                }
+            };
+            let mut here = Vec::new();
+            let searched = if found.missing.len() as u64 * 16 > row.count() {
+                merged(&file, first, &found.missing, &mut here)
+            } else {
+                each(&file, &found.missing, &mut here)
+            };
+            if let Err(what) = searched {
+                self.note(Folder::Packs, &name, what.clone());
+                found.unsearched = Some((Folder::Packs.file(&name), what));
+            }
+            if !here.is_empty() {
+                let mut taken = here.iter().map(|(id, _)| *id).peekable();
+                found.missing.retain(|id| taken.next_if_eq(id).is_none());
+                found.packed.push((file, here));
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Looks every id up.
+fn each(file: &Arc<SortedFile>, ids: &[Id], here: &mut Vec<(Id, PackRecord)>) -> Result<(), String> {
+    for id in ids {
+        if let Some(record) = pack::find(file, id)? {
+            here.push((*id, record));
+        }
+    }
+    Ok(())
+}
+
+/// Goes through the index and the ids side by side.
+fn merged(file: &Arc<SortedFile>, first: &Id, ids: &[Id], here: &mut Vec<(Id, PackRecord)>) -> Result<(), String> {
+    let mut cursor = Cursor::forward(file, &first.to_bytes())?;
+    let mut ids = ids.iter().peekable();
+    while let (Some((key, value)), Some(id)) = (cursor.record(), ids.peek()) {
+        match id.to_bytes().as_slice().cmp(key) {
+            std::cmp::Ordering::Less => {
+                ids.next();
+                continue;
+            }
+            std::cmp::Ordering::Equal => {
+                here.push((**id, PackRecord::parse(value, file)?));
+                ids.next();
+            }
+            std::cmp::Ordering::Greater => {}
+        }
+        cursor.advance()?;
+    }
+    Ok(())
+}
+
+/// Which of a number of objects a store has.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// Those it has, with their kinds: they are relied on from now on.
+    pub here: Vec<(Id, Kind)>,
+    /// Those it lacks.
+    pub lacking: Vec<Id>,
+    /// Those that were scrubbed from it, and are refused.
+    pub refused: Vec<Id>,
+}
+
+/// What became of one object.
+#[derive(Debug)]
+pub enum Carried<T> {
+    /// Content: taken.
+    Blob,
+    /// A record, a listing or a list of pieces: taken, and what was seen in it.
+    Record(Kind, T),
+    /// Content in pieces, of this length, with this list: not taken. Whoever has carried list and pieces takes it with [`Intake::claim`].
+    InPieces(Id, u64),
+}
+
+/// What was carried.
+#[derive(Debug, Default)]
+pub struct Load {
+    /// What the other store has not.
+    pub missing: Vec<Id>,
+    /// Objects that were taken.
+    pub objects: u64,
+    /// Bytes that they take as they are stored.
+    pub bytes: u64,
+}
+
+/// What is done with the bytes of a record on the way: whatever it finds wrong ends the whole.
+pub type Look<'a, T> = &'a (dyn Fn(&Id, &Kind, &[u8]) -> Result<T, AccessError> + Sync);
+
+/// Objects of one pack that are read at once.
+struct Batch {
+    file: Arc<SortedFile>,
+    records: Vec<(Id, PackRecord)>,
+    /// Stretches of the file.
+    stretches: Vec<(Range<u64>, Vec<u8>)>,
+}
+
+impl Batch {
+    /// Cuts what is wanted of a pack into batches.
+    fn cut(file: &Arc<SortedFile>, mut records: Vec<(Id, PackRecord)>) -> Vec<Self> {
+        records.sort_unstable_by_key(|(_, record)| record.offset);
+        let mut batches: Vec<Self> = Vec::new();
+        let (mut stored, mut bytes) = (u64::MAX, 0u64);
+        for (id, record) in records {
+            let fits = stored.saturating_add(record.stored_len()) <= BATCH_STORED
+                && bytes.saturating_add(record.len) <= BATCH_BYTES;
+            if !fits {
+                batches.push(Self { file: Arc::clone(file), records: Vec::new(), stretches: Vec::new() });
+                (stored, bytes) = (0, 0);
+            }
+            stored += record.stored_len();
+            bytes = bytes.saturating_add(record.len);
+            if let Some(batch) = batches.last_mut() {
+                batch.records.push((id, record));
+            }
+        }
+        batches
+    }
+
+    /// Reads its stretches.
+    fn read(mut self) -> Result<Self, (Id, Arc<SortedFile>, String)> {
+        let mut ranges: Vec<Range<u64>> = Vec::new();
+        for (_, record) in &self.records {
+            let end = record.offset + record.stored_len();
+            match ranges.last_mut() {
+                Some(last) if record.offset <= last.end.saturating_add(GAP) && end - last.start <= 2 * BATCH_STORED => {
+                    last.end = last.end.max(end);
+                }
+                _ => ranges.push(record.offset..end),
+            }
+        }
+        for range in ranges {
+            match self.file.raw(range.start, range.end - range.start) {
+                Ok(bytes) => self.stretches.push((range, bytes)),
+                Err(what) => {
+                    let id = self.records.first().map_or(Id::ZERO, |(id, _)| *id);
+                    return Err((id, self.file, what));
+                }
+            }
+        }
+        Ok(self)
+    }
+
+    /// The stored bytes of one object.
+    fn stored(&self, record: &PackRecord) -> Option<&[u8]> {
+        let at = self.stretches.partition_point(|(range, _)| range.start <= record.offset).checked_sub(1)?;
+        let (range, bytes) = self.stretches.get(at)?;
+        let start = usize::try_from(record.offset - range.start).ok()?;
+        bytes.get(start..start.checked_add(usize::try_from(record.stored_len()).ok()?)?)
+    }
+}
+
+impl Intake {
+    /// Which of these objects, sorted and unique, the store has: those are relied on.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn know(&self, ids: &[Id]) -> Result<Known, AccessError> {
+        let mut known = Known::default();
+        let mut ids = self.untaken(ids)?;
+        let refused = self.snapshot().scrubbed_among(&ids)?;
+        if !refused.is_empty() {
+            ids.retain(|id| !refused.contains(id));
+            known.refused = refused;
+        }
+        let mut snapshot = self.snapshot().clone();
+        loop {
+            let located = snapshot.locate_many(&ids, true)?;
+            let mut places = Vec::new();
+            for (id, (at, position)) in located.inline {
+                let entry = snapshot.entry(at);
+                known.here.push((id, entry.entry.objects[position].0.clone()));
+                places.push((id, Place::Entry(entry.number)));
+            }
+            for (file, records) in located.packed {
+                let is_shunned = self.shuns(&file.name());
+                for (id, record) in records {
+                    if is_shunned {
+                        known.lacking.push(id);
+                        continue;
+                    }
+                    known.here.push((id, record.kind));
+                    places.push((id, Place::Pack(file.name())));
+                }
+            }
+            self.rely(places);
+            match located.moved {
+                Some(newer) if !located.missing.is_empty() => {
+                    snapshot = newer;
+                    ids = located.missing;
+                }
+                _ => {
+                    known.lacking.extend(located.missing);
+                    known.lacking.sort_unstable();
+                    return Ok(known);
+                }
+            }
+        }
+    }
+
+    /// Takes objects, `ids` being sorted and unique, from another store. Every one is verified by its id before a byte of it is stored; records
+    /// are shown to `look`, on several threads, before they are. With `is_dry` nothing is stored, and content not even read.
+    ///
+    /// # Errors
+    /// [`AccessError::Damaged`] for what is not what it should be, with the file of the other store; what `look` and `took` report; failures
+    /// of either place. What was taken until then is part of no state.
+    pub fn carry<T: Send>(
+        &self,
+        from: &Snapshot,
+        ids: &[Id],
+        is_dry: bool,
+        look: Look<'_, T>,
+        took: &mut dyn FnMut(Id, Carried<T>) -> Result<(), AccessError>,
+    ) -> Result<Load, AccessError> {
+        let mut load = Load::default();
+        let mut located = from.locate_many(ids, false)?;
+        for (id, (at, position)) in &located.inline {
+            let entry = from.entry(*at);
+            let object = &entry.entry.objects[*position];
+            verify(id, &object.0, &object.1).map_err(|err| damaged(from, id, &log_file(entry.number), &err))?;
+            let what = if object.0 == Kind::BLOB {
+                Carried::Blob
+            } else {
+                Carried::Record(object.0.clone(), look(id, &object.0, &object.1)?)
+            };
+            if is_dry {
+                self.pretend(id);
+            } else {
+                self.put_carried(&object.0, id, &object.1, None)?;
+            }
+            load.objects += 1;
+            load.bytes += object.1.len() as u64;
+            took(*id, what)?;
+        }
+        let mut batches: Vec<Batch> = Vec::new();
+        for (file, records) in std::mem::take(&mut located.packed) {
+            let place = format!("packs/{}", Folder::Packs.file(&file.name()));
+            let mut plain = Vec::with_capacity(records.len());
+            for (id, record) in records {
+                if record.is_in_pieces() {
+                    let list = pack::pieces(&file, &record).map_err(|what| damaged(from, &id, &place, &what))?;
+                    took(id, Carried::InPieces(list, record.len))?;
+                } else if record.kind == Kind::BLOB && (is_dry || record.len > STREAMED) {
+                    load.objects += 1;
+                    load.bytes += record.stored_len();
+                    if is_dry {
+                        self.pretend(&id);
+                    } else if !put_entry(&file, &id, &record, self)? {
+                        return Err(damaged(from, &id, &place, &"its bytes are not those of its id"));
+                    }
+                    took(id, Carried::Blob)?;
+                } else {
+                    plain.push((id, record));
+                }
+            }
+            batches.extend(Batch::cut(&file, plain));
+        }
+        self.batches(from, batches, is_dry, look, took, &mut load)?;
+        load.missing = located.missing;
+        if let (false, Some((file, what))) = (load.missing.is_empty(), &located.unsearched) {
+            return Err(damaged(from, &load.missing[0], &format!("packs/{file}"), what));
+        }
+        if let (false, Some(newer)) = (load.missing.is_empty(), &located.moved) {
+            let rest = self.carry(newer, &load.missing, is_dry, look, took)?;
+            load.missing = rest.missing;
+            load.objects += rest.objects;
+            load.bytes += rest.bytes;
+        }
+        Ok(load)
+    }
+
+    /// Reads batch after batch, the next one while the one before is looked at and stored.
+    fn batches<T: Send>(
+        &self,
+        from: &Snapshot,
+        batches: Vec<Batch>,
+        is_dry: bool,
+        look: Look<'_, T>,
+        took: &mut dyn FnMut(Id, Carried<T>) -> Result<(), AccessError>,
+        load: &mut Load,
+    ) -> Result<(), AccessError> {
+        let broken = |(id, file, what): (Id, Arc<SortedFile>, String)| {
+            damaged(from, &id, &format!("packs/{}", Folder::Packs.file(&file.name())), &what)
+        };
+        let mut batches = batches.into_iter();
+        let mut current = batches.next().map(Batch::read).transpose().map_err(broken)?;
+        while let Some(batch) = current {
+            let next = batches.next();
+            current = std::thread::scope(|scope| {
+                let ahead = next.map(|next| scope.spawn(move || next.read()));
+                self.batch(from, &batch, is_dry, look, took, load)?;
+                let read = ahead.map(|ahead| ahead.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+                read.transpose().map_err(broken)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn batch<T: Send>(
+        &self,
+        from: &Snapshot,
+        batch: &Batch,
+        is_dry: bool,
+        look: Look<'_, T>,
+        took: &mut dyn FnMut(Id, Carried<T>) -> Result<(), AccessError>,
+        load: &mut Load,
+    ) -> Result<(), AccessError> {
+        let place = || format!("packs/{}", Folder::Packs.file(&batch.file.name()));
+        let looked: Vec<(Vec<u8>, Option<T>)> = batch
+            .records
+            .par_iter()
+            .map(|(id, record)| {
+                let stored = batch.stored(record).ok_or_else(|| "it lies outside of its pack".to_owned());
+                let bytes = stored.and_then(|stored| pack::unpack(id, record, stored));
+                let bytes = bytes.map_err(|what| damaged(from, id, &place(), &what))?;
+                let seen = if record.kind == Kind::BLOB { None } else { Some(look(id, &record.kind, &bytes)?) };
+                Ok((bytes, seen))
+            })
+            .collect::<Result<_, AccessError>>()?;
+        for ((id, record), (bytes, seen)) in batch.records.iter().zip(looked) {
+            if is_dry {
+                self.pretend(id);
+            } else {
+                let packed = batch.stored(record).filter(|_| record.is_compressed());
+                self.put_carried(&record.kind, id, &bytes, packed)?;
+            }
+            load.objects += 1;
+            load.bytes += record.stored_len();
+            let what = seen.map_or(Carried::Blob, |seen| Carried::Record(record.kind.clone(), seen));
+            took(*id, what)?;
+        }
+        Ok(())
+    }
+
+    /// Takes content that is made up of pieces, all of which were taken before or are here: hashed as a whole first, for a list is no more
+    /// than a claim.
+    ///
+    /// # Errors
+    /// [`AccessError::Damaged`] if the pieces do not make it up; failures of the place.
+    pub fn claim(&self, id: &Id, len: u64, list: &Id, from: &str) -> Result<(), AccessError> {
+        let wrong = |what: String| AccessError::Damaged { id: *id, place: from.to_owned(), what };
+        let mut hasher = BlobHasher::new();
+        let mut waiting: Vec<Piece> = Vec::new();
+        let mut bytes = 0;
+        let mut hash = |pieces: &mut Vec<Piece>| -> Result<(), AccessError> {
+            let read = |piece: &Piece| match self.read_back(&piece.id)? {
+                Some((kind, bytes)) if kind == Kind::BLOB && bytes.len() as u64 == piece.len => Ok(bytes),
+                Some(_) => Err(wrong(format!("its piece {} is another one than its list says", piece.id))),
+                None => Err(wrong(format!("its piece {} is missing", piece.id))),
+            };
+            let all: Vec<Vec<u8>> = pieces.par_iter().map(read).collect::<Result<_, _>>()?;
+            for bytes in &all {
+                hasher.update(bytes);
+            }
+            pieces.clear();
+            Ok(())
+        };
+        let mut list_of = |id: &Id| match self.read_back(id)? {
+            Some((kind, bytes)) if kind == Kind::CHUNKS => Ok(bytes),
+            _ => Err(wrong(format!("its list of pieces {id} is missing"))),
+        };
+        let walked = chunks::walk(list, len, 0..len, &mut list_of, &mut |_, piece| {
+            bytes += piece.len;
+            waiting.push(piece);
+            if bytes >= BATCH_STORED {
+                bytes = 0;
+                hash(&mut waiting)?;
+            }
+            Ok(())
+        });
+        walked.map_err(|err| match err {
+            WalkError::Other(err) => err,
+            WalkError::Object(err) => wrong(err.to_string()),
+        })?;
+        hash(&mut waiting)?;
+        if hasher.len() != len || hasher.id() != *id {
+            return Err(wrong("its pieces make up other content than its id says".to_owned()));
+        }
+        self.put_pieces(id, len, list)
+    }
+
+    /// An object that was taken before or that the store has.
+    fn read_back(&self, id: &Id) -> Result<Option<(Kind, Vec<u8>)>, AccessError> {
+        match self.taken_object(id)? {
+            Some(found) => Ok(Some(found)),
+            None => self.snapshot().read_as(id, false),
+        }
+    }
+}
+
+fn damaged(from: &Snapshot, id: &Id, file: &str, what: &dyn std::fmt::Display) -> AccessError {
+    let place = format!("{}/{file}", from.store().backend().place());
+    AccessError::Damaged { id: *id, place, what: what.to_string() }
+}
+
+/// Stores again what another store has.
+#[derive(Debug)]
+pub struct FromStore(pub Snapshot);
+
+impl Restore for FromStore {
+    fn restore(&self, id: &Id, sink: &dyn Sink) -> Result<bool, AccessError> {
+        let Some((kind, len)) = self.0.header(id)? else { return Ok(false) };
+        if kind == Kind::BLOB && len > STREAMED {
+            let mut reader = Elsewhere::new(&self.0, *id, len);
+            sink.put_blob(id, len, &mut reader as &mut dyn Read)?;
+            return Ok(true);
+        }
+        match self.0.read(id)? {
+            Some((kind, bytes)) => sink.put(&kind, id, &bytes).map(|()| true),
+            None => Ok(false),
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Push, fetch, and both: two stores and the way between them.
+
+use std::collections::BTreeMap;
+
+use super::Error;
+use super::heads::{Reader, Selection};
+use super::place::{self, Means};
+use super::position::{Fit, Mark, Position};
+use super::remote::Remote;
+use super::transfer::{Moved, Transfer};
+use super::walk::{Depth, Walk};
+use crate::hash::Id;
+use crate::maintain::roots::all_targets;
+use crate::object::Kind;
+use crate::progress::{Cancel, Progress};
+use crate::refs::key;
+use crate::repo::{Repo, entry};
+use crate::store::{Direction, Draft, Expect, OpId, RefEdit, Snapshot, Store, scrub};
+
+/// Choices of a transfer.
+#[derive(Debug, Clone)]
+pub struct Options<'a> {
+    /// What travels.
+    pub selection: Selection,
+    /// Whether content travels with the records.
+    pub depth: Depth,
+    /// Whether all is compared although it is remembered how far both have seen each other.
+    pub is_thorough: bool,
+    /// Whether nothing is to be changed.
+    pub is_dry: bool,
+    /// Whether content that was scrubbed at the remote is to go here as well.
+    pub takes_scrubs: bool,
+    /// Hears how far it has come.
+    pub progress: &'a dyn Progress,
+    /// Raised to stop.
+    pub cancel: &'a Cancel,
+}
+
+/// What a transfer came to.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// What travelled.
+    pub moved: Moved,
+    /// Whether the remote's store was made for it.
+    pub is_new: bool,
+    /// The place, for people.
+    pub place: String,
+    /// The remote's store is another one than the last time.
+    pub is_other_store: bool,
+    /// The remote's store has another history than the last time: it was brought back from a backup, or copied.
+    pub is_other_history: bool,
+}
+
+/// Sends what the remote lacks.
+///
+/// # Errors
+/// When the remote can't be reached or written, or something can't be read here. What was sent is not sent again.
+pub fn push(repo: &Repo, remote: &Remote, means: &Means, options: &Options<'_>) -> Result<Report, Error> {
+    if options.is_dry && place::open(&remote.address, repo.world(), means).is_err() {
+        // Nothing is there yet, and nothing is made to find out what would be sent: an empty store stands for it.
+        let nothing =
+            Store::create(std::sync::Arc::new(crate::store::MemoryBackend::new()), &repo.world().for_store())?;
+        return Meeting { repo, remote, far: nothing, is_new: true, options }.push();
+    }
+    let reached = place::open_or_make(&remote.address, repo.world(), means)?;
+    Meeting { repo, remote, far: reached.store, is_new: reached.is_new, options }.push()
+}
+
+/// Brings what is missing here.
+///
+/// # Errors
+/// When the remote can't be reached or understood, or is damaged: nothing changes here then.
+pub fn fetch(repo: &Repo, remote: &Remote, means: &Means, options: &Options<'_>) -> Result<Report, Error> {
+    let far = place::open(&remote.address, repo.world(), means)?;
+    Meeting { repo, remote, far, is_new: false, options }.fetch()
+}
+
+/// Fetches, then pushes.
+///
+/// # Errors
+/// As [`fetch`] and [`push`].
+pub fn sync(repo: &Repo, remote: &Remote, means: &Means, options: &Options<'_>) -> Result<(Report, Report), Error> {
+    if options.is_dry && place::open(&remote.address, repo.world(), means).is_err() {
+        let pushed = push(repo, remote, means, options)?;
+        return Ok((Report { moved: Moved::default(), ..pushed.clone() }, pushed));
+    }
+    let reached = place::open_or_make(&remote.address, repo.world(), means)?;
+    let meeting = Meeting { repo, remote, far: reached.store, is_new: reached.is_new, options };
+    let fetched = meeting.fetch()?;
+    Ok((fetched, meeting.push()?))
+}
+
+struct Meeting<'a> {
+    repo: &'a Repo,
+    remote: &'a Remote,
+    far: Store,
+    is_new: bool,
+    options: &'a Options<'a>,
+}
+
+impl Meeting<'_> {
+    fn push(&self) -> Result<Report, Error> {
+        self.go(true)
+    }
+
+    fn fetch(&self) -> Result<Report, Error> {
+        self.go(false)
+    }
+
+    fn go(&self, is_push: bool) -> Result<Report, Error> {
+        let place = self.far.backend().place();
+        let options = self.options;
+        let near = self.repo.store().snapshot()?;
+        let far = self.far.snapshot().map_err(Error::at(&place))?;
+        let mut position = Position::load(self.repo, self.remote);
+        let before = position.clone();
+        let fit = position.check(self.repo, &near, &far)?;
+        let (from, to) = if is_push { (&near, &far) } else { (&far, &near) };
+        let mark = Self::mark(&mut position, is_push, options.depth);
+        let edited = match mark.as_ref().filter(|_| !options.is_thorough) {
+            Some(mark) => from.edited_since(if is_push { &mark.near } else { &mark.far }),
+            None => None,
+        };
+        let reader = Reader { from, to, project: self.repo.project() };
+        let is_all = options.selection.is_all();
+        let heads = if is_all { reader.all(edited.as_deref()) } else { reader.selected(&options.selection) }?;
+        let transfer = Transfer {
+            from,
+            to: if is_push { &self.far } else { self.repo.store() },
+            project: self.repo.project(),
+            remote: &self.remote.name,
+            command: if is_push { "push" } else { "fetch" },
+            depth: options.depth,
+            is_push,
+            is_dry: options.is_dry,
+            takes_scrubs: options.takes_scrubs,
+            seen_scenarios: self.seen(&near, "scenarios")?.into_iter().collect(),
+            seen_tags: self.seen_tags(&near)?,
+            progress: options.progress,
+            cancel: options.cancel,
+        };
+        let moved = transfer.run(&heads)?;
+        if let Some(damage) = from.damage().into_iter().next() {
+            let from = from.store().backend().place();
+            return Err(Error::Forged { place: from, what: format!("{}: {}", damage.file, damage.what) });
+        }
+        if !options.is_dry {
+            if !moved.scrubbed.is_empty() {
+                scrub::scrub(transfer.to, &moved.scrubbed, &all_targets, "scrub", options.progress, options.cancel)?;
+            }
+            self.remember(&moved)?;
+            // What was not taken over because nobody said so would never be asked for again.
+            if is_all && moved.scrubbed_there.is_empty() {
+                let is_quiet = moved.is_nothing() && edited.is_some();
+                let far = if moved.is_nothing() || !is_push { far } else { self.far.snapshot()? };
+                if !is_quiet {
+                    *Self::mark(&mut position, is_push, options.depth) =
+                        Some(Mark { near: near.point(), far: far.point() });
+                }
+            }
+            if position != before {
+                position.save(self.repo, self.remote);
+            }
+        }
+        Ok(Report {
+            moved,
+            is_new: self.is_new,
+            place,
+            is_other_store: fit == Fit::OtherStore,
+            is_other_history: fit == Fit::OtherHistory,
+        })
+    }
+
+    fn mark(position: &mut Position, is_push: bool, depth: Depth) -> &mut Option<Mark> {
+        match (is_push, depth) {
+            (true, Depth::Content) => &mut position.pushed,
+            (true, Depth::Records) => &mut position.pushed_records,
+            (false, Depth::Content) => &mut position.fetched,
+            (false, Depth::Records) => &mut position.fetched_records,
+        }
+    }
+
+    fn seen(&self, near: &Snapshot, what: &str) -> Result<BTreeMap<String, Id>, Error> {
+        let mut seen = BTreeMap::new();
+        for item in near.scan(&key::remote_seen_all(&self.remote.name, self.repo.project(), what), Direction::Forward) {
+            let (raw, value) = item?;
+            if let Some(name) = key::last_text(&raw) {
+                seen.insert(name, entry::decode(&value)?);
+            }
+        }
+        Ok(seen)
+    }
+
+    fn seen_tags(&self, near: &Snapshot) -> Result<BTreeMap<String, Vec<u8>>, Error> {
+        let mut seen = BTreeMap::new();
+        let prefix = key::remote_seen_all(&self.remote.name, self.repo.project(), "tags");
+        for item in near.scan(&prefix, Direction::Forward) {
+            let (raw, value) = item?;
+            if let Some(name) = key::last_text(&raw) {
+                seen.insert(name, value);
+            }
+        }
+        Ok(seen)
+    }
+
+    /// Writes down here what both sides have now, with the settings that a later merge needs.
+    fn remember(&self, moved: &Moved) -> Result<(), Error> {
+        let store = self.repo.store();
+        let near = store.snapshot()?;
+        let mut edits = Vec::new();
+        let mut heads: Vec<(Id, Kind)> = Vec::new();
+        for (key, value) in &moved.seen {
+            if near.get_ref(key)?.as_ref() == Some(value) {
+                continue;
+            }
+            if let Ok(id) = entry::decode::<Id>(value) {
+                heads.push((id, Kind::SCENARIO));
+            }
+            edits.push(RefEdit { key: key.clone(), expect: Expect::Any, new: Some(value.clone()) });
+        }
+        if edits.is_empty() {
+            return Ok(());
+        }
+        let far = self.far.snapshot()?;
+        let intake = store.intake(&near);
+        let (progress, cancel) = (self.options.progress, self.options.cancel);
+        Walk::new(&far, &intake, Depth::Records, (false, false), progress, cancel).run(&heads)?;
+        let draft = Draft { collected: Some(std::sync::Arc::new(intake.finish()?)), edits, ..Draft::default() };
+        let op = OpId::new(&*store.world().random);
+        store.publish(op, "remember remote", &mut |_| Ok::<_, Error>(Some(draft.clone())))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,92 @@
+//! From the address of a remote to the store that lies there.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Error;
+use super::address::Address;
+use super::error::Error as E;
+use crate::repo::{DOT, World};
+use crate::store::{self, Backend, Folder, LocalBackend, Store};
+
+/// What it takes to reach remotes: handed in, for the library reads no environment.
+#[derive(Debug, Clone, Default)]
+pub struct Means {
+    /// The words that start ssh, program first; `ssh` if empty.
+    pub ssh: Vec<String>,
+}
+
+/// A store that was reached.
+#[derive(Debug, Clone)]
+pub struct Reached {
+    /// The store.
+    pub store: Store,
+    /// Whether it was made just now.
+    pub is_new: bool,
+}
+
+/// The folder of the store at `path`: the path itself, or what a project there keeps below it.
+pub fn store_folder(world: &World, path: &Path) -> PathBuf {
+    let inner = path.join(DOT).join("store");
+    if world.fs.is_dir(&inner) { inner } else { path.to_owned() }
+}
+
+fn backend(address: &Address, world: &World, _means: &Means) -> Result<Arc<dyn Backend>, Error> {
+    match address {
+        Address::Folder(path) => {
+            let folder = store_folder(world, path);
+            Ok(Arc::new(LocalBackend::new(world.fs.clone(), folder)))
+        }
+        Address::Ssh(address) => {
+            Err(E::BadAddress { url: address.to_string(), why: "ssh is not there yet".to_owned() })
+        }
+    }
+}
+
+/// Opens the store at `address`.
+///
+/// # Errors
+/// [`Error::Remote`] if there is none, or it can't be reached or understood.
+pub fn open(address: &Address, world: &World, means: &Means) -> Result<Store, Error> {
+    let backend = backend(address, world, means)?;
+    let place = backend.place();
+    Store::open(backend, &world.for_store()).map_err(Error::at(&place))
+}
+
+/// Opens the store at `address`; where there is nothing at all, makes one.
+///
+/// # Errors
+/// As [`open`]; [`Error::Occupied`] where there are other files.
+pub fn open_or_make(address: &Address, world: &World, means: &Means) -> Result<Reached, Error> {
+    let backend = backend(address, world, means)?;
+    let place = backend.place();
+    match Store::open(Arc::clone(&backend), &world.for_store()) {
+        Ok(store) => Ok(Reached { store, is_new: false }),
+        Err(store::Error::NotAStore { .. }) => {
+            if let Address::Folder(path) = address
+                && is_occupied(world, path, &*backend)?
+            {
+                return Err(Error::Occupied { place });
+            }
+            match Store::create(Arc::clone(&backend), &world.for_store()) {
+                Ok(store) => Ok(Reached { store, is_new: true }),
+                // Another push at the same time was faster.
+                Err(store::Error::Exists { .. }) => {
+                    let store = Store::open(backend, &world.for_store()).map_err(Error::at(&place))?;
+                    Ok(Reached { store, is_new: false })
+                }
+                Err(err) => Err(Error::at(&place)(err)),
+            }
+        }
+        Err(err) => Err(Error::at(&place)(err)),
+    }
+}
+
+/// Whether a folder holds anything but the beginnings of a store.
+fn is_occupied(world: &World, path: &Path, backend: &dyn Backend) -> Result<bool, Error> {
+    let names = world.fs.names(path).map_err(|source| Error::Io { doing: "list", path: path.to_owned(), source })?;
+    let is_ours = |name: &std::ffi::OsString| Folder::ALL.iter().any(|folder| *name == *folder.as_str());
+    let place = backend.place();
+    let is_empty = backend.names(Folder::Packs).map_err(|err| Error::at(&place)(err.into()))?.is_empty();
+    Ok(names.iter().any(|name| !is_ours(name)) || (!names.is_empty() && !is_empty))
+}

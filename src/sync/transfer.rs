@@ -1,0 +1,510 @@
+//! From one store into another: what is missing is found, carried, checked, and made visible in as few transactions as its refs fit into.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+
+use crate::codec::Value;
+use crate::hash::Id;
+use crate::object::config::Config;
+use crate::object::mark::{Mark, MarkKind};
+use crate::object::note::Note;
+use crate::object::scenario::Scenario;
+use crate::object::verdict::Verdict;
+use crate::object::{Kind, Record, Sink, Source, id_of};
+use crate::progress::{Cancel, Progress, Unit};
+use crate::refs::key;
+use crate::repo::entry::{self, MarkLine, ScenarioRef, Tag};
+use crate::store::scrub::FEATURE;
+use crate::store::{Collected, Draft, Expect, FromStore, Intake, OpId, RefEdit, Snapshot, Store};
+
+use super::Error;
+use super::heads::Heads;
+use super::merge::{self, Settings};
+use super::walk::{Brought, Depth, RunRefs, Walk};
+
+/// Runs that are carried together: their refs are held in memory.
+const RUNS: usize = 16 << 10;
+
+/// Bytes of refs in one transaction.
+const REFS: usize = 2 << 20;
+
+/// One way between two stores.
+pub(super) struct Transfer<'a> {
+    /// Where it comes from.
+    pub(super) from: &'a Snapshot,
+    /// Where it goes to.
+    pub(super) to: &'a Store,
+    /// The project whose scenarios and tags travel.
+    pub(super) project: &'a str,
+    /// The remote's name, which what can't be merged is named after.
+    pub(super) remote: &'a str,
+    /// The command, for the log.
+    pub(super) command: &'a str,
+    /// How much travels.
+    pub(super) depth: Depth,
+    /// Whether the source is this machine's own store.
+    pub(super) is_push: bool,
+    /// Whether nothing is to be changed.
+    pub(super) is_dry: bool,
+    /// Whether content that was scrubbed there is to go here as well.
+    pub(super) takes_scrubs: bool,
+    /// What both sides had when they met last: by scenario, and by tag.
+    pub(super) seen_scenarios: BTreeMap<String, Id>,
+    /// Tags that both sides had.
+    pub(super) seen_tags: BTreeMap<String, Vec<u8>>,
+    pub(super) progress: &'a dyn Progress,
+    pub(super) cancel: &'a Cancel,
+}
+
+/// What became of settings or a tag that both sides have, each its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Met {
+    /// `scenario` or `tag`.
+    pub what: &'static str,
+    /// Its name.
+    pub name: String,
+    /// The fields that could not be merged; empty if all could.
+    pub conflicts: Vec<String>,
+    /// Under which name the other one is kept.
+    pub kept_as: Option<String>,
+}
+
+/// What a transfer did, or would do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// Runs that were new.
+    pub runs: u64,
+    /// Objects that travelled.
+    pub objects: u64,
+    /// Bytes that they take.
+    pub bytes: u64,
+    /// Contents that the source tells of and has not.
+    pub absent: u64,
+    /// Contents that were scrubbed at the target, and are not taken.
+    pub refused: u64,
+    /// Scenarios whose settings changed at the target.
+    pub scenarios: u64,
+    /// Tags that changed at the target.
+    pub tags: u64,
+    /// Things said about objects that were new.
+    pub marks: u64,
+    /// Settings and tags that both sides had changed.
+    pub met: Vec<Met>,
+    /// Contents here that were scrubbed there; they are only scrubbed here if that is asked for.
+    pub scrubbed_there: Vec<Id>,
+    /// Contents that are scrubbed at the target from now on.
+    pub scrubbed: Vec<Id>,
+    /// Scenarios and tags as both sides have seen them now: keys of `remotes/` refs.
+    pub(super) seen: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+impl Moved {
+    /// Whether there was nothing to do.
+    pub fn is_nothing(&self) -> bool {
+        self.runs == 0
+            && self.objects == 0
+            && self.scenarios == 0
+            && self.tags == 0
+            && self.marks == 0
+            && self.scrubbed.is_empty()
+    }
+}
+
+/// Run ids that have their refs already.
+struct Given {
+    /// Those of this transfer.
+    runs: HashSet<String>,
+    /// Whether the target had nothing before: then there are no others.
+    was_empty: bool,
+}
+
+/// Things said that were checked against what says them.
+#[derive(Debug, Default)]
+struct Said {
+    edits: Vec<RefEdit>,
+    has_scrubs: bool,
+}
+
+impl Transfer<'_> {
+    fn place(&self) -> String {
+        self.from.store().backend().place()
+    }
+
+    /// Carries everything that `heads` name.
+    pub(super) fn run(&self, heads: &Heads) -> Result<Moved, Error> {
+        let mut moved = Moved::default();
+        self.progress.begin(if self.is_push { "push" } else { "fetch" }, None, Unit::Items);
+        let mut given = Given { runs: HashSet::new(), was_empty: self.to.snapshot()?.is_empty() };
+        let mut rest = heads.runs.as_slice();
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(rest.len().min(RUNS));
+            rest = later;
+            let heads: Vec<(Id, Kind)> = now.iter().map(|id| (*id, Kind::RUN)).collect();
+            self.runs(&heads, &mut given, &mut moved)?;
+        }
+        self.ends(heads, &mut given, &mut moved)?;
+        self.progress.end();
+        Ok(moved)
+    }
+
+    fn count(moved: &mut Moved, brought: &Brought) {
+        moved.objects += brought.objects;
+        moved.bytes += brought.bytes;
+        moved.absent += brought.absent;
+        moved.refused += brought.refused;
+    }
+
+    fn walk(&self, snapshot: &Snapshot, heads: &[(Id, Kind)]) -> Result<(Brought, Intake), Error> {
+        let intake = self.to.intake(snapshot);
+        let flags = (self.is_dry, self.is_push);
+        let brought = Walk::new(self.from, &intake, self.depth, flags, self.progress, self.cancel).run(heads)?;
+        self.check_source()?;
+        Ok((brought, intake))
+    }
+
+    /// Nothing is made of a source of which a part could not be read.
+    fn check_source(&self) -> Result<(), Error> {
+        match self.from.damage().into_iter().next() {
+            Some(damage) => {
+                Err(Error::Forged { place: self.place(), what: format!("{}: {}", damage.file, damage.what) })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Carries some runs with all that they need, and makes them visible.
+    fn runs(&self, heads: &[(Id, Kind)], given: &mut Given, moved: &mut Moved) -> Result<(), Error> {
+        let snapshot = self.to.snapshot()?;
+        let (brought, intake) = self.walk(&snapshot, heads)?;
+        Self::count(moved, &brought);
+        let wanted: HashSet<Id> = heads.iter().map(|(id, _)| *id).collect();
+        let found: HashSet<Id> = brought.runs.iter().map(|run| run.object).collect();
+        if let Some(id) = wanted.iter().find(|id| !found.contains(id)) {
+            let what = format!("a ref says that object {id} is a run, and it is none");
+            return Err(Error::Forged { place: self.place(), what });
+        }
+        let portions = Self::portions(&snapshot, brought.runs, given, moved)?;
+        if self.is_dry || (portions.is_empty() && brought.objects == 0) {
+            return Ok(());
+        }
+        // What came may complete runs that are known, so that there is nothing but content.
+        let portions = if portions.is_empty() { vec![Vec::new()] } else { portions };
+        let mut collected = Arc::new(intake.finish()?);
+        let inline: Vec<Id> = collected.inline_ids().copied().collect();
+        for (at, edits) in portions.into_iter().enumerate() {
+            let relies_on = if at == 0 { Vec::new() } else { inline.clone() };
+            let draft = Draft {
+                collected: Some(Arc::clone(&collected)),
+                edits,
+                relies_on,
+                restore: Some(Arc::new(FromStore(self.from.clone()))),
+                ..Draft::default()
+            };
+            self.publish(draft)?;
+            if at == 0 {
+                collected = Arc::new(collected.as_relied());
+            }
+        }
+        Ok(())
+    }
+
+    fn publish(&self, draft: Draft) -> Result<(), Error> {
+        let op = OpId::new(&*self.to.world().random);
+        self.to.publish(op, self.command, &mut |_| Ok::<_, Error>(Some(draft.clone())))?;
+        Ok(())
+    }
+
+    /// Edits in portions that fit into one entry each, all of a run in one.
+    fn portions(
+        snapshot: &Snapshot,
+        runs: Vec<RunRefs>,
+        given: &mut Given,
+        moved: &mut Moved,
+    ) -> Result<Vec<Vec<RefEdit>>, Error> {
+        let mut portions: Vec<BTreeMap<Vec<u8>, RefEdit>> = Vec::new();
+        let mut bytes = usize::MAX;
+        for run in runs {
+            let own = key::run(&run.project, &run.scenario, &run.run, &run.object);
+            if !given.was_empty && snapshot.get_ref(&own)?.is_some() {
+                continue;
+            }
+            moved.runs += 1;
+            // A run id belongs to whoever came first: another run that claims it is listed, and nothing that leads to the first one changes.
+            let is_known = !given.runs.insert(run.run.clone())
+                || !given.was_empty
+                    && snapshot.get_ref(&key::id(&run.run))?.is_some_and(|value| {
+                        entry::decode::<entry::RunPlace>(&value).map_or(true, |place| place.object != run.object)
+                    });
+            let edits: Vec<RefEdit> = run.edits.into_iter().filter(|edit| !is_known || edit.key == own).collect();
+            let size: usize = edits.iter().map(|edit| edit.key.len() + edit.new.as_ref().map_or(0, Vec::len) + 8).sum();
+            if bytes.saturating_add(size) > REFS {
+                portions.push(BTreeMap::new());
+                bytes = 0;
+            }
+            bytes += size;
+            let Some(portion) = portions.last_mut() else { continue };
+            for edit in edits {
+                if Self::is_older_path(snapshot, portion, &edit)? {
+                    continue;
+                }
+                portion.insert(edit.key.clone(), edit);
+            }
+        }
+        Ok(portions.into_iter().map(|portion| portion.into_values().collect()).collect())
+    }
+
+    /// Whether the edit names a run that wrote a path before another one did that is known: run ids begin with their time.
+    fn is_older_path(snapshot: &Snapshot, portion: &BTreeMap<Vec<u8>, RefEdit>, edit: &RefEdit) -> Result<bool, Error> {
+        if !edit.key.starts_with(&key::outpaths()) {
+            return Ok(false);
+        }
+        let run = |value: &[u8]| entry::decode::<String>(value).ok();
+        let new = edit.new.as_deref().and_then(run);
+        if let Some(other) = portion.get(&edit.key) {
+            return Ok(other.new.as_deref().and_then(run) >= new);
+        }
+        Ok(snapshot.get_ref(&edit.key)?.is_some_and(|value| run(&value) >= new))
+    }
+
+    /// Scenarios, tags and what is said: after the runs, in one transaction.
+    fn ends(&self, heads: &Heads, given: &mut Given, moved: &mut Moved) -> Result<(), Error> {
+        if heads.scenarios.is_empty() && heads.tags.is_empty() && heads.about.is_empty() {
+            return Ok(());
+        }
+        let snapshot = self.to.snapshot()?;
+        let mut objects: Vec<(Id, Kind)> = heads.scenarios.values().map(|id| (*id, Kind::SCENARIO)).collect();
+        objects.extend(heads.tags.values().map(|tag| (tag.object, tag.kind.clone())));
+        let said = self.said(heads, &snapshot, &mut objects, moved)?;
+        let (brought, intake) = self.walk(&snapshot, &objects)?;
+        Self::count(moved, &brought);
+        let mut edits = said.edits;
+        moved.marks += edits.len() as u64;
+        // What a tag names may be a run that came with nothing else.
+        for portion in Self::portions(&snapshot, brought.runs, given, moved)? {
+            edits.extend(portion);
+        }
+        let collected = if self.is_dry { None } else { Some(Arc::new(intake.finish()?)) };
+        let features = if said.has_scrubs { vec![FEATURE.to_owned()] } else { Vec::new() };
+        let mut outcome = Moved::default();
+        let mut build = |newest: &Snapshot| -> Result<Option<Draft>, Error> {
+            outcome = Moved::default();
+            let fresh = self.to.intake(newest);
+            let mut edits = edits.clone();
+            for (name, theirs) in &heads.scenarios {
+                let own = self.scenario(newest, &fresh, name, theirs, &mut outcome)?;
+                edits.extend(self.alias(newest, name, theirs)?.filter(|_| !own.is_empty()));
+                edits.extend(own);
+            }
+            for (name, theirs) in &heads.tags {
+                edits.extend(self.tag(newest, name, theirs, &mut outcome)?);
+            }
+            if edits.is_empty() || self.is_dry {
+                return Ok(None);
+            }
+            let both = [collected.as_ref().map(|one| (**one).clone()), Some(fresh.finish()?)];
+            Ok(Some(Draft {
+                collected: Some(Arc::new(Collected::together(both.into_iter().flatten()))),
+                edits,
+                features: features.clone(),
+                restore: Some(Arc::new(FromStore(self.from.clone()))),
+                ..Draft::default()
+            }))
+        };
+        if self.is_dry {
+            build(&snapshot)?;
+        } else {
+            self.to.publish(OpId::new(&*self.to.world().random), self.command, &mut build)?;
+        }
+        moved.scenarios += outcome.scenarios;
+        moved.tags += outcome.tags;
+        moved.met.append(&mut outcome.met);
+        moved.seen.append(&mut outcome.seen);
+        Ok(())
+    }
+
+    /// Things said, each checked against the object that says it.
+    fn said(
+        &self,
+        heads: &Heads,
+        snapshot: &Snapshot,
+        objects: &mut Vec<(Id, Kind)>,
+        moved: &mut Moved,
+    ) -> Result<Said, Error> {
+        let mut all = Said::default();
+        let mut seen = BTreeSet::new();
+        for (of, kind, said) in &heads.about {
+            let wrong = |what: &str| Error::Forged {
+                place: self.place(),
+                what: format!("a ref says {kind} of object {of}, and {what}"),
+            };
+            let Some((found, bytes)) = self.from.read(said)? else { return Err(wrong("nothing says so")) };
+            let edit = if found == Kind::NOTE && kind == crate::note::ABOUT {
+                let note = Note::decode(&bytes)?;
+                let (key, value) = crate::note::ref_of(&note, said)?;
+                (note.of == *of).then(|| RefEdit::set(key, value))
+            } else if found == Kind::VERDICT && kind == crate::verdict::ABOUT {
+                let verdict = Verdict::decode(&bytes)?;
+                let (key, value) = crate::verdict::ref_of(&verdict, said)?;
+                (verdict.of == *of).then(|| RefEdit::set(key, value))
+            } else if found == Kind::MARK {
+                let mark = Mark::decode(&bytes)?;
+                let is_it = mark.of == *of && mark.kind.as_str() == kind;
+                if is_it && mark.kind == MarkKind::Scrub && mark.on {
+                    let is_here = snapshot.locate_live(of)?.is_some();
+                    if is_here && !self.is_push && !self.takes_scrubs {
+                        moved.scrubbed_there.push(*of);
+                        continue;
+                    }
+                    if is_here {
+                        moved.scrubbed.push(*of);
+                    }
+                    all.has_scrubs = true;
+                }
+                let line = MarkLine { on: mark.on, at: mark.at, why: mark.why, author: mark.author };
+                let key = key::about_one(of, mark.kind.as_str(), said);
+                if is_it { Some(RefEdit::set(key, entry::encode(&line)?)) } else { None }
+            } else {
+                None
+            };
+            let edit = edit.ok_or_else(|| wrong("what is named for it says something else"))?;
+            if seen.insert(edit.key.clone()) {
+                objects.push((*said, found));
+                all.edits.push(edit);
+            }
+        }
+        Ok(all)
+    }
+
+    fn settings(snapshot: &Snapshot, id: &Id) -> Result<Option<Settings>, Error> {
+        let Some((kind, bytes)) = snapshot.read(id)? else { return Ok(None) };
+        if kind != Kind::SCENARIO {
+            let place = snapshot.store().backend().place();
+            return Err(Error::Forged { place, what: format!("object {id} is a {kind} and no scenario") });
+        }
+        let scenario = Scenario::decode(&bytes)?;
+        let config = crate::scenario::config_of(snapshot, Some(&scenario))?;
+        Ok(Some(Settings { scenario, config }))
+    }
+
+    /// The ref of the name that a scenario goes by at the source, if nothing here is called so.
+    fn alias(&self, newest: &Snapshot, name: &str, theirs: &Id) -> Result<Option<RefEdit>, Error> {
+        let settings = Self::settings(self.from, theirs)?;
+        let Some(alias) = settings.filter(|one| one.scenario.name == name).and_then(|one| one.scenario.alias) else {
+            return Ok(None);
+        };
+        let is_free =
+            crate::scenario::check_name(&alias).is_ok() && !crate::scenario::exists(newest, self.project, &alias)?;
+        let key = key::scenario(self.project, &alias);
+        Ok(if is_free { Some(RefEdit::create(key, ScenarioRef::alias_of(name)?)) } else { None })
+    }
+
+    /// Settings of a scenario of which the source has `theirs`.
+    fn scenario(
+        &self,
+        newest: &Snapshot,
+        intake: &Intake,
+        name: &str,
+        theirs: &Id,
+        moved: &mut Moved,
+    ) -> Result<Vec<RefEdit>, Error> {
+        let key = key::scenario(self.project, name);
+        let seen = key::remote_seen(self.remote, self.project, "scenarios", name);
+        let old = newest.get_ref(&key)?;
+        let Some(old) = old else {
+            moved.scenarios += 1;
+            moved.seen.insert(seen, entry::encode(theirs)?);
+            return Ok(vec![RefEdit::create(key, entry::encode(theirs)?)]);
+        };
+        // A name that another scenario goes by here stays that.
+        let ScenarioRef::Settings(ours) = ScenarioRef::read(&old)? else { return Ok(Vec::new()) };
+        let base = self.seen_scenarios.get(name);
+        if ours == *theirs || base == Some(theirs) {
+            moved.seen.insert(seen, entry::encode(theirs)?);
+            return Ok(Vec::new());
+        }
+        if base == Some(&ours) {
+            moved.scenarios += 1;
+            moved.seen.insert(seen, entry::encode(theirs)?);
+            return Ok(vec![RefEdit::moved(key, old, entry::encode(theirs)?)]);
+        }
+        let own = if self.is_push { self.from } else { newest };
+        let base = base.map(|id| Self::settings(own, id)).transpose()?.flatten();
+        let missing = |id: &Id| Error::LinkMissing { place: self.place(), kind: Kind::SCENARIO, id: *id };
+        let mine = Self::settings(newest, &ours)?.ok_or_else(|| missing(&ours))?;
+        let other = Self::settings(self.from, theirs)?.ok_or_else(|| missing(theirs))?;
+        let merged = merge::settings(base.as_ref(), &mine, &other);
+        let mut edits = Vec::new();
+        let id = put(intake, merged.settings, self.is_dry)?;
+        if id != ours {
+            moved.scenarios += 1;
+            edits.push(RefEdit::moved(key, old, entry::encode(&id)?));
+        }
+        let kept_as = (!merged.conflicts.is_empty() && !self.is_push).then(|| format!("{name}@{}", self.remote));
+        if let Some(kept_as) = &kept_as {
+            let kept = key::scenario(self.project, kept_as);
+            if newest.get_ref(&kept)?.as_deref() != Some(&entry::encode(theirs)?) {
+                edits.push(RefEdit { key: kept, expect: Expect::Any, new: Some(entry::encode(theirs)?) });
+            }
+        }
+        if merged.conflicts.is_empty() {
+            moved.seen.insert(seen, entry::encode(if self.is_push { &id } else { theirs })?);
+        }
+        moved.met.push(Met { what: "scenario", name: name.to_owned(), conflicts: merged.conflicts, kept_as });
+        Ok(edits)
+    }
+
+    /// A tag of which the source has `theirs`.
+    fn tag(&self, newest: &Snapshot, name: &str, theirs: &Tag, moved: &mut Moved) -> Result<Vec<RefEdit>, Error> {
+        let key = key::tag(self.project, name);
+        let seen = key::remote_seen(self.remote, self.project, "tags", name);
+        let new = entry::encode(theirs)?;
+        let base = self.seen_tags.get(name);
+        let edit = match newest.get_ref(&key)? {
+            // It was here, and was deleted: what the other side still has says nothing new.
+            None if base == Some(&new) => return Ok(Vec::new()),
+            None => RefEdit::create(key, new.clone()),
+            Some(old) if old == new || base == Some(&new) => {
+                moved.seen.insert(seen, new);
+                return Ok(Vec::new());
+            }
+            Some(old) if base == Some(&old) => RefEdit::moved(key, old, new.clone()),
+            Some(_) => {
+                let kept_as = (!self.is_push).then(|| format!("{name}@{}", self.remote));
+                let mut edits = Vec::new();
+                if let Some(kept_as) = &kept_as {
+                    let kept = key::tag(self.project, kept_as);
+                    if newest.get_ref(&kept)?.as_ref() != Some(&new) {
+                        edits.push(RefEdit { key: kept, expect: Expect::Any, new: Some(new) });
+                    }
+                }
+                let conflicts = vec!["target".to_owned()];
+                moved.met.push(Met { what: "tag", name: name.to_owned(), conflicts, kept_as });
+                return Ok(edits);
+            }
+        };
+        moved.tags += 1;
+        moved.seen.insert(seen, new);
+        Ok(vec![edit])
+    }
+}
+
+/// Stores settings; returns the scenario's object.
+fn put(intake: &Intake, settings: Settings, is_dry: bool) -> Result<Id, Error> {
+    let Settings { mut scenario, config } = settings;
+    let is_empty = matches!(&config, Value::Map(entries) if entries.is_empty());
+    scenario.config = None;
+    if !is_empty {
+        let bytes = Config(config).encode()?;
+        let id = id_of(&Kind::CONFIG, &bytes);
+        if !is_dry {
+            intake.put(&Kind::CONFIG, &id, &bytes)?;
+        }
+        scenario.config = Some(id);
+    }
+    let bytes = scenario.encode()?;
+    let id = id_of(&Kind::SCENARIO, &bytes);
+    if !is_dry {
+        intake.put(&Kind::SCENARIO, &id, &bytes)?;
+    }
+    Ok(id)
+}
