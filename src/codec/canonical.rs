@@ -33,6 +33,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    #[inline]
     fn take(&mut self, n: usize) -> Result<&'a [u8], Error> {
         let end = self.at.checked_add(n).filter(|&end| end <= self.bytes.len()).ok_or(Error::CutOff { at: self.at })?;
         let slice = &self.bytes[self.at..end];
@@ -40,15 +41,18 @@ impl<'a> Reader<'a> {
         Ok(slice)
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
         let at = self.at;
         self.take(N)?.try_into().map_err(|_| Error::CutOff { at })
     }
 
+    #[inline]
     fn uint(&mut self, n: usize) -> Result<u64, Error> {
         Ok(self.take(n)?.iter().fold(0, |sum, &byte| (sum << 8) | u64::from(byte)))
     }
 
+    #[inline]
     fn len(&mut self, n: usize, at: usize, shortest_from: u64) -> Result<usize, Error> {
         let len = self.uint(n)?;
         if len < shortest_from {
@@ -57,6 +61,7 @@ impl<'a> Reader<'a> {
         usize::try_from(len).map_err(|_| Error::OverLimit { at, limit: "length" })
     }
 
+    #[inline]
     fn head(&mut self) -> Result<Head, Error> {
         let at = self.at;
         let wrong = |rule| Error::NotCanonical { at, rule };

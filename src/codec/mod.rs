@@ -5,12 +5,14 @@
 //! exactly the bytes that [`encode`] makes. This module is the only user of `rmp-serde`.
 
 mod canonical;
+mod strict;
 mod value;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use canonical::{Limits, check, skip};
+pub use strict::Strict;
 pub use value::Value;
 
 /// Why bytes are not the encoding of a value.

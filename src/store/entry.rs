@@ -8,6 +8,7 @@ use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde::{Deserialize as DeserializeDerive, Serialize, Serializer};
 
 use super::backend::Folder;
+use super::plain;
 use crate::clock::{Micros, Random};
 use crate::codec::{self, Limits};
 use crate::hash::{Id, derived, hex};
@@ -357,18 +358,21 @@ impl Entry {
         if found.digest() != digest {
             return Err(Unreadable::Digest);
         }
-        let entry: Self = codec::decode(text, &Limits::RECORD)?;
+        let entry = match plain::decode(text) {
+            Some(entry) => entry,
+            None => codec::decode(text, &Limits::RECORD)?,
+        };
         if entry.n != number {
             return Err(Unreadable::Number(entry.n));
         }
-        let plain = entry.objects.is_empty()
+        let is_plain = entry.objects.is_empty()
             && entry.packs.is_empty()
             && entry.rely.is_empty()
             && entry.condemn.is_empty()
             && entry.remove.is_empty()
             && entry.refs.is_empty()
             && entry.features.is_empty();
-        if entry.checkpoint.is_some() && !plain {
+        if entry.checkpoint.is_some() && !is_plain {
             return Err(Unreadable::Mixed);
         }
         Ok((entry, found))

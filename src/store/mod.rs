@@ -62,6 +62,7 @@ mod merge;
 mod objects;
 mod pack;
 mod pieces;
+mod plain;
 mod point;
 mod publish;
 pub mod repair;

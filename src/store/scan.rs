@@ -174,6 +174,10 @@ impl Scan {
                         continue 'again;
                     }
                 };
+                // Most questions about what is said of an object end here.
+                if self.upper.as_deref().is_some_and(|upper| file.begins_at_or_after(upper)) {
+                    continue;
+                }
                 let cursor = match self.direction {
                     Direction::Forward => Cursor::forward(&file, &self.lower),
                     Direction::Backward => Cursor::backward(&file, self.upper.as_deref()),

@@ -51,18 +51,29 @@ pub(in crate::store) struct Block {
     rows: Vec<Row>,
 }
 
+/// Where a record's key and value lie: small, since each lookup makes one for every record of the blocks it reads.
 #[derive(Debug, Clone, Copy)]
 struct Row {
-    key: (usize, usize),
-    value: (usize, usize),
+    key: (u32, u32),
+    value: (u32, u32),
+}
+
+/// A position in a block. No block is anywhere near as long.
+fn short(at: usize) -> Result<u32, &'static str> {
+    u32::try_from(at).map_err(|_| "it is too long")
+}
+
+fn range((start, end): (u32, u32)) -> std::ops::Range<usize> {
+    start as usize..end as usize
 }
 
 impl Block {
     /// Takes `bytes[from..]` apart; every rule of the format is checked.
     pub(super) fn parse(bytes: Vec<u8>, from: usize) -> Result<Self, &'static str> {
-        let mut keys: Vec<u8> = Vec::with_capacity(bytes.len());
-        let mut rows: Vec<Row> = Vec::new();
         let mut rest = bytes.get(from..).ok_or("it is cut off")?;
+        // About what a block of refs holds: looking something up is little more than this walk.
+        let mut keys: Vec<u8> = Vec::with_capacity(rest.len());
+        let mut rows: Vec<Row> = Vec::with_capacity(rest.len() / 48 + 4);
         let mut last = (0usize, 0usize);
         while !rest.is_empty() {
             let cut_off = "a record is cut off";
@@ -74,19 +85,21 @@ impl Block {
             if shared + fresh > KEY_MAX || keys.len() + shared + fresh > KEYS_MAX.max(KEY_MAX) {
                 return Err("its keys are too long");
             }
-            let key = (keys.len(), keys.len() + shared + fresh);
-            keys.extend_from_within(last.0..last.0 + shared);
-            keys.extend_from_slice(&rest[..fresh]);
-            rest = &rest[fresh..];
-            if !rows.is_empty() && keys[last.0..last.1] >= keys[key.0..key.1] {
+            let (own, after) = rest.split_at(fresh);
+            // What is shared is equal, so the order is that of what follows.
+            if !rows.is_empty() && keys[last.0 + shared..last.1] >= *own {
                 return Err("its keys are out of order");
             }
+            let key = (keys.len(), keys.len() + shared + fresh);
+            keys.extend_from_within(last.0..last.0 + shared);
+            keys.extend_from_slice(own);
+            rest = after;
             let len = varint::take_len(&mut rest).ok_or(cut_off)?;
             if len > rest.len() {
                 return Err(cut_off);
             }
             let start = bytes.len() - rest.len();
-            rows.push(Row { key, value: (start, start + len) });
+            rows.push(Row { key: (short(key.0)?, short(key.1)?), value: (short(start)?, short(start + len)?) });
             rest = &rest[len..];
             last = key;
         }
@@ -98,18 +111,16 @@ impl Block {
     }
 
     pub(in crate::store) fn key(&self, at: usize) -> &[u8] {
-        let (start, end) = self.rows[at].key;
-        &self.keys[start..end]
+        &self.keys[range(self.rows[at].key)]
     }
 
     pub(in crate::store) fn value(&self, at: usize) -> &[u8] {
-        let (start, end) = self.rows[at].value;
-        &self.bytes[start..end]
+        &self.bytes[range(self.rows[at].value)]
     }
 
     /// How many keys are less than `key`.
     pub(super) fn before(&self, key: &[u8]) -> usize {
-        self.rows.partition_point(|row| &self.keys[row.key.0..row.key.1] < key)
+        self.rows.partition_point(|row| &self.keys[range(row.key)] < key)
     }
 
     /// The position of exactly `key`.

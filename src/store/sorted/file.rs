@@ -156,6 +156,11 @@ impl SortedFile {
         Ok(block.find(key).map(|at| block.value(at).to_vec()))
     }
 
+    /// Whether it holds nothing below `key`. Told by the root alone.
+    pub(in crate::store) fn begins_at_or_after(&self, key: &[u8]) -> bool {
+        self.root.len() == 0 || self.root.key(0) >= key
+    }
+
     /// Where a pointer leads: offset, length, checksum.
     pub(super) fn pointer(block: &Block, at: usize) -> Result<(u64, u64, [u8; CHECKSUM_LEN]), Broken> {
         let mut value = block.value(at);

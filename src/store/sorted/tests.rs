@@ -173,6 +173,7 @@ proptest! {
             prop_assert_eq!(forward, expected);
             let backward = all(Cursor::backward(&file, Some(key)).unwrap()).unwrap();
             let expected: Vec<_> = records.range(..key.clone()).rev().map(|(k, v)| (k.clone(), v.clone())).collect();
+            prop_assert_eq!(file.begins_at_or_after(key), expected.is_empty());
             prop_assert_eq!(backward, expected);
         }
     }

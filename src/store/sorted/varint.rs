@@ -10,7 +10,19 @@ pub(in crate::store) fn put(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// Takes one value from the front of `bytes`; `None` if there is none or it is not in its shortest form.
+#[inline]
 pub(in crate::store) fn take(bytes: &mut &[u8]) -> Option<u64> {
+    // Most are one byte.
+    match bytes.split_first() {
+        Some((&byte, rest)) if byte < 0x80 => {
+            *bytes = rest;
+            Some(byte.into())
+        }
+        _ => take_long(bytes),
+    }
+}
+
+fn take_long(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0u64;
     for (i, &byte) in bytes.iter().enumerate().take(10) {
         if i == 9 && byte > 1 {
@@ -29,6 +41,7 @@ pub(in crate::store) fn take(bytes: &mut &[u8]) -> Option<u64> {
 }
 
 /// As [`take`], for lengths.
+#[inline]
 pub(in crate::store) fn take_len(bytes: &mut &[u8]) -> Option<usize> {
     take(bytes).and_then(|value| usize::try_from(value).ok())
 }

@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+"""Writes src/bin/prov/order.txt: the functions that hits and misses execute, for the linker to put them together.
+
+    python3 benches/order.py
+
+A program of 16 MiB is mapped 64 KiB at a time, as it is touched. Left to the linker, what a hit executes lies all over
+it. The names hold for one compiler; with another one, or once the code has moved on, those that are not found any more
+are passed over, and the program is as fast as it was. Needs valgrind.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+ORDER = ROOT / "src/bin/prov/order.txt"
+HIT = "run -q -S i=50 -i raw.csv -o one.out -- sh one.sh raw.csv {set.i} one.out".split()
+MISS = "run -q -S i={n} -i raw.csv -o a.out -o b.out -o c.out -- sh three.sh {{set.i}} a.out b.out c.out"
+
+
+def main():
+    subprocess.run(["cargo", "rustc", "--release", "--locked", "--bin", "prov", "--", "-Cstrip=none"], cwd=ROOT, check=True)
+    prov = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release/prov"
+    with tempfile.TemporaryDirectory() as folder:
+        at = Path(folder) / "project"
+        at.mkdir()
+        env = {"HOME": folder, "PATH": os.environ["PATH"], "PROV_AUTHOR_NAME": "A", "PROV_AUTHOR_EMAIL": "a@b"}
+
+        def run(*words, under=()):
+            subprocess.run([*under, str(prov), *words], cwd=at, env=env, check=True, capture_output=True)
+
+        (at / "raw.csv").write_text("a,b\n1,2\n")
+        (at / "one.sh").write_text('echo "$2" > "$3"\n')
+        (at / "three.sh").write_text('for f in "$2" "$3" "$4"; do echo "$1" > "$f"; done\n')
+        subprocess.run("git init -q && git -c user.name=a -c user.email=a@b add . && git -c user.name=a -c user.email=a@b commit -qm a",
+                       shell=True, cwd=at, env=env, check=True)
+        run("init")
+        run(*HIT)
+        # Enough for packs and tables, and some entries above them.
+        for n in range(40):
+            run(*MISS.format(n=n).split())
+        executed = {}
+        for words in [HIT, MISS.format(n=1000).split(), ["status"], ["log"], ["lineage", "one.out"]]:
+            out = Path(folder) / "callgrind"
+            run(*words, under=["valgrind", "--tool=callgrind", "--demangle=no", "--compress-strings=no", f"--callgrind-out-file={out}"])
+            for line in out.read_text().splitlines():
+                if line.startswith("fn="):
+                    executed.setdefault(re.sub(r"'\d+$", "", line[3:]))
+    defined = set()
+    for line in subprocess.run(["nm", str(prov)], check=True, capture_output=True, text=True).stdout.splitlines():
+        words = line.split()
+        if len(words) == 3 and words[1] in "tT":
+            defined.add(words[2])
+    names = [name for name in executed if name in defined]
+    ORDER.write_text("\n".join(names) + "\n")
+    print(f"{ORDER}: {len(names)} functions")
+
+
+if __name__ == "__main__":
+    assert shutil.which("valgrind"), "valgrind is not here"
+    main()
