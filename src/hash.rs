@@ -255,6 +255,30 @@ pub fn sha256_from(reader: &mut dyn Read) -> io::Result<String> {
     }
 }
 
+/// The SHA-256 of what is written into it.
+#[derive(Debug, Clone, Default)]
+pub struct Sha256(sha2::Sha256);
+
+impl Sha256 {
+    /// The digest in hexadecimal.
+    pub fn hex(self) -> String {
+        use sha2::Digest as _;
+        hex(&self.0.finalize())
+    }
+}
+
+impl io::Write for Sha256 {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        use sha2::Digest as _;
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Bytes that one worker of [`blob_at`] takes at a time: a power of two, so that each is a whole BLAKE3 subtree.
 const SEGMENT: u64 = 1 << 20;
 

@@ -201,7 +201,7 @@ impl Query<'_> {
             all.push("r.hidden = 0".to_owned());
         }
         if let Some(runs) = &self.find.runs {
-            let list = serde_free_list(runs);
+            let list = list(runs);
             let list = self.text(&list);
             all.push(format!("r.run in (select value from json_each({list}))"));
         }
@@ -641,10 +641,8 @@ fn size(text: &str) -> Option<i64> {
 }
 
 /// A list of texts as JSON.
-fn serde_free_list(items: &[String]) -> String {
-    let quoted: Vec<String> =
-        items.iter().map(|item| format!("\"{}\"", item.replace('\\', "\\\\").replace('"', "\\\""))).collect();
-    format!("[{}]", quoted.join(","))
+pub(super) fn list(items: &[String]) -> String {
+    serde_json::Value::from(items).to_string()
 }
 
 /// The names that differ from `typed` by no more than a typing mistake or two, or begin or end like it.

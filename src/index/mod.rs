@@ -7,6 +7,7 @@
 mod error;
 mod file;
 mod find;
+mod lines;
 mod predicate;
 mod read;
 mod rows;
@@ -18,6 +19,7 @@ mod write;
 pub use error::Error;
 pub use file::{Index, Opened, Place};
 pub use find::{Find, Found, Order, What};
+pub use lines::Affected;
 pub use predicate::{Comparison, Expr, Literal, ParseError};
 pub use read::{Answer, Cell, Heading};
 pub use rows::{ArtifactRow, NoteRow, Position, RunRow, ValueKind, ValueRow};

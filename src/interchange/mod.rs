@@ -8,6 +8,8 @@
 mod error;
 pub mod loom;
 pub mod otter;
+#[cfg(feature = "index")]
+pub mod records;
 pub mod release;
 
 pub use error::Error;

@@ -47,6 +47,13 @@ pub enum NodeKind {
         /// Its bytes.
         size: u64,
     },
+    /// Others of the kind of those beside it, made short for people.
+    More {
+        /// How many.
+        count: usize,
+        /// What they are: `run STEP`, or `file`.
+        what: String,
+    },
     /// Something whose record can't be read.
     Lost {
         /// What is known of it.

@@ -1,9 +1,13 @@
 //! Lineage: which runs a file came from, and what it went into.
 
+mod fold;
 pub mod graph;
 mod producer;
 pub mod render;
+mod svg;
 mod trace;
 
+pub use fold::folded;
 pub use producer::{Error, Found, makers, producer_of, takers};
+pub use svg::svg;
 pub use trace::{Start, TraceOptions, trace};

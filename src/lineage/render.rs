@@ -15,6 +15,10 @@ fn label(node: &Node) -> String {
             format!("{} [{}]{how}{ended}", shown(step.as_bytes()), shown(tail.as_bytes()))
         }
         NodeKind::Artifact { path, short, .. } => format!("{} {short}", shown(path)),
+        NodeKind::More { count, what } => match what.strip_prefix("run ") {
+            Some(step) => format!("... and {count} more runs of {}", shown(step.as_bytes())),
+            None => format!("... and {count} more files"),
+        },
         NodeKind::Lost { what } => format!("{} (its record can't be read)", shown(what.as_bytes())),
     }
 }
@@ -78,7 +82,7 @@ pub fn dot(graph: &Graph) -> String {
         let shape = match node.kind {
             NodeKind::Run { .. } => "box, style=rounded",
             NodeKind::Artifact { .. } => "note",
-            NodeKind::Lost { .. } => "box, style=dashed",
+            NodeKind::Lost { .. } | NodeKind::More { .. } => "box, style=dashed",
         };
         let _ = writeln!(out, "  \"{}\" [label=\"{}\", shape={shape}];", quoted(&node.id), quoted(&label(node)));
     }
@@ -107,7 +111,7 @@ pub fn mermaid(graph: &Graph) -> String {
         let (open, close) = match node.kind {
             NodeKind::Run { .. } => ("(\"", "\")"),
             NodeKind::Artifact { .. } => ("[\"", "\"]"),
-            NodeKind::Lost { .. } => ("{{\"", "\"}}"),
+            NodeKind::Lost { .. } | NodeKind::More { .. } => ("{{\"", "\"}}"),
         };
         let _ = writeln!(out, "  {name}{open}{}{close}", text(&label(node)));
         names.insert(&node.id, name);

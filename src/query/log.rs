@@ -6,9 +6,11 @@ use bstr::ByteSlice;
 
 use super::Error;
 use crate::clock::Micros;
+use crate::codec::Value;
 use crate::hash::Id;
 use crate::mark::{MarkKind, Marks};
-use crate::object::run::Status;
+use crate::object::run::{Run, Status};
+use crate::object::{Record, Source};
 use crate::refs::key;
 use crate::repo::Repo;
 use crate::repo::entry::{self, RunLine};
@@ -37,6 +39,8 @@ pub struct LogOptions {
     pub tags: Vec<String>,
     /// While this commit was checked out (a prefix of its id).
     pub commit: Option<String>,
+    /// With all of these facets: the record of each run that is not left out for another reason is read.
+    pub facets: Vec<(String, Value)>,
     /// From this run id on: itself, if it is listed, and older ones.
     pub from: Option<String>,
 }
@@ -137,7 +141,7 @@ pub fn log(
             end.next = Some(run);
             break;
         }
-        if !options.wants(&line) {
+        if !options.wants(&line) || !options.facets.is_empty() && !has_facets(snapshot, &object, &options.facets)? {
             continue;
         }
         let is_hidden = marks.is(&object, MarkKind::Hide)?;
@@ -159,6 +163,29 @@ pub fn log(
         }
     }
     Ok(end)
+}
+
+/// Whether a run has all these facets. A key with dots may lead into maps.
+fn has_facets(snapshot: &Snapshot, object: &Id, facets: &[(String, Value)]) -> Result<bool, Error> {
+    let Some((_, bytes)) = snapshot.read(object)? else { return Ok(false) };
+    let run = Run::decode(&bytes)?;
+    let found = |key: &str| {
+        run.facets.get(key).or_else(|| {
+            let mut parts = key.split('.');
+            let first = run.facets.get(parts.next()?)?;
+            parts.try_fold(first, |value, part| value.get(part))
+        })
+    };
+    Ok(facets.iter().all(|(key, wanted)| found(key).is_some_and(|value| is_equal(value, wanted))))
+}
+
+/// `1` and `1.0` are the same to who looks for them.
+fn is_equal(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        #[expect(clippy::cast_precision_loss, reason = "as near as a number can be")]
+        (Value::Int(n), Value::Float(x)) | (Value::Float(x), Value::Int(n)) => (*n as f64).to_bits() == x.to_bits(),
+        (a, b) => a == b,
+    }
 }
 
 /// The scenario whose next run is the newest: run ids begin with their time. One that can't be read comes first.

@@ -1,11 +1,15 @@
 //! Questions to the store: listing runs, what a file is, what is out of date, what differs.
 
 mod compare;
-mod contents;
+pub mod content;
+mod content_diff;
 mod diff;
 mod events;
+#[cfg(feature = "index")]
+pub mod impact;
 mod log;
 pub mod sets;
+pub mod sha256;
 mod status;
 #[cfg(feature = "index")]
 mod table_diff;
@@ -14,7 +18,7 @@ mod values;
 mod why;
 
 pub use compare::{Aligned, Alone, CompareOptions, Pair, Said, ScenarioDifference, compare, diff_scenarios};
-pub use contents::{CodeDifference, ContentDifference, diff_code, diff_contents, diff_text};
+pub use content_diff::{CodeDifference, ContentDifference, diff_code, diff_contents, diff_text};
 pub use diff::{Difference, OutputDifference, diff, diff_configs};
 pub use events::{Whose, events};
 pub use log::{LogEnd, LogOptions, Logged, Match, id_matches, log};
@@ -59,6 +63,36 @@ pub enum Error {
     /// The journal can't be written.
     #[error(transparent)]
     Journal(#[from] crate::journal::Error),
+    /// A file is no table by its name.
+    #[error("`{path}` is no table by its name")]
+    NoTable {
+        /// Its path.
+        path: String,
+    },
+    /// A table can't be read.
+    #[error("`{path}` can't be read: {what}")]
+    BadTable {
+        /// Its path.
+        path: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The store does not have some content.
+    #[error("the content of `{path}` ({id}) is not in the store")]
+    NoContent {
+        /// Its path.
+        path: String,
+        /// Its id.
+        id: crate::hash::Id,
+    },
+    /// Content can't be put aside to be looked at.
+    #[error("can't write `{}`", .path.display())]
+    Spool {
+        /// Where.
+        path: std::path::PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// There are more runs than a set may have.
     #[error("{runs} runs are too many for a set: it has at most {}", sets::MOST)]
     TooMany {

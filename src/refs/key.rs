@@ -250,6 +250,21 @@ pub fn rank_after(prefix: &[u8], key: &[u8]) -> Option<u64> {
     Some(u64::MAX - u64::from_be_bytes(bytes))
 }
 
+/// `producers` of all content.
+pub fn all_producers() -> Vec<u8> {
+    Key::of("producers").done()
+}
+
+/// `consumers` of all content.
+pub fn all_consumers() -> Vec<u8> {
+    Key::of("consumers").done()
+}
+
+/// The content of a `producers` or `consumers` key.
+pub fn content_of(key: &[u8]) -> Option<Id> {
+    Id::from_bytes(components(key)?.get(1)?)
+}
+
 /// The runs that made some content, newest first.
 pub fn producers_of(content: &Id) -> Vec<u8> {
     Key::of("producers").id(content).done()

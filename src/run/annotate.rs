@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::about::About;
+use super::columns;
 use super::format;
 use super::lifecycle::OWN_FACETS;
-use super::request::Request;
+use super::request::{OnMissing, Request};
 use super::session::Session;
 use crate::codec::Value;
 use crate::config;
@@ -53,7 +54,13 @@ pub(super) fn formats(session: &Session<'_>, run: &mut Run, at: &dyn Fn(&str, &O
 }
 
 /// Writes what the request says about its outputs and the run into the record. What can't be read is told in the warnings.
-pub(super) fn say(run: &mut Run, request: &Request, config: &Value, read: ReadOutput<'_>) -> Vec<String> {
+pub(super) fn say(
+    session: &Session<'_>,
+    run: &mut Run,
+    request: &Request,
+    config: &Value,
+    read: ReadOutput<'_>,
+) -> Vec<String> {
     let mut warnings = Vec::new();
     for (key, about) in &request.about.by_key {
         let Some(output) = run.outputs.get_mut(key) else { continue };
@@ -64,6 +71,12 @@ pub(super) fn say(run: &mut Run, request: &Request, config: &Value, read: ReadOu
         output.meta.extend(about.meta.clone());
         if let Some(schema) = &about.schema {
             output.meta.insert("schema".to_owned(), Value::Text(schema.clone()));
+            // What is not as the schema says is kept with a warning, if that was asked for: then nothing was held.
+            if request.about.on_mismatch == OnMissing::Error
+                && let Some(id) = columns::id_of(session, about)
+            {
+                output.meta.insert(columns::COMPARED.to_owned(), Value::Text(id));
+            }
         }
     }
     let parsed = |run: &Run, key: &str| -> Result<Value, String> {
@@ -170,7 +183,11 @@ pub(super) fn mismatches(
         }
         if are_there {
             found.extend(wrong_format(session, key, output, about));
-        } else if let (Some(wanted), Some(known)) = (&about.format, &output.format)
+            found.extend(columns::wrong(session, key, output, about));
+            continue;
+        }
+        found.extend(columns::not_compared(session, key, output, about));
+        if let (Some(wanted), Some(known)) = (&about.format, &output.format)
             && wanted != known
         {
             found.push(format!("output `{key}` is recorded as {known}, and {wanted} is expected"));

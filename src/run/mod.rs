@@ -13,6 +13,7 @@ pub mod batch;
 mod clear;
 pub mod close;
 mod code_part;
+mod columns;
 mod commit;
 pub mod config_part;
 mod consult;

@@ -280,6 +280,7 @@ pub fn prepare(
             return Err(Error::Usage { what: format!("there is no declared output `{key}`") });
         }
         super::annotate::check(key, declared.set(key), about, &config).map_err(|what| Error::Usage { what })?;
+        super::columns::check(session, key, about).map_err(|what| Error::Usage { what })?;
     }
     let words = based.folder.as_ref().map(|part| part.normal_words(&request.argv, &declared));
     let normalised = recipe::normalise(words.as_ref().unwrap_or(&request.argv), &declared)?;

@@ -98,6 +98,30 @@ fn code_is_told_as_a_patch_tables_by_cell_and_text_by_line() {
 }
 
 #[test]
+fn packed_tables_and_lines_of_json_are_tables_too() {
+    let sandbox = project();
+    for value in ["1", "2"] {
+        let command = format!(
+            "printf 'a,b\\n{value},x\\n' | gzip -n > t.csv.gz; echo '{{\"a\": {value}, \"b\": \"x\"}}' > t.jsonl"
+        );
+        run(&sandbox, ["--name", "make", "-o", "z=t.csv.gz", "-o", "j=t.jsonl", "--", "sh", "-c", &command]).misses();
+    }
+    let found = diff(&sandbox, &["make~1", "make", "-p"]);
+    for output in found["outputs"].as_array().unwrap() {
+        let content = &output["content"];
+        assert_eq!(
+            (content["kind"].as_str(), content["same_columns"].as_u64()),
+            (Some("table"), Some(1)),
+            "{output:#}"
+        );
+        assert_eq!(
+            (content["columns"][0]["name"].as_str(), content["columns"][0]["largest"].as_f64()),
+            (Some("a"), Some(1.0))
+        );
+    }
+}
+
+#[test]
 fn values_are_chosen_by_name_and_equal_ones_told_on_request() {
     let sandbox = with_runs();
     let names = |words: &[&str]| -> Vec<String> {

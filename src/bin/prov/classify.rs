@@ -632,6 +632,12 @@ impl Classify for query::Error {
             query::Error::Live(err) => err.failure(),
             query::Error::Tag(err) => err.failure(),
             query::Error::Journal(err) => err.failure(),
+            query::Error::NoTable { .. } => Failure::of(Class::Usage, "no_table", self)
+                .hint("tables are told by their names: .csv, .tsv, .jsonl, each also with .gz, and .parquet"),
+            query::Error::BadTable { .. } => Failure::of(Class::Failed, "bad_table", self),
+            query::Error::NoContent { .. } => Failure::of(Class::Damaged, "missing", self)
+                .hint("it was recorded by its id only, or is lost: `prov fsck` tells"),
+            query::Error::Spool { .. } => Failure::of(Class::Failed, "io", self),
             query::Error::TooMany { .. } => {
                 Failure::of(Class::Usage, "usage", self).hint("narrow it with --where or -n")
             }

@@ -4,7 +4,6 @@
 //! the run, so that an export that is repeated adds the runs that are new and no more; `schema.parquet` has no rows and makes a table
 //! valid that has no runs.
 
-mod parquet;
 mod rows;
 mod schema;
 
@@ -16,6 +15,7 @@ use super::{Error, release};
 use crate::fs::Fs;
 use crate::repo::Repo;
 use crate::store::Snapshot;
+use crate::tabular::parquet::{self, Cell, WriteColumn};
 
 /// The file of a table that has no rows.
 const EMPTY: &str = "schema.parquet";
@@ -41,7 +41,7 @@ pub fn export(repo: &Repo, snapshot: &Snapshot, folder: &Path) -> Result<Exporte
     for table in &TABLES {
         let path = folder.join(table.name).join(EMPTY);
         if fs.stat(&path).map_err(failed("look at", &path))?.is_none() {
-            write(fs, &path, &parquet::file(table.columns, &[]))?;
+            write(fs, &path, &written(table.columns, &[]))?;
         }
     }
     for pipeline in release::pipelines(repo, snapshot)? {
@@ -54,12 +54,21 @@ pub fn export(repo: &Repo, snapshot: &Snapshot, folder: &Path) -> Result<Exporte
         }
         let rows = rows::of(snapshot, &pipeline)?;
         for (at, table) in TABLES.iter().enumerate().rev() {
-            write(fs, &folder.join(table.name).join(&file), &parquet::file(table.columns, &rows[at]))?;
+            write(fs, &folder.join(table.name).join(&file), &written(table.columns, &rows[at]))?;
             exported.rows[at] += rows[at].len();
         }
         exported.added += 1;
     }
     Ok(exported)
+}
+
+fn written(columns: &[Column], rows: &[Vec<Cell>]) -> Vec<u8> {
+    let column = |column: &Column| WriteColumn {
+        name: column.name.to_owned(),
+        kind: column.kind.written(),
+        is_nullable: column.is_nullable,
+    };
+    parquet::file(&columns.iter().map(column).collect::<Vec<_>>(), rows)
 }
 
 fn failed(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {

@@ -8,23 +8,14 @@ use crate::object::run::{Run, RunError, RunKind, Status};
 use crate::pipeline::execute::table::{self, Row};
 use crate::pipeline::template;
 use crate::store::Snapshot;
+use crate::tabular::parquet::Cell;
 
-/// A value of a row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Cell {
-    Null,
-    Text(String),
-    Int(i64),
+fn in_text(text: impl Into<String>) -> Cell {
+    Cell::Text(text.into())
 }
 
-impl Cell {
-    fn text(text: impl Into<String>) -> Self {
-        Cell::Text(text.into())
-    }
-
-    fn maybe(text: Option<String>) -> Self {
-        text.map_or(Cell::Null, Cell::Text)
-    }
+fn maybe(text: Option<String>) -> Cell {
+    text.map_or(Cell::Null, Cell::Text)
 }
 
 /// The rows of a table.
@@ -52,9 +43,7 @@ impl Wrong {
 fn errors(wrong: Option<&Wrong>) -> [Cell; 3] {
     match wrong {
         None => [Cell::Null, Cell::Null, Cell::Null],
-        Some(wrong) => {
-            [Cell::text(wrong.representation()), Cell::text(wrong.kind.clone()), Cell::text(wrong.message.clone())]
-        }
+        Some(wrong) => [in_text(wrong.representation()), in_text(wrong.kind.clone()), in_text(wrong.message.clone())],
     }
 }
 
@@ -73,16 +62,12 @@ fn micros_to_ms(us: u64) -> i64 {
 }
 
 fn status(is_good: bool) -> Cell {
-    Cell::text(if is_good { "success" } else { "failed" })
+    in_text(if is_good { "success" } else { "failed" })
 }
 
 /// What the rows of one run of a pipeline share: run id, correlation id, attempt.
 fn shared(pipeline: &Run) -> [Cell; 3] {
-    [
-        Cell::text(pipeline.run.clone()),
-        Cell::maybe(pipeline.correlation_id.clone()),
-        Cell::Int(i64::from(pipeline.attempt)),
-    ]
+    [in_text(pipeline.run.clone()), maybe(pipeline.correlation_id.clone()), Cell::Int(i64::from(pipeline.attempt))]
 }
 
 /// The rows of the three tables.
@@ -119,13 +104,13 @@ fn failure(run: &Run, failed: Option<&Failed>) -> [Cell; 5] {
     let wrong =
         wrong.unwrap_or_else(|| Wrong { kind: "aborted".to_owned(), message: "it was not finished".to_owned() });
     let [error, kind, message] = errors(Some(&wrong));
-    let id = Cell::maybe(failed.map(|failed| failed.id.clone()));
-    [error, kind, message, id, Cell::maybe(failed.map(|failed| failed.name.clone()))]
+    let id = maybe(failed.map(|failed| failed.id.clone()));
+    [error, kind, message, id, maybe(failed.map(|failed| failed.name.clone()))]
 }
 
 fn of_pipeline(run: &Run, failed: Option<&Failed>) -> Vec<Cell> {
     let own = [
-        Cell::text(runner_of(run)),
+        in_text(runner_of(run)),
         Cell::Int(run.started_at.0),
         status(run.status == Status::Success),
         Cell::Int(micros_to_ms(run.duration_us())),
@@ -136,8 +121,8 @@ fn of_pipeline(run: &Run, failed: Option<&Failed>) -> Vec<Cell> {
 fn process(pipeline: &Run, run: &Run, failed: Option<&Failed>) -> Vec<Cell> {
     let name = run.meta.get(IMPORTED).and_then(|about| text(about, "key")).unwrap_or_else(|| run.step.clone());
     let own = [
-        Cell::text(run.run.clone()),
-        Cell::text(name),
+        in_text(run.run.clone()),
+        in_text(name),
         Cell::Int(run.started_at.0),
         status(run.status == Status::Success),
         Cell::Int(micros_to_ms(run.duration_us())),
@@ -162,13 +147,13 @@ fn tasks_of(snapshot: &Snapshot, pipeline: &Run, step: &Run, rows: &mut Rows) ->
         let ended = row.done_at.or(row.finished_at).unwrap_or(started);
         let [error, kind, message] = errors(wrong.as_ref());
         let own = [
-            Cell::text(id.clone()),
-            Cell::text(row.name.clone()),
+            in_text(id.clone()),
+            in_text(row.name.clone()),
             Cell::Int(started.0),
             status(is_good),
             Cell::Int(micros_to_ms(ended.since(started))),
             error,
-            Cell::text(step.run.clone()),
+            in_text(step.run.clone()),
             kind,
             message,
         ];

@@ -20,6 +20,16 @@ impl Type {
             Type::Timestamp => "DATETIME(us, UTC)",
         }
     }
+
+    /// The type as Parquet has it.
+    pub(super) fn written(self) -> crate::tabular::parquet::Type {
+        use crate::tabular::parquet::Type as Written;
+        match self {
+            Type::Utf8 => Written::Utf8,
+            Type::Int64 => Written::Int64,
+            Type::Timestamp => Written::Timestamp,
+        }
+    }
 }
 
 /// A column.

@@ -4,14 +4,13 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use flate2::read::MultiGzDecoder;
-
-use super::{json, parquet};
+use super::json;
 use crate::config::csv;
 use crate::fs::{FileKind, Fs};
 use crate::hash;
 use crate::path::show;
 use crate::pipeline::perform::Abort;
+use crate::tabular::parquet;
 
 /// What a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -181,7 +180,7 @@ pub(super) fn open<'a>(fs: &Fs, path: &Path, abort: &'a Abort) -> Result<Box<dyn
     let file = Stoppable { file, abort };
     let is_packed = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
     Ok(if is_packed {
-        Box::new(BufReader::with_capacity(1 << 18, MultiGzDecoder::new(BufReader::with_capacity(1 << 18, file))))
+        Box::new(BufReader::with_capacity(1 << 18, crate::deflate::gunzip(BufReader::with_capacity(1 << 18, file))))
     } else {
         Box::new(BufReader::with_capacity(1 << 18, file))
     })
@@ -205,7 +204,7 @@ fn rows(fs: &Fs, path: &Path, format: Format, abort: &Abort) -> Result<u64, Stri
         Format::Tsv => csv::rows(&mut *open(fs, path, abort)?, b'\t'),
         Format::Json => json::rows(&mut *open(fs, path, abort)?),
         Format::Jsonl => json::lines(&mut *open(fs, path, abort)?),
-        Format::Parquet => parquet::read(fs, path).map(|footer| footer.rows),
+        Format::Parquet => footer(fs, path).map(|footer| footer.rows),
         Format::Text => lines(&mut *open(fs, path, abort)?).map_err(|err| err.to_string()),
     }
 }
@@ -220,4 +219,10 @@ fn lines(reader: &mut dyn BufRead) -> io::Result<u64> {
         let n = bytes.len();
         reader.consume(n);
     }
+}
+
+/// What the end of a Parquet file says.
+pub(super) fn footer(fs: &Fs, path: &Path) -> Result<parquet::Footer, String> {
+    let mut file = fs.open(path).map_err(|err| err.to_string())?;
+    parquet::read(&mut file)
 }

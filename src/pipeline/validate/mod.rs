@@ -5,7 +5,6 @@
 
 mod files;
 mod json;
-mod parquet;
 mod schema;
 mod verdict;
 

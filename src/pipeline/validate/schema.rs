@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 
-use super::files::{Format, Output, open};
+use super::files::{Format, Output, footer, open};
+use super::json;
 use super::verdict::Seen;
-use super::{json, parquet};
 use crate::codec::Value;
 use crate::config;
 use crate::config::csv;
@@ -82,9 +82,7 @@ fn columns_of(fs: &Fs, path: &Path) -> Result<Vec<Column>, String> {
     match Format::of_path(path) {
         Format::Csv => header(b','),
         Format::Tsv => header(b'\t'),
-        Format::Parquet => {
-            Ok(parquet::read(fs, path)?.columns.into_iter().map(|(name, kind)| (name, Some(kind))).collect())
-        }
+        Format::Parquet => Ok(footer(fs, path)?.columns.into_iter().map(|leaf| (leaf.name, Some(leaf.kind))).collect()),
         Format::Json => {
             let reader = open(fs, path, &abort)?;
             let mut values = serde_json::Deserializer::from_reader(reader).into_iter::<First>();

@@ -104,7 +104,7 @@ fn each_check_says_what_it_saw() {
 fn packed_files_and_folders_of_parts_are_looked_into() {
     use std::io::Write as _;
     let bench = Bench::new();
-    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    let mut packed = crate::deflate::GzEncoder::new(Vec::new(), crate::deflate::Compression::default());
     packed.write_all(b"a,b\n1,2\n3,4\n").unwrap();
     let packed = packed.finish().unwrap();
     bench.file("work/d/part-0.csv.gz", &packed, 1);

@@ -3,6 +3,7 @@
 mod find;
 mod index;
 mod sql;
+mod tables;
 
 use serde_json::Value;
 

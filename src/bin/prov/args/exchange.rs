@@ -37,6 +37,28 @@ Examples:
         #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
         to: PathBuf,
     },
+    /// Write the tables of records, for DuckDB, Polars or pandas
+    #[command(after_help = "\
+Examples:
+  prov export tables --to tables/
+  duckdb -c \"select step, count(*) from 'tables/runs.parquet' group by step\"")]
+    Tables {
+        /// Put the tables into this folder
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+        to: PathBuf,
+        /// Write them in this form; otherwise in both
+        #[arg(long = "as", value_name = "FORM", value_enum)]
+        form: Option<TableForm>,
+    },
+}
+
+/// The form of a written table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TableForm {
+    /// Comma-separated values
+    Csv,
+    /// Parquet
+    Parquet,
 }
 
 /// Arguments of `prov export otter-manifest`.
@@ -102,6 +124,9 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
+  prov schema show clean:quakes
+  prov schema export clean:quakes --as python
+  prov schema diff clean:quakes
   prov schema show loom:step_runs")]
 pub(crate) struct SchemaArgs {
     #[command(subcommand)]
@@ -111,13 +136,101 @@ pub(crate) struct SchemaArgs {
 /// What to do with schemas.
 #[derive(Debug, Subcommand)]
 pub(crate) enum SchemaCommand {
-    /// Print the columns of a table that prov writes
-    #[command(
-        after_help = "Examples:\n  prov schema show loom:step_runs\n  prov --json schema show loom:pipeline_runs"
-    )]
+    /// Show the columns of tables, with what stands in them
+    #[command(after_help = "\
+Tables are CSV, TSV and JSON lines, each also with .gz, and Parquet.
+
+Examples:
+  prov schema show clean:quakes
+  prov schema show data/raw.csv --sample 0
+  prov --json schema show loom:pipeline_runs")]
     Show {
-        /// Show this table: loom:pipeline_runs, loom:process_runs or loom:step_runs
-        #[arg(value_name = "NAME")]
-        name: String,
+        /// Show this artifact or file, or all tables that this run made; or a table that prov writes: loom:pipeline_runs, loom:process_runs, loom:step_runs
+        #[arg(value_name = "REV|PATH")]
+        name: OsString,
+        /// Look at so many rows for types and statistics; 0 for all
+        #[arg(long, value_name = "N", default_value_t = 10_000)]
+        sample: u64,
     },
+    /// Write the schema of a table in another language
+    #[command(after_help = "\
+Examples:
+  prov schema export clean:quakes --as sql --name quakes > quakes.sql
+  prov schema export clean:quakes --as json > schemas/quakes.json
+  prov run ... --schema quakes=schemas/quakes.json")]
+    Export {
+        /// Write the schema of this table
+        #[arg(value_name = "REV|PATH")]
+        rev: OsString,
+        /// Write it in this language
+        #[arg(long = "as", value_name = "LANGUAGE", value_enum, default_value_t = LanguageWord::Json)]
+        language: LanguageWord,
+        /// Call the table, class or struct this; otherwise as the file
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+        /// Look at so many rows for types; 0 for all
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        sample: u64,
+    },
+    /// Compare the columns of two tables
+    #[command(after_help = "\
+Examples:
+  prov schema diff clean:quakes            with that of the run before
+  prov schema diff clean~3:quakes clean:quakes --exit-code")]
+    Diff {
+        /// Compare this table
+        #[arg(value_name = "A")]
+        a: OsString,
+        /// With this one; without it, A with the same output of the run before
+        #[arg(value_name = "B")]
+        b: Option<OsString>,
+        /// Look at so many rows for types; 0 for all
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        sample: u64,
+        /// Exit with 1 if they differ
+        #[arg(long)]
+        exit_code: bool,
+    },
+}
+
+/// The languages that schemas are written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LanguageWord {
+    /// JSON Schema
+    Json,
+    /// A `create table`
+    Sql,
+    /// A class for SQLModel
+    Python,
+    /// A struct for serde
+    Rust,
+}
+
+/// Arguments of `prov preview`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  prov preview clean:quakes
+  prov preview clean~1 -n 3
+  prov preview data/raw.csv.gz")]
+pub(crate) struct PreviewArgs {
+    /// Show the first rows of this artifact or file, or of all tables that this run made
+    #[arg(value_name = "REV|PATH")]
+    pub(crate) rev: OsString,
+    /// Show at most so many rows
+    #[arg(short = 'n', long = "rows", value_name = "N", default_value_t = 10)]
+    pub(crate) rows: usize,
+}
+
+/// Arguments of `prov impact`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  prov impact data/raw.csv
+  prov impact clean
+  prov --json impact 7xkq2mzd:model")]
+pub(crate) struct ImpactArgs {
+    /// Tell what came of this run, artifact or file
+    #[arg(value_name = "REV|PATH")]
+    pub(crate) rev: OsString,
 }

@@ -58,6 +58,9 @@ pub(crate) struct LogArgs {
     /// Show runs that have this tag; may be repeated
     #[arg(long, value_name = "TAG")]
     pub(crate) tag: Vec<String>,
+    /// Show runs that have this facet; may be repeated, then all are wanted
+    #[arg(long, value_name = "K=V")]
+    pub(crate) facet: Vec<String>,
     /// Show runs that started while this Git commit was checked out
     #[arg(long, value_name = "REV")]
     pub(crate) git: Option<String>,
@@ -160,7 +163,8 @@ pub(crate) struct PlanArgs {
 Examples:
   prov lineage report.pdf
   prov lineage --down data/raw.csv
-  prov lineage model --depth 2 --format mermaid")]
+  prov lineage model --depth 2 --format mermaid
+  prov lineage report.pdf --format svg > lineage.svg")]
 pub(crate) struct LineageArgs {
     /// Start from this run, artifact or file
     #[arg(value_name = "REV|PATH")]
@@ -174,6 +178,9 @@ pub(crate) struct LineageArgs {
     /// Walk at most this many runs far
     #[arg(long, value_name = "N")]
     pub(crate) depth: Option<usize>,
+    /// Show all of many alike, which are counted otherwise
+    #[arg(long)]
+    pub(crate) all: bool,
     /// Print it in this form
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LineageFormat::Tree)]
     pub(crate) format: LineageFormat,
@@ -204,6 +211,8 @@ pub(crate) enum LineageFormat {
     Dot,
     /// A Mermaid flow chart
     Mermaid,
+    /// A picture
+    Svg,
     /// One JSON document
     Json,
 }
@@ -214,11 +223,16 @@ pub(crate) enum LineageFormat {
 Examples:
   prov id mystery.csv
   prov id downloads/*
+  prov id --sha256 mystery.csv
+  prov id --sha256 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
   prov --json id mystery.csv")]
 pub(crate) struct IdArgs {
-    /// Tell what each of these files or folders is
+    /// Tell what each of these files or folders is; with --sha256, a digest as well
     #[arg(required = true, value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
     pub(crate) paths: Vec<OsString>,
+    /// Tell the SHA-256 of files, and which recorded file has a SHA-256 that is given in the place of a file
+    #[arg(long)]
+    pub(crate) sha256: bool,
 }
 
 impl LogArgs {

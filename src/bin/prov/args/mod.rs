@@ -35,7 +35,8 @@ pub(crate) use again::{CheckArgs, RerunArgs, VerifyArgs};
 pub(crate) use bring::{CatArgs, RestoreArgs};
 pub(crate) use check::{CompletionsArgs, ConfigArgs, ConfigCommand, DoctorArgs, FsckArgs, GcArgs};
 pub(crate) use exchange::{
-    ExportArgs, ExportWhat, ImportArgs, ImportWhat, LinesWord, OtterManifestArgs, SchemaArgs, SchemaCommand,
+    ExportArgs, ExportWhat, ImpactArgs, ImportArgs, ImportWhat, LanguageWord, LinesWord, OtterManifestArgs,
+    PreviewArgs, SchemaArgs, SchemaCommand, TableForm,
 };
 pub(crate) use folder::{ConfigIdentityWord, ConfigWinsWord, FolderOptions};
 pub(crate) use follow::EventsArgs;
@@ -170,6 +171,10 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Walk from a result to what made it, or on to what was made of it
     Lineage(LineageArgs),
+    /// Tell what came of something, and what to run again if it is wrong
+    Impact(ImpactArgs),
+    /// Show the first rows of tables
+    Preview(PreviewArgs),
     /// Find runs and artifacts by what is known of them
     Find(FindArgs),
     /// Show the facets of a run and of its outputs
@@ -218,7 +223,7 @@ pub(crate) enum Command {
     Export(Box<ExportArgs>),
     /// Make records of what another system wrote
     Import(ImportArgs),
-    /// Show the columns of tables that prov writes
+    /// Show, write and compare the columns of tables
     Schema(SchemaArgs),
     /// Name the places that a history travels to
     Remote(RemoteArgs),

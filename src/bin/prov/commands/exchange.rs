@@ -12,19 +12,18 @@ use serde_json::json;
 
 use super::Context;
 use super::revision::Seen;
-use crate::args::{
-    ExportArgs, ExportWhat, ImportArgs, ImportWhat, LinesWord, OtterManifestArgs, SchemaArgs, SchemaCommand,
-};
-use crate::error::{Class, Failure};
+use crate::args::{ExportArgs, ExportWhat, ImportArgs, ImportWhat, LinesWord, OtterManifestArgs, TableForm};
+use crate::error::Failure;
 use crate::exit::Exit;
 use crate::open;
-use crate::output::{human, json, table};
+use crate::output::{human, json};
 
 /// Writes records in another form.
 pub(crate) fn export(cx: &Context, args: &ExportArgs) -> Result<Exit, Failure> {
     let seen = Seen::open(cx)?;
     match &args.what {
         ExportWhat::OtterManifest(args) => manifest(cx, &seen, args)?,
+        ExportWhat::Tables { to, form } => tables(cx, &seen, &cx.cwd.join(to), *form)?,
         ExportWhat::LoomRecords { to } => records(cx, &seen, &cx.cwd.join(to))?,
     }
     open::complete(&seen.snapshot)?;
@@ -156,29 +155,52 @@ pub(crate) fn import(cx: &Context, args: &ImportArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Shows what tables look like.
-pub(crate) fn schema(cx: &Context, args: &SchemaArgs) -> Result<Exit, Failure> {
-    let SchemaCommand::Show { name } = &args.command;
-    let Some(found) = name.strip_prefix("loom:").and_then(loom::table) else {
-        let known: Vec<String> = loom::TABLES.iter().map(|table| format!("loom:{}", table.name)).collect();
-        let failure = Failure::new(Class::NotFound, "not_found", format!("no schema is called `{name}`"));
-        return Err(failure.candidates(known).hint("these are known"));
-    };
-    let word = |is_nullable: bool| if is_nullable { "OPTIONAL" } else { "REQUIRED" };
-    if cx.ui.is_json() {
-        let mut document = json::document("schema");
-        document.insert("name".to_owned(), json!(name));
-        document.insert("table".to_owned(), json!(found.name));
-        let column = |column: &loom::Column| json!({ "name": column.name, "type": column.kind.as_str(), "nullable": column.is_nullable });
-        document.insert("columns".to_owned(), found.columns.iter().map(column).collect());
-        cx.ui.document(document)?;
-    } else {
-        cx.ui.line(format!("{}: {}", found.name, found.about))?;
-        let row = |column: &loom::Column| {
-            vec![column.name.to_owned(), column.kind.as_str().to_owned(), word(column.is_nullable).to_owned()]
+#[cfg(not(feature = "index"))]
+fn tables(_: &Context, _: &Seen, _: &Path, _: Option<TableForm>) -> Result<(), Failure> {
+    Err(super::no_index())
+}
+
+/// Writes the tables of records.
+#[cfg(feature = "index")]
+fn tables(cx: &Context, seen: &Seen, folder: &Path, form: Option<TableForm>) -> Result<(), Failure> {
+    use prov::index::tables::TABLES;
+    use prov::interchange::records;
+
+    let mut tables = super::find::index(cx, seen)?;
+    let mut rows = serde_json::Map::new();
+    for table in TABLES {
+        let (again, answer) = tables.answer(&seen.repo, &seen.snapshot, |index| index.dump(table))?;
+        tables = again;
+        rows.insert(table.name.to_owned(), json!(answer.rows.len()));
+        let write = |ending: &str, bytes: &[u8]| {
+            let path = folder.join(format!("{}.{ending}", table.name));
+            let made = cx.fs.make_dirs(folder).and_then(|()| cx.fs.replace(&path, bytes, false));
+            made.map_err(|source| prov::interchange::Error::Io { doing: "write", path, source })
         };
-        let rows: Vec<Vec<String>> = found.columns.iter().map(row).collect();
-        cx.ui.print(table::columns(&[], &rows))?;
+        if form != Some(TableForm::Parquet) {
+            write("csv", crate::output::answer::csv(&answer).as_bytes())?;
+        }
+        if form != Some(TableForm::Csv) {
+            write("parquet", &records::parquet(&answer))?;
+        }
     }
-    Ok(Exit::Done)
+    let lost = tables.lost().len();
+    if lost > 0 {
+        cx.ui.warn(format_args!("{lost} records can't be read and are in no table; `prov fsck` names them"));
+    }
+    if cx.ui.is_json() {
+        let mut document = json::document("export");
+        document.insert("what".to_owned(), json!("tables"));
+        document.insert("to".to_owned(), json!(prov::path::show(folder)));
+        document.insert("rows".to_owned(), rows.into());
+        return cx.ui.document(document);
+    }
+    let total: u64 = rows.values().filter_map(serde_json::Value::as_u64).sum();
+    cx.ui.say(format_args!(
+        "wrote {} tables with {} to {}",
+        TABLES.len(),
+        human::count(total, "row"),
+        prov::path::show(folder)
+    ));
+    Ok(())
 }

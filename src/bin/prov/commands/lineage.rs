@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStrExt;
 
 use prov::lineage::graph::{Edge, Graph, Node, NodeKind};
-use prov::lineage::{Start, TraceOptions, makers, render, takers, trace};
+use prov::lineage::{Start, TraceOptions, folded, makers, render, svg, takers, trace};
 use prov::object::Kind;
 use prov::object::recipe::Content;
 use prov::revspec::Target;
@@ -20,6 +20,9 @@ use crate::open;
 use crate::output::json;
 use crate::output::record::shown;
 
+/// Of so many alike beside each other all are shown to people.
+const ALIKE: usize = 12;
+
 /// Walks from a thing to what made it, or to what was made of it.
 pub(crate) fn run(cx: &Context, args: &LineageArgs) -> Result<Exit, Failure> {
     let seen = Seen::open(cx)?;
@@ -31,13 +34,15 @@ pub(crate) fn run(cx: &Context, args: &LineageArgs) -> Result<Exit, Failure> {
     if cx.ui.is_json() || args.format == LineageFormat::Json {
         cx.ui.document(document(&graph))?;
     } else {
+        let short = if args.all { graph.clone() } else { folded(&graph, ALIKE) };
         match args.format {
             LineageFormat::Tree | LineageFormat::Json => {
                 cx.ui.page(&cx.environment);
-                cx.ui.print(render::tree(&graph))?;
+                cx.ui.print(render::tree(&short))?;
             }
-            LineageFormat::Dot => cx.ui.print(render::dot(&graph))?,
-            LineageFormat::Mermaid => cx.ui.print(render::mermaid(&graph))?,
+            LineageFormat::Dot => cx.ui.print(render::dot(&short))?,
+            LineageFormat::Mermaid => cx.ui.print(render::mermaid(&short))?,
+            LineageFormat::Svg => cx.ui.print(svg(&short))?,
         }
         if graph.cut {
             cx.ui.say("there is more behind this; give a larger --depth");
@@ -60,7 +65,7 @@ pub(crate) fn run(cx: &Context, args: &LineageArgs) -> Result<Exit, Failure> {
 fn lost(node: &Node) -> Option<String> {
     match &node.kind {
         NodeKind::Lost { what } => Some(format!("{} can't be read", shown(what))),
-        NodeKind::Run { .. } | NodeKind::Artifact { .. } => None,
+        NodeKind::Run { .. } | NodeKind::Artifact { .. } | NodeKind::More { .. } => None,
     }
 }
 
@@ -157,6 +162,9 @@ fn node(node: &Node) -> Value {
             json::put_bytes(&mut map, "path", path);
             map.insert("size".to_owned(), json!(size));
             Value::Object(map)
+        }
+        NodeKind::More { count, what } => {
+            json!({ "id": node.id, "type": "more", "depth": node.depth, "count": count, "what": what })
         }
         NodeKind::Lost { what } => json!({
             "id": node.id,

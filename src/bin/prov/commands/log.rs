@@ -86,6 +86,7 @@ fn options(cx: &Context, args: &LogArgs, repo: &Repo, snapshot: &Snapshot) -> Re
             .collect(),
         tags: args.tag.clone(),
         commit: args.git.as_deref().map(|revision| commit(repo, revision)).transpose()?,
+        facets: args.facet.iter().map(|word| crate::settings::facet(word)).collect::<Result<_, _>>()?,
         from: args.from.clone(),
     })
 }

@@ -20,6 +20,8 @@ mod find;
 mod fsck;
 mod gc;
 mod id;
+#[cfg(feature = "index")]
+mod impact;
 mod init;
 mod journal;
 mod lineage;
@@ -39,6 +41,7 @@ mod run;
 mod run_summary;
 mod scenario;
 mod scenario_diff;
+mod schema;
 mod scrub;
 mod show;
 mod status;
@@ -100,6 +103,7 @@ pub(crate) fn dispatch(cx: &Context, command: &Command) -> Result<Exit, Failure>
         | Command::History(_)
         | Command::Summary(_)
         | Command::Metrics(_)
+        | Command::Impact(_)
         | Command::Sql(_) => questions(cx, command),
         Command::Events(args) => events::run(cx, args),
         Command::Id(args) => id::run(cx, args),
@@ -119,7 +123,8 @@ pub(crate) fn dispatch(cx: &Context, command: &Command) -> Result<Exit, Failure>
         Command::Pipeline(args) => pipeline::run(cx, args),
         Command::Export(args) => exchange::export(cx, args),
         Command::Import(args) => exchange::import(cx, args),
-        Command::Schema(args) => exchange::schema(cx, args),
+        Command::Schema(args) => schema::run(cx, args),
+        Command::Preview(args) => schema::preview(cx, args),
         Command::Remote(args) => remote::run(cx, args),
         Command::Push(args) => sync::push(cx, args),
         Command::Fetch(args) | Command::Pull(args) => sync::fetch(cx, args),
@@ -145,6 +150,7 @@ fn questions(cx: &Context, command: &Command) -> Result<Exit, Failure> {
         Command::History(args) => find::history(cx, args),
         Command::Summary(args) => find::summary(cx, args),
         Command::Metrics(args) => find::metrics(cx, args),
+        Command::Impact(args) => impact::run(cx, args),
         Command::Sql(args) => find::sql(cx, args),
         _ => Ok(Exit::Done),
     }
@@ -153,6 +159,12 @@ fn questions(cx: &Context, command: &Command) -> Result<Exit, Failure> {
 /// What asks the index, in a build that has none.
 #[cfg(not(feature = "index"))]
 fn questions(_: &Context, _: &Command) -> Result<Exit, Failure> {
-    Err(Failure::new(crate::error::Class::Usage, "no_index", "this prov was built without the index")
-        .hint("build it with the feature `index`; `prov log` and `prov show` need none"))
+    Err(no_index())
+}
+
+/// The failure of what needs an index.
+#[cfg(not(feature = "index"))]
+fn no_index() -> Failure {
+    Failure::new(crate::error::Class::Usage, "no_index", "this prov was built without the index")
+        .hint("build it with the feature `index`; `prov log` and `prov show` need none")
 }

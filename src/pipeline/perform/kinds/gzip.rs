@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 
-use flate2::{Compression, GzBuilder};
+use crate::deflate::{Compression, GzBuilder};
 
 use super::transfer::writable;
 use crate::path::show;

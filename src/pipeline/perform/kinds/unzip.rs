@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use flate2::read::DeflateDecoder;
+use crate::deflate::{Crc, DeflateDecoder};
 
 use super::transfer::transfer;
 use crate::path::show;
@@ -91,7 +91,7 @@ impl Unzip {
             }
         };
         let mut part = Part::begin(&self.0.fs, to, abort)?;
-        let mut sum = flate2::Crc::new();
+        let mut sum = Crc::new();
         let mut buffer = vec![0; 1 << 18];
         loop {
             abort.check()?;

@@ -1,18 +1,22 @@
 //! What differs between two versions of a file: lines of text, or cells of a table.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Cursor;
 use std::time::Duration;
 
 use bstr::BString;
 
 use super::Error;
 use super::table_diff::{Table, TableDifference, diff_tables};
+use crate::codec::Value;
+use crate::config::rows::Cell;
 use crate::hash::Id;
 use crate::object::recipe::{Content, Recipe};
 use crate::object::run::Run;
 use crate::object::tree::{self, EntryKind, ListError};
 use crate::object::{Record, Source};
 use crate::store::Snapshot;
+use crate::tabular::{self, Form, Sampled};
 
 /// Larger content is not looked into.
 const MOST: u64 = 64 << 20;
@@ -111,17 +115,37 @@ pub fn diff_contents(
 
 /// What a file is as a table, if its name says that it is one.
 fn table(path: &BString, bytes: &[u8]) -> Option<Result<Table, String>> {
-    let lower = path.to_ascii_lowercase();
-    let delimiter = if lower.ends_with(b".csv") {
-        b','
-    } else if lower.ends_with(b".tsv") {
-        b'\t'
-    } else {
-        return None;
+    let (form, packed) = Form::of_name(path)?;
+    let read = || -> Result<Table, String> {
+        let profile = tabular::profile(form, &mut Cursor::new(bytes), packed, Sampled::First(1))?;
+        let head = match tabular::head(form, &mut Cursor::new(bytes), packed, MOST_ROWS) {
+            Ok(head) if head.is_cut => return Err(format!("it has more than {MOST_ROWS} rows")),
+            Ok(head) => head,
+            // What its end says is told all the same.
+            Err(_) if form == Form::Parquet => tabular::Head {
+                columns: profile.columns.iter().map(|(column, _)| column.name.clone()).collect(),
+                ..tabular::Head::default()
+            },
+            Err(err) => return Err(err),
+        };
+        let kinds = profile.columns.into_iter().map(|(column, _)| (column.name, column.kind));
+        let value = |value: tabular::Value| match value {
+            tabular::Value::Null => Value::Null,
+            tabular::Value::Bool(v) => Value::Bool(v),
+            tabular::Value::Int(v) => Value::Int(v.into()),
+            tabular::Value::Float(v) => Value::Float(v),
+            // Text is all that a table as text has.
+            tabular::Value::Text(text) if matches!(form, Form::Csv(_)) => Cell::of_field(&text).value,
+            tabular::Value::Text(text) => Value::Text(text),
+        };
+        Ok(Table {
+            columns: head.columns,
+            rows: head.rows.into_iter().map(|row| row.into_iter().map(value).collect()).collect(),
+            count: profile.rows,
+            kinds: if form == Form::Parquet { kinds.collect() } else { BTreeMap::new() },
+        })
     };
-    Some(Table::of_text(bytes, delimiter).and_then(|table| {
-        if table.rows.len() > MOST_ROWS { Err(format!("it has more than {MOST_ROWS} rows")) } else { Ok(table) }
-    }))
+    Some(read())
 }
 
 /// Compares the code of two runs file by file. Files beyond the first two hundred are counted by the parts of the recipe alone.

@@ -1,10 +1,48 @@
 //! Writing a small flat table as Parquet: one row group, plain pages, nothing packed.
 //!
-//! Tables of runs have three types and no nesting, so this is all of the format that they need. It is written out here because a whole
+//! Tables of runs have a few types and no nesting, so this is all of the format that they need. It is written out here because a whole
 //! implementation would be a sixth of what prov takes to build. The tests compare with bytes that pyarrow reads as they should be.
 
-use super::rows::Cell;
-use super::schema::{Column, Type};
+/// The type of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Type {
+    /// Text.
+    Utf8,
+    /// A signed integer of 64 bits.
+    Int64,
+    /// A number.
+    Double,
+    /// True or false.
+    Boolean,
+    /// Microseconds in UTC.
+    Timestamp,
+}
+
+/// A value of a row.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell {
+    /// Nothing.
+    Null,
+    /// Text.
+    Text(String),
+    /// An integer, or microseconds.
+    Int(i64),
+    /// A number.
+    Float(f64),
+    /// True or false.
+    Bool(bool),
+}
+
+/// A column that is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WriteColumn {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub kind: Type,
+    /// Whether a value may be missing.
+    pub is_nullable: bool,
+}
 
 const MAGIC: &[u8] = b"PAR1";
 
@@ -98,20 +136,22 @@ struct Chunk {
 
 fn physical(kind: Type) -> i32 {
     match kind {
+        Type::Boolean => 0,
         Type::Int64 | Type::Timestamp => 2,
+        Type::Double => 5,
         Type::Utf8 => 6,
     }
 }
 
 /// The file of a table with these rows, each with a cell for each column.
-pub(super) fn file(columns: &[Column], rows: &[Vec<Cell>]) -> Vec<u8> {
+pub fn file(columns: &[WriteColumn], rows: &[Vec<Cell>]) -> Vec<u8> {
     let mut out = MAGIC.to_vec();
     let mut chunks = Vec::new();
     if !rows.is_empty() {
         for (at, column) in columns.iter().enumerate() {
             let offset = length(&out);
             let cells: Vec<&Cell> = rows.iter().map(|row| row.get(at).unwrap_or(&Cell::Null)).collect();
-            page(&mut out, *column, &cells);
+            page(&mut out, column, &cells);
             chunks.push(Chunk { offset, size: length(&out) - offset });
         }
     }
@@ -132,21 +172,28 @@ fn small(n: usize) -> i32 {
 }
 
 /// A page with all values of a column, and its head before it.
-fn page(out: &mut Vec<u8>, column: Column, cells: &[&Cell]) {
+fn page(out: &mut Vec<u8>, column: &WriteColumn, cells: &[&Cell]) {
     let mut body = Vec::new();
     if column.is_nullable {
         let levels = levels(cells);
         body.extend_from_slice(&u32::try_from(levels.len()).unwrap_or(u32::MAX).to_le_bytes());
         body.extend_from_slice(&levels);
     }
-    for cell in cells {
+    if column.kind == Type::Boolean {
+        bits(&mut body, cells, column.is_nullable);
+    }
+    for cell in cells.iter().filter(|_| column.kind != Type::Boolean) {
         match (cell, column.kind, column.is_nullable) {
             (Cell::Text(text), Type::Utf8, _) => value(&mut body, text),
             (Cell::Int(n), Type::Int64 | Type::Timestamp, _) => body.extend_from_slice(&n.to_le_bytes()),
+            (Cell::Float(n), Type::Double, _) => body.extend_from_slice(&n.to_le_bytes()),
+            #[expect(clippy::cast_precision_loss, reason = "a column of numbers has integers as numbers")]
+            (Cell::Int(n), Type::Double, _) => body.extend_from_slice(&(*n as f64).to_le_bytes()),
             (Cell::Null, _, true) => {}
             // A row that lacks what its table demands would make the file unreadable.
             (_, Type::Utf8, _) => value(&mut body, ""),
-            (_, Type::Int64 | Type::Timestamp, _) => body.extend_from_slice(&0i64.to_le_bytes()),
+            (_, Type::Int64 | Type::Timestamp | Type::Double, _) => body.extend_from_slice(&0i64.to_le_bytes()),
+            (_, Type::Boolean, _) => {}
         }
     }
     let mut head = Thrift::default();
@@ -163,6 +210,18 @@ fn page(out: &mut Vec<u8>, column: Column, cells: &[&Cell]) {
     head.close();
     out.extend_from_slice(&head.bytes);
     out.extend_from_slice(&body);
+}
+
+/// Eight answers a byte, the first lowest.
+fn bits(body: &mut Vec<u8>, cells: &[&Cell], is_nullable: bool) {
+    let answers: Vec<bool> = cells
+        .iter()
+        .filter(|cell| !is_nullable || ***cell != Cell::Null)
+        .map(|cell| **cell == Cell::Bool(true))
+        .collect();
+    for eight in answers.chunks(8) {
+        body.push(eight.iter().enumerate().fold(0, |byte, (at, is_set)| byte | u8::from(*is_set) << at));
+    }
 }
 
 fn value(body: &mut Vec<u8>, text: &str) {
@@ -184,7 +243,7 @@ fn levels(cells: &[&Cell]) -> Vec<u8> {
     levels.bytes
 }
 
-fn footer(columns: &[Column], rows: usize, chunks: &[Chunk]) -> Vec<u8> {
+fn footer(columns: &[WriteColumn], rows: usize, chunks: &[Chunk]) -> Vec<u8> {
     let mut out = Thrift::default();
     out.open();
     out.i32(1, 2);
@@ -194,7 +253,7 @@ fn footer(columns: &[Column], rows: usize, chunks: &[Chunk]) -> Vec<u8> {
     out.i32(5, small(columns.len()));
     out.close();
     for column in columns {
-        element(&mut out, *column);
+        element(&mut out, column);
     }
     out.i64(3, i64::try_from(rows).unwrap_or(i64::MAX));
     out.list(4, STRUCT, usize::from(!chunks.is_empty()));
@@ -211,7 +270,7 @@ fn footer(columns: &[Column], rows: usize, chunks: &[Chunk]) -> Vec<u8> {
                 meta.zigzag(0);
                 meta.zigzag(3);
                 meta.list(3, BINARY, 1);
-                meta.raw(column.name);
+                meta.raw(&column.name);
                 meta.i32(4, 0);
                 meta.i64(5, i64::try_from(rows).unwrap_or(i64::MAX));
                 meta.i64(6, chunk.size);
@@ -230,11 +289,11 @@ fn footer(columns: &[Column], rows: usize, chunks: &[Chunk]) -> Vec<u8> {
 }
 
 /// A column in the schema.
-fn element(out: &mut Thrift, column: Column) {
+fn element(out: &mut Thrift, column: &WriteColumn) {
     out.open();
     out.i32(1, physical(column.kind));
     out.i32(3, i32::from(column.is_nullable));
-    out.text(4, column.name);
+    out.text(4, &column.name);
     match column.kind {
         Type::Utf8 => {
             out.i32(6, 0);
@@ -250,7 +309,7 @@ fn element(out: &mut Thrift, column: Column) {
                 });
             });
         }
-        Type::Int64 => {}
+        Type::Int64 | Type::Double | Type::Boolean => {}
     }
     out.close();
 }
@@ -258,7 +317,34 @@ fn element(out: &mut Thrift, column: Column) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::interchange::loom::TABLES;
+
+    fn columns() -> Vec<WriteColumn> {
+        let named = [
+            "run_id",
+            "correlation_id",
+            "attempt",
+            "step_run_id",
+            "step",
+            "started_at",
+            "status",
+            "duration_ms",
+            "error",
+            "process_run_id",
+            "error_type",
+            "error_message",
+        ];
+        let kind = |name: &str| match name {
+            "attempt" | "duration_ms" => Type::Int64,
+            "started_at" => Type::Timestamp,
+            _ => Type::Utf8,
+        };
+        let is_nullable =
+            |name: &str| name.starts_with("error") || name == "correlation_id" || name == "process_run_id";
+        named
+            .iter()
+            .map(|name| WriteColumn { name: (*name).to_owned(), kind: kind(name), is_nullable: is_nullable(name) })
+            .collect()
+    }
 
     /// Rows of the table of steps, with every kind of value.
     fn sample() -> Vec<Vec<Cell>> {
@@ -297,8 +383,8 @@ mod tests {
     // That others can read these files is shown by `tests/interchange/check.py`, with pyarrow.
     #[test]
     fn a_file_has_its_pages_between_the_marks_and_its_columns_at_the_end() {
-        let columns = TABLES[2].columns;
-        let (empty, full) = (file(columns, &[]), file(columns, &sample()));
+        let columns = columns();
+        let (empty, full) = (file(&columns, &[]), file(&columns, &sample()));
         for file in [&empty, &full] {
             assert!(file.starts_with(MAGIC) && file.ends_with(MAGIC));
             let footer = footer_of(file);
@@ -306,7 +392,7 @@ mod tests {
         }
         assert_eq!(empty.len(), 4 + footer_of(&empty).len() + 8);
         assert!(contains(&full, "run/é".as_bytes()) && contains(&full, b"exit('x')"));
-        assert_eq!(full, file(columns, &sample()));
+        assert_eq!(full, file(&columns, &sample()));
     }
 
     #[test]
