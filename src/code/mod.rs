@@ -19,7 +19,7 @@ pub use mode::{MAX_SIZE, Mode, Rules};
 pub use narrow::{Narrowing, narrow};
 pub use pattern::Pattern;
 pub use program::{Program, find_program, named_files};
-pub use select::{Scope, Selected, select};
+pub use select::{Scope, Selected, counts_when_named, select};
 
 /// Why code can't be selected.
 #[derive(Debug, thiserror::Error)]

@@ -92,6 +92,15 @@ pub fn select(scan: impl IntoIterator<Item = (RelPath, Stat)>, rules: &Rules, sc
     selected
 }
 
+/// Whether a file that a command names counts as code where that is told by names alone, whatever was told to be left out.
+pub fn counts_when_named(path: &RelPath, stat: &Stat) -> bool {
+    match stat.kind {
+        FileKind::File { exec } => class(path, exec).is_some() || looks_like_a_program(path, exec),
+        FileKind::Link => true,
+        FileKind::Folder | FileKind::Other => false,
+    }
+}
+
 /// A file that a command names, no code by its name: a program if it may be executed or has no extension.
 fn looks_like_a_program(path: &RelPath, exec: bool) -> bool {
     exec || path.file_name().is_some_and(|name| !name.contains(&b'.'))

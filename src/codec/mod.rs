@@ -115,6 +115,14 @@ where
 /// Any [`Error`]: the bytes are never trusted and never cause a panic.
 pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8], limits: &Limits) -> Result<T, Error> {
     check(bytes, limits)?;
+    decode_checked(bytes)
+}
+
+/// As [`decode`], of bytes that passed [`check`] already.
+///
+/// # Errors
+/// [`Error::Mismatch`] when they are not what [`encode`] makes of a value of this type.
+pub fn decode_checked<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     let value: T = rmp_serde::from_slice(bytes).map_err(|err| Error::Mismatch(err.to_string()))?;
     let again = as_it_comes(&value, bytes.len())?;
     // What equals canonical bytes is canonical: only what comes in another order has to be sorted.

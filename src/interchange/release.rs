@@ -116,6 +116,18 @@ impl Release {
         Ok(release)
     }
 
+    /// A step of a run of a pipeline that is not over yet, with the steps that run is made of.
+    pub fn of_step(pipeline: &Run, declared: &[String], step: Run) -> Self {
+        let runner = runner_of(pipeline);
+        let mut release = Self { place: place_of(pipeline), pipelines: Vec::new(), steps: Vec::new() };
+        for name in declared {
+            release.take(format!("{runner}_{name}"), name.clone(), None);
+        }
+        release.pipelines.push(Run { finished_at: step.finished_at, ..pipeline.clone() });
+        release.take(format!("{runner}_{}", step.step), step.step.clone(), Some(step));
+        release
+    }
+
     fn add(&mut self, snapshot: &Snapshot, pipeline: &Run) -> Result<(), Error> {
         let runner = runner_of(pipeline);
         let mut ran = Vec::new();

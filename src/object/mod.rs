@@ -84,7 +84,7 @@ pub trait Record: Sized {
         self.to_parts().map(|(links, _)| links)
     }
 
-    /// Reads a body back, given the links beside it.
+    /// Reads a body back, given the links beside it. The body is canonical: it comes from an [`Envelope`].
     ///
     /// # Errors
     /// When the body is not exactly what [`Record::to_parts`] makes.
@@ -105,10 +105,27 @@ pub trait Record: Sized {
     /// # Errors
     /// When the bytes are not exactly what [`Record::encode`] makes: of another kind, a newer version, damaged.
     fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        let envelope = Envelope::parse(bytes).map_err(|source| Error::Damaged { kind: Self::KIND, source })?;
+        Self::of_envelope(&envelope)
+    }
+
+    /// As [`Record::decode`], of bytes that a store gave: they passed [`verify`] then, and are not looked through for that again.
+    ///
+    /// # Errors
+    /// As [`Record::decode`].
+    fn decode_verified(bytes: &[u8]) -> Result<Self, Error> {
+        let envelope = Envelope::parse_verified(bytes).map_err(|source| Error::Damaged { kind: Self::KIND, source })?;
+        Self::of_envelope(&envelope)
+    }
+
+    /// The record in an envelope that was parsed.
+    ///
+    /// # Errors
+    /// As [`Record::decode`].
+    fn of_envelope(envelope: &Envelope<'_>) -> Result<Self, Error> {
         let damaged = |source| Error::Damaged { kind: Self::KIND, source };
-        let envelope = Envelope::parse(bytes).map_err(damaged)?;
         if envelope.kind != Self::KIND {
-            return Err(Error::OtherKind { expected: Self::KIND, found: envelope.kind });
+            return Err(Error::OtherKind { expected: Self::KIND, found: envelope.kind.clone() });
         }
         if envelope.version != Self::VERSION {
             return Err(Error::TooNew { kind: Self::KIND, version: envelope.version, supported: Self::VERSION });

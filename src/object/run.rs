@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::recipe::{Content, FileSet};
 use super::{Error, Kind, Link, Record, Strength};
 use crate::clock::Micros;
-use crate::codec::{self, Limits, Value};
+use crate::codec::{self, Value};
 use crate::hash::Id;
 
 /// What a run is a run of.
@@ -539,7 +539,7 @@ impl Record for Run {
     }
 
     fn from_parts(_links: &[Link], body: &[u8]) -> Result<Self, Error> {
-        codec::decode(body, &Limits::RECORD).map_err(|source| Error::Damaged { kind: Self::KIND, source })
+        codec::decode_checked(body).map_err(|source| Error::Damaged { kind: Self::KIND, source })
     }
 }
 

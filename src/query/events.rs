@@ -11,13 +11,13 @@ use crate::object::run::Run;
 use crate::refs::key;
 use crate::repo::Repo;
 use crate::repo::entry::{self, RunPlace};
-use crate::run::live::{Live, State};
+use crate::run::live::State;
 use crate::store::{Direction, Snapshot};
 
 /// Whose events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Whose {
-    /// Of one run, by its run id.
+    /// Of one run, by its run id, and of the runs that are inside of it.
     Run(String),
     /// Of every run that is live, and when following of all that come.
     All,
@@ -25,16 +25,15 @@ pub enum Whose {
 
 /// How far one run's events were given.
 #[derive(Debug, Default)]
-struct Tail {
+pub(super) struct Tail {
     read: usize,
-    rank: Option<u8>,
-    seq: u64,
+    pub(super) rank: Option<u8>,
+    pub(super) seq: u64,
 }
 
 impl Tail {
     /// The lines that the live folder has and that were not given yet. What has no end yet is left.
-    fn fresh(&mut self, live: &Live, run: &str) -> String {
-        let bytes = live.events(run);
+    pub(super) fn fresh(&mut self, bytes: &[u8]) -> String {
         let fresh = bytes.get(self.read..).unwrap_or_default();
         let whole = fresh.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
         let text = String::from_utf8_lossy(&fresh[..whole]).into_owned();
@@ -46,8 +45,13 @@ impl Tail {
         text
     }
 
+    /// Whether nothing was given.
+    pub(super) fn is_new(&self) -> bool {
+        self.seq == 0
+    }
+
     /// What the record tells beyond what was given.
-    fn rest(&self, run: &Run, object: Id) -> String {
+    pub(super) fn rest(&self, run: &Run, object: Id) -> String {
         let of = Of::run(run);
         let rest = event::of_run(run, Some(object));
         let rest = rest.iter().filter(|event| self.rank.is_none_or(|rank| event.what.rank() > rank));
@@ -61,7 +65,7 @@ fn name_of(line: &str) -> Option<&str> {
     after.split('"').next()
 }
 
-fn recorded(snapshot: &Snapshot, run: &str) -> Result<Option<(Run, Id)>, Error> {
+pub(super) fn recorded(snapshot: &Snapshot, run: &str) -> Result<Option<(Run, Id)>, Error> {
     let Some(value) = snapshot.get_ref(&key::id(run))? else { return Ok(None) };
     let place: RunPlace = entry::decode(&value)?;
     Ok(Some((crate::revspec::read_run(snapshot, run, &place.object)?, place.object)))
@@ -78,12 +82,13 @@ pub fn events(
     each: &mut dyn FnMut(&str) -> io::Result<()>,
     mut wait: Option<&mut dyn FnMut() -> bool>,
 ) -> Result<(), Error> {
+    if let Whose::Run(run) = whose {
+        return super::family::events(repo, run, each, wait);
+    }
     let live = crate::run::live_folder(repo);
     let floor = repo.now().compact();
     let mut tails: BTreeMap<String, Tail> = BTreeMap::new();
     let mut given: std::collections::BTreeSet<String> = std::collections::BTreeSet::new();
-    // A run that is neither live nor on record: it may be between the two.
-    let mut lost = 0;
     loop {
         // First who is live, then the newest state: whoever is gone from the one is in the other.
         let there: Vec<String> = live
@@ -93,15 +98,12 @@ pub fn events(
             .filter(|entry| entry.intent.as_ref().is_some_and(crate::run::live::Intent::is_of_a_run))
             .map(|entry| entry.run)
             .collect();
-        let wanted: Vec<String> = match whose {
-            Whose::Run(run) => vec![run.clone()],
-            Whose::All => there.iter().chain(tails.keys()).filter(|run| !given.contains(*run)).cloned().collect(),
-        };
-        for run in wanted {
+        let wanted = there.iter().chain(tails.keys()).filter(|run| !given.contains(*run));
+        for run in wanted.cloned().collect::<Vec<String>>() {
             tails.entry(run).or_default();
         }
         let snapshot = repo.store().snapshot()?;
-        if *whose == Whose::All && wait.is_some() {
+        if wait.is_some() {
             for run in newer(repo, &snapshot, &floor)? {
                 if !given.contains(&run) {
                     tails.entry(run).or_default();
@@ -111,7 +113,7 @@ pub fn events(
         let mut ended = Vec::new();
         let mut gone = Vec::new();
         for (run, tail) in &mut tails {
-            let text = tail.fresh(&live, run);
+            let text = tail.fresh(&live.events(run));
             if !text.is_empty() && each(&text).is_err() {
                 return Ok(());
             }
@@ -124,7 +126,6 @@ pub fn events(
             }
         }
         ended.sort_by_key(|(run, _)| (run.finished_at, std::cmp::Reverse(run.started_at)));
-        let has_ended = !ended.is_empty();
         for (run, object) in ended {
             let tail = tails.remove(&run.run).unwrap_or_default();
             let text = tail.rest(&run, object);
@@ -133,27 +134,10 @@ pub fn events(
                 return Ok(());
             }
         }
-        match whose {
-            Whose::Run(_) if has_ended => return Ok(()),
-            Whose::Run(_) if !gone.is_empty() => {
-                lost += 1;
-                // It will not be recorded.
-                if lost > 3 {
-                    return Ok(());
-                }
-            }
-            Whose::Run(_) => lost = 0,
-            Whose::All => {
-                for run in gone {
-                    tails.remove(&run);
-                }
-            }
+        for run in gone {
+            tails.remove(&run);
         }
-        let goes_on = match &mut wait {
-            Some(wait) => wait(),
-            None => lost > 0,
-        };
-        if !goes_on {
+        if !wait.as_mut().is_some_and(|wait| wait()) {
             return Ok(());
         }
     }

@@ -5,6 +5,7 @@ pub mod content;
 mod content_diff;
 mod diff;
 mod events;
+mod family;
 #[cfg(feature = "index")]
 pub mod impact;
 mod log;

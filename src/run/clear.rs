@@ -194,6 +194,9 @@ pub(super) fn known(session: &Session<'_>, snapshot: &Snapshot, spots: &[Spot]) 
 /// # Errors
 /// When something there can't be stored: then it must not be touched.
 pub fn keep_safe(session: &Session<'_>, known: &Snapshot, spots: &[Spot]) -> Result<Vec<Displaced>, Error> {
+    if spots.is_empty() {
+        return Ok(Vec::new());
+    }
     let repo = session.repo;
     let worktree = session.worktree();
     let snapshot = repo.store().snapshot_since(known)?;

@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::ffi::OsStr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bstr::{BStr, BString, ByteSlice};
 
@@ -10,12 +11,13 @@ use super::Error;
 use super::prepare::Environment;
 use super::request::{CodeMode, Request};
 use super::session::Session;
+use super::stretch::{Base, Width};
 use crate::code::{self, CodeTree, Mode, Program, Rules, Scope, Selected};
 use crate::hash::Id;
 use crate::object::run::Reason;
 use crate::object::{Kind, Sink};
 use crate::path::{Place, RelPath};
-use crate::recipe::{Declared, Members, below};
+use crate::recipe::{Declared, Members, Role, below};
 use crate::refs::key;
 use crate::store::Snapshot;
 use crate::worktree::stat_cache::Key;
@@ -25,7 +27,7 @@ use crate::worktree::{self, hash_file};
 #[derive(Debug, Clone)]
 pub struct CodePart {
     /// The files as a tree.
-    pub tree: CodeTree,
+    pub tree: Arc<CodeTree>,
     /// Files that were left out for their size: path and bytes.
     pub left_out: Vec<(RelPath, u64)>,
     /// Patterns that named no file.
@@ -111,10 +113,36 @@ pub(super) fn select(
     environment: &Environment,
     files: Listing<'_>,
 ) -> Result<CodePart, Error> {
+    select_as(session, snapshot, request, declared, environment, files, false)
+}
+
+/// As [`select`], for a look-up: in a batch, what look-ups right before it saw is not looked at again (see [`super::stretch`]).
+///
+/// # Errors
+/// As [`select`].
+pub(super) fn select_for_lookup(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    request: &Request,
+    declared: &Declared,
+    environment: &Environment,
+    files: Listing<'_>,
+) -> Result<CodePart, Error> {
+    select_as(session, snapshot, request, declared, environment, files, session.batch().is_some())
+}
+
+fn select_as(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    request: &Request,
+    declared: &Declared,
+    environment: &Environment,
+    files: Listing<'_>,
+    may_share: bool,
+) -> Result<CodePart, Error> {
     let repo = session.repo;
     let cwd = declared.cwd();
     let base = declared.cwd_inside().unwrap_or_default();
-    let rules = rules(session, request, &base)?;
     let beside: Vec<RelPath> = request
         .config_files
         .iter()
@@ -139,25 +167,85 @@ pub(super) fn select(
     let words = &request.argv;
     let first: &BStr = words.first().map_or(BStr::new(""), |word| word.as_bstr());
     let search = environment.get(OsStr::new("PATH")).map_or(OsStr::new(""), |path| path.as_os_str());
-    let program =
-        code::find_program(repo.fs(), repo.root(), cwd, search, first, &|path| session.is_ignored(path)).map_err(io)?;
+    let find = || code::find_program(repo.fs(), repo.root(), cwd, search, first, &|path| session.is_ignored(path));
+    let program = if may_share && !first.contains(&b'/') {
+        session.stretch().program((first.to_owned(), cwd.to_owned(), search.to_owned()), find)
+    } else {
+        find()
+    }
+    .map_err(io)?;
     let named = code::named_files(repo.fs(), repo.root(), cwd, words, &is_declared).map_err(io)?;
     let mut names: Vec<RelPath> = named.iter().map(|(path, _)| path.clone()).collect();
     if let Program::Project { path, .. } = &program {
         names.push(path.clone());
     }
+    let tree_of = |selected: &Selected| build(session, selected, files.is_fresh);
+    if may_share {
+        let key = (request.code.clone(), base.clone());
+        let shared = session.stretch().code(key, || {
+            let rules = rules(session, request, &base)?;
+            let scope = Scope { is_declared: &|_| false, is_recorded_output: &is_recorded_output, named: &[] };
+            let selected = selected(files, &rules, &scope);
+            let tree = Arc::new(tree_of(&selected)?);
+            Ok::<_, Error>(Base {
+                width: width(&rules),
+                tree,
+                left_out: selected.left_out,
+                unmatched: selected.unmatched,
+            })
+        })?;
+        if adds_nothing(&shared, declared, &beside, &named) {
+            let Base { tree, left_out, unmatched, width: _ } = &*shared;
+            let (tree, left_out, unmatched) = (Arc::clone(tree), left_out.clone(), unmatched.clone());
+            return Ok(CodePart { tree, left_out, unmatched, named: names, program });
+        }
+    }
+    let rules = rules(session, request, &base)?;
     let scope = Scope { is_declared: &is_declared, is_recorded_output: &is_recorded_output, named: &named };
-    let selected: Selected = match rules.mode {
+    let selected = selected(files, &rules, &scope);
+    let tree = Arc::new(tree_of(&selected)?);
+    Ok(CodePart { tree, left_out: selected.left_out, unmatched: selected.unmatched, named: names, program })
+}
+
+fn selected(files: Listing<'_>, rules: &Rules, scope: &Scope<'_>) -> Selected {
+    match rules.mode {
         Mode::None => Selected::default(),
-        Mode::Command if rules.include.is_empty() => code::select([], &rules, &scope),
-        _ => code::select(files.files.iter().cloned(), &rules, &scope),
+        Mode::Command if rules.include.is_empty() => code::select([], rules, scope),
+        _ => code::select(files.files.iter().cloned(), rules, scope),
+    }
+}
+
+/// Which files count besides those that were selected, if a command names them.
+fn width(rules: &Rules) -> Width {
+    match rules.mode {
+        Mode::None => Width::Nothing,
+        Mode::Project if rules.include.is_empty() => Width::ByKind,
+        _ => Width::Other,
+    }
+}
+
+/// Whether what a request declares and names changes nothing about the code that the rules alone select. If in doubt, it may.
+fn adds_nothing(base: &Base, declared: &Declared, beside: &[RelPath], named: &[(RelPath, crate::fs::Stat)]) -> bool {
+    let counts = |path: &RelPath, stat: &crate::fs::Stat| match base.width {
+        Width::Nothing => false,
+        Width::ByKind => code::counts_when_named(path, stat),
+        Width::Other => true,
     };
+    let names_nothing = named.iter().all(|(path, stat)| base.has(path) || !counts(path, stat));
+    let places = declared.places(Role::Output).values().chain(declared.places(Role::Input).values());
+    let places = places.chain(declared.read_places()).filter_map(|place| match place {
+        Place::Inside(path) => Some(path),
+        Place::Outside(_) => None,
+    });
+    names_nothing && declared.sets().is_empty() && !places.chain(beside).any(|place| base.reaches(place))
+}
+
+/// Hashes what was selected.
+fn build(session: &Session<'_>, selected: &Selected, is_fresh: bool) -> Result<CodeTree, Error> {
     let worktree = session.worktree();
-    let tree = code::build_tree(&selected, &mut |path, seen| {
+    code::build_tree(selected, &mut |path, seen| {
         let place = Place::Inside(path.clone());
-        if files.is_fresh
-            && let Some(id) = worktree.cache.get(Key::of(&place), seen)
-        {
+        if is_fresh && let Some(id) = worktree.cache.get(Key::of(&place), seen) {
             return Ok(Some((id, *seen)));
         }
         match hash_file(&worktree, Key::of(&place), &worktree.path(&place), None) {
@@ -166,8 +254,7 @@ pub(super) fn select(
             Err(err) => Err(err),
         }
     })
-    .map_err(|source| Error::Code { source: Box::new(source) })?;
-    Ok(CodePart { tree, left_out: selected.left_out, unmatched: selected.unmatched, named: names, program })
+    .map_err(|source| Error::Code { source: Box::new(source) })
 }
 
 /// Paths that live runs are going to write, and sets of files by their folder.

@@ -276,6 +276,11 @@ impl Live {
         bytes.unwrap_or_default()
     }
 
+    /// As [`Live::events`], of an entry wherever its folder lies.
+    pub fn events_of(&self, entry: &Entry) -> Vec<u8> {
+        self.fs.read(&entry.dir.join(super::report::EVENTS)).ok().flatten().unwrap_or_default()
+    }
+
     /// Whether folders of other runs lie in that of the run `entry`.
     pub fn has_parked(&self, entry: &Entry) -> bool {
         self.is_folder(&entry.dir.join(PARKED))

@@ -88,7 +88,7 @@ pub fn lookup(
         let Some(less) = left.checked_sub(1) else { break };
         left = less;
         let run = match snapshot.read(&outcome.object) {
-            Ok(Some((_, bytes))) => Run::decode(&bytes).ok(),
+            Ok(Some((_, bytes))) => Run::decode_verified(&bytes).ok(),
             Ok(None) | Err(AccessError::Damaged { .. }) => None,
             Err(err) => return Err(err.into()),
         };

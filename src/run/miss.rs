@@ -18,7 +18,7 @@ use super::request::{CacheMode, Request};
 use super::secrets::Secrets;
 use super::session::Session;
 use super::take::{self, Taken};
-use super::{Error, clear, ending, given, inputs, live, logged, managed, memory, outputs, overlap, seal};
+use super::{Error, clear, ending, given, inputs, live, logged, look, managed, memory, outputs, overlap, seal};
 use crate::code::Narrowing;
 use crate::object::run::{Cache, Phase, Reason, Run, RunError, Status};
 use crate::object::{Kind, Record, id_of};
@@ -60,7 +60,7 @@ pub(super) fn execute(
     let running = live.begin(intent(repo, request, &prepared, &run, op.to_bytes()))?;
     let mut warnings: Vec<String> = prepared.warnings().collect();
     let hooks = Hooks::of(session, environment);
-    let explain = |prepared: &Prepared| reasons.is_empty().then(|| perform::explain(session, &snapshot, prepared));
+    let explain = |prepared: &Prepared| reasons.is_empty().then(|| look::explain(session, &snapshot, prepared));
     // A hook is told everything that is known before, and a command may change what has to be looked at; else there is time while it runs.
     let is_early = hooks.is_some() || inputs::Objects::look_at_files(&prepared);
     let mut explained = is_early.then(|| explain(&prepared));
@@ -380,7 +380,7 @@ fn prepare_place(
     if !prepared.outputs().is_empty() {
         super::claim_outputs(running, request.wait, interrupts)?;
         // One that ended just before the claim was not waited for, but may have made just this result.
-        if request.wait && perform::is_hit_by_now(session, snapshot, request, prepared)? {
+        if request.wait && look::is_hit_by_now(session, snapshot, request, prepared)? {
             return Err(Error::Waited);
         }
     }

@@ -4,20 +4,19 @@ use std::collections::BTreeMap;
 
 use super::clear::KeptSafe;
 use super::interrupts::Interrupts;
-use super::lookup::{self, Answer, Hit};
-use super::memory::{self, KnownFailure};
-use super::nearest::Nearest;
+use super::look::{self, Looked, traced};
+use super::lookup::Hit;
+use super::memory;
 use super::observer::Observer;
 use super::part::Part;
 use super::prepare::{self, Environment, Prepared};
 use super::publish::{self, Publication};
-use super::request::{CacheMode, OnKnownFailure, OnMissing, Request, RestoreMode, Validate};
+use super::request::{CacheMode, OnKnownFailure, OnMissing, Request, RestoreMode};
 use super::session::Session;
-use super::{Error, annotate, hydrate, inputs, miss, name, nearest};
+use super::{Error, annotate, hydrate, miss, name};
 use crate::codec::Value;
-use crate::object::recipe::Content;
+use crate::object::Source;
 use crate::object::run::{Cache, Reason, ReasonKind, Run, RunKind, Status};
-use crate::object::{AccessError, Source};
 use crate::path::shown;
 use crate::refs::key;
 use crate::repo::Repo;
@@ -77,228 +76,8 @@ pub struct Performed {
     pub narrow: Option<crate::code::Narrowing>,
 }
 
-/// What `plan` says.
-#[derive(Debug)]
-pub struct Plan {
-    /// The request, looked at.
-    pub prepared: Prepared,
-    /// The outcome that would be taken.
-    pub hit: Option<Box<Hit>>,
-    /// Why it would be executed.
-    pub reasons: Vec<Reason>,
-    /// The recipe that the reasons compare with: its newest run.
-    pub nearest: Option<Nearest>,
-    /// That this recipe failed before, if it would be executed.
-    pub known_failure: Option<KnownFailure>,
-    /// The outcome that would be taken if the cache mode did not forbid to look it up.
-    pub forbidden: Option<Box<Hit>>,
-    /// The least different other recipes of the step, the nearest first, as many as were asked for.
-    pub candidates: Vec<Nearest>,
-}
-
 /// Bytes of each stream that a hit replays.
 pub const REPLAYED: u64 = 64 * 1024;
-
-/// Says what `perform` would do, without doing it.
-///
-/// # Errors
-/// What [`prepare::prepare`] reports, or reading the store.
-pub fn plan(
-    session: &Session<'_>,
-    snapshot: &Snapshot,
-    request: &Request,
-    environment: &Environment,
-) -> Result<Plan, Error> {
-    plan_with(session, snapshot, request, environment, 0)
-}
-
-/// As [`plan`], with so many candidates to compare with.
-///
-/// # Errors
-/// As [`plan`].
-pub fn plan_with(
-    session: &Session<'_>,
-    snapshot: &Snapshot,
-    request: &Request,
-    environment: &Environment,
-    candidates: usize,
-) -> Result<Plan, Error> {
-    let prepared = prepare::prepare(session, snapshot, request, environment)?;
-    let (mut hit, mut reasons, nearest) = ask(session, snapshot, request, &prepared)?;
-    if request.lifecycle.always {
-        reasons.extend(hit.take().map(|hit| traced(&hit)));
-    }
-    let known_failure = if hit.is_none() { memory::known_failure(snapshot, &prepared.recipe())? } else { None };
-    let mut forbidden = None;
-    if matches!(request.cache_mode(), CacheMode::Off | CacheMode::Overwrite) {
-        let answer = lookup::lookup(snapshot, &prepared.recipe(), &mut |key, output| {
-            can_be_had(session, snapshot, request, &prepared, key, output)
-        })?;
-        if let Answer::Hit(found) = answer {
-            forbidden = Some(found);
-        }
-    }
-    let candidates = if candidates == 0 {
-        Vec::new()
-    } else {
-        let objects = inputs::Objects::of(session, snapshot, &prepared);
-        let small = |wanted: &crate::hash::Id| objects.get(wanted);
-        let fresh = Some((&prepared.built, &prepared.code, &small as _));
-        nearest::candidates(snapshot, session.repo.project(), &prepared.step, &prepared.built.id, fresh, candidates)?
-    };
-    Ok(Plan { prepared, hit, reasons, nearest, known_failure, forbidden, candidates })
-}
-
-/// What the cache has: an outcome to take, or reasons for a miss and the nearest other recipe.
-pub(super) type Asked = (Option<Box<Hit>>, Vec<Reason>, Option<Nearest>);
-
-/// The reason of a run that is executed although its result is known.
-pub(super) fn traced(hit: &Hit) -> Reason {
-    Reason {
-        part: "cache".to_owned(),
-        kind: ReasonKind::Policy,
-        before: Some(hit.run.run.clone()),
-        after: Some("it is executed even though its result is known".to_owned()),
-    }
-}
-
-pub(super) fn ask(
-    session: &Session<'_>,
-    snapshot: &Snapshot,
-    request: &Request,
-    prepared: &Prepared,
-) -> Result<Asked, Error> {
-    let (hit, reasons) = look_up(session, snapshot, request, prepared)?;
-    if hit.is_some() || !reasons.is_empty() {
-        return Ok((hit, reasons, None));
-    }
-    let (reasons, nearest) = explain(session, snapshot, prepared)?;
-    Ok((None, reasons, nearest))
-}
-
-/// An outcome to take, or what is known of the reasons for a miss without a look at other recipes.
-fn look_up(
-    session: &Session<'_>,
-    snapshot: &Snapshot,
-    request: &Request,
-    prepared: &Prepared,
-) -> Result<(Option<Box<Hit>>, Vec<Reason>), Error> {
-    let reasons = match request.cache_mode() {
-        CacheMode::Off | CacheMode::Overwrite => {
-            let word = if request.cache.is_some() {
-                "the cache mode says to execute"
-            } else {
-                "no output is declared, so nothing is looked up"
-            };
-            vec![Reason {
-                part: "cache".to_owned(),
-                kind: ReasonKind::Policy,
-                before: None,
-                after: Some(word.to_owned()),
-            }]
-        }
-        CacheMode::Reuse | CacheMode::Readonly => {
-            match lookup::lookup(snapshot, &prepared.recipe(), &mut |key, output| {
-                can_be_had(session, snapshot, request, prepared, key, output)
-            })? {
-                Answer::Hit(hit) => match not_as_expected(session, request, prepared, &hit)? {
-                    None => return Ok((Some(hit), Vec::new())),
-                    Some(reason) => vec![reason],
-                },
-                Answer::Miss(reasons) => reasons,
-            }
-        }
-    };
-    Ok((None, reasons))
-}
-
-/// The reasons for a miss of which nothing else is known: what differs from the nearest other recipe of the step.
-///
-/// # Errors
-/// When a record can't be read.
-pub(super) fn explain(
-    session: &Session<'_>,
-    snapshot: &Snapshot,
-    prepared: &Prepared,
-) -> Result<(Vec<Reason>, Option<Nearest>), Error> {
-    let objects = inputs::Objects::of(session, snapshot, prepared);
-    let small = |wanted: &crate::hash::Id| objects.get(wanted);
-    let fresh = Some((&prepared.built, &prepared.code, &small as _));
-    let nearest = nearest::nearest(snapshot, session.repo.project(), &prepared.step, &prepared.built.id, fresh)?;
-    let reasons = match &nearest {
-        None => vec![Reason {
-            part: "step".to_owned(),
-            kind: ReasonKind::FirstRun,
-            before: None,
-            after: Some(prepared.step.clone()),
-        }],
-        Some(nearest) => nearest.reasons.clone(),
-    };
-    Ok((reasons, nearest))
-}
-
-/// Why a known result is not what is expected of it now.
-fn not_as_expected(
-    session: &Session<'_>,
-    request: &Request,
-    prepared: &Prepared,
-    hit: &Hit,
-) -> Result<Option<Reason>, Error> {
-    if request.about.on_mismatch != OnMissing::Error {
-        return Ok(None);
-    }
-    let found = annotate::mismatches(session, &hit.run, request, &prepared.config, false);
-    let found = found.map_err(|what| Error::Usage { what })?;
-    Ok((!found.is_empty()).then(|| Reason {
-        part: "outputs".to_owned(),
-        kind: ReasonKind::Policy,
-        before: Some(hit.run.run.clone()),
-        after: Some(found.join("; ")),
-    }))
-}
-
-/// Whether the store as it is now has an outcome of this recipe that a run may take; `snapshot` is what was known of it before.
-pub(super) fn is_hit_by_now(
-    session: &Session<'_>,
-    snapshot: &Snapshot,
-    request: &Request,
-    prepared: &Prepared,
-) -> Result<bool, Error> {
-    if !matches!(request.cache_mode(), CacheMode::Reuse | CacheMode::Readonly) {
-        return Ok(false);
-    }
-    let newest = session.repo.store().snapshot_since(snapshot)?;
-    let answer = lookup::lookup(&newest, &prepared.recipe(), &mut |key, output| {
-        can_be_had(session, &newest, request, prepared, key, output)
-    })?;
-    Ok(matches!(answer, Answer::Hit(_)))
-}
-
-/// Whether an output is in the store, or lies where it should be, as surely as the request wants to know.
-fn can_be_had(
-    session: &Session<'_>,
-    snapshot: &Snapshot,
-    request: &Request,
-    prepared: &Prepared,
-    key: &str,
-    output: &crate::object::run::Output,
-) -> Result<bool, AccessError> {
-    match request.validate {
-        Validate::Lazy => {}
-        Validate::None => return Ok(true),
-        Validate::Strict => {
-            let lies_there =
-                || prepared.output(key).is_some_and(|place| hydrate::lies_there_byte_by_byte(session, place, output));
-            return Ok(hydrate::is_sound(snapshot, &output.content)? || lies_there());
-        }
-    }
-    let lies_there = || prepared.output(key).is_some_and(|place| hydrate::lies_there(session, place, output));
-    // Whichever is asked for less: a file's header, or the states of the files of a folder.
-    match output.content {
-        Content::Tree(_) => Ok(lies_there() || hydrate::is_whole(snapshot, &output.content)?),
-        _ => Ok(hydrate::is_whole(snapshot, &output.content)? || lies_there()),
-    }
-}
 
 /// Runs a request: a hit or an execution, recorded either way.
 ///
@@ -306,10 +85,10 @@ fn can_be_had(
 /// Only what kept the command from being started, or a hit from being brought back; whatever happens after the command was started is in
 /// the record.
 pub fn perform(session: &Session<'_>, request: &Request, surroundings: Surroundings<'_>) -> Result<Performed, Error> {
-    perform_part(session, request, None, surroundings)
+    perform_part(session, request, None, surroundings, None)
 }
 
-/// As [`perform`], for what may be a part of a larger run.
+/// As [`perform`], for what may be a part of a larger run; `looked` is what was found when it was looked up a moment ago.
 ///
 /// # Errors
 /// As [`perform`].
@@ -318,20 +97,22 @@ pub fn perform_part(
     request: &Request,
     mut part: Option<&mut dyn Part>,
     surroundings: Surroundings<'_>,
+    looked: Option<Looked>,
 ) -> Result<Performed, Error> {
     let Surroundings { environment, observer, interrupts } = surroundings;
-    let mut attempt = |session: &Session<'_>| {
+    let mut attempt = |session: &Session<'_>, looked: Option<Looked>| {
         perform_once(
             session,
             request,
             reborrowed(&mut part),
             Surroundings { environment, observer: &mut *observer, interrupts },
+            looked,
         )
     };
-    let mut performed = attempt(session);
+    let mut performed = attempt(session, looked);
     // The run that was waited for may have made just this result, or changed what this one reads.
     while let Err(Error::Waited) = performed {
-        performed = attempt(&session.afresh());
+        performed = attempt(&session.afresh(), None);
     }
     performed
 }
@@ -391,12 +172,15 @@ fn perform_once(
     request: &Request,
     mut part: Option<&mut dyn Part>,
     surroundings: Surroundings<'_>,
+    looked: Option<Looked>,
 ) -> Result<Performed, Error> {
     let Surroundings { environment, observer, interrupts } = surroundings;
     let repo = session.repo;
-    let snapshot = session.snapshot()?;
-    let prepared = ready(session, &snapshot, request, environment)?;
-    let (mut hit, mut reasons) = look_up(session, &snapshot, request, &prepared)?;
+    let looked = match looked {
+        Some(looked) => looked,
+        None => look::look_at(session, request, environment)?,
+    };
+    let Looked { snapshot, prepared, mut hit, mut reasons } = looked;
     let known = if request.lifecycle.always { hit.take() } else { None };
     reasons.extend(known.as_deref().map(traced));
     let mut taken = None;

@@ -288,7 +288,7 @@ pub fn prepare(
     let is_fresh = !session.is_listed();
     let files = if needs_files { session.files()? } else { Files::default() };
     let listing = code_part::Listing { files: &files, is_fresh };
-    let code = code_part::select(session, snapshot, request, &declared, environment, listing)?;
+    let code = code_part::select_for_lookup(session, snapshot, request, &declared, environment, listing)?;
     let (program, outside) = code_part::program(session, &code)?;
     let part = Code { tree: code.tree.root, program };
     let versions = versions::ask(session, request, &cwd, environment)?;

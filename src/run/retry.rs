@@ -36,7 +36,7 @@ pub fn persist_part(
     surroundings: Surroundings<'_>,
 ) -> Result<Performed, Error> {
     let Some(retry) = request.lifecycle.retry.clone().filter(|retry| retry.times > 0) else {
-        return perform_part(session, request, part, surroundings);
+        return perform_part(session, request, part, surroundings, None);
     };
     let Surroundings { environment, observer, interrupts } = surroundings;
     let mut request = request.clone();
@@ -49,7 +49,7 @@ pub fn persist_part(
         request.lifecycle.attempt = attempt;
         request.lifecycle.last_attempt = attempt == last;
         let around = Surroundings { environment, observer: &mut *observer, interrupts };
-        let mut performed = perform_part(session, &request, reborrowed(&mut part), around)?;
+        let mut performed = perform_part(session, &request, reborrowed(&mut part), around, None)?;
         if attempt == last || !is_to_be_tried_again(&performed, &retry) {
             return Ok(performed);
         }

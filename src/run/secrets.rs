@@ -45,6 +45,11 @@ impl Secrets {
         Self { values: names.iter().filter_map(value).collect() }
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
     /// The values of all of these variables, for a command that is about to be started.
     ///
     /// # Errors

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::batch::Batch;
 use super::code_part::Claimed;
+use super::request::{CodeMode, Request};
+use super::stretch::Stretch;
 use std::time::{Duration, Instant};
 
 use crate::code::git;
@@ -40,6 +42,7 @@ pub struct Session<'a> {
     git: OnceLock<Option<Git>>,
     batch: Option<&'a Batch<'a>>,
     claims: Mutex<Option<(Instant, Arc<Claimed>)>>,
+    stretch: Stretch,
 }
 
 impl<'a> Session<'a> {
@@ -52,7 +55,18 @@ impl<'a> Session<'a> {
     pub fn with_progress(repo: &'a Repo, cwd: PathBuf, progress: &'a dyn Progress) -> Self {
         let cache = StatCache::open(&repo.stat_cache());
         let (files, git) = (Mutex::new(None), OnceLock::new());
-        Self { repo, cwd, cache, progress, cancel: Arc::default(), files, git, batch: None, claims: Mutex::default() }
+        Self {
+            repo,
+            cwd,
+            cache,
+            progress,
+            cancel: Arc::default(),
+            files,
+            git,
+            batch: None,
+            claims: Mutex::default(),
+            stretch: Stretch::default(),
+        }
     }
 
     /// The same session, its runs closed together with others of `batch`.
@@ -64,6 +78,30 @@ impl<'a> Session<'a> {
     /// The batch that its runs belong to.
     pub(super) fn batch(&self) -> Option<&'a Batch<'a>> {
         self.batch
+    }
+
+    /// What look-ups of its batch have in common.
+    pub(super) fn stretch(&self) -> &Stretch {
+        &self.stretch
+    }
+
+    /// Whether the code of a request can be told at once, or by looking at no more files than `most`.
+    pub(super) fn knows_code(&self, request: &Request, most: usize) -> bool {
+        let is_narrow = matches!(request.code, Some(CodeMode::None | CodeMode::Command));
+        let base = RelPath::new(request.cwd.clone()).unwrap_or_default();
+        is_narrow
+            || self.stretch.knows(&(request.code.clone(), base))
+            || self
+                .files
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .as_ref()
+                .is_none_or(|files| files.len() <= most)
+    }
+
+    /// Something of its batch has ended that may have written: what look-ups saw so far is not what those to come will see.
+    pub fn something_ended(&self) {
+        self.stretch.end();
     }
 
     /// The state of the store to look at: the newest, or for a batch the newest that is known.

@@ -20,7 +20,7 @@ use super::publish::{self, Pending, Publication};
 use super::request::{CacheMode, Request};
 use super::session::Session;
 use super::take::{self, Taken};
-use super::{Error, Secrets, clear, ending, given, live, logged, managed, miss, outputs, overlap, settle};
+use super::{Error, Secrets, clear, ending, given, live, logged, look, managed, miss, outputs, overlap, settle};
 use crate::clock::Micros;
 use crate::codec::{self, Limits, Value};
 use crate::hash::Id;
@@ -164,7 +164,7 @@ fn start_once(
     let repo = session.repo;
     let snapshot = repo.store().snapshot()?;
     let mut prepared = perform::ready(session, &snapshot, request, environment)?;
-    let (hit, reasons, _) = perform::ask(session, &snapshot, request, &prepared)?;
+    let (hit, reasons, _) = look::ask(session, &snapshot, request, &prepared)?;
     let mut warnings: Vec<String> = prepared.warnings().collect();
     let mut started = Started {
         run: String::new(),
@@ -197,7 +197,7 @@ fn start_once(
     let mut run = perform::draft(repo, request, &prepared, repo.now());
     run.cache = match (&started.hit, request.cache_mode()) {
         (_, CacheMode::Off) => Cache::Off,
-        (Some(hit), _) => Cache::Miss { reasons: vec![perform::traced(hit)] },
+        (Some(hit), _) => Cache::Miss { reasons: vec![look::traced(hit)] },
         (None, _) => Cache::Miss { reasons: started.reasons.clone() },
     };
     let live = super::live_folder(repo);
@@ -219,8 +219,7 @@ fn start_once(
     let begun = (|| {
         if !prepared.outputs().is_empty() {
             super::claim_outputs(&running, request.wait, interrupts)?;
-            if request.wait && perform::is_hit_by_now(session, &snapshot, request, &prepared)? && started.hit.is_none()
-            {
+            if request.wait && look::is_hit_by_now(session, &snapshot, request, &prepared)? && started.hit.is_none() {
                 return Err(Error::Waited);
             }
         }

@@ -30,7 +30,6 @@ mod outputs;
 mod parts;
 mod pieces;
 mod pipeline;
-mod pipeline_run;
 mod project;
 #[cfg(feature = "index")]
 mod questions;

@@ -11,7 +11,7 @@ use prov::run::guard::GuardCommand;
 
 use crate::args::planned;
 use crate::args::words::Glance;
-use crate::args::{Cli, Command, Globals};
+use crate::args::{Cli, Command, Globals, PipelineCommand};
 use crate::commands::{self, Context};
 use crate::error::{self, Class, Failure};
 use crate::exit::Exit;
@@ -76,6 +76,11 @@ fn parsed(words: Vec<OsString>, environment: Environment, glance: &Glance) -> Ex
         Command::Run(args) => cli.globals.json |= args.json_lines,
         Command::Map(args) => cli.globals.json |= args.json_lines,
         _ => {}
+    }
+    if let Command::Pipeline(args) = &cli.command
+        && let PipelineCommand::Run(args) = &args.command
+    {
+        cli.globals.json |= args.json_lines;
     }
     match context(&cli.globals, environment) {
         Ok(cx) => obey(&cx, &cli, glance.is_run()),

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::request::{self, Asked};
 use super::table::TASK;
-use super::work::{Ended, Event, Events, Work};
+use super::work::{Begun, Ended, Event, Events, Work};
 use crate::codec::Value;
 use crate::event::{self, Of};
 use crate::object::run::{Cache, Run, RunError, Status};
@@ -19,7 +19,10 @@ use crate::run::guard::Guard;
 use crate::run::observer::{Observer, Stream};
 use crate::run::part::{At, Ended as BodyEnded, Part};
 use crate::run::prepare::Environment;
-use crate::run::{self, Performed, Publication, Session, Surroundings};
+use crate::run::{self, Glance, Performed, Publication, Session, Surroundings};
+
+/// The word for what could not be had from a server.
+const FETCH: &str = "fetch";
 
 /// What the tasks of one run share.
 pub(super) struct Floor<'a> {
@@ -59,13 +62,16 @@ struct Heard {
 }
 
 /// Does a task and says how it ended.
-pub(super) fn work(floor: &Floor<'_>, work: &Work) -> Ended {
+pub(super) fn work(floor: &Floor<'_>, mut work: Work) -> Ended {
+    let begun = work.begun.take();
+    let work = &work;
     let started_at = floor.session.repo.now();
-    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| attempt(floor, work)));
-    let failed = |kind: &str, message: String| Ended {
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| attempt(floor, work, begun)));
+    let failed = |kind: &str, message: String, may_pass: bool| Ended {
         id: work.id,
-        end: End::Failure(state::Phase::Build),
-        may_pass: false,
+        // What it reads could not be had now: that is a failure of its work.
+        end: End::Failure(if may_pass { state::Phase::Run } else { state::Phase::Build }),
+        may_pass,
         run: None,
         is_new: false,
         started_at,
@@ -81,9 +87,9 @@ pub(super) fn work(floor: &Floor<'_>, work: &Work) -> Ended {
     };
     let mut ended = match done {
         Ok(Ok(ended)) => ended,
-        Ok(Err(error)) => failed(&error.kind, error.message),
+        Ok(Err(error)) => failed(&error.kind, error.message, error.kind == FETCH),
         // The scheduler waits for its end, whatever becomes of it.
-        Err(_) => failed("panic", "prov itself failed while it did this task".to_owned()),
+        Err(_) => failed("panic", "prov itself failed while it did this task".to_owned(), false),
     };
     if let Some(why) = work.stop.why()
         && !ended.end.is_good()
@@ -93,30 +99,71 @@ pub(super) fn work(floor: &Floor<'_>, work: &Work) -> Ended {
         ended.error = Some(why);
     }
     ended.started_at = started_at;
+    floor.session.something_ended();
     ended
 }
 
-fn attempt(floor: &Floor<'_>, work: &Work) -> Result<Ended, RunError> {
+/// Looks a task up if that takes next to no time: its end if its result is there, else what was found is kept for whoever performs it.
+pub(super) fn glance(floor: &Floor<'_>, work: &mut Work) -> Option<Ended> {
+    // Who hears what happens hears of hits as well.
+    if floor.is_heard || work.is_forced {
+        return None;
+    }
+    let started_at = floor.session.repo.now();
+    let looked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let kind = floor.registry.kind(&work.kind);
+        let asked = request::ask(work, floor.roots, floor.session.repo.root(), kind.as_deref()).ok()?;
+        let heard = Mutex::new(Heard::default());
+        let mut part = TaskPart::new(floor, work, &asked, kind.as_deref(), &heard);
+        let glance = run::glance(floor.session, &asked.request, &mut part, floor.environment);
+        let provided = std::mem::take(&mut part.replayed);
+        Some((asked, glance, provided))
+    }));
+    // What goes wrong goes wrong again where it is told.
+    let (asked, glance, provided) = looked.ok()??;
+    match glance {
+        Glance::Known(known) => Some(Ended {
+            id: work.id,
+            end: End::Hit,
+            may_pass: false,
+            is_new: false,
+            started_at,
+            finished_at: floor.session.repo.now(),
+            error: None,
+            status: Status::Success,
+            why: String::new(),
+            took_us: known.run.duration_us(),
+            run: Some((known.run.run, known.object)),
+            made: Vec::new(),
+            provided,
+            checks: request::checks_id(&asked.settings.validate).map(|id| id.to_string()),
+            warnings: known.warnings,
+        }),
+        Glance::Looked(looked) => {
+            work.begun = Some(Box::new(Begun { asked, looked }));
+            None
+        }
+        Glance::Unknown => None,
+    }
+}
+
+fn attempt(floor: &Floor<'_>, work: &Work, begun: Option<Box<Begun>>) -> Result<Ended, RunError> {
     let error = |kind: &str, message: String| RunError { kind: kind.to_owned(), message, run: None };
     let kind = floor.registry.kind(&work.kind);
     let root = floor.session.repo.root();
-    let asked = request::ask(work, floor.roots, root, kind.as_deref()).map_err(|what| error("spec", what))?;
-    let heard = Mutex::new(Heard::default());
-    let mut part = TaskPart {
-        floor,
-        work,
-        asked: &asked,
-        kind: kind.as_deref(),
-        heard: &heard,
-        failure: None,
-        validates: false,
-        inputs: std::collections::BTreeMap::new(),
-        replayed: Vec::new(),
+    let (asked, looked) = match begun {
+        Some(begun) => (begun.asked, Some(*begun.looked)),
+        None => {
+            let asked = request::ask(work, floor.roots, root, kind.as_deref()).map_err(|what| error("spec", what))?;
+            (asked, None)
+        }
     };
+    let interrupts = work.stop.listen().map_err(|err| error("system", format!("no descriptors are left: {err}")))?;
+    let heard = Mutex::new(Heard::default());
+    let mut part = TaskPart::new(floor, work, &asked, kind.as_deref(), &heard);
     let mut ear = Ear { id: work.id, events: &floor.events, is_heard: floor.is_heard };
-    let around =
-        Surroundings { environment: floor.environment, observer: &mut ear, interrupts: Some(&work.stop.interrupts) };
-    let performed = run::perform_part(floor.session, &asked.request, Some(&mut part), around);
+    let around = Surroundings { environment: floor.environment, observer: &mut ear, interrupts: Some(&interrupts) };
+    let performed = run::perform_part(floor.session, &asked.request, Some(&mut part), around, looked);
     let may_pass = part.failure != Some(false);
     let replayed = std::mem::take(&mut part.replayed);
     let mut heard = heard.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -128,7 +175,11 @@ fn attempt(floor: &Floor<'_>, work: &Work) -> Result<Ended, RunError> {
     }
     heard.provided.extend(replayed);
     let performed = performed.map_err(|err| {
-        let kind = if matches!(err, run::Error::Interrupted { .. }) { "aborted" } else { "not_started" };
+        let kind = match err {
+            run::Error::Interrupted { .. } => "aborted",
+            run::Error::Fetch { .. } => FETCH,
+            _ => "not_started",
+        };
         error(kind, run::chain(&err))
     })?;
     Ok(ended(work, &asked, performed, heard, may_pass))
@@ -229,6 +280,28 @@ struct TaskPart<'a> {
     inputs: std::collections::BTreeMap<String, std::path::PathBuf>,
     /// What a recorded result provides.
     replayed: Vec<(String, Value)>,
+}
+
+impl<'a> TaskPart<'a> {
+    fn new(
+        floor: &'a Floor<'a>,
+        work: &'a Work,
+        asked: &'a Asked,
+        kind: Option<&'a dyn TaskKind>,
+        heard: &'a Mutex<Heard>,
+    ) -> Self {
+        Self {
+            floor,
+            work,
+            asked,
+            kind,
+            heard,
+            failure: None,
+            validates: false,
+            inputs: std::collections::BTreeMap::new(),
+            replayed: Vec::new(),
+        }
+    }
 }
 
 impl TaskPart<'_> {
@@ -369,7 +442,7 @@ fn word(failure: &Failure) -> &'static str {
         Failure::Aborted { .. } => "aborted",
         Failure::Spec { .. } => "spec",
         Failure::Io { .. } => "io",
-        Failure::Fetch { .. } => "fetch",
+        Failure::Fetch { .. } => FETCH,
         Failure::Invalid { .. } => "invalid",
         Failure::Spawn { .. } => "spawn",
         Failure::Process { .. } => "exit",

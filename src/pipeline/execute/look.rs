@@ -97,9 +97,12 @@ pub fn look(
     let mut in_order: Vec<TaskId> = plan.tasks.iter().map(|task| task.id).collect();
     in_order.sort_by_key(|id| (plan.task(*id).level, *id));
     let before = plan.before();
+    let mut moves = vec![false; plan.tasks.len()];
     for id in in_order {
         let task = plan.task(id);
-        let is_open = |other: &TaskId| looked[other.0].as_ref().is_some_and(|one| one.outlook.is_open());
+        // What has to be brought back is not what lies there now.
+        let is_open =
+            |other: &TaskId| moves[other.0] || looked[other.0].as_ref().is_some_and(|one| one.outlook.is_open());
         let step = &plan.steps[task.step];
         let waits = before[id.0].iter().chain(&task.parent).any(is_open)
             || step.needs.iter().any(|needed| plan.steps[*needed].tasks.iter().any(is_open));
@@ -114,8 +117,13 @@ pub fn look(
             Outlook::Always
         } else {
             let work = work_of(plan, id, order);
-            work.and_then(|work| one(session, &snapshot, &work, plan, environment, registry))
-                .unwrap_or_else(|what| Outlook::Wrong { what })
+            match one(session, &snapshot, &work, plan, environment, registry) {
+                Ok((outlook, is_in_place)) => {
+                    moves[id.0] = !is_in_place;
+                    outlook
+                }
+                Err(what) => Outlook::Wrong { what },
+            }
         };
         let took_us = if matches!(outlook, Outlook::LeftOut | Outlook::Light) {
             None
@@ -129,11 +137,10 @@ pub fn look(
     Ok(looked.into_iter().map(|one| one.unwrap_or_else(|| none.clone())).collect())
 }
 
-fn work_of(plan: &Plan, id: TaskId, order: &Order) -> Result<Work, String> {
+fn work_of(plan: &Plan, id: TaskId, order: &Order) -> Work {
     let task = plan.task(id);
     let step = &plan.steps[task.step].name;
-    let stop = Stop::new().map_err(|err| err.to_string())?;
-    Ok(Work {
+    Work {
         id,
         step: step.clone(),
         named: task.spec.name.clone(),
@@ -155,10 +162,12 @@ fn work_of(plan: &Plan, id: TaskId, order: &Order) -> Result<Work, String> {
         tries: 1,
         passed: None,
         frozen: None,
-        stop: Arc::new(stop),
-    })
+        stop: Arc::new(Stop::new()),
+        begun: None,
+    }
 }
 
+/// What would become of a task that can be looked up now, and whether all that it made lies where it should.
 fn one(
     session: &Session<'_>,
     snapshot: &crate::store::Snapshot,
@@ -166,16 +175,22 @@ fn one(
     plan: &Plan,
     environment: &Environment,
     registry: &Registry,
-) -> Result<Outlook, String> {
+) -> Result<(Outlook, bool), String> {
     let kind = registry.kind(&work.kind);
     let mut asked = request::ask(work, &plan.roots, session.repo.root(), kind.as_deref())?;
     asked.request.parent = None;
     if asked.request.cache_mode() == CacheMode::Off {
-        return Ok(Outlook::Always);
+        return Ok((Outlook::Always, true));
     }
     let planned = run::plan(session, snapshot, &asked.request, environment).map_err(|err| run::chain(&err))?;
     Ok(match planned.hit {
-        Some(hit) => Outlook::Hit { run: hit.run.run.clone(), object: hit.object },
-        None => Outlook::Miss { reasons: planned.reasons },
+        Some(hit) => {
+            let lies_there = |(key, output): (&String, &crate::object::run::Output)| {
+                planned.prepared.output(key).is_none_or(|place| run::hydrate::lies_there(session, place, output))
+            };
+            let is_in_place = hit.run.outputs.iter().all(lies_there);
+            (Outlook::Hit { run: hit.run.run.clone(), object: hit.object }, is_in_place)
+        }
+        None => (Outlook::Miss { reasons: planned.reasons }, true),
     })
 }

@@ -6,6 +6,7 @@
 //! names that.
 
 mod drive;
+mod driver;
 pub mod history;
 mod job;
 mod look;
@@ -141,6 +142,13 @@ pub enum News<'a> {
         step: usize,
         /// How.
         outcome: Outcome,
+    },
+    /// The record of a step is history.
+    StepRecorded {
+        /// The record of the whole as it began.
+        pipeline: &'a Run,
+        /// That of the step.
+        run: &'a Run,
     },
     /// Everything that runs is asked to stop.
     Stopping {

@@ -214,6 +214,9 @@ fn places_of(asked: &mut Asked, work: &Work, roots: &Roots) -> Result<(), String
     };
     asked.sources = sources.iter().map(|text| seen(text, roots)).collect();
     asked.destinations = match &work.kind {
+        Kind::Builtin(Builtin::Download) if work.flavour == Flavour::Native && spec.get("destination").is_some() => {
+            texts("destination").iter().map(|text| Location::local(text, roots)).collect()
+        }
         Kind::Builtin(Builtin::Download) => sources.iter().map(|text| Location::local(text, roots)).collect(),
         Kind::Builtin(Builtin::Unzip) => texts("destination").iter().map(|text| Location::local(text, roots)).collect(),
         _ => texts("destination").iter().map(|text| Location::of(text, roots)).collect(),

@@ -212,6 +212,21 @@ impl Schedule {
         self.running == 0 && (self.is_stopping || self.ready.is_empty() && self.light.is_empty())
     }
 
+    fn next(&self, plan: &Plan) -> Option<TaskId> {
+        // What nobody declared can't be counted.
+        let fits = |(name, amount): &(String, u64)| self.resources.get(name).is_none_or(|free| amount <= free);
+        match self.light.first() {
+            Some(id) => Some(*id),
+            None if self.free == 0 => None,
+            None => self.ready.iter().copied().find(|id| plan.task(*id).settings.resources.iter().all(fits)),
+        }
+    }
+
+    /// Whether [`Schedule::start`] would give a task.
+    pub fn can_start(&self, plan: &Plan) -> bool {
+        !self.is_stopping && self.next(plan).is_some()
+    }
+
     /// The next task that can start, which has its place and resources from now on. What only stands for others takes none.
     ///
     /// # Errors
@@ -220,13 +235,7 @@ impl Schedule {
         if self.is_stopping {
             return Ok(None);
         }
-        // What nobody declared can't be counted.
-        let fits = |(name, amount): &(String, u64)| self.resources.get(name).is_none_or(|free| amount <= free);
-        let found = match self.light.first() {
-            Some(id) => Some(*id),
-            None if self.free == 0 => None,
-            None => self.ready.iter().copied().find(|id| plan.task(*id).settings.resources.iter().all(fits)),
-        };
+        let found = self.next(plan);
         let Some(id) = found else { return Ok(None) };
         self.ready.remove(&id);
         self.light.remove(&id);

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use super::request::Asked;
 use crate::clock::Micros;
 use crate::codec::Value;
 use crate::config::located::Node;
@@ -18,7 +19,7 @@ use crate::pipeline::task::Settings;
 use crate::pipeline::template::Scratchpad;
 use crate::run::interrupts::{Interrupter, Interrupts};
 use crate::run::observer::Stream;
-use crate::run::{Flushed, Request};
+use crate::run::{Flushed, Looked, Request};
 
 /// A task that can start now, with all values in place.
 #[derive(Debug)]
@@ -54,6 +55,15 @@ pub struct Work {
     /// The choice that it is to take again.
     pub(super) frozen: Option<Choice>,
     pub(super) stop: Arc<Stop>,
+    /// What was found when it was looked up.
+    pub(super) begun: Option<Box<Begun>>,
+}
+
+/// A task that was looked up, and has to be performed.
+#[derive(Debug)]
+pub(super) struct Begun {
+    pub(super) asked: Asked,
+    pub(super) looked: Box<Looked>,
 }
 
 impl Work {
@@ -64,49 +74,68 @@ impl Work {
 }
 
 /// How a task is asked to stop.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Stop {
-    pub(super) interrupts: Interrupts,
-    raise: Interrupter,
     pub(super) abort: Abort,
-    why: Mutex<Option<RunError>>,
+    inner: Mutex<Asking>,
+}
+
+/// Whether a task was asked to stop, and whom to wake.
+#[derive(Debug, Default)]
+struct Asking {
+    why: Option<RunError>,
+    raise: Option<Interrupter>,
 }
 
 impl Stop {
     /// Not asked for yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Asking> {
+        // Nothing that panics runs under this lock.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the task listens to from now on; raised already if it was asked to stop.
     ///
     /// # Errors
     /// When the system has no descriptors left.
-    pub fn new() -> std::io::Result<Self> {
+    pub fn listen(&self) -> std::io::Result<Interrupts> {
         let interrupts = Interrupts::by_hand()?;
         let raise = interrupts.interrupter()?;
-        Ok(Self { interrupts, raise, abort: Abort::new(), why: Mutex::new(None) })
+        let mut inner = self.inner();
+        if inner.why.is_some() {
+            raise.raise(crate::run::interrupts::TERM);
+        }
+        inner.raise = Some(raise);
+        Ok(interrupts)
     }
 
     /// Asks for it. The first reason counts.
     pub fn ask(&self, why: RunError) {
-        let mut kept = self.why.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.is_none() {
+        let mut inner = self.inner();
+        if inner.why.is_none() {
             self.abort.raise(why.message.clone());
-            *kept = Some(why);
+            inner.why = Some(why);
         }
-        drop(kept);
-        self.raise.raise(signal_hook_term());
+        if let Some(raise) = &inner.raise {
+            raise.raise(crate::run::interrupts::TERM);
+        }
     }
 
     /// Why it was asked for, if it was.
     pub fn why(&self) -> Option<RunError> {
-        self.why.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.inner().why.clone()
     }
 
     /// News of children have come in: one of them may have been stopped.
     pub(super) fn look_at_children(&self) {
-        self.raise.raise(crate::run::interrupts::CHILD);
+        if let Some(raise) = &self.inner().raise {
+            raise.raise(crate::run::interrupts::CHILD);
+        }
     }
-}
-
-fn signal_hook_term() -> i32 {
-    crate::run::interrupts::TERM
 }
 
 /// Something that happened while tasks were under way.

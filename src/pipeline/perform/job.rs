@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::source::{Fetch, NoFetch};
 use super::{Failure, Location};
 use crate::clock::{Clock, Micros, SystemClock};
 use crate::codec::Value;
@@ -170,16 +169,14 @@ pub struct World {
     pub fs: Fs,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// Fetches what is not on this machine.
-    pub fetch: Arc<dyn Fetch>,
     /// The environment's `PATH`, for programs.
     pub search_path: Option<OsString>,
 }
 
 impl World {
-    /// This machine, without a way to others.
+    /// This machine.
     pub fn local() -> Self {
-        Self { fs: Fs::real(), clock: Arc::new(SystemClock), fetch: Arc::new(NoFetch), search_path: None }
+        Self { fs: Fs::real(), clock: Arc::new(SystemClock), search_path: None }
     }
 }
 

@@ -16,7 +16,6 @@ mod program;
 mod protocol;
 mod registry;
 mod said;
-mod source;
 #[cfg(test)]
 pub(in crate::pipeline) mod testing;
 mod write;
@@ -30,7 +29,6 @@ pub use program::Program;
 pub use protocol::Offence;
 pub use registry::Registry;
 pub use said::{Artifact, Level, Places, Said};
-pub use source::{Fetch, FetchError, NoFetch, Remote};
 
 use std::fmt;
 use std::io;
@@ -108,12 +106,12 @@ pub enum Failure {
         source: io::Error,
     },
     /// Something could not be fetched.
-    #[error("can't fetch {address}")]
+    #[error("can't fetch {address}: {problem}")]
     Fetch {
         /// The address.
         address: String,
         /// Why not.
-        source: FetchError,
+        problem: String,
     },
     /// What the task made is not valid.
     #[error("{problem}")]

@@ -101,10 +101,12 @@ pub(super) fn of(
     let (sources, destination) = match kind {
         Kind::Group | Kind::Builtin(Builtin::Explode | Builtin::HelloWorld | Builtin::Noop) => (&[][..], None),
         Kind::Builtin(Builtin::CopyMany) => (&["sources", "source_list_file"][..], Some(Extent::Folder)),
-        Kind::Builtin(Builtin::Download | Builtin::FindLatest) => (&["source"][..], None),
+        Kind::Builtin(Builtin::FindLatest) => (&["source"][..], None),
         Kind::Builtin(Builtin::ExplodeGlob) => (&["glob"][..], None),
         Kind::Builtin(Builtin::Command) => (&[][..], None),
-        Kind::Builtin(Builtin::Copy | Builtin::Gzip | Builtin::Unzip) => (&["source"][..], Some(Extent::File)),
+        Kind::Builtin(Builtin::Copy | Builtin::Download | Builtin::Gzip | Builtin::Unzip) => {
+            (&["source"][..], Some(Extent::File))
+        }
         Kind::Declared { .. } | Kind::Program(_) | Kind::Unknown => (&["source", "sources"][..], Some(Extent::Either)),
     };
     for key in sources {

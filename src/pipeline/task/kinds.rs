@@ -136,7 +136,7 @@ impl Builtin {
                     ]
                 }
             }
-            Builtin::Download => const { &[must("source", Shape::Text)] },
+            Builtin::Download => const { &[must("source", Shape::Text), may("destination", Shape::Text)] },
             Builtin::Explode => {
                 const { &[must("foreach", Shape::Texts), must("do", Shape::Specs), may("each_placeholder", Shape::Text)] }
             }

@@ -110,7 +110,7 @@ pub fn validate(
             }
             Check::SizeEqual if chosen.len() != 1 || job.sources.len() != 1 => {
                 let place = validator.of.clone().unwrap_or_default();
-                checked.push(timed(world, validator, place, || sizes(world, job, &chosen, abort)));
+                checked.push(timed(world, validator, place, || sizes(world, job, &chosen)));
             }
             _ if chosen.is_empty() => {
                 let seen = || Seen::fail("the task has no such output");
@@ -174,7 +174,7 @@ fn one(world: &World, job: &Job, check: &Check, subject: &Subject, abort: &Abort
         Check::Nonempty => Ok(Seen::judge(output.bytes > 0, output.in_words())),
         Check::MinBytes(least) => Ok(Seen::judge(output.bytes >= *least, output.in_words())),
         Check::MaxBytes(most) => Ok(Seen::judge(output.bytes <= *most, output.in_words())),
-        Check::SizeEqual => Ok(match job.sources.first().map(|source| source_size(world, job, source, abort)) {
+        Check::SizeEqual => Ok(match job.sources.first().map(|source| source_size(world, job, source)) {
             Some(Some(size)) => Seen::judge(size == output.bytes, format!("{} bytes, its source {size}", output.bytes)),
             _ => Seen::unknown(format!("{} bytes, its source is of unknown size", output.bytes)),
         }),
@@ -190,17 +190,17 @@ fn one(world: &World, job: &Job, check: &Check, subject: &Subject, abort: &Abort
     looked.unwrap_or_else(Seen::fail)
 }
 
-fn source_size(world: &World, job: &Job, source: &Location, abort: &Abort) -> Option<u64> {
+fn source_size(world: &World, job: &Job, source: &Location) -> Option<u64> {
     if let Some(path) = source.address().local()
         && let Ok(Some(output)) = Output::look(&world.fs, &path)
     {
         return Some(output.bytes);
     }
-    size_of(world, job, source, abort)
+    size_of(world, job, source)
 }
 
 /// Whether all outputs together are as large as all sources.
-fn sizes(world: &World, job: &Job, chosen: &[&Subject], abort: &Abort) -> Seen {
+fn sizes(world: &World, job: &Job, chosen: &[&Subject]) -> Seen {
     let mut made: u64 = 0;
     for subject in chosen {
         let Some(path) = subject.location.address().local() else {
@@ -212,7 +212,7 @@ fn sizes(world: &World, job: &Job, chosen: &[&Subject], abort: &Abort) -> Seen {
             Err(err) => return Seen::fail(format!("can't look at `{}`: {err}", show(&path))),
         }
     }
-    let known: Option<u64> = job.sources.iter().map(|source| source_size(world, job, source, abort)).sum();
+    let known: Option<u64> = job.sources.iter().map(|source| source_size(world, job, source)).sum();
     match known.filter(|_| !job.sources.is_empty()) {
         Some(size) => Seen::judge(size == made, format!("{made} bytes, the sources {size}")),
         None => Seen::unknown(format!("{made} bytes, the sources are of unknown size")),

@@ -10,7 +10,7 @@ use super::block::Block;
 use super::{BLOCK_CONTEXT, BLOCK_READ_MAX, CHECKSUM_LEN, FILE_CONTEXT, FORMAT, TRAILER_LEN, TRAILER_MAGIC, varint};
 
 /// Blocks of one file that are kept in memory.
-const CACHED_BLOCKS: usize = 16;
+const CACHED_BLOCKS: usize = 64;
 
 /// What the last read of a file takes at once, in the hope that the root lies in it.
 const TAIL: u64 = 4 << 10;

@@ -66,7 +66,7 @@ pub(crate) struct PipelineRunArgs {
     /// Take the choices of the last run again, e.g. of what was the latest file then
     #[arg(long)]
     pub(crate) frozen: bool,
-    /// Put how the steps ended into `manifest.json` of the release, as Otter does; steps of others stay
+    /// Put how each step ended into `manifest.json` of the release, as soon as it has; steps of others stay
     #[arg(long)]
     pub(crate) manifest: bool,
     /// Say what would run, why, and how long it took the last time; change nothing
@@ -75,6 +75,9 @@ pub(crate) struct PipelineRunArgs {
     /// Print what tasks print, as it comes
     #[arg(long)]
     pub(crate) stream: bool,
+    /// Print what the run does as it does it, one JSON document a line, and at last the one of --json
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) json_lines: bool,
     /// Time between asking a task to end and killing it
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = super::values::duration_ms)]
     pub(crate) grace: u64,

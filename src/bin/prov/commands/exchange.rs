@@ -124,6 +124,26 @@ pub(super) fn keep_manifest(cx: &Context, repo: &Repo, run: &Run) -> Result<(), 
     Ok(())
 }
 
+/// Puts a step that is on record now into the manifest of its release.
+pub(super) fn keep_step(
+    fs: &prov::fs::Fs,
+    repo: &Repo,
+    pipeline: &Run,
+    declared: &[String],
+    step: Run,
+) -> Result<(), Failure> {
+    let place = release::place_of(pipeline).unwrap_or_default();
+    let Some(folder) = Address::of(&place).local() else {
+        // Told of at the end.
+        return Ok(());
+    };
+    let snapshot = repo.store().snapshot()?;
+    let release = Release::of_step(pipeline, declared, step);
+    let manifest = otter::manifest(&snapshot, repo.root(), &release, otter::Lines::All)?;
+    otter::merge(fs, &folder.join(otter::FILE), &manifest)?;
+    Ok(())
+}
+
 /// Makes records of what another system wrote.
 pub(crate) fn import(cx: &Context, args: &ImportArgs) -> Result<Exit, Failure> {
     let ImportWhat::OtterManifest { file, place: given } = &args.what;

@@ -32,7 +32,7 @@ impl TaskKind for Copy {
                 transfer(&self.0, job, &source, &destination, hear, abort)?;
                 hear(Said::Artifact(Artifact::new(source.absolute, destination.absolute)));
             }
-            Phase::Validate => arrived(&self.0, job, &source, &destination, hear, abort)?,
+            Phase::Validate => arrived(&self.0, job, &source, &destination, hear)?,
         }
         Ok(Done::to_be_validated())
     }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use super::listing;
 use super::transfer::{check_settings, texts, transfer};
@@ -15,12 +14,6 @@ use crate::pipeline::perform::{
 
 /// The largest list of sources that is read.
 const MOST_LIST: u64 = 64 << 20;
-
-/// How often a copy that takes too long is tried again, the time between doubling.
-const RETRIES: u32 = 3;
-
-/// Before the first time.
-const DELAY: Duration = Duration::from_secs(1);
 
 /// Copies them, several at a time, each under its own name.
 #[derive(Debug)]
@@ -156,26 +149,9 @@ impl CopyMany {
         hear: &Hear<'_>,
         abort: &Abort,
     ) -> Result<(), Failure> {
-        let mut delay = DELAY;
-        for attempt in 0.. {
-            match transfer(&self.0, job, source, destination, hear, abort) {
-                Err(Failure::Fetch { source: reason, .. }) if reason.is_timeout() && attempt < RETRIES => {
-                    let text = format!("timeout copying {}, retrying", source.absolute);
-                    hear(Said::log(Level::Warning, text));
-                    if abort.wait(delay) {
-                        break;
-                    }
-                    delay *= 2;
-                }
-                done => {
-                    done?;
-                    let text = format!("copied {} to {}", source.absolute, destination.declared);
-                    hear(Said::log(Level::Info, text));
-                    return Ok(());
-                }
-            }
-        }
-        Err(abort.failure())
+        transfer(&self.0, job, source, destination, hear, abort)?;
+        hear(Said::log(Level::Info, format!("copied {} to {}", source.absolute, destination.declared)));
+        Ok(())
     }
 }
 

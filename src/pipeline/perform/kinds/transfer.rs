@@ -6,9 +6,7 @@ use std::path::Path;
 use crate::config::located::Node;
 use crate::path::show;
 use crate::pipeline::perform::write::Part;
-use crate::pipeline::perform::{
-    Abort, Address, Failure, FetchError, Hear, Job, Level, Location, Said, World, io_failure,
-};
+use crate::pipeline::perform::{Abort, Address, Failure, Hear, Job, Level, Location, Said, World, io_failure};
 
 /// What is read at once.
 const CHUNK: usize = 1 << 20;
@@ -39,13 +37,14 @@ pub(super) fn transfer(
     match (source.address(), here) {
         (_, Some(file)) => copy_file(world, file, &source.absolute, to, hear, abort),
         (Address::Local(from), None) => copy_file(world, from, &source.absolute, to, hear, abort),
-        (Address::Http(url), None) => fetch(world, url, to, hear, abort),
+        // What a task declares was fetched before it began.
+        (Address::Http(url), None) => Err(unreachable(url.split("://").next().unwrap_or_default(), url)),
         (Address::Other(scheme), None) => Err(unreachable(scheme, &source.absolute)),
     }
 }
 
 fn unreachable(scheme: &str, absolute: &str) -> Failure {
-    Failure::Fetch { address: absolute.to_owned(), source: FetchError::Scheme { scheme: scheme.to_owned() } }
+    Failure::Fetch { address: absolute.to_owned(), problem: format!("nothing here can read `{scheme}://`") }
 }
 
 /// The local path of a destination.
@@ -103,52 +102,6 @@ fn copy_file(
     Ok(written)
 }
 
-fn fetch(world: &World, url: &str, to: &Path, hear: &Hear<'_>, abort: &Abort) -> Result<u64, Failure> {
-    let mut part = Part::begin(&world.fs, to, abort)?;
-    let known = {
-        let mut told = Telling { part: &mut part, hear, told: 0 };
-        world.fetch.fetch(url, &mut told, abort)
-    };
-    let known = match known {
-        Ok(known) => known,
-        Err(source) => {
-            abort.check()?;
-            return Err(Failure::Fetch { address: url.to_owned(), source });
-        }
-    };
-    let written = part.written();
-    if let Some(size) = known.size
-        && size != written
-    {
-        let problem = format!("{written} bytes came of `{url}`, which has {size}");
-        return Err(Failure::Work { problem });
-    }
-    part.finish()?;
-    Ok(written)
-}
-
-/// Tells how far it is while bytes pass through.
-struct Telling<'a, 'b> {
-    part: &'a mut Part<'b>,
-    hear: &'a Hear<'a>,
-    told: u64,
-}
-
-impl Write for Telling<'_, '_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let n = self.part.write(bytes)?;
-        if self.part.written() - self.told >= TELL_EVERY {
-            self.told = self.part.written();
-            (self.hear)(Said::Progress { done: self.told, total: None, unit: "bytes".to_owned() });
-        }
-        Ok(n)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.part.flush()
-    }
-}
-
 /// Otter's validation of a copy: the destination is there, and as large as the source as far as both are known.
 pub(super) fn arrived(
     world: &World,
@@ -156,14 +109,13 @@ pub(super) fn arrived(
     source: &Location,
     destination: &Location,
     hear: &Hear<'_>,
-    abort: &Abort,
 ) -> Result<(), Failure> {
     let to = writable(destination)?;
     let stat = world.fs.stat(to).map_err(io_failure("look at", destination.absolute.clone()))?;
     let Some(stat) = stat else {
         return Err(Failure::Invalid { problem: format!("`{}` is not there", destination.absolute) });
     };
-    match size_of(world, job, source, abort) {
+    match size_of(world, job, source) {
         None => {
             let text = format!("the size of {} is unknown, skipping the comparison", source.absolute);
             hear(Said::log(Level::Warning, text));
@@ -181,13 +133,12 @@ pub(super) fn arrived(
 }
 
 /// The size of a source as far as it can be known.
-pub(in crate::pipeline) fn size_of(world: &World, job: &Job, source: &Location, abort: &Abort) -> Option<u64> {
+pub(in crate::pipeline) fn size_of(world: &World, job: &Job, source: &Location) -> Option<u64> {
     let of = |path: &Path| world.fs.stat(path).ok().flatten().filter(crate::fs::Stat::is_file).map(|stat| stat.size);
     match (job.fetched.get(&source.absolute), source.address()) {
         (Some(file), _) => of(file),
         (None, Address::Local(path)) => of(path),
-        (None, Address::Http(url)) => world.fetch.stat(url, abort).ok().and_then(|remote| remote.size),
-        (None, Address::Other(_)) => None,
+        (None, Address::Http(_) | Address::Other(_)) => None,
     }
 }
 

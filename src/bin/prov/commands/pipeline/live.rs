@@ -8,6 +8,7 @@ use prov::pipeline::perform::Said;
 use prov::pipeline::plan::{Plan, TaskId};
 use prov::pipeline::state::End;
 
+use super::keep::Keeper;
 use crate::commands::Context;
 use crate::output::record::{milliseconds, shown};
 use crate::output::{Tasks, human};
@@ -16,14 +17,17 @@ use crate::output::{Tasks, human};
 pub(super) struct Watcher<'a> {
     cx: &'a Context,
     is_streaming: bool,
+    /// Whether events are printed as they come.
+    tells_events: bool,
+    keeper: Option<Keeper>,
     tasks: Tasks,
     /// What tasks printed after the last end of a line.
     rest: BTreeMap<TaskId, Vec<u8>>,
 }
 
 impl<'a> Watcher<'a> {
-    pub(super) fn new(cx: &'a Context, is_streaming: bool) -> Self {
-        Self { cx, is_streaming, tasks: cx.ui.tasks(), rest: BTreeMap::new() }
+    pub(super) fn new(cx: &'a Context, is_streaming: bool, tells_events: bool, keeper: Option<Keeper>) -> Self {
+        Self { cx, is_streaming, tells_events, keeper, tasks: cx.ui.tasks(), rest: BTreeMap::new() }
     }
 
     fn say(&self, text: impl std::fmt::Display) {
@@ -99,6 +103,16 @@ impl Watch for Watcher<'_> {
             News::Said { id, said: Said::Progress { done, total, unit } } => {
                 let of = total.map(|total| format!("/{total}")).unwrap_or_default();
                 self.tasks.progress(id.0, &format!("{done}{of} {}", shown(unit)));
+            }
+            News::Event { of, seq, event } if self.tells_events => {
+                let line = event.to_line(of, seq);
+                // Nobody reading it is no reason to fail: the run goes on, and its events are on record.
+                let _ = self.cx.ui.with_writer(|out| out.write_all(line.as_bytes()).and_then(|()| out.flush()));
+            }
+            News::StepRecorded { pipeline, run } => {
+                if let Some(keeper) = &self.keeper {
+                    keeper.hear(pipeline, plan.steps.iter().map(|step| step.name.clone()).collect(), run);
+                }
             }
             News::Stopping { why } => {
                 let text = format!("stopping: {}", shown(&why.message));

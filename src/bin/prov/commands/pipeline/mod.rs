@@ -1,5 +1,6 @@
 //! `prov pipeline`.
 
+mod keep;
 mod live;
 mod run;
 mod status;

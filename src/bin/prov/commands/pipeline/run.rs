@@ -16,7 +16,7 @@ use prov::run::interrupts::Interrupts;
 use prov::run::{Request, Session};
 use serde_json::{Value, json};
 
-use super::{Seen, live};
+use super::{Seen, keep, live};
 use crate::args::{PipelineRunArgs, PipelineSelection};
 use crate::commands::Context;
 use crate::error::{Class, Failure};
@@ -46,25 +46,27 @@ pub(super) fn run(cx: &Context, args: &PipelineRunArgs) -> Result<Exit, Failure>
     let world = World { search_path: cx.environment.path("PATH").map(Into::into), ..World::local() };
     let registry = Registry::new(world);
     let guard = Guard::new(crate::app::guard_command());
-    let mut watch = live::Watcher::new(cx, args.stream);
-    let around = Around {
-        cwd: cx.cwd.clone(),
-        environment: cx.environment.all(),
-        registry: &registry,
-        interrupts: &interrupts,
-        watch: &mut watch,
-        guard: &guard,
-    };
     let Seen { checked, options, file, .. } = seen;
-    let ran = execute::run(&repo, checked.plan, &options, &order, around)?;
-    drop(watch);
+    let go = |keeper: Option<keep::Keeper>| {
+        let mut watch = live::Watcher::new(cx, args.stream, args.json_lines, keeper);
+        let around = Around {
+            cwd: cx.cwd.clone(),
+            environment: cx.environment.all(),
+            registry: &registry,
+            interrupts: &interrupts,
+            watch: &mut watch,
+            guard: &guard,
+        };
+        execute::run(&repo, checked.plan, &options, &order, around)
+    };
+    let ran = if args.manifest { keep::Keeper::with(cx, &repo, |keeper| go(Some(keeper))) } else { go(None) }?;
     if args.manifest {
         // The records say it all; what can't be written now can be exported later.
         if let Err(failure) = crate::commands::exchange::keep_manifest(cx, &repo, &ran.run) {
             cx.ui.warn(format_args!("the manifest is not kept: {}", failure.message));
         }
     }
-    tell(cx, &ran, &prov::path::show(&file))?;
+    tell(cx, &ran, &prov::path::show(&file), args.json_lines)?;
     Ok(exit_of(&ran))
 }
 
@@ -131,7 +133,7 @@ fn order(cx: &Context, repo: &Repo, seen: &Seen, args: &PipelineRunArgs) -> Resu
         is_last_attempt: args.last_attempt,
         parent,
         bases: bases(cx, repo, &seen.checked.plan)?,
-        is_heard: args.stream,
+        is_heard: args.stream || args.json_lines,
     })
 }
 
@@ -187,8 +189,11 @@ impl Counts {
     }
 }
 
-fn tell(cx: &Context, ran: &Ran, file: &str) -> Result<(), Failure> {
+fn tell(cx: &Context, ran: &Ran, file: &str, in_a_line: bool) -> Result<(), Failure> {
     let counts = Counts::of(ran);
+    if in_a_line {
+        return cx.ui.line(Value::Object(document(ran, &counts, file)));
+    }
     if cx.ui.is_json() {
         return cx.ui.document(document(ran, &counts, file));
     }

@@ -80,15 +80,21 @@ pub(super) fn status(cx: &Context, args: &PipelineStatusArgs) -> Result<Exit, Fa
     };
     if cx.ui.is_json() {
         let mut document = json::document("pipeline-status");
-        document.insert("live".to_owned(), json!(live));
+        document.insert("live".to_owned(), live.iter().map(|one| json!(one.run)).collect());
+        let task = |one: &LiveTask| json!({"task": one.task, "run": one.run, "started_at": json::time(one.since)});
+        document.insert("running".to_owned(), live.iter().flat_map(|one| &one.tasks).map(task).collect());
         if let Some(found) = &found {
             about(&mut document, found);
         }
         cx.ui.document(document)?;
         return Ok(Exit::Done);
     }
-    for run in &live {
+    for UnderWay { run, tasks } in &live {
         cx.ui.line(format_args!("running: {run}"))?;
+        for LiveTask { task, since, .. } in tasks {
+            let took = human::duration(milliseconds(repo.now().since(*since)));
+            cx.ui.line(format_args!("  {} {took}", shown(task)))?;
+        }
     }
     let Some(found) = found else { return Ok(Exit::Done) };
     let painter = cx.ui.painter();
@@ -153,14 +159,37 @@ pub(super) fn status(cx: &Context, args: &PipelineStatusArgs) -> Result<Exit, Fa
 }
 
 /// Runs of pipelines that are under way here.
-fn under_way(repo: &Repo) -> Vec<String> {
+fn under_way(repo: &Repo) -> Vec<UnderWay> {
     let live = prov::run::live_folder(repo);
     let entries = live.list().unwrap_or_default();
+    let is_running = |entry: &&prov::run::live::Entry| entry.state == prov::run::live::State::Running;
     let is_one = |entry: &prov::run::live::Entry| {
         matches!(entry.state, prov::run::live::State::Running | prov::run::live::State::Unknown { .. })
             && live.has_parked(entry)
     };
-    entries.iter().filter(|entry| is_one(entry)).map(|entry| entry.run.clone()).collect()
+    let tasks_of = |pipeline: &prov::run::live::Entry| {
+        let steps: Vec<String> = live.parked(pipeline).into_iter().map(|step| step.run).collect();
+        let intents = entries.iter().filter(is_running).filter_map(|entry| entry.intent.as_ref());
+        let own = intents.filter(|intent| intent.parent.as_ref().is_some_and(|parent| steps.contains(parent)));
+        own.map(|intent| LiveTask { task: intent.step.clone(), run: intent.run.clone(), since: intent.started_at })
+            .collect()
+    };
+    let found = entries.iter().filter(|entry| is_one(entry));
+    found.map(|entry| UnderWay { run: entry.run.clone(), tasks: tasks_of(entry) }).collect()
+}
+
+/// A run of a pipeline that goes on.
+struct UnderWay {
+    run: String,
+    tasks: Vec<LiveTask>,
+}
+
+/// A task that is being executed.
+struct LiveTask {
+    /// The step of its record: `STEP/NAME`.
+    task: String,
+    run: String,
+    since: prov::clock::Micros,
 }
 
 fn about(document: &mut Map<String, Value>, found: &Found) {

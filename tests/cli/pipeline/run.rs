@@ -1,72 +1,13 @@
 //! Pipelines that run: what is executed and what is not, what failures do to others, what is on record.
 
-use std::process::{Child, Stdio};
+use std::process::Child;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use super::{Ran, run, start, with};
 use crate::project::{Gate, exists, project, read, remove};
-use crate::sandbox::{Outcome, Sandbox};
 use crate::schema;
-
-/// What a run of a pipeline says.
-struct Ran {
-    outcome: Outcome,
-    json: Value,
-}
-
-impl Ran {
-    #[track_caller]
-    fn of(outcome: Outcome) -> Self {
-        let json = outcome.json();
-        schema::assert_valid("pipeline-run", &json);
-        Self { outcome, json }
-    }
-
-    #[track_caller]
-    fn ends(self, code: i32) -> Self {
-        assert_eq!(self.outcome.code, code, "{}", self.outcome);
-        self
-    }
-
-    /// How a task ended.
-    #[track_caller]
-    fn end(&self, task: &str) -> &str {
-        self.task(task)["end"].as_str().unwrap()
-    }
-
-    #[track_caller]
-    fn task(&self, task: &str) -> &Value {
-        let found = self.json["tasks"].as_array().unwrap().iter().find(|one| one["name"] == task);
-        found.unwrap_or_else(|| panic!("no task {task}\n{}", self.outcome))
-    }
-
-    #[track_caller]
-    fn ends_of(&self, tasks: &[&str]) -> Vec<&str> {
-        tasks.iter().map(|task| self.end(task)).collect()
-    }
-
-    fn count(&self, end: &str) -> u64 {
-        self.json["counts"][end].as_u64().unwrap()
-    }
-}
-
-#[track_caller]
-fn run(sandbox: &Sandbox, words: &[&str]) -> Ran {
-    Ran::of(sandbox.prov(["--json", "pipeline", "run"].iter().chain(words)))
-}
-
-fn start(sandbox: &Sandbox, words: &[&str]) -> Child {
-    let mut command = sandbox.command(["--json", "pipeline", "run"].iter().chain(words));
-    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-}
-
-/// A project with a pipeline.
-fn with(text: &str) -> Sandbox {
-    let sandbox = project();
-    sandbox.file("prov.yaml", text);
-    sandbox
-}
 
 const CHAIN: &str = "\
 steps:
@@ -371,46 +312,6 @@ fn prov_toml_says_what_holds_for_all_tasks_of_a_step() {
     assert_eq!(with_mode("one").end("a"), "success");
     assert_eq!(with_mode("one").end("a"), "hit");
     assert_eq!(with_mode("two").end("a"), "success");
-}
-
-#[test]
-fn killed_with_its_children_and_resumed_it_runs_only_the_rest() {
-    let sandbox = project();
-    let gate = Gate::new(&sandbox, "slow");
-    let text = format!(
-        "steps:\n  s:\n    - {{name: first, run: 'echo x >> count; touch first.txt', outputs: [first.txt]}}\n    - {{name: slow, run: \"sleep 1000 & echo $! > pid; {line} \
-         touch slow.txt\", requires: [first], outputs: [slow.txt]}}\n",
-        line = gate.line(),
-    );
-    sandbox.file("prov.yaml", text);
-    let mut child = start(&sandbox, &["--run-id", "20260101T000000.000000Z-x-0123456789abcdef"]);
-    gate.wait();
-    kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
-    child.wait().unwrap();
-    let pid: u32 = read(&sandbox, "pid").trim().parse().unwrap();
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-    while prov::host::is_running(pid, 0) {
-        assert!(std::time::Instant::now() < deadline, "the child of the child is still there");
-        std::thread::yield_now();
-    }
-    sandbox.file(
-        "prov.yaml",
-        "steps:\n  s:\n    - {name: first, run: 'echo x >> count; touch first.txt', outputs: [first.txt]}\n",
-    );
-    let again = run(&sandbox, &[]).ends(0);
-    assert_eq!(again.end("first"), "hit", "{}", again.outcome);
-    assert_eq!(read(&sandbox, "count"), "x\n");
-    let log = sandbox.prov(["--json", "log"]).ok().json();
-    let killed: Vec<&Value> = log["runs"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|one| one["status"] == "aborted")
-        .map(|one| &one["kind"])
-        .collect();
-    assert_eq!(killed.len(), 3, "{log:#}");
-    assert!(killed.contains(&&Value::from("pipeline")) && killed.contains(&&Value::from("step")), "{killed:?}");
-    sandbox.prov(["fsck"]).ok();
 }
 
 #[test]
