@@ -349,6 +349,7 @@ pub fn may_pass(err: &io::Error) -> bool {
         Errno::PERM,
     ];
     passing.iter().any(|errno| err.raw_os_error() == Some(errno.raw_os_error()))
+        || err.kind() == io::ErrorKind::ConnectionAborted
 }
 
 /// Fills `buffer` from the file at `offset`, without moving a shared position.

@@ -14,8 +14,14 @@ use crate::store::{Direction, Report, Severity, Snapshot, check, scrub};
 /// With `percent` only so many of a hundred contents are read, others each time.
 pub fn fsck(repo: &Repo, percent: Option<u8>, progress: &dyn Progress, cancel: &Cancel) -> Report {
     let snapshot = repo.store().snapshot().ok();
-    let is_scrubbed = |id: &Id| snapshot.as_ref().is_some_and(|snapshot| snapshot.is_scrubbed(id).unwrap_or_default());
-    let mut options = Options::default().with_targets(&targets).with_marks(&is_scrubbed).with_cancel(cancel);
+    let is_partial = snapshot.as_ref().is_some_and(|snapshot| snapshot.is_elsewhere(&Id::ZERO).unwrap_or_default());
+    let is_marked = |id: &Id| {
+        is_partial
+            || snapshot.as_ref().is_some_and(|snapshot| {
+                snapshot.is_scrubbed(id).unwrap_or_default() || snapshot.is_elsewhere(id).unwrap_or_default()
+            })
+    };
+    let mut options = Options::default().with_targets(&targets).with_marks(&is_marked).with_cancel(cancel);
     if let Some(percent) = percent {
         let mut seed = [0; 8];
         repo.world().random.fill(&mut seed);

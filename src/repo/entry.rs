@@ -141,6 +141,15 @@ pub struct NoteLine {
     pub author: Option<String>,
 }
 
+/// Where content is that is not here: the value of a `presence` ref.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Presence {
+    /// Since when.
+    pub at: Micros,
+    /// The id of the store that records came from without it.
+    pub store: String,
+}
+
 /// What a name of a user's choice means: the value of a `tags` ref.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tag {

@@ -260,7 +260,7 @@ impl Layout<'_> {
         {
             match RelPath::new(path.clone()) {
                 Some(to) if hydrate::is_whole(snapshot, &Content::Blob(*id))? => {
-                    self.add("program", Content::Blob(*id), true, to)
+                    self.add("program", Content::Blob(*id), true, to);
                 }
                 _ => self.notes.push(format!("code.program: {} is not in the store", crate::path::shown(path))),
             }

@@ -261,6 +261,11 @@ pub trait Backend: Send + Sync + fmt::Debug {
 
     /// Lets `time` pass, between two attempts.
     fn pause(&self, time: Duration);
+
+    /// Why the place can't be reached any more; `None` as long as it can. What failed to be read since then says nothing of the store.
+    fn lost(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Names in quarantine that are tried for one file.

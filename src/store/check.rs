@@ -26,6 +26,7 @@ use super::{fold, format, history, scan};
 use crate::hash::Id;
 use crate::object::{self, Kind, Link, Strength};
 use crate::progress::{Cancel, Progress, Unit};
+use crate::refs::key;
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -239,6 +240,12 @@ enum Looked {
 
 /// Bytes of objects that are looked at together, on several threads.
 const BATCH: u64 = 16 << 20;
+
+/// Whether a ref may name content. Records are never elsewhere.
+fn may_be_content(key: &[u8]) -> bool {
+    let first = key::components(key).and_then(|parts| parts.into_iter().next()).unwrap_or_default();
+    first == "tags" || first == "workspaces"
+}
 
 fn look(file: &SortedFile, id: &Id, record: &PackRecord, is_condemned: bool, sample: Option<Sample>) -> Looked {
     if record.is_in_pieces() {
@@ -614,7 +621,7 @@ impl Check<'_> {
                 Ok(ids) => {
                     for id in ids {
                         if self.present.get(&id).is_none()
-                            && !self.options.is_marked.is_some_and(|is_marked| is_marked(&id))
+                            && !(may_be_content(&key) && self.options.is_marked.is_some_and(|is_marked| is_marked(&id)))
                         {
                             let message = format!("the ref `{shown}` names an object that is not there");
                             self.add(Severity::Error, "ref-target-missing", Some(id), None, &message);

@@ -259,6 +259,7 @@ impl<'a> Marking<'a> {
                 match self.snapshot.header(&id)? {
                     Some((found, _)) if found == Kind::BLOB => continue,
                     Some(_) => {}
+                    None if self.snapshot.is_elsewhere(&id)? => continue,
                     None => {
                         self.obstacles.push(format!("object {id} is missing, and what it leads to can't be known"));
                         continue;
@@ -274,6 +275,9 @@ impl<'a> Marking<'a> {
                 Err(err) => return Err(err.into()),
             };
             let Some((kind, bytes)) = found else {
+                if kind == Some(Kind::TREE) && self.snapshot.may_lack(&id)? {
+                    continue;
+                }
                 self.obstacles.push(format!("object {id} is missing, and what it leads to can't be known"));
                 continue;
             };

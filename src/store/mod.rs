@@ -64,6 +64,7 @@ mod pack;
 mod pieces;
 mod plain;
 mod point;
+mod presence;
 mod publish;
 pub mod repair;
 mod rules;
@@ -74,6 +75,7 @@ pub mod sim;
 mod snapshot;
 mod sorted;
 mod state;
+mod wire;
 mod world;
 
 use std::io::Write;
@@ -93,6 +95,7 @@ pub use point::Point;
 pub use scan::Scan;
 pub use snapshot::{LogEntry, PastEdit, Snapshot};
 pub use sorted::Direction;
+pub use wire::{Mode, WireBackend, serve};
 pub use world::World;
 
 use entry::Entry;

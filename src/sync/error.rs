@@ -59,6 +59,17 @@ pub enum Error {
         #[source]
         source: Box<store::Error>,
     },
+    /// The connection broke.
+    #[error("the connection to {remote} broke: {why}")]
+    Lost {
+        /// The remote's place.
+        remote: String,
+        /// What was said last.
+        why: String,
+        /// What was being done.
+        #[source]
+        source: Box<Error>,
+    },
     /// There is something else than a store.
     #[error("{place} holds files and is no store")]
     Occupied {

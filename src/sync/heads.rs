@@ -99,6 +99,17 @@ impl Reader<'_> {
         Ok(heads)
     }
 
+    /// All runs of the project, known or not.
+    pub(super) fn every_run(&self) -> Result<Vec<Id>, Error> {
+        let mut runs = Vec::new();
+        for item in self.from.scan(&key::runs_of_project(self.project), Direction::Forward) {
+            let (key, _) = item?;
+            let object = key::run_and_object(&key).map(|(_, object)| object);
+            runs.push(object.ok_or_else(|| self.forged(format!("the ref `{}` is none", key::shown(&key))))?);
+        }
+        Ok(runs)
+    }
+
     /// Keys below `prefix` that the target lacks: both stores are gone through side by side.
     fn lacking(&self, prefix: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
         let mut here = self.to.scan(prefix, Direction::Forward).peekable();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Error;
-use super::heads::{Reader, Selection};
+use super::heads::{Heads, Reader, Selection};
 use super::place::{self, Means};
 use super::position::{Fit, Mark, Position};
 use super::remote::Remote;
@@ -15,7 +15,7 @@ use crate::object::Kind;
 use crate::progress::{Cancel, Progress};
 use crate::refs::key;
 use crate::repo::{Repo, entry};
-use crate::store::{Direction, Draft, Expect, OpId, RefEdit, Snapshot, Store, scrub};
+use crate::store::{self, Class, Direction, Draft, Expect, OpId, RefEdit, Snapshot, Store, scrub};
 
 /// Choices of a transfer.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub struct Options<'a> {
     pub depth: Depth,
     /// Whether all is compared although it is remembered how far both have seen each other.
     pub is_thorough: bool,
+    /// Whether runs that are known already are gone through as well, for content of theirs that is missing.
+    pub is_complete: bool,
     /// Whether nothing is to be changed.
     pub is_dry: bool,
     /// Whether content that was scrubbed at the remote is to go here as well.
@@ -100,11 +102,37 @@ struct Meeting<'a> {
 
 impl Meeting<'_> {
     fn push(&self) -> Result<Report, Error> {
-        self.go(true)
+        self.go(true).map_err(|err| self.lost(err))
     }
 
     fn fetch(&self) -> Result<Report, Error> {
-        self.go(false)
+        self.go(false).map_err(|err| self.lost(err))
+    }
+
+    /// What could not be read because the connection broke is not damaged.
+    fn lost(&self, err: Error) -> Error {
+        let backend = self.far.backend();
+        match backend.lost() {
+            Some(why) => Error::Lost { remote: backend.place(), why, source: Box::new(err) },
+            None => self.blamed(err),
+        }
+    }
+
+    /// What the remote's place refused is told as the remote's.
+    fn blamed(&self, err: Error) -> Error {
+        let place = self.far.backend().place();
+        let is_far = |err: &store::BackendError| match err {
+            store::BackendError::ReadOnly { place: at, .. } | store::BackendError::NoAtomicCreate { place: at } => {
+                *at == place
+            }
+            store::BackendError::Io { file, .. } => file.starts_with(&place),
+        };
+        match err {
+            Error::Store(store::Error::Backend(err)) if is_far(&err) => {
+                Error::Remote { remote: place, source: Box::new(store::Error::Backend(err)) }
+            }
+            err => err,
+        }
     }
 
     fn go(&self, is_push: bool) -> Result<Report, Error> {
@@ -123,7 +151,10 @@ impl Meeting<'_> {
         };
         let reader = Reader { from, to, project: self.repo.project() };
         let is_all = options.selection.is_all();
-        let heads = if is_all { reader.all(edited.as_deref()) } else { reader.selected(&options.selection) }?;
+        let mut heads = if is_all { reader.all(edited.as_deref()) } else { reader.selected(&options.selection) }?;
+        if is_all && options.is_complete {
+            heads.runs = reader.every_run()?;
+        }
         let transfer = Transfer {
             from,
             to: if is_push { &self.far } else { self.repo.store() },
@@ -149,6 +180,9 @@ impl Meeting<'_> {
                 scrub::scrub(transfer.to, &moved.scrubbed, &all_targets, "scrub", options.progress, options.cancel)?;
             }
             self.remember(&moved)?;
+            if options.depth == Depth::Records || moved.absent > 0 {
+                self.mark_partial(transfer.to, &heads)?;
+            }
             // What was not taken over because nobody said so would never be asked for again.
             if is_all && moved.scrubbed_there.is_empty() {
                 let is_quiet = moved.is_nothing() && edited.is_some();
@@ -169,6 +203,26 @@ impl Meeting<'_> {
             is_other_store: fit == Fit::OtherStore,
             is_other_history: fit == Fit::OtherHistory,
         })
+    }
+
+    /// Marks a store to which records came without all their content, so that nobody takes what is missing for lost.
+    fn mark_partial(&self, store: &Store, heads: &Heads) -> Result<(), Error> {
+        let here = entry::Presence { at: self.repo.now(), store: self.far.id().to_owned() };
+        let value = entry::encode(&here)?;
+        let mut objects: Vec<Id> = vec![Id::ZERO];
+        objects.extend(heads.tags.values().filter(|tag| Class::of(&tag.kind) == Class::Content).map(|tag| tag.object));
+        let op = OpId::new(&*store.world().random);
+        store.publish(op, "remember remote", &mut |snapshot| -> Result<Option<Draft>, Error> {
+            let mut edits = Vec::new();
+            for object in &objects {
+                let key = key::presence(object, &self.remote.name);
+                if snapshot.get_ref(&key)?.is_none() && snapshot.locate_live(object)?.is_none() {
+                    edits.push(RefEdit::set(key, value.clone()));
+                }
+            }
+            Ok((!edits.is_empty()).then(|| Draft { edits, ..Draft::default() }))
+        })?;
+        Ok(())
     }
 
     fn mark(position: &mut Position, is_push: bool, depth: Depth) -> &mut Option<Mark> {

@@ -13,6 +13,7 @@ mod merge;
 mod place;
 mod position;
 mod remote;
+mod ssh;
 mod transfer;
 mod walk;
 
@@ -20,7 +21,7 @@ pub use address::{Address, SshAddress, redacted};
 pub use error::Error;
 pub use heads::{Selection, projects};
 pub use meet::{Options, Report, fetch, push, sync};
-pub use place::{Means, Reached, open, open_or_make, store_folder};
+pub use place::{Means, Reached, is_occupied, open, open_or_make, store_folder};
 pub use remote::{DEFAULT, Remote, add, choose, list, remove};
 pub use transfer::{Met, Moved};
 pub use walk::{Depth, Wrong};

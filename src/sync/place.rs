@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Error;
 use super::address::Address;
-use super::error::Error as E;
+use super::ssh;
 use crate::repo::{DOT, World};
 use crate::store::{self, Backend, Folder, LocalBackend, Store};
 
@@ -31,15 +31,13 @@ pub fn store_folder(world: &World, path: &Path) -> PathBuf {
     if world.fs.is_dir(&inner) { inner } else { path.to_owned() }
 }
 
-fn backend(address: &Address, world: &World, _means: &Means) -> Result<Arc<dyn Backend>, Error> {
+fn backend(address: &Address, world: &World, means: &Means, is_read_only: bool) -> Result<Arc<dyn Backend>, Error> {
     match address {
         Address::Folder(path) => {
             let folder = store_folder(world, path);
             Ok(Arc::new(LocalBackend::new(world.fs.clone(), folder)))
         }
-        Address::Ssh(address) => {
-            Err(E::BadAddress { url: address.to_string(), why: "ssh is not there yet".to_owned() })
-        }
+        Address::Ssh(address) => Ok(Arc::new(ssh::connect(address, means, is_read_only)?)),
     }
 }
 
@@ -48,7 +46,7 @@ fn backend(address: &Address, world: &World, _means: &Means) -> Result<Arc<dyn B
 /// # Errors
 /// [`Error::Remote`] if there is none, or it can't be reached or understood.
 pub fn open(address: &Address, world: &World, means: &Means) -> Result<Store, Error> {
-    let backend = backend(address, world, means)?;
+    let backend = backend(address, world, means, true)?;
     let place = backend.place();
     Store::open(backend, &world.for_store()).map_err(Error::at(&place))
 }
@@ -58,13 +56,13 @@ pub fn open(address: &Address, world: &World, means: &Means) -> Result<Store, Er
 /// # Errors
 /// As [`open`]; [`Error::Occupied`] where there are other files.
 pub fn open_or_make(address: &Address, world: &World, means: &Means) -> Result<Reached, Error> {
-    let backend = backend(address, world, means)?;
+    let backend = backend(address, world, means, false)?;
     let place = backend.place();
     match Store::open(Arc::clone(&backend), &world.for_store()) {
         Ok(store) => Ok(Reached { store, is_new: false }),
         Err(store::Error::NotAStore { .. }) => {
             if let Address::Folder(path) = address
-                && is_occupied(world, path, &*backend)?
+                && is_occupied(world, path)?
             {
                 return Err(Error::Occupied { place });
             }
@@ -82,11 +80,20 @@ pub fn open_or_make(address: &Address, world: &World, means: &Means) -> Result<R
     }
 }
 
-/// Whether a folder holds anything but the beginnings of a store.
-fn is_occupied(world: &World, path: &Path, backend: &dyn Backend) -> Result<bool, Error> {
-    let names = world.fs.names(path).map_err(|source| Error::Io { doing: "list", path: path.to_owned(), source })?;
+/// Whether a folder holds files and is neither a store nor the beginning of one.
+///
+/// # Errors
+/// When it can't be listed.
+pub fn is_occupied(world: &World, path: &Path) -> Result<bool, Error> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| Error::Io { doing: "list", path, source }
+    };
+    let names = world.fs.names(path).map_err(failed(path))?;
+    if names.iter().any(|name| *name == *"format") {
+        return Ok(false);
+    }
     let is_ours = |name: &std::ffi::OsString| Folder::ALL.iter().any(|folder| *name == *folder.as_str());
-    let place = backend.place();
-    let is_empty = backend.names(Folder::Packs).map_err(|err| Error::at(&place)(err.into()))?.is_empty();
-    Ok(names.iter().any(|name| !is_ours(name)) || (!names.is_empty() && !is_empty))
+    let packs = path.join(Folder::Packs.as_str());
+    Ok(names.iter().any(|name| !is_ours(name)) || !world.fs.names(&packs).map_err(failed(&packs))?.is_empty())
 }

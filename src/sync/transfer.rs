@@ -114,6 +114,8 @@ impl Moved {
 struct Given {
     /// Those of this transfer.
     runs: HashSet<String>,
+    /// Their objects.
+    objects: HashSet<Id>,
     /// Whether the target had nothing before: then there are no others.
     was_empty: bool,
 }
@@ -134,7 +136,8 @@ impl Transfer<'_> {
     pub(super) fn run(&self, heads: &Heads) -> Result<Moved, Error> {
         let mut moved = Moved::default();
         self.progress.begin(if self.is_push { "push" } else { "fetch" }, None, Unit::Items);
-        let mut given = Given { runs: HashSet::new(), was_empty: self.to.snapshot()?.is_empty() };
+        let mut given =
+            Given { runs: HashSet::new(), objects: HashSet::new(), was_empty: self.to.snapshot()?.is_empty() };
         let mut rest = heads.runs.as_slice();
         while !rest.is_empty() {
             let (now, later) = rest.split_at(rest.len().min(RUNS));
@@ -225,7 +228,8 @@ impl Transfer<'_> {
         let mut bytes = usize::MAX;
         for run in runs {
             let own = key::run(&run.project, &run.scenario, &run.run, &run.object);
-            if !given.was_empty && snapshot.get_ref(&own)?.is_some() {
+            let is_new = given.objects.insert(run.object);
+            if !is_new || (!given.was_empty && snapshot.get_ref(&own)?.is_some()) {
                 continue;
             }
             moved.runs += 1;

@@ -45,6 +45,7 @@ mod secrets;
 #[path = "../../src/fetch/testing.rs"]
 mod server;
 mod sets;
+mod ssh;
 mod sync;
 mod terminal;
 #[cfg(feature = "http")]

@@ -243,7 +243,8 @@ fn settings_and_tags_that_both_sides_made_are_both_kept() {
     a.prov(["tag", "best", "@last"]).ok();
     a.prov(["scenario", "new", "hot", "-S", "rate=1", "-S", "same=7"]).ok();
     b.prov(["scenario", "new", "hot", "-S", "rate=2", "-S", "same=7", "-S", "more=3"]).ok();
-    twice(&b, "in.txt", "two.txt");
+    b.file("in.txt", "more\n");
+    assert_eq!(twice(&b, "in.txt", "two.txt").status(), "success");
     b.prov(["tag", "best", "@last"]).ok();
     push(&a);
     let json = fetch(&b);
@@ -402,4 +403,44 @@ fn four_pushers_at_once_lose_nothing() {
         sound(sandbox);
     }
     sound_remote(&remote);
+}
+
+#[test]
+fn records_come_without_content_and_content_comes_later() {
+    let dir = shared();
+    let remote = dir.path().join("project");
+    let a = pushed(&remote);
+    for n in 0..30 {
+        a.file(format!("data/sub/{n}"), format!("file {n}"));
+    }
+    a.prov(["commit", "data", "-m", "a folder"]).ok();
+    a.prov(["tag", "result", &format!("{}:out", history(&a)[0])]).ok();
+    push(&a);
+    let b = machine();
+    let json = said("clone", b.prov(["--json", "clone", "--records", &text(&remote), "."]));
+    assert_eq!(json["runs"], 2, "{json}");
+    assert_eq!(history(&b), history(&a));
+    let outcome = b.prov(["fsck"]).ok();
+    assert!(!outcome.out().contains("content-missing"), "what is elsewhere is not lost: {outcome}");
+    b.prov(["gc"]).ok();
+    b.prov(["restore", "@last"]).ends(5);
+    let json = said("fetch", b.prov(["--json", "fetch", "--content", "--run", &history(&a)[0]]));
+    assert_eq!(json["runs"], 0, "{json}");
+    assert!(json["objects"].as_u64().unwrap() > 0, "{json}");
+    assert_eq!(twice(&b, "in.txt", "out.txt").cache(), "hit");
+    let json = said("fetch", b.prov(["--json", "fetch", "--content"]));
+    assert!(json["objects"].as_u64().unwrap() > 20, "{json}");
+    b.prov(["restore", &history(&a)[1]]).ok();
+    assert_eq!(read(&b, "data/sub/7"), "file 7");
+    sound(&b);
+    b.prov(["gc"]).ok();
+    // What has only records gives records alone, and says what it has not.
+    let c = machine();
+    c.prov(["clone", "--records", &text(&remote), "."]).ok();
+    let second = dir.path().join("second");
+    let json = said("push", c.prov(["--json", "push", &text(&second)]));
+    assert!(json["absent"].as_u64().unwrap() > 0, "{json}");
+    sound_remote(&second);
+    let json = said("push", a.prov(["--json", "push", &text(&second)]));
+    assert_eq!(json["absent"], 0, "{json}");
 }

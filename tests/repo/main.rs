@@ -10,6 +10,7 @@ mod crash;
 mod formats;
 mod many;
 mod restoring;
+mod sync;
 mod unfinished;
 mod workflow;
 mod wrong_hits;

@@ -158,6 +158,9 @@ impl Classify for sync::Error {
                 store::Error::TooNew { .. } | store::Error::UnknownFeature { .. } => source.failure(),
                 _ => Failure::of(Class::Network, "remote", self).hint("nothing was lost; try again"),
             },
+            Self::Lost { .. } => {
+                Failure::of(Class::Network, "remote", self).hint("nothing was lost; the same command goes on")
+            }
             Self::Occupied { .. } => Failure::of(Class::Refused, "occupied", self)
                 .hint("name a folder that is empty or not there yet, or one that holds a store"),
             Self::Forged { .. } | Self::LinkMissing { .. } => {

@@ -8,6 +8,38 @@ fn each(test: impl Fn(Arc<dyn Backend>)) {
     test(Arc::new(MemoryBackend::new()));
     let dir = tempfile::tempdir().unwrap();
     test(Arc::new(LocalBackend::new(Fs::real(), dir.path().join("store"))));
+    test(Arc::new(over_a_pipe(Arc::new(LocalBackend::new(Fs::real(), dir.path().join("far"))), Mode::Full)));
+    test(Arc::new(over_a_pipe(Arc::new(MemoryBackend::new()), Mode::Full)));
+}
+
+/// One end of a pair of sockets; the other end hears of it when it goes.
+struct End(std::os::unix::net::UnixStream);
+
+impl Write for End {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let _ = self.0.shutdown(std::net::Shutdown::Both);
+    }
+}
+
+/// A place as it looks from the other end of a pipe.
+pub(super) fn over_a_pipe(place: Arc<dyn Backend>, mode: Mode) -> WireBackend {
+    let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
+    std::thread::spawn(move || {
+        let (mut input, mut output) = (far.try_clone().unwrap(), far);
+        let _ = serve(&place, &world(), mode, &mut input, &mut output);
+    });
+    let input = near.try_clone().unwrap();
+    WireBackend::connect(Box::new(input), Box::new(End(near)), "pipe".to_owned()).unwrap()
 }
 
 fn put(place: &dyn Backend, folder: Folder, name: &str, bytes: &[u8]) -> Outcome {

@@ -67,7 +67,9 @@ pub(crate) use run::{
 pub(crate) use scenario::{
     ScenarioArgs, ScenarioCommand, ScenarioForkArgs, ScenarioNewArgs, ScenarioSays, ScenarioSetArgs,
 };
-pub(crate) use sync::{CloneArgs, FetchArgs, PushArgs, RemoteArgs, RemoteCommand, SelectionOptions, SyncArgs};
+pub(crate) use sync::{
+    CloneArgs, FetchArgs, PushArgs, RemoteArgs, RemoteCommand, SelectionOptions, ServeArgs, SyncArgs,
+};
 
 /// Record what ran, on what, and what came out, and never compute it twice
 #[derive(Debug, Parser)]
@@ -237,6 +239,8 @@ pub(crate) enum Command {
     Sync(SyncArgs),
     /// Make a project of what a remote holds
     Clone(CloneArgs),
+    /// Answer what somebody at the other end of a pipe asks of a store
+    Serve(ServeArgs),
     /// Check the whole store
     Fsck(FsckArgs),
     /// Take out of the store what nothing leads to

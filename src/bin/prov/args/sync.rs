@@ -91,13 +91,17 @@ pub(crate) struct PushArgs {
 Examples:
   prov fetch
   prov fetch origin --run 7xkq2mzd
-  prov fetch --records")]
+  prov fetch --records             content stays there for now
+  prov fetch --content --run 7xkq2mzd")]
 pub(crate) struct FetchArgs {
     /// Take from this remote: a name, or a place
     #[arg(value_name = "REMOTE")]
     pub(crate) remote: Option<String>,
     #[command(flatten)]
     pub(crate) selection: SelectionOptions,
+    /// Bring content of runs whose records are here already, too
+    #[arg(long, conflicts_with = "records")]
+    pub(crate) content: bool,
     /// Scrub here what was scrubbed there: its bytes are gone for good then
     #[arg(long)]
     pub(crate) accept_scrubs: bool,
@@ -151,4 +155,26 @@ pub(crate) struct CloneArgs {
     pub(crate) origin: String,
     #[command(flatten)]
     pub(crate) selection: SelectionOptions,
+}
+
+/// Arguments of `prov serve`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  prov serve --stdio stores/project            as ssh starts it
+  command=\"prov serve --stdio --append-only /srv/project\" ssh-ed25519 AAAA... ann
+                                               in ~/.ssh/authorized_keys, so that a key can do nothing else")]
+pub(crate) struct ServeArgs {
+    /// Speak on standard input and output
+    #[arg(long, required = true)]
+    pub(crate) stdio: bool,
+    /// Let nothing be written
+    #[arg(long, conflicts_with = "append_only")]
+    pub(crate) read_only: bool,
+    /// Let be added, and nothing be removed or changed
+    #[arg(long)]
+    pub(crate) append_only: bool,
+    /// Serve the store in this folder, or that of the project in it
+    #[arg(value_name = "PATH", default_value = ".", value_hint = clap::ValueHint::DirPath)]
+    pub(crate) path: PathBuf,
 }

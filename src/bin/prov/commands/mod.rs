@@ -43,6 +43,7 @@ mod scenario;
 mod scenario_diff;
 mod schema;
 mod scrub;
+mod serve;
 mod show;
 mod status;
 mod sync;
@@ -130,6 +131,7 @@ pub(crate) fn dispatch(cx: &Context, command: &Command) -> Result<Exit, Failure>
         Command::Fetch(args) | Command::Pull(args) => sync::fetch(cx, args),
         Command::Sync(args) => sync::sync(cx, args),
         Command::Clone(args) => sync::clone(cx, args),
+        Command::Serve(args) => serve::run(cx, args),
         Command::Fsck(args) => fsck::run(cx, args),
         Command::Gc(args) => gc::run(cx, args),
         Command::Config(args) => config::run(cx, args),
