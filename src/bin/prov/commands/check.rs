@@ -72,8 +72,8 @@ fn look(cx: &Context, seen: &Seen, args: &CheckArgs) -> Result<Found, Failure> {
     let captured = match Seen::capture(&session, &place) {
         Ok(captured) => captured,
         Err(failure) => {
-            let causes = failure.causes.iter().map(|cause| format!(": {cause}")).collect::<String>();
-            return Ok(unreadable(found, format!("{}{causes}", failure.message)));
+            let why = std::iter::once(failure.message).chain(failure.causes).collect::<Vec<_>>().join(": ");
+            return Ok(unreadable(found, why));
         }
     };
     found.found = Some(captured.content.id().to_string());

@@ -156,7 +156,7 @@ fn list(cx: &Context, repo: &Repo) -> Result<Exit, Failure> {
                 let newest = one.newest.map_or_else(|| "no runs".to_owned(), |at| human::ago(at, cx.clock.now()));
                 let mut about = one.settings.as_ref().map(|s| shown(&s.description)).unwrap_or_default();
                 if one.settings.as_ref().is_some_and(|settings| settings.closed.is_some()) {
-                    about = format!("(closed) {about}").trim_end().to_owned();
+                    about.insert_str(0, if about.is_empty() { "(closed)" } else { "(closed) " });
                 }
                 vec![mark.to_owned(), shown(name_of(one)), human::count(one.runs, "run"), newest, about]
             })
