@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use bstr::{BStr, BString, ByteSlice};
 use serde::{Deserialize, Serialize};
@@ -269,6 +270,9 @@ fn find(
 
 /// Moves what was fetched to the place that its content has.
 fn settle(session: &Session<'_>, beside: &Path, id: &Id, name: &str) -> Result<Option<Captured>, Error> {
+    // Two tasks that fetch one address at once: were the second to replace what the first reads, that would have changed while it ran.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let fs = session.repo.fs();
     if let Some(captured) = lies(session, id, name) {
         let _ = fs.remove_file(beside);
