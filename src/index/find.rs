@@ -138,6 +138,16 @@ impl Find {
     }
 }
 
+impl Find {
+    /// Whether it asks about facets, labels, named runs or the like, which lead to runs by themselves.
+    fn is_narrow(&self) -> bool {
+        let names = self.expressions.iter().flat_map(Expr::names);
+        let mut narrow =
+            names.filter(|name| name.contains('.') || matches!(*name, "tag" | "run" | "object" | "recipe"));
+        self.runs.is_some() || narrow.next().is_some()
+    }
+}
+
 impl Index {
     /// Finds runs or artifacts.
     ///
@@ -189,9 +199,12 @@ impl Query<'_> {
             columns.push(Heading { name: name.clone(), kind });
         }
         let mut all = Vec::new();
+        // What few runs have is found first, and then sorted: SQLite would rather walk through all runs in the right order.
+        let is_narrow = self.find.is_narrow();
+        let plus = if is_narrow { "+" } else { "" };
         if let Some(project) = &self.find.project {
             let project = self.text(project);
-            all.push(format!("r.project = {project}"));
+            all.push(format!("{plus}r.project = {project}"));
         }
         if !self.find.scenarios.is_empty() {
             let names: Vec<String> = self.find.scenarios.iter().map(|name| self.text(name)).collect();
@@ -224,7 +237,7 @@ impl Query<'_> {
             let scalar = self.scalar(&named);
             order.push(format!("{scalar} {} nulls last", if one.is_descending { "desc" } else { "asc" }));
         }
-        order.push("r.started_us desc, r.n desc".to_owned());
+        order.push(format!("{plus}r.started_us desc, r.n desc"));
         if self.find.what == What::Artifacts {
             order.push("a.is_output desc, a.key, a.member".to_owned());
         }
