@@ -26,7 +26,7 @@ impl Level {
     pub fn of(kind: RunKind) -> Self {
         match kind {
             RunKind::Pipeline => Self::Pipeline,
-            RunKind::Step => Self::Process,
+            RunKind::Step | RunKind::Sweep | RunKind::Scenario => Self::Process,
             RunKind::Task | RunKind::Command | RunKind::Manual | RunKind::Import => Self::Step,
         }
     }

@@ -91,4 +91,5 @@ pub mod store;
 pub mod sync;
 pub mod tabular;
 pub mod tag;
+pub mod verdict;
 pub mod worktree;

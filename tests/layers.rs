@@ -17,7 +17,7 @@ const ROWS: &[Row] = &[
     Row { name: "handle", modules: &["repo"], is_ordered: false },
     Row {
         name: "domain",
-        modules: &["journal", "mark", "note", "tag", "scenario", "revspec", "lineage", "run"],
+        modules: &["journal", "mark", "note", "tag", "scenario", "verdict", "revspec", "lineage", "run"],
         is_ordered: true,
     },
     Row { name: "workflows", modules: &["pipeline", "query", "sync", "interchange", "maintain"], is_ordered: false },
@@ -41,6 +41,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("toml", "config"),
     ("fastcdc", "store"),
     ("zstd", "store"),
+    ("similar", "query"),
     ("ureq", "fetch"),
     ("rusqlite", "index"),
     ("getrandom", "clock"),

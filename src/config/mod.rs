@@ -53,6 +53,7 @@ mod layer;
 pub mod located;
 mod print;
 mod python_scalar;
+pub mod rows;
 mod scalar;
 mod settings;
 mod step;

@@ -10,6 +10,7 @@ use crate::hash::Id;
 use crate::object::mark::Mark;
 use crate::object::note::Note;
 use crate::object::run::Run;
+use crate::object::verdict::Verdict;
 use crate::object::{AccessError, Kind, Record, Sink};
 use crate::progress::{Cancel, Progress};
 use crate::refs::key;
@@ -90,6 +91,10 @@ impl Records for Meaning {
         if *kind == Kind::NOTE {
             let Ok(note) = Note::decode(bytes) else { return Vec::new() };
             return crate::note::ref_of(&note, id).map(|one| vec![one]).unwrap_or_default();
+        }
+        if *kind == Kind::VERDICT {
+            let Ok(verdict) = Verdict::decode(bytes) else { return Vec::new() };
+            return crate::verdict::ref_of(&verdict, id).map(|one| vec![one]).unwrap_or_default();
         }
         Vec::new()
     }

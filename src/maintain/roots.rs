@@ -3,7 +3,7 @@
 use crate::codec::Error;
 use crate::hash::Id;
 use crate::refs::key;
-use crate::repo::entry::{self, Outcome, RunLine, RunPlace, Staged, StepRun, Tag, Touch};
+use crate::repo::entry::{self, Outcome, RunLine, RunPlace, ScenarioRef, Staged, StepRun, Tag, Touch};
 
 /// The objects that a ref names; an error says that the ref can't be understood. Refs of newer provs are carried, not judged.
 ///
@@ -31,7 +31,10 @@ fn known(key: &[u8], value: &[u8]) -> Result<Option<Vec<Id>>, String> {
         Some(b"results" | b"failures") => vec![entry::decode::<Outcome>(value).map_err(wrong)?.object],
         Some(b"steps") => vec![entry::decode::<StepRun>(value).map_err(wrong)?.object],
         Some(b"producers" | b"consumers" | b"artifacts") => vec![entry::decode::<Touch>(value).map_err(wrong)?.object],
-        Some(b"scenarios") => vec![entry::decode::<Id>(value).map_err(wrong)?],
+        Some(b"scenarios") => match ScenarioRef::read(value).map_err(wrong)? {
+            ScenarioRef::Settings(id) => vec![id],
+            ScenarioRef::Alias(_) => Vec::new(),
+        },
         Some(b"workspaces") if parts.get(2).is_some_and(|part| *part == "ops") => Vec::new(),
         Some(b"tags") => vec![entry::decode::<Tag>(value).map_err(wrong)?.object],
         Some(b"workspaces") => vec![entry::decode::<Staged>(value).map_err(wrong)?.content.id()],

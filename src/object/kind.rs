@@ -31,7 +31,7 @@ impl Kind {
     pub const NOTE: Kind = Kind(Cow::Borrowed("note"));
     /// A signature (reserved).
     pub const SIGNATURE: Kind = Kind(Cow::Borrowed("signature"));
-    /// The outcome of a verification (reserved).
+    /// The outcome of executing a run once more.
     pub const VERDICT: Kind = Kind(Cow::Borrowed("verdict"));
     /// Something said about a run: retract, hide.
     pub const MARK: Kind = Kind(Cow::Borrowed("mark"));

@@ -15,6 +15,7 @@ pub mod recipe;
 pub mod run;
 pub mod scenario;
 pub mod tree;
+pub mod verdict;
 
 use crate::codec;
 use crate::hash::{self, Id};

@@ -29,6 +29,10 @@ pub enum RunKind {
     Manual,
     /// A record taken from another system.
     Import,
+    /// Many runs of one step, a row of a table each.
+    Sweep,
+    /// The close of a scenario: all its runs under one hash.
+    Scenario,
 }
 
 /// How a run ended.

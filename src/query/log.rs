@@ -110,7 +110,7 @@ pub fn log(
 ) -> Result<LogEnd, Error> {
     let project = repo.project();
     let names: Vec<String> = match &options.scenario {
-        Some(name) => vec![name.clone()],
+        Some(name) => vec![crate::scenario::born(snapshot, project, name)?],
         None if options.all => crate::scenario::names(repo, snapshot)?,
         None => vec![repo.scenario().to_owned()],
     };

@@ -1,6 +1,8 @@
 //! Questions to the store: listing runs, what a file is, what is out of date, what differs.
 
+mod compare;
 pub mod content;
+mod content_diff;
 mod diff;
 mod events;
 mod family;
@@ -11,13 +13,19 @@ pub mod sets;
 pub mod sha256;
 mod status;
 #[cfg(feature = "index")]
+mod table_diff;
 pub mod tables;
+mod values;
 mod why;
 
+pub use compare::{Aligned, Alone, CompareOptions, Pair, Said, ScenarioDifference, compare, diff_scenarios};
+pub use content_diff::{CodeDifference, ContentDifference, diff_code, diff_contents, diff_text};
 pub use diff::{Difference, OutputDifference, diff, diff_configs};
 pub use events::{Whose, events};
 pub use log::{LogEnd, LogOptions, Logged, Match, id_matches, log};
 pub use status::{PathState, PathStatus, StepState, StepStatus, WorkStatus, status};
+pub use table_diff::{ColumnDifference, Summary, Table, TableDifference, diff_tables};
+pub use values::{ValueDifference, ValueOptions, diff_values};
 pub use why::{Why, why};
 
 use crate::{codec, lineage, mark, object, revspec, run, scenario, store};
@@ -97,6 +105,24 @@ pub enum Error {
     #[error(transparent)]
     Index(#[from] crate::index::Error),
 
+    /// Runs that can't be told apart by what they are aligned on.
+    #[error("step `{step}` has more than one result with {key}")]
+    Twins {
+        /// The step.
+        step: String,
+        /// The values that they share.
+        key: String,
+        /// The runs.
+        runs: Vec<String>,
+    },
+    /// No run has a value of this name.
+    #[error("no run has a dimension or facet `{name}`")]
+    NoSuchKey {
+        /// The name.
+        name: String,
+        /// Names that runs have.
+        known: Vec<String>,
+    },
     /// The live folder can't be read.
     #[error(transparent)]
     Live(#[from] run::live::LiveError),

@@ -165,6 +165,41 @@ pub struct Tag {
     pub key: Option<String>,
 }
 
+/// What a name of a scenario stands for: the value of a `scenarios` ref.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ScenarioRef {
+    /// The settings of the scenario that was born with the name.
+    Settings(Id),
+    /// The name that it was born with.
+    Alias(String),
+}
+
+#[derive(Serialize, Deserialize)]
+struct AliasOf {
+    of: String,
+}
+
+impl ScenarioRef {
+    /// Reads the value of a ref.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn read(value: &[u8]) -> Result<Self, codec::Error> {
+        match decode::<Id>(value) {
+            Ok(id) => Ok(Self::Settings(id)),
+            Err(err) => decode::<AliasOf>(value).map(|alias| Self::Alias(alias.of)).map_err(|_| err),
+        }
+    }
+
+    /// The value of the ref of an alias.
+    ///
+    /// # Errors
+    /// Never for names within the limits.
+    pub fn alias_of(birth: &str) -> Result<Vec<u8>, codec::Error> {
+        encode(&AliasOf { of: birth.to_owned() })
+    }
+}
+
 /// What lies staged for the next commit: the value of a `workspaces/…/staged` ref.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Staged {

@@ -115,6 +115,13 @@ impl Repo {
         &self.workspace
     }
 
+    /// The same project, seen from another scenario.
+    #[must_use]
+    pub fn in_scenario(mut self, name: String) -> Self {
+        self.scenario = name;
+        self
+    }
+
     /// The scenario that was current when the project was opened. A running command keeps it.
     pub fn scenario(&self) -> &str {
         &self.scenario

@@ -3,6 +3,7 @@
 use bstr::{BString, ByteSlice};
 
 use super::parse::{self, Base, Moment, Part, Spec};
+use crate::clock::Micros;
 use crate::hash::Id;
 use crate::mark::{MarkKind, Marks};
 use crate::object::recipe::Content;
@@ -13,6 +14,7 @@ use crate::path::Place;
 use crate::refs::key;
 use crate::repo::Repo;
 use crate::repo::entry::{self, RunLine, RunPlace, StepRun, Tag, Touch};
+use crate::scenario;
 use crate::store::{Direction, Snapshot};
 
 /// What a revision means.
@@ -103,6 +105,9 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+    /// The settings of a scenario can't be read.
+    #[error(transparent)]
+    Scenario(#[from] scenario::Error),
     /// Marks can't be read.
     #[error(transparent)]
     Mark(#[from] crate::mark::Error),
@@ -367,7 +372,8 @@ impl Seen<'_> {
         Ok(found.pop())
     }
 
-    /// The newest run of a scenario that is not hidden and for which `wanted` holds.
+    /// The newest run of a scenario's history that is not hidden and for which `wanted` holds: its own runs first, then those that its base had
+    /// when it was forked.
     fn newest_of(
         &self,
         scenario: &str,
@@ -375,12 +381,15 @@ impl Seen<'_> {
     ) -> Result<Option<RunRef>, Error> {
         let project = self.repo.project();
         let marks = Marks::open(self.snapshot)?;
-        for item in self.snapshot.scan(&key::runs_of(project, scenario), Direction::Backward) {
-            let (key, value) = item?;
-            let Some((run, object)) = key::run_and_object(&key) else { continue };
-            let line: RunLine = entry::decode(&value)?;
-            if !marks.is(&object, MarkKind::Hide)? && wanted(&run, &line) {
-                return Ok(Some(RunRef { run, object, project: project.to_owned(), scenario: scenario.to_owned() }));
+        for part in scenario::chain(self.snapshot, project, scenario)? {
+            for item in self.snapshot.scan(&key::runs_of(project, &part.scenario), Direction::Backward) {
+                let (key, value) = item?;
+                let Some((run, object)) = key::run_and_object(&key) else { continue };
+                let line: RunLine = entry::decode(&value)?;
+                if part.has(line.at) && !marks.is(&object, MarkKind::Hide)? && wanted(&run, &line) {
+                    let (project, scenario) = (project.to_owned(), part.scenario);
+                    return Ok(Some(RunRef { run, object, project, scenario }));
+                }
             }
         }
         Ok(None)
@@ -389,20 +398,27 @@ impl Seen<'_> {
     fn newest_of_step(&self, step: &str) -> Result<Option<RunRef>, Error> {
         let project = self.repo.project();
         let marks = Marks::open(self.snapshot)?;
-        for item in self.snapshot.scan(&key::steps_of(project, step), Direction::Forward) {
-            let (key, value) = item?;
-            let line: StepRun = entry::decode(&value)?;
-            if line.scenario == self.scenario
-                && line.status == Status::Success
-                && !is_passed_over(&marks, &line.object)?
-                && let Some(run) = key::last_text(&key)
-            {
-                return Ok(Some(RunRef {
-                    run,
-                    object: line.object,
-                    project: project.to_owned(),
-                    scenario: line.scenario,
-                }));
+        let of_step = key::steps_of(project, step);
+        if self.snapshot.scan(&of_step, Direction::Forward).next().transpose()?.is_none() {
+            return Ok(None);
+        }
+        for part in scenario::chain(self.snapshot, project, self.scenario)? {
+            for item in self.snapshot.scan(&of_step, Direction::Forward) {
+                let (key, value) = item?;
+                let line: StepRun = entry::decode(&value)?;
+                if line.scenario == part.scenario
+                    && line.status == Status::Success
+                    && part.has(began(&of_step, &key))
+                    && !is_passed_over(&marks, &line.object)?
+                    && let Some(run) = key::last_text(&key)
+                {
+                    return Ok(Some(RunRef {
+                        run,
+                        object: line.object,
+                        project: project.to_owned(),
+                        scenario: line.scenario,
+                    }));
+                }
             }
         }
         Ok(None)
@@ -411,15 +427,19 @@ impl Seen<'_> {
     fn newest_with_key(&self, scenario: &str, wanted: &str) -> Result<Option<Target>, Error> {
         let project = self.repo.project();
         let marks = Marks::open(self.snapshot)?;
-        for item in self.snapshot.scan(&key::artifacts_of(project, scenario, wanted), Direction::Forward) {
-            let (key, value) = item?;
-            let touch: Touch = entry::decode(&value)?;
-            let Some(run) = key::last_text(&key) else { return Ok(None) };
-            if is_passed_over(&marks, &touch.object)? {
-                continue;
+        for part in scenario::chain(self.snapshot, project, scenario)? {
+            let artifacts = key::artifacts_of(project, &part.scenario, wanted);
+            for item in self.snapshot.scan(&artifacts, Direction::Forward) {
+                let (key, value) = item?;
+                let touch: Touch = entry::decode(&value)?;
+                let Some(run) = key::last_text(&key) else { return Ok(None) };
+                if !part.has(began(&artifacts, &key)) || is_passed_over(&marks, &touch.object)? {
+                    continue;
+                }
+                let (project, scenario) = (project.to_owned(), part.scenario);
+                let run = RunRef { run, object: touch.object, project, scenario };
+                return Ok(Some(Target::Artifact(run, wanted.to_owned())));
             }
-            let run = RunRef { run, object: touch.object, project: project.to_owned(), scenario: scenario.to_owned() };
-            return Ok(Some(Target::Artifact(run, wanted.to_owned())));
         }
         Ok(None)
     }
@@ -483,6 +503,11 @@ impl Seen<'_> {
 /// Whether names that mean the newest success pass over a run: its outcome was retracted, or it is hidden.
 fn is_passed_over(marks: &Marks<'_>, object: &Id) -> Result<bool, Error> {
     Ok(marks.is(object, MarkKind::Hide)? || marks.retracted(object)?.is_some())
+}
+
+/// When a run began, by the key of a ref that has an inverted time after `prefix`.
+fn began(prefix: &[u8], key: &[u8]) -> Micros {
+    Micros(key::rank_after(prefix, key).and_then(|at| i64::try_from(at).ok()).unwrap_or(0))
 }
 
 /// The bytes of a path as records hold it: relative to the project, or absolute.

@@ -188,13 +188,7 @@ pub fn commit(session: &Session<'_>, paths: &[BString], options: &CommitOptions)
     let snapshot = repo.store().snapshot()?;
     let scenario = options.scenario.clone().unwrap_or_else(|| repo.scenario().to_owned());
     super::perform::check_name(&snapshot, options.run_name.as_deref())?;
-    if !crate::scenario::exists(&snapshot, repo.project(), &scenario)? {
-        return Err(crate::scenario::Error::NotFound {
-            name: scenario,
-            known: crate::scenario::names(repo, &snapshot)?,
-        }
-        .into());
-    }
+    let scenario = crate::scenario::open_for_runs(repo, &snapshot, &scenario)?;
     let intake = repo.store().intake(&snapshot);
     let mut declared = Declared::new(repo.root(), repo.root());
     let mut outputs = BTreeMap::new();

@@ -7,9 +7,11 @@
 
 pub mod about;
 pub mod adapter;
+pub mod again;
 mod annotate;
 pub mod batch;
 mod clear;
+pub mod close;
 mod code_part;
 mod columns;
 mod commit;
@@ -63,6 +65,7 @@ pub mod spool;
 mod started;
 mod strays;
 mod stretch;
+pub mod sweep;
 mod take;
 mod terminal;
 mod undo;
@@ -90,7 +93,7 @@ pub use request::{
     CacheMode, CodeMode, Container, Declared, DeclaredSet, OnKnownFailure, OnMissing, Request, RestoreMode, Validate,
 };
 pub use restore::{Destination, Restoration, RestoreOptions, RestoredItem, restore};
-pub use retry::persist;
+pub use retry::{persist, persist_part};
 pub use secrets::Secrets;
 pub use session::Session;
 pub use settle::{Settled, settle};

@@ -118,7 +118,7 @@ pub fn perform_part(
 }
 
 /// The same part, for a while.
-fn reborrowed<'a>(part: &'a mut Option<&mut dyn Part>) -> Option<&'a mut dyn Part> {
+pub(super) fn reborrowed<'a>(part: &'a mut Option<&mut dyn Part>) -> Option<&'a mut dyn Part> {
     match part {
         Some(part) => Some(&mut **part),
         None => None,
@@ -158,6 +158,11 @@ pub(super) fn ready(
         }
         .into());
     }
+    if request.cache_mode() != CacheMode::Readonly
+        && let Some(about) = &prepared.about
+    {
+        crate::scenario::check_open(about)?;
+    }
     check_name(snapshot, request.run_name.as_deref())?;
     Ok(prepared)
 }
@@ -181,7 +186,7 @@ fn perform_once(
     let mut taken = None;
     if let Some(hit) = hit {
         let started = repo.now();
-        let restored = match request.restore {
+        let restored = match restore_mode(request, &prepared) {
             RestoreMode::Outputs => hydrate::outputs(session, &snapshot, request, &prepared, &hit.run, interrupts),
             RestoreMode::Metadata | RestoreMode::None => Ok(hydrate::Hydrated::default()),
         };
@@ -212,6 +217,17 @@ fn perform_once(
     Ok(performed)
 }
 
+/// What a hit puts back: what the run says, else its scenario, else what holds here.
+fn restore_mode(request: &Request, prepared: &Prepared) -> RestoreMode {
+    let said = prepared.about.as_ref().filter(|_| !request.restore_is_said).and_then(|about| about.restore.as_deref());
+    match said {
+        Some("outputs") => RestoreMode::Outputs,
+        Some("metadata") => RestoreMode::Metadata,
+        Some("none") => RestoreMode::None,
+        _ => request.restore,
+    }
+}
+
 /// Brings the outputs of a hit back, as far as the request wants them.
 pub(super) fn take_back(
     session: &Session<'_>,
@@ -221,7 +237,7 @@ pub(super) fn take_back(
     hit: &Hit,
     interrupts: Option<&Interrupts>,
 ) -> Result<hydrate::Hydrated, Error> {
-    match request.restore {
+    match restore_mode(request, prepared) {
         RestoreMode::Outputs => hydrate::outputs(session, snapshot, request, prepared, &hit.run, interrupts),
         RestoreMode::Metadata | RestoreMode::None => Ok(hydrate::Hydrated::default()),
     }
@@ -316,17 +332,18 @@ pub(super) fn draft(repo: &Repo, request: &Request, prepared: &Prepared, now: cr
         program: prepared.program.as_ref().map(|path| crate::path::bytes(path)),
         code_left_out: prepared.code.left_out.iter().map(|(path, _)| path.as_bytes().to_owned()).collect(),
         description: request.message.clone(),
-        tags: request.tags.clone(),
+        tags: request.tags.iter().chain(prepared.about.iter().flat_map(|about| &about.run_tags)).cloned().collect(),
         facets: facets(request, prepared),
         metrics: BTreeMap::new(),
         meta,
     }
 }
 
-/// The remarks on a run: those of its config adapter, under those that the user gave.
+/// The remarks on a run: those of its scenario, under those of its config adapter, under those that the user gave.
 fn facets(request: &Request, prepared: &Prepared) -> BTreeMap<String, Value> {
     let mut facets: BTreeMap<String, Value> =
-        prepared.config_folder.iter().flat_map(|part| part.answer.facets.clone()).collect();
+        prepared.about.iter().flat_map(|about| about.run_facets.clone()).collect();
+    facets.extend(prepared.config_folder.iter().flat_map(|part| part.answer.facets.clone()));
     facets.extend(request.lifecycle.recorded_facets());
     facets
 }
@@ -389,6 +406,7 @@ fn says_nothing_new(run: &Run, source: &Run) -> bool {
         && run.outputs.len() == source.outputs.len()
         && run.outputs.iter().zip(&source.outputs).all(|(a, b)| a.0 == b.0 && a.1.path == b.1.path)
         && run.tags.is_subset(&source.tags)
+        && run.facets.iter().all(|(key, value)| source.facets.get(key) == Some(value))
 }
 
 #[expect(clippy::too_many_arguments, reason = "everything that a hit leaves a trace in")]

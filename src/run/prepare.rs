@@ -20,6 +20,7 @@ use crate::config;
 use crate::hash::Id;
 use crate::object::Sink;
 use crate::object::recipe::{Code, Content, Epochs};
+use crate::object::scenario::Scenario;
 use crate::path::{Place, RelPath};
 use crate::recipe::{self, Declared, Role};
 use crate::store::Snapshot;
@@ -33,8 +34,10 @@ pub type Environment = BTreeMap<OsString, OsString>;
 pub struct Prepared {
     /// The step's name.
     pub step: String,
-    /// The scenario it belongs to.
+    /// The scenario it belongs to, by the name that it was born with.
     pub scenario: String,
+    /// What is said of the scenario.
+    pub about: Option<Scenario>,
     /// The working folder, absolute.
     pub cwd: PathBuf,
     /// Declared inputs and outputs by key.
@@ -114,6 +117,7 @@ pub fn prepare(
     let scenario = request.scenario.clone().unwrap_or_else(|| repo.scenario().to_owned());
     crate::scenario::check_name(&scenario)?;
     let about = crate::scenario::settings(snapshot, repo.project(), &scenario)?;
+    let scenario = about.as_ref().map_or(scenario, |about| about.name.clone());
 
     let mut declared = Declared::new(repo.root(), &cwd);
     let mut fence = Fence::new();
@@ -121,7 +125,8 @@ pub fn prepare(
     let inputs = request.inputs.iter().chain(&request.inputs_optional);
     let declarations = inputs.chain(&request.outputs).chain(&request.identity).chain(&request.locks);
     let typed = declarations.filter_map(|one| web::path_of(one.path.as_bstr()));
-    let others = request.stdin.iter().chain(&request.config_files).chain(&request.config_folder.dirs);
+    let files = request.config_files.iter().filter(|file| of_scenario(file).is_none());
+    let others = request.stdin.iter().chain(files).chain(&request.config_folder.dirs);
     for path in typed.chain(others.map(|path| path.as_bstr())) {
         check_spelling(repo, &cwd, path)?;
     }
@@ -218,11 +223,11 @@ pub fn prepare(
     overlap::check_overlaps(request, &declared, &inputs, stdin.as_ref().map(|(place, _)| place))?;
     set_apart(request, &mut declared, stdin.as_ref().map(|(place, _)| place));
 
-    let files: Vec<PathBuf> = request.config_files.iter().map(|file| cwd.join(crate::path::from_bytes(file))).collect();
     // Looked at before it is parsed, so that no edit in between goes unseen; what is wrong with a file is told by parsing it.
     let config_files: Vec<_> = request
         .config_files
         .iter()
+        .filter(|file| of_scenario(file).is_none())
         .map(|file| {
             let place = declared.locate(file);
             let captured = worktree::capture(&worktree, &place, &CaptureOptions::default(), None);
@@ -237,17 +242,14 @@ pub fn prepare(
         mode: super::adapter::Mode::Plan,
     };
     let based = config_part::prepare(session, snapshot, request, &scenario, &declared, asking)?;
-    let base = match based.values {
-        Some(values) => values,
-        None => crate::scenario::config_of(snapshot, about.as_ref())?,
-    };
+    let base = based.values.unwrap_or_else(|| Value::Map(Vec::new()));
     if let Some(part) = &based.folder {
         fence.join(part.fence.clone());
         // No label that a user gives begins like this key.
         identity.extend(part.counted.clone().map(|(key, tree)| (key, Content::Tree(tree))));
     }
-    let base = with_params(base, request);
-    let config = config::resolve_over(repo.fs(), base, &files, &overrides)?;
+    let config = layers(session, snapshot, request, &scenario, &cwd, with_params(base, request))?;
+    let config = config::resolve_over(repo.fs(), config, &[], &overrides)?;
     for (place, captured) in config_files {
         let captured = captured?;
         // A command that is given the file itself sees more of it than the config: comments, spellings, values that others override.
@@ -309,7 +311,7 @@ pub fn prepare(
         version: request.step_version,
         epochs: Epochs {
             project: repo.settings().project_epoch(),
-            scenario: about.map_or(0, |about| about.epoch),
+            scenario: about.as_ref().map_or(0, |about| about.epoch),
             step: request.epoch,
         },
     }
@@ -321,6 +323,7 @@ pub fn prepare(
     Ok(Prepared {
         step,
         scenario,
+        about,
         cwd,
         declared,
         inputs,
@@ -339,6 +342,39 @@ pub fn prepare(
         before,
         strays: strays::warnings(&counted),
     })
+}
+
+/// The scenario whose config a layer is: `@NAME`, or `@scenario` for that of the run. Nothing is inherited unless a run asks for it.
+pub(super) fn of_scenario(file: &[u8]) -> Option<&str> {
+    file.strip_prefix(b"@").and_then(|name| std::str::from_utf8(name).ok()).filter(|name| !name.is_empty())
+}
+
+/// The config files of a request, and what it takes of scenarios, laid over `base` in their order.
+fn layers(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    request: &Request,
+    scenario: &str,
+    cwd: &std::path::Path,
+    base: Value,
+) -> Result<Value, Error> {
+    let repo = session.repo;
+    let mut config = base;
+    let mut files: Vec<PathBuf> = Vec::new();
+    for file in &request.config_files {
+        let Some(named) = of_scenario(file) else {
+            files.push(cwd.join(crate::path::from_bytes(file)));
+            continue;
+        };
+        let named = if named == "scenario" { scenario } else { named };
+        if !crate::scenario::exists(snapshot, repo.project(), named)? {
+            let known = crate::scenario::names(repo, snapshot)?;
+            return Err(crate::scenario::Error::NotFound { name: named.to_owned(), known }.into());
+        }
+        config = config::resolve_over(repo.fs(), config, &std::mem::take(&mut files), &[])?;
+        config = config::merge(config, crate::scenario::config(snapshot, repo.project(), named)?);
+    }
+    Ok(config::resolve_over(repo.fs(), config, &files, &[])?)
 }
 
 /// The config with the parameters of a task over it, key by key.

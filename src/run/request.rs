@@ -218,6 +218,9 @@ pub struct Request {
     pub step_version: u64,
     /// What is brought back on a hit.
     pub restore: RestoreMode,
+    /// Whether the run says so, so that what its scenario says does not count.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub restore_is_said: bool,
     /// Ended after this many milliseconds.
     pub timeout_ms: Option<u64>,
     /// Whether to wait for another run that holds an output path.
@@ -294,6 +297,7 @@ impl Request {
             epoch: 0,
             step_version: 0,
             restore: RestoreMode::Outputs,
+            restore_is_said: false,
             timeout_ms: None,
             wait: false,
             on_missing: OnMissing::Error,

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::lifecycle::Retry;
 use super::observer::Notice;
-use super::perform::{Performed, Surroundings, perform};
+use super::part::Part;
+use super::perform::{Performed, Surroundings, perform_part, reborrowed};
 use super::request::Request;
 use super::session::Session;
 use super::{Error, exit};
@@ -13,16 +14,29 @@ use crate::object::run::{BASE32, Status};
 /// The longest time between two attempts.
 const LONGEST: Duration = Duration::from_secs(600);
 
-/// As [`perform`], and after a failure again as often as the request says.
+/// As [`super::perform`], and after a failure again as often as the request says.
 ///
 /// The last attempt is what comes back; the others are on record, with the same correlation id. A request to stop ends it at once, also
 /// between two attempts.
 ///
 /// # Errors
-/// As [`perform`]. What keeps a command from being started is no failure of the command and is not tried again.
+/// As [`super::perform`]. What keeps a command from being started is no failure of the command and is not tried again.
 pub fn persist(session: &Session<'_>, request: &Request, surroundings: Surroundings<'_>) -> Result<Performed, Error> {
+    persist_part(session, request, None, surroundings)
+}
+
+/// As [`persist`], for what may be a part of a larger run.
+///
+/// # Errors
+/// As [`persist`].
+pub fn persist_part(
+    session: &Session<'_>,
+    request: &Request,
+    mut part: Option<&mut dyn Part>,
+    surroundings: Surroundings<'_>,
+) -> Result<Performed, Error> {
     let Some(retry) = request.lifecycle.retry.clone().filter(|retry| retry.times > 0) else {
-        return perform(session, request, surroundings);
+        return perform_part(session, request, part, surroundings, None);
     };
     let Surroundings { environment, observer, interrupts } = surroundings;
     let mut request = request.clone();
@@ -35,7 +49,7 @@ pub fn persist(session: &Session<'_>, request: &Request, surroundings: Surroundi
         request.lifecycle.attempt = attempt;
         request.lifecycle.last_attempt = attempt == last;
         let around = Surroundings { environment, observer: &mut *observer, interrupts };
-        let mut performed = perform(session, &request, around)?;
+        let mut performed = perform_part(session, &request, reborrowed(&mut part), around, None)?;
         if attempt == last || !is_to_be_tried_again(&performed, &retry) {
             return Ok(performed);
         }

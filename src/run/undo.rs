@@ -118,7 +118,11 @@ fn check(session: &Session<'_>, snapshot: &Snapshot, line: &Line) -> Result<(), 
         let is_same = snapshot.get_ref(raw)?.as_deref() == new.as_ref().map(|new| new.as_slice());
         let parts = key::components(raw).unwrap_or_default();
         let runs = match (parts.first(), parts.get(2)) {
-            (Some(family), Some(name)) if *family == "scenarios" && old.is_none() && line.command == "scenario new" => {
+            (Some(family), Some(name))
+                if *family == "scenarios"
+                    && old.is_none()
+                    && matches!(line.command.as_str(), "scenario new" | "scenario fork") =>
+            {
                 let prefix = key::runs_of(repo.project(), &String::from_utf8_lossy(name));
                 snapshot.scan(&prefix, Direction::Forward).next().transpose()?.is_some()
             }
@@ -184,7 +188,10 @@ fn is_as_left(session: &Session<'_>, place: &Place, left: &Left) -> bool {
 /// The object that a ref needs if it is to have this value again: gc may have taken it meanwhile.
 fn needed(raw: &[u8], value: &[u8]) -> Option<Id> {
     match key::components(raw)?.first()?.as_slice() {
-        b"scenarios" => entry::decode::<Id>(value).ok(),
+        b"scenarios" => match entry::ScenarioRef::read(value).ok()? {
+            entry::ScenarioRef::Settings(id) => Some(id),
+            entry::ScenarioRef::Alias(_) => None,
+        },
         b"tags" => entry::decode::<Tag>(value).ok().map(|tag| tag.object),
         b"workspaces" => entry::decode::<Staged>(value).ok().map(|staged| staged.content.id()),
         _ => None,

@@ -1,18 +1,25 @@
 //! Scenarios: named groups of runs, and which one is current here.
+//!
+//! A scenario has the name that it was born with for ever: its runs are filed under it. Renaming gives it another name to go by. One that was
+//! forked begins where its base was at that moment ([`chain`]). What all this means: `docs/design/0013-scenarios.md`.
+
+mod base;
+mod edit;
+
+pub use base::{Link, chain};
+pub use edit::{Changes, NewOptions, change, forked, new, rename};
 
 use std::collections::BTreeSet;
 
 use crate::clock::Micros;
 use crate::codec::{self, Value};
-use crate::hash::Id;
-use crate::journal::{Change, Line};
 use crate::object::config::Config;
 use crate::object::scenario::Scenario;
-use crate::object::{AccessError, Kind, Record, Sink, Source, id_of};
+use crate::object::{AccessError, Record, Source};
 use crate::refs::key;
 use crate::repo::Repo;
-use crate::repo::entry::{self, RunLine};
-use crate::store::{self, Direction, Draft, Expect, RefEdit, Snapshot};
+use crate::repo::entry::{self, RunLine, ScenarioRef};
+use crate::store::{self, Direction, Snapshot};
 
 /// The scenario that every project has from the start, without a record of its own.
 pub const MAIN: &str = "main";
@@ -32,6 +39,42 @@ pub enum Error {
     /// It exists already.
     #[error("there is a scenario `{name}` already")]
     Exists {
+        /// The name.
+        name: String,
+    },
+    /// One that differs by case alone exists already.
+    #[error("there is a scenario `{other}` already, which differs from `{name}` by case alone")]
+    OtherCase {
+        /// The name.
+        name: String,
+        /// The one that exists.
+        other: String,
+    },
+    /// It was closed.
+    #[error("the scenario `{name}` is closed, by run {run}")]
+    Closed {
+        /// The name.
+        name: String,
+        /// The closing run.
+        run: String,
+    },
+    /// Runs of it are under way.
+    #[error("run {run} of the scenario `{name}` is under way")]
+    Busy {
+        /// The name.
+        name: String,
+        /// One of the runs.
+        run: String,
+    },
+    /// It is not closed.
+    #[error("the scenario `{name}` is not closed")]
+    NotClosed {
+        /// The name.
+        name: String,
+    },
+    /// It can't be renamed.
+    #[error("`{name}` can't be renamed: it is the scenario that every project has")]
+    IsMain {
         /// The name.
         name: String,
     },
@@ -73,7 +116,7 @@ pub enum Error {
 /// A scenario with what its runs say.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Listed {
-    /// Its name.
+    /// The name that it was born with.
     pub name: String,
     /// Its settings; `None` for one that only runs tell of.
     pub settings: Option<Scenario>,
@@ -112,7 +155,20 @@ pub fn check_name(name: &str) -> Result<(), Error> {
 /// When they can't be read.
 pub fn settings(snapshot: &Snapshot, project: &str, name: &str) -> Result<Option<Scenario>, Error> {
     let Some(value) = snapshot.get_ref(&key::scenario(project, name))? else { return Ok(None) };
-    let id: Id = entry::decode(&value)?;
+    let id = match ScenarioRef::read(&value)? {
+        ScenarioRef::Settings(id) => id,
+        ScenarioRef::Alias(birth) => {
+            // An alias leads to what was born, never to another alias.
+            match snapshot
+                .get_ref(&key::scenario(project, &birth))?
+                .map(|value| ScenarioRef::read(&value))
+                .transpose()?
+            {
+                Some(ScenarioRef::Settings(id)) => id,
+                _ => return Ok(None),
+            }
+        }
+    };
     let Some((_, bytes)) = snapshot.read(&id)? else {
         return Err(AccessError::Damaged {
             id,
@@ -158,121 +214,48 @@ pub fn exists(snapshot: &Snapshot, project: &str, name: &str) -> Result<bool, Er
         || snapshot.scan(&key::runs_of(project, name), Direction::Forward).next().transpose()?.is_some())
 }
 
-/// What a new scenario is given.
-#[derive(Debug, Clone, Default)]
-pub struct NewOptions {
-    /// What it is for.
-    pub description: String,
-    /// Labels.
-    pub tags: BTreeSet<String>,
-    /// The scenario it comes from.
-    pub base: Option<String>,
-    /// Settings that every run in it is given, under those of its own.
-    pub config: Option<Value>,
-    /// Its epoch.
-    pub epoch: u64,
-}
-
-/// Makes a scenario. Does not switch to it.
+/// The name under which the runs of a scenario are filed: the one that it was born with, of a name that it goes by.
 ///
 /// # Errors
-/// When the name is bad or taken, or the store can't be written.
-pub fn new(repo: &Repo, name: &str, options: &NewOptions) -> Result<Scenario, Error> {
+/// When the store can't be read.
+pub fn born(snapshot: &Snapshot, project: &str, name: &str) -> Result<String, Error> {
+    let Some(value) = snapshot.get_ref(&key::scenario(project, name))? else { return Ok(name.to_owned()) };
+    Ok(match ScenarioRef::read(&value)? {
+        ScenarioRef::Settings(_) => name.to_owned(),
+        ScenarioRef::Alias(birth) => birth,
+    })
+}
+
+/// The scenario that runs which are begun under `name` are recorded in: the name that it was born with.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is none of that name: nothing becomes a scenario by accident. [`Error::Closed`].
+pub fn open_for_runs(repo: &Repo, snapshot: &Snapshot, name: &str) -> Result<String, Error> {
     check_name(name)?;
-    let record = |source| Error::Record { name: name.to_owned(), source };
-    let config = match &options.config {
-        None => None,
-        Some(value) => {
-            let bytes = Config(value.clone()).encode().map_err(record)?;
-            Some((id_of(&Kind::CONFIG, &bytes), bytes))
+    if !exists(snapshot, repo.project(), name)? {
+        return Err(Error::NotFound { name: name.to_owned(), known: names(repo, snapshot)? });
+    }
+    match settings(snapshot, repo.project(), name)? {
+        None => Ok(name.to_owned()),
+        Some(settings) => {
+            check_open(&settings)?;
+            Ok(settings.name)
         }
-    };
-    let made = Scenario {
-        name: name.to_owned(),
-        created_at: repo.now(),
-        description: options.description.clone(),
-        config: config.as_ref().map(|(id, _)| *id),
-        tags: options.tags.clone(),
-        base: options.base.clone(),
-        epoch: options.epoch,
-    };
-    let bytes = made.encode().map_err(record)?;
-    let id = id_of(&Kind::SCENARIO, &bytes);
-    let value = entry::encode(&id)?;
-    let taken = || Error::Exists { name: name.to_owned() };
-    let op = repo.new_op();
-    let changes = vec![Change::new(&key::scenario(repo.project(), name), None, Some(&value))];
-    let line = Line { about: name.to_owned(), edits: changes, ..Line::of(repo, "scenario new") };
-    let line = line.edit(repo, op, made.created_at)?;
-    let published = repo.store().publish(op, "scenario new", &mut |snapshot| -> Result<Option<Draft>, Error> {
-        if exists(snapshot, repo.project(), name)? {
-            return Err(taken());
-        }
-        let intake = repo.store().intake(snapshot);
-        if let Some((id, bytes)) = &config {
-            intake.put(&Kind::CONFIG, id, bytes)?;
-        }
-        intake.put(&Kind::SCENARIO, &id, &bytes)?;
-        let edit =
-            RefEdit { key: key::scenario(repo.project(), name), expect: Expect::Absent, new: Some(value.clone()) };
-        Ok(Some(Draft {
-            collected: Some(std::sync::Arc::new(intake.finish()?)),
-            edits: vec![edit, line.clone()],
-            ..Draft::default()
-        }))
-    });
-    match published {
-        Ok(_) => Ok(made),
-        Err(Error::Store(store::Error::Expectation { .. })) => Err(taken()),
-        Err(err) => Err(err),
     }
 }
 
-/// Gives a scenario another epoch: every earlier result is forgotten in it. Returns the one it had.
+/// Checks that runs may be recorded in a scenario.
 ///
 /// # Errors
-/// When there is no such scenario, or the store can't be read or written.
-pub fn set_epoch(repo: &Repo, name: &str, epoch: u64) -> Result<u64, Error> {
-    check_name(name)?;
-    let record = |source| Error::Record { name: name.to_owned(), source };
-    let mut before = 0;
-    let op = repo.new_op();
-    repo.store().publish(op, "scenario set", &mut |snapshot| -> Result<Option<Draft>, Error> {
-        if !exists(snapshot, repo.project(), name)? {
-            return Err(Error::NotFound { name: name.to_owned(), known: names(repo, snapshot)? });
-        }
-        // `main`, and one that only runs tell of, has no record until something is said about it.
-        let mut scenario = settings(snapshot, repo.project(), name)?.unwrap_or_else(|| Scenario {
-            name: name.to_owned(),
-            created_at: repo.now(),
-            description: String::new(),
-            config: None,
-            tags: BTreeSet::new(),
-            base: None,
-            epoch: 0,
-        });
-        before = std::mem::replace(&mut scenario.epoch, epoch);
-        if before == epoch {
-            return Ok(None);
-        }
-        let bytes = scenario.encode().map_err(record)?;
-        let id = id_of(&Kind::SCENARIO, &bytes);
-        let key = key::scenario(repo.project(), name);
-        let old = snapshot.get_ref(&key)?;
-        let value = entry::encode(&id)?;
-        let edits = vec![Change::new(&key, old.as_deref(), Some(&value))];
-        let line = Line { about: name.to_owned(), edits, ..Line::of(repo, "scenario set") };
-        let intake = repo.store().intake(snapshot);
-        intake.put(&Kind::SCENARIO, &id, &bytes)?;
-        let edit = RefEdit { key, expect: old.map_or(Expect::Absent, Expect::Is), new: Some(value) };
-        let edits = vec![edit, line.edit(repo, op, repo.now())?];
-        let collected = Some(std::sync::Arc::new(intake.finish()?));
-        Ok(Some(Draft { collected, edits, ..Draft::default() }))
-    })?;
-    Ok(before)
+/// [`Error::Closed`].
+pub fn check_open(settings: &Scenario) -> Result<(), Error> {
+    match &settings.closed {
+        Some(closed) => Err(Error::Closed { name: settings.current_name().to_owned(), run: closed.run.clone() }),
+        None => Ok(()),
+    }
 }
 
-/// The names of all scenarios of the project: `main`, the current one, those that were made, those that have runs.
+/// The names of all scenarios of the project, as they were born: `main`, the current one, those that were made, those that have runs.
 ///
 /// # Errors
 /// When the store can't be read.
@@ -280,7 +263,15 @@ pub fn names(repo: &Repo, snapshot: &Snapshot) -> Result<Vec<String>, Error> {
     let project = repo.project();
     let mut names = BTreeSet::from([MAIN.to_owned(), repo.scenario().to_owned()]);
     for item in snapshot.scan(&key::scenarios_of(project), Direction::Forward) {
-        names.extend(key::last_text(&item?.0));
+        let (key, value) = item?;
+        if let Ok(ScenarioRef::Settings(_)) = ScenarioRef::read(&value) {
+            names.extend(key::last_text(&key));
+        }
+    }
+    let here = born(snapshot, project, repo.scenario())?;
+    if here != repo.scenario() {
+        names.remove(repo.scenario());
+        names.insert(here);
     }
     // From one scenario's runs to the next: skipping, not reading them all.
     let prefix = key::runs_of_project(project);
@@ -300,8 +291,8 @@ pub fn names(repo: &Repo, snapshot: &Snapshot) -> Result<Vec<String>, Error> {
 /// When the store can't be read.
 pub fn list(repo: &Repo, snapshot: &Snapshot) -> Result<Vec<Listed>, Error> {
     let project = repo.project();
-    let listed =
-        |name: String| Listed { is_current: name == repo.scenario(), name, settings: None, runs: 0, newest: None };
+    let here = born(snapshot, project, repo.scenario())?;
+    let listed = |name: String| Listed { is_current: name == here, name, settings: None, runs: 0, newest: None };
     let mut out: Vec<Listed> = names(repo, snapshot)?.into_iter().map(listed).collect();
     for one in &mut out {
         one.settings = settings(snapshot, project, &one.name)?;
@@ -331,6 +322,8 @@ pub fn switch(repo: &Repo, name: &str) -> Result<(), Error> {
         let known = list(repo, &snapshot)?.into_iter().map(|one| one.name).collect();
         return Err(Error::NotFound { name: name.to_owned(), known });
     }
+    // The name that never changes.
+    let name = &born(&snapshot, repo.project(), name)?;
     let text = format!("scenario: {name}\n");
     repo.fs()
         .replace(&repo.layout().head(), text.as_bytes(), true)

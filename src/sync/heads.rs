@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use crate::hash::Id;
 use crate::object::Kind;
 use crate::refs::key;
-use crate::repo::entry::{self, RunLine, RunPlace, StepRun, Tag};
+use crate::repo::entry::{self, RunLine, RunPlace, ScenarioRef, StepRun, Tag};
 use crate::store::{Direction, Snapshot};
 
 use super::Error;
@@ -44,7 +44,7 @@ pub(super) struct Heads {
 }
 
 /// The kinds of things said that travel.
-const SAID: [&str; 4] = ["hide", "note", "retract", "scrub"];
+const SAID: [&str; 5] = ["hide", "note", "retract", "scrub", "verdict"];
 
 /// Reads refs of one store, of which nothing is believed that a record does not say again.
 pub(super) struct Reader<'a> {
@@ -139,7 +139,10 @@ impl Reader<'_> {
             if let Some(name) = key::last_text(&key)
                 && crate::scenario::check_name(&name).is_ok()
             {
-                heads.scenarios.insert(name, entry::decode(&value)?);
+                // Another name of one follows from its settings.
+                if let ScenarioRef::Settings(id) = ScenarioRef::read(&value)? {
+                    heads.scenarios.insert(name, id);
+                }
             }
         }
         Ok(())
@@ -180,12 +183,15 @@ impl Reader<'_> {
         let mut runs: BTreeSet<Id> = BTreeSet::new();
         for name in &selection.scenarios {
             let before = runs.len();
+            let name = &crate::scenario::born(self.from, self.project, name)?;
             for item in self.from.scan(&key::runs_of(self.project, name), Direction::Forward) {
                 runs.extend(key::run_and_object(&item?.0).map(|(_, object)| object));
             }
             match self.from.get_ref(&key::scenario(self.project, name))? {
                 Some(value) => {
-                    heads.scenarios.insert(name.clone(), entry::decode(&value)?);
+                    if let ScenarioRef::Settings(id) = ScenarioRef::read(&value)? {
+                        heads.scenarios.insert(name.clone(), id);
+                    }
                 }
                 None if runs.len() == before => return Err(self.not_found(name)),
                 None => {}

@@ -1,5 +1,7 @@
 //! Settings that were changed on both sides: merged field by field from what both had; what can't be merged is kept twice.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::codec::Value;
 use crate::object::scenario::Scenario;
 
@@ -35,15 +37,7 @@ fn three<T: PartialEq + Clone>(base: &T, ours: &T, theirs: &T) -> Option<T> {
 /// Merges settings. Without `base` nothing is known of what both had: then whatever a side does not say was not said.
 pub(super) fn settings(base: Option<&Settings>, ours: &Settings, theirs: &Settings) -> Merged {
     let nothing = Settings {
-        scenario: Scenario {
-            name: ours.scenario.name.clone(),
-            created_at: ours.scenario.created_at,
-            description: String::new(),
-            config: None,
-            tags: std::collections::BTreeSet::new(),
-            base: None,
-            epoch: 0,
-        },
+        scenario: Scenario::named(&ours.scenario.name, ours.scenario.created_at),
         config: Value::Map(Vec::new()),
     };
     let base = base.unwrap_or(&nothing);
@@ -61,14 +55,41 @@ pub(super) fn settings(base: Option<&Settings>, ours: &Settings, theirs: &Settin
     }
     // Another epoch forgets earlier results; the higher one forgets those of both.
     merged.scenario.epoch = three(&b.epoch, &o.epoch, &t.epoch).unwrap_or_else(|| o.epoch.max(t.epoch));
-    let is_kept = |tag: &&String| {
-        let (in_ours, in_theirs) = (o.tags.contains(*tag), t.tags.contains(*tag));
-        (in_ours && in_theirs) || !b.tags.contains(*tag)
+    merged.scenario.tags = labels(&b.tags, &o.tags, &t.tags);
+    merged.scenario.run_tags = labels(&b.run_tags, &o.run_tags, &t.run_tags);
+    merged.scenario.required = labels(&b.required, &o.required, &t.required);
+    match three(&b.alias, &o.alias, &t.alias) {
+        Some(alias) => merged.scenario.alias = alias,
+        None => conflicts.push("alias".to_owned()),
+    }
+    match three(&b.restore, &o.restore, &t.restore) {
+        Some(restore) => merged.scenario.restore = restore,
+        None => conflicts.push("restore".to_owned()),
+    }
+    match three(&b.closed, &o.closed, &t.closed) {
+        Some(closed) => merged.scenario.closed = closed,
+        None => conflicts.push("closed".to_owned()),
+    }
+    let map = |facets: &BTreeMap<String, Value>| {
+        Value::Map(facets.iter().map(|(key, value)| (key.clone(), value.clone())).collect())
     };
-    merged.scenario.tags = o.tags.union(&t.tags).filter(is_kept).cloned().collect();
+    let (ours_of, theirs_of) = (map(&o.run_facets), map(&t.run_facets));
+    let facets = values("run_facets", Some(&map(&b.run_facets)), Some(&ours_of), Some(&theirs_of), &mut conflicts);
+    if let Some(Value::Map(entries)) = facets {
+        merged.scenario.run_facets = entries.into_iter().collect();
+    }
     let config = values("config", Some(&base.config), Some(&ours.config), Some(&theirs.config), &mut conflicts);
     merged.config = config.unwrap_or_else(|| Value::Map(Vec::new()));
     Merged { settings: merged, conflicts }
+}
+
+/// Merges labels one by one: what one side took away is gone, what one side added is there.
+fn labels(base: &BTreeSet<String>, ours: &BTreeSet<String>, theirs: &BTreeSet<String>) -> BTreeSet<String> {
+    let is_kept = |label: &&String| {
+        let (in_ours, in_theirs) = (ours.contains(*label), theirs.contains(*label));
+        (in_ours && in_theirs) || !base.contains(*label)
+    };
+    ours.union(theirs).filter(is_kept).cloned().collect()
 }
 
 /// Merges values, maps key by key.
@@ -114,13 +135,10 @@ mod tests {
 
     fn made(description: &str, epoch: u64, tags: &[&str], config: &[(&str, i128)]) -> Settings {
         let scenario = Scenario {
-            name: "s".to_owned(),
-            created_at: Micros(5),
             description: description.to_owned(),
-            config: None,
             tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
-            base: None,
             epoch,
+            ..Scenario::named("s", Micros(5))
         };
         let config = config.iter().map(|(key, value)| ((*key).to_owned(), Value::Int(*value))).collect();
         Settings { scenario, config: Value::Map(config) }

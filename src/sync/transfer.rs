@@ -9,10 +9,11 @@ use crate::object::config::Config;
 use crate::object::mark::{Mark, MarkKind};
 use crate::object::note::Note;
 use crate::object::scenario::Scenario;
+use crate::object::verdict::Verdict;
 use crate::object::{Kind, Record, Sink, Source, id_of};
 use crate::progress::{Cancel, Progress, Unit};
 use crate::refs::key;
-use crate::repo::entry::{self, MarkLine, Tag};
+use crate::repo::entry::{self, MarkLine, ScenarioRef, Tag};
 use crate::store::scrub::FEATURE;
 use crate::store::{Collected, Draft, Expect, FromStore, Intake, OpId, RefEdit, Snapshot, Store};
 
@@ -294,7 +295,9 @@ impl Transfer<'_> {
             let fresh = self.to.intake(newest);
             let mut edits = edits.clone();
             for (name, theirs) in &heads.scenarios {
-                edits.extend(self.scenario(newest, &fresh, name, theirs, &mut outcome)?);
+                let own = self.scenario(newest, &fresh, name, theirs, &mut outcome)?;
+                edits.extend(self.alias(newest, name, theirs)?.filter(|_| !own.is_empty()));
+                edits.extend(own);
             }
             for (name, theirs) in &heads.tags {
                 edits.extend(self.tag(newest, name, theirs, &mut outcome)?);
@@ -343,6 +346,10 @@ impl Transfer<'_> {
                 let note = Note::decode(&bytes)?;
                 let (key, value) = crate::note::ref_of(&note, said)?;
                 (note.of == *of).then(|| RefEdit::set(key, value))
+            } else if found == Kind::VERDICT && kind == crate::verdict::ABOUT {
+                let verdict = Verdict::decode(&bytes)?;
+                let (key, value) = crate::verdict::ref_of(&verdict, said)?;
+                (verdict.of == *of).then(|| RefEdit::set(key, value))
             } else if found == Kind::MARK {
                 let mark = Mark::decode(&bytes)?;
                 let is_it = mark.of == *of && mark.kind.as_str() == kind;
@@ -383,6 +390,18 @@ impl Transfer<'_> {
         Ok(Some(Settings { scenario, config }))
     }
 
+    /// The ref of the name that a scenario goes by at the source, if nothing here is called so.
+    fn alias(&self, newest: &Snapshot, name: &str, theirs: &Id) -> Result<Option<RefEdit>, Error> {
+        let settings = Self::settings(self.from, theirs)?;
+        let Some(alias) = settings.filter(|one| one.scenario.name == name).and_then(|one| one.scenario.alias) else {
+            return Ok(None);
+        };
+        let is_free =
+            crate::scenario::check_name(&alias).is_ok() && !crate::scenario::exists(newest, self.project, &alias)?;
+        let key = key::scenario(self.project, &alias);
+        Ok(if is_free { Some(RefEdit::create(key, ScenarioRef::alias_of(name)?)) } else { None })
+    }
+
     /// Settings of a scenario of which the source has `theirs`.
     fn scenario(
         &self,
@@ -400,7 +419,8 @@ impl Transfer<'_> {
             moved.seen.insert(seen, entry::encode(theirs)?);
             return Ok(vec![RefEdit::create(key, entry::encode(theirs)?)]);
         };
-        let ours: Id = entry::decode(&old)?;
+        // A name that another scenario goes by here stays that.
+        let ScenarioRef::Settings(ours) = ScenarioRef::read(&old)? else { return Ok(Vec::new()) };
         let base = self.seen_scenarios.get(name);
         if ours == *theirs || base == Some(theirs) {
             moved.seen.insert(seen, entry::encode(theirs)?);

@@ -10,6 +10,7 @@ use crate::object::recipe::Recipe;
 use crate::object::run::Run;
 use crate::object::scenario::Scenario;
 use crate::object::tree::Tree;
+use crate::object::verdict::Verdict;
 use crate::object::{self, AccessError, Kind, Link, Record, Strength, chunks::Chunks};
 use crate::progress::{Cancel, Progress};
 use crate::run::record;
@@ -110,6 +111,8 @@ fn look(id: &Id, kind: &Kind, bytes: &[u8]) -> Result<Seen, AccessError> {
         Note::decode(bytes).map(drop)
     } else if *kind == Kind::MARK {
         Mark::decode(bytes).map(drop)
+    } else if *kind == Kind::VERDICT {
+        Verdict::decode(bytes).map(drop)
     } else {
         Ok(())
     };
@@ -312,7 +315,7 @@ impl<'a> Walk<'a> {
         for (id, kind) in known.here {
             self.check_kind(&id, said.get(&id), &kind)?;
             let is_closed = kind == Kind::RUN && !self.heads.contains(&id);
-            let is_leaf = kind == Kind::CONFIG || kind == Kind::MARK || kind == Kind::NOTE;
+            let is_leaf = kind == Kind::CONFIG || kind == Kind::MARK || kind == Kind::NOTE || kind == Kind::VERDICT;
             if !is_closed && !is_leaf {
                 here.push(id);
             }

@@ -3,12 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 mod adapters;
+mod again;
 mod bad_input;
 mod chain;
+mod compare;
 mod config;
 mod config_folder;
 mod consist;
 mod damage;
+mod diff;
 mod doctor;
 mod errors;
 mod events;
@@ -21,6 +24,7 @@ mod journal;
 mod lifecycle;
 mod live;
 mod look;
+mod map;
 mod marks;
 mod outputs;
 mod parts;
@@ -33,6 +37,7 @@ mod records;
 mod redact;
 mod revisions;
 mod sandbox;
+mod scenarios;
 mod schema;
 mod scrub;
 mod secrets;

@@ -119,7 +119,7 @@ fn scenarios_are_made_listed_switched_and_give_their_settings() {
     schema::assert_valid("scenario", &listed);
     assert_eq!(items(&listed, "name"), ["main", "policy"]);
     assert_eq!(listed["items"][1]["current"], true);
-    let words = ["--name", "f", "-o", "out", "--", "sh", "-c", "cp $PROV_CONFIG out"];
+    let words = ["--config", "@scenario", "--name", "f", "-o", "out", "--", "sh", "-c", "cp $PROV_CONFIG out"];
     let ran = run(&sandbox, words).misses();
     assert_eq!((ran.json["scenario"].as_str(), read(&sandbox, "out").as_str()), (Some("policy"), "{\"fare\": 2}"));
     let over = run(&sandbox, ["-S", "fare=3"].into_iter().chain(words)).misses();

@@ -7,6 +7,7 @@ use std::path::Path;
 use clap::error::ErrorKind;
 use prov::clock::SystemClock;
 use prov::fs::Fs;
+use prov::run::guard::GuardCommand;
 
 use crate::args::planned;
 use crate::args::words::Glance;
@@ -19,6 +20,12 @@ use crate::settings::{self, Environment, Settings};
 
 /// The only word of a process that stands guard over the children of another one: [`prov::run::guard`]. Nobody types it.
 pub(crate) const GUARD: &str = "--stand-guard";
+
+/// How this program stands guard.
+pub(crate) fn guard_command() -> GuardCommand {
+    let program = std::env::current_exe().unwrap_or_else(|_| "prov".into());
+    GuardCommand { program, arguments: vec![GUARD.into()] }
+}
 
 /// Does what the words after the program's name say.
 pub(crate) fn run(words: Vec<OsString>, environment: Environment) -> Exit {
@@ -65,8 +72,10 @@ fn parsed(words: Vec<OsString>, environment: Environment, glance: &Glance) -> Ex
         }
         Err(err) => return end(&planned::usage(glance.command.as_deref(), &err)),
     };
-    if let Command::Run(args) = &cli.command {
-        cli.globals.json |= args.json_lines;
+    match &cli.command {
+        Command::Run(args) => cli.globals.json |= args.json_lines,
+        Command::Map(args) => cli.globals.json |= args.json_lines,
+        _ => {}
     }
     if let Command::Pipeline(args) = &cli.command
         && let PipelineCommand::Run(args) = &args.command

@@ -9,7 +9,7 @@ use prov::run::lookup;
 use prov::run::program::SpawnError;
 use prov::{
     codec, config, fetch, interchange, journal, lineage, mark, note, object, pipeline, query, recipe, repo, revspec,
-    run, scenario, store, sync, tag, worktree,
+    run, scenario, store, sync, tag, verdict, worktree,
 };
 
 use crate::error::{Class, Failure};
@@ -216,6 +216,19 @@ impl Classify for config::Error {
     }
 }
 
+impl Classify for config::rows::Error {
+    fn failure(&self) -> Failure {
+        use config::rows::Error;
+        let failure = Failure::of(Class::Usage, "rows", self);
+        match self {
+            Error::NoColumn { near: Some(near), .. } => failure.hint(format!("did you mean `{near}`?")),
+            Error::NoColumn { known, .. } => failure.hint(format!("the columns are {}", known.join(", "))),
+            Error::Twice { .. } => failure.hint("a column and a --grid, or two of these, have one name"),
+            _ => failure,
+        }
+    }
+}
+
 impl Classify for pipeline::execute::Error {
     fn failure(&self) -> Failure {
         match self {
@@ -288,6 +301,7 @@ impl Classify for worktree::Error {
 impl Classify for revspec::Error {
     fn failure(&self) -> Failure {
         match self {
+            revspec::Error::Scenario(err) => err.failure(),
             revspec::Error::NotFound { .. } => Failure::of(Class::NotFound, "not_found", self)
                 .hint("`prov log` lists the runs, `prov scenario list` the scenarios"),
             revspec::Error::NoRuns { .. } => Failure::of(Class::NotFound, "not_found", self)
@@ -321,12 +335,44 @@ impl Classify for scenario::Error {
             scenario::Error::BadName { .. } => Failure::of(Class::Usage, "bad_name", self).hint("choose another name"),
             scenario::Error::Exists { name } => Failure::of(Class::Refused, "scenario_exists", self)
                 .hint(format!("go to it with `prov scenario switch {name}`, or choose another name")),
-            scenario::Error::NotFound { name, known } => Failure::of(Class::NotFound, "not_found", self)
-                .candidates(known.iter().cloned())
-                .hint(format!("create it with `prov scenario new {name}`")),
+            scenario::Error::NotFound { name, known } => {
+                let names: Vec<&str> = known.iter().map(String::as_str).collect();
+                let near = known
+                    .iter()
+                    .find(|known| known.to_lowercase() == name.to_lowercase())
+                    .map(String::as_str)
+                    .or_else(|| config::nearest(name, &names));
+                let create = format!("create it with `prov scenario new {name}`");
+                let failure = Failure::of(Class::NotFound, "not_found", self).candidates(known.iter().cloned());
+                failure.hint(near.map_or(create.clone(), |near| format!("did you mean `{near}`? Else {create}")))
+            }
+            scenario::Error::OtherCase { other, .. } => {
+                Failure::of(Class::Refused, "scenario_exists", self).hint(format!(
+                    "go to it with `prov scenario switch {other}`, or say with --any-case that another one is meant"
+                ))
+            }
+            scenario::Error::Closed { name, .. } => Failure::of(Class::Refused, "scenario_closed", self).hint(format!(
+                "fork it with `prov scenario fork {name} NAME`, or open it with `prov scenario reopen {name}`"
+            )),
+            scenario::Error::Busy { .. } => Failure::of(Class::Refused, "busy", self)
+                .hint("close it when that has ended; `prov status` shows what runs"),
+            scenario::Error::NotClosed { .. } | scenario::Error::IsMain { .. } => {
+                Failure::of(Class::Refused, "refused", self)
+            }
             scenario::Error::Store(err) => err.failure(),
             scenario::Error::Access(err) => err.failure(),
             scenario::Error::Head { .. } => Failure::of(Class::Failed, "io", self),
+            _ => Failure::of(Class::Damaged, "damaged", self).hint(FSCK),
+        }
+    }
+}
+
+impl Classify for verdict::Error {
+    fn failure(&self) -> Failure {
+        match self {
+            verdict::Error::Store(err) => err.failure(),
+            verdict::Error::Access(err) => err.failure(),
+            verdict::Error::Scenario(err) => err.failure(),
             _ => Failure::of(Class::Damaged, "damaged", self).hint(FSCK),
         }
     }
@@ -571,6 +617,17 @@ impl Classify for query::Error {
             query::Error::Store(err) => err.failure(),
             query::Error::Access(err) => err.failure(),
             query::Error::Scenario(err) => err.failure(),
+            query::Error::Twins { runs, .. } => Failure::of(Class::NotFound, "ambiguous", self)
+                .candidates(runs.iter().cloned())
+                .hint("align on one more name, retract or hide one of them, or take the newest with --latest"),
+            query::Error::NoSuchKey { name, known } => {
+                let names: Vec<&str> = known.iter().map(String::as_str).collect();
+                let failure = Failure::of(Class::Usage, "usage", self);
+                match config::nearest(name, &names) {
+                    Some(near) => failure.hint(format!("did you mean `{near}`?")),
+                    None => failure.hint(format!("they have {}", known.join(", "))),
+                }
+            }
             query::Error::Lineage(err) => err.failure(),
             query::Error::Mark(err) => err.failure(),
             query::Error::Revision(err) => err.failure(),

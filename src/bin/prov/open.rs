@@ -107,16 +107,30 @@ pub(crate) fn untouched(cx: &Context) -> Result<Repo, repo::Error> {
 
 /// Opens the project around the current folder and sees to what dead processes left there.
 pub(crate) fn repo(cx: &Context) -> Result<Repo, Failure> {
+    in_born_scenario(cx, repo_for_run(cx)?)
+}
+
+/// As [`repo`], for who asks himself which scenario a name stands for.
+pub(crate) fn repo_for_run(cx: &Context) -> Result<Repo, Failure> {
     let repo = Repo::discover(&cx.cwd, &places_of_author(cx), world(cx))?;
     settle(cx, &repo);
     Ok(repo)
+}
+
+/// The environment may name a scenario as it goes by now; what is current in a checkout is named as it was born.
+fn in_born_scenario(cx: &Context, repo: Repo) -> Result<Repo, Failure> {
+    if cx.settings.scenario.is_none() {
+        return Ok(repo);
+    }
+    let born = prov::scenario::born(&repo.store().snapshot()?, repo.project(), repo.scenario())?;
+    Ok(repo.in_scenario(born))
 }
 
 /// As [`repo`], for commands that only look: who the user is makes no difference to them.
 pub(crate) fn to_look(cx: &Context) -> Result<Repo, Failure> {
     let repo = untouched(cx)?;
     settle(cx, &repo);
-    Ok(repo)
+    in_born_scenario(cx, repo)
 }
 
 /// Sees to what dead processes left. What can't be seen to stays, and keeps no other command from its work.

@@ -53,6 +53,9 @@ impl std::fmt::Debug for Around<'_> {
 /// # Errors
 /// What keeps it from being begun, or recorded at all. That tasks fail is no error.
 pub fn run(repo: &Repo, plan: Plan, options: &Options, order: &Order, around: Around<'_>) -> Result<Ran, Error> {
+    let snapshot = repo.store().snapshot().map_err(crate::run::Error::from)?;
+    crate::scenario::open_for_runs(repo, &snapshot, repo.scenario()).map_err(crate::run::Error::from)?;
+    drop(snapshot);
     let draft = record::pipeline(repo, &plan, options, order);
     let work_path = &options.work_path.value;
     repo.fs().make_dirs(work_path).map_err(|source| Error::Folder { path: work_path.clone(), source })?;

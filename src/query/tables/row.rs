@@ -140,6 +140,8 @@ fn kind(kind: RunKind) -> &'static str {
         RunKind::Command => "command",
         RunKind::Manual => "manual",
         RunKind::Import => "import",
+        RunKind::Sweep => "sweep",
+        RunKind::Scenario => "scenario",
     }
 }
 

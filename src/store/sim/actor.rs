@@ -49,15 +49,7 @@ fn content(number: usize) -> (Kind, Vec<u8>) {
     if number % 3 != 1 {
         return (Kind::BLOB, bytes);
     }
-    let record = Scenario {
-        name: format!("s{number}"),
-        created_at: Micros(0),
-        description: "x".repeat(len),
-        config: None,
-        tags: std::collections::BTreeSet::new(),
-        base: None,
-        epoch: 0,
-    };
+    let record = Scenario { description: "x".repeat(len), ..Scenario::named(&format!("s{number}"), Micros(0)) };
     // A record this small can be written.
     (Kind::SCENARIO, record.encode().unwrap_or_default())
 }

@@ -103,6 +103,18 @@ pub(crate) struct DiffArgs {
     /// With this one
     #[arg(value_name = "B")]
     pub(crate) b: OsString,
+    /// Show the code as a patch, tables cell by cell, and other text line by line
+    #[arg(short, long)]
+    pub(crate) patch: bool,
+    /// Tell only facets, metrics and times whose names begin so, e.g. metric. or facet.region
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) prefix: Vec<String>,
+    /// Tell only these facets, metrics and times
+    #[arg(long, value_name = "NAME")]
+    pub(crate) key: Vec<String>,
+    /// Tell facets, metrics and times that are equal, too
+    #[arg(long)]
+    pub(crate) equal: bool,
     /// Exit with 1 if they differ
     #[arg(long)]
     pub(crate) exit_code: bool,
@@ -239,4 +251,34 @@ impl LogArgs {
     pub(crate) fn until(&self, now: prov::clock::Micros) -> Result<Option<prov::clock::Micros>, String> {
         self.until.as_deref().map(|text| values::moment(text, now)).transpose()
     }
+}
+
+/// Arguments of `prov compare`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The successful runs of both scenarios are aligned one to one, step by step: those with the same values belong together. Two results with the
+same values are an error. Every row names the parts that differ, the outputs that differ, and the metrics of both.
+
+Examples:
+  prov compare baseline policy --on iteration
+  prov compare baseline policy --on year,iteration --step assign")]
+pub(crate) struct CompareArgs {
+    /// Compare this scenario
+    #[arg(value_name = "A")]
+    pub(crate) a: String,
+    /// With this one
+    #[arg(value_name = "B")]
+    pub(crate) b: String,
+    /// Align by the values of these dimensions or facets
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', required = true)]
+    pub(crate) on: Vec<String>,
+    /// Compare only runs of this step
+    #[arg(long, value_name = "STEP")]
+    pub(crate) step: Option<String>,
+    /// Take the newest of several results with the same values
+    #[arg(long)]
+    pub(crate) latest: bool,
+    /// End with 1 if anything differs
+    #[arg(long)]
+    pub(crate) exit_code: bool,
 }

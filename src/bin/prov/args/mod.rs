@@ -2,6 +2,7 @@
 //!
 //! Nothing here decides or acts. One file per group of commands, as the help lists them.
 
+mod again;
 mod bring;
 mod check;
 mod exchange;
@@ -11,6 +12,7 @@ mod inspect;
 mod journal;
 mod lifecycle;
 mod look;
+mod map;
 mod mark;
 mod outputs;
 mod pieces;
@@ -29,6 +31,7 @@ use std::path::PathBuf;
 
 use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+pub(crate) use again::{CheckArgs, RerunArgs, VerifyArgs};
 pub(crate) use bring::{CatArgs, RestoreArgs};
 pub(crate) use check::{CompletionsArgs, ConfigArgs, ConfigCommand, DoctorArgs, FsckArgs, GcArgs};
 pub(crate) use exchange::{
@@ -41,9 +44,10 @@ pub(crate) use inspect::{CatObjectArgs, LsTreeArgs, RevParseArgs};
 pub(crate) use journal::{NoteArgs, OpsArgs, TagArgs, UndoArgs};
 pub(crate) use lifecycle::{LifecycleOptions, ReplayWord};
 pub(crate) use look::{
-    DiffArgs, Direction, IdArgs, LineageArgs, LineageFormat, LogArgs, PlanArgs, ShowArgs, StatusArgs, StatusFilter,
-    WhyArgs,
+    CompareArgs, DiffArgs, Direction, IdArgs, LineageArgs, LineageFormat, LogArgs, PlanArgs, ShowArgs, StatusArgs,
+    StatusFilter, WhyArgs,
 };
+pub(crate) use map::MapArgs;
 pub(crate) use mark::{HideArgs, MarkArgs, RetractArgs, ScrubArgs};
 pub(crate) use outputs::OutputOptions;
 pub(crate) use pieces::{FinishArgs, LogInputArgs, LogMetaArgs, LogOutputArgs, StartArgs, StatusWord};
@@ -60,7 +64,9 @@ pub(crate) use run::{
     CacheWord, InputsMissingWord, OnKnownFailureWord, OnMissingWord, RestoreWord, RunArgs, RunOptions, StepParser,
     ValidateWord,
 };
-pub(crate) use scenario::{ScenarioArgs, ScenarioCommand, ScenarioNewArgs};
+pub(crate) use scenario::{
+    ScenarioArgs, ScenarioCommand, ScenarioForkArgs, ScenarioNewArgs, ScenarioSays, ScenarioSetArgs,
+};
 pub(crate) use sync::{
     CloneArgs, FetchArgs, PushArgs, RemoteArgs, RemoteCommand, SelectionOptions, ServeArgs, SyncArgs,
 };
@@ -139,6 +145,8 @@ pub(crate) enum Command {
     Commit(CommitArgs),
     /// Look up a command's results, or execute and record it
     Run(Box<RunArgs>),
+    /// Run a step for every row of a table, several at once
+    Map(Box<MapArgs>),
     /// Begin a run that something else executes
     Start(Box<StartArgs>),
     /// Log files that a live run reads
@@ -157,6 +165,8 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Compare two runs
     Diff(DiffArgs),
+    /// Put the runs of two scenarios beside each other
+    Compare(CompareArgs),
     /// Explain why a run was or would be a miss
     Why(WhyArgs),
     /// Say what a run would do, without doing it
@@ -187,6 +197,12 @@ pub(crate) enum Command {
     Restore(RestoreArgs),
     /// Print the content of a recorded file
     Cat(CatArgs),
+    /// Execute a run again in a fresh folder
+    Rerun(RerunArgs),
+    /// Execute runs again elsewhere and compare what they make
+    Verify(VerifyArgs),
+    /// Tell whether a file is what is on record
+    Check(CheckArgs),
     /// Bar the outcome of a run from ever being a hit again
     Retract(RetractArgs),
     /// Fold a run away in listings

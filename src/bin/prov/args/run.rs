@@ -8,6 +8,7 @@ use clap::{Args, Parser, ValueEnum};
 
 use prov::run::web::Freshness;
 
+use super::values::Whole;
 use super::{FolderOptions, LifecycleOptions, OutputOptions, values};
 
 /// Arguments of `prov run`.
@@ -101,11 +102,11 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "CMD", conflicts_with = "container", help_heading = "What determines the result")]
     pub(crate) container_from: Option<String>,
     /// Set the year
-    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "What it is")]
-    pub(crate) year: Option<i64>,
+    #[arg(long, value_name = "N", value_parser = values::whole, allow_negative_numbers = true, help_heading = "What it is")]
+    pub(crate) year: Option<Whole>,
     /// Set the iteration
-    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "What it is")]
-    pub(crate) iteration: Option<i64>,
+    #[arg(long, value_name = "N", value_parser = values::whole, allow_negative_numbers = true, help_heading = "What it is")]
+    pub(crate) iteration: Option<Whole>,
     /// Set a dimension of your own
     #[arg(long, value_name = "K=V", value_parser = values::assignment, help_heading = "What it is")]
     pub(crate) dim: Vec<String>,

@@ -8,6 +8,26 @@ use prov::clock::Micros;
 use prov::run::request::Declared;
 use prov::run::web::Freshness;
 
+/// A whole number, or the place of one in a row: `{row.COLUMN}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Whole {
+    /// The number.
+    Number(i64),
+    /// What stands there in each row of `prov map`.
+    Row(String),
+}
+
+/// Reads a whole number, or `{row.COLUMN}`.
+///
+/// # Errors
+/// What is meant.
+pub(crate) fn whole(word: &str) -> Result<Whole, String> {
+    match prov::config::rows::gap(word) {
+        Some(("", _, "")) => Ok(Whole::Row(word.to_owned())),
+        _ => word.parse().map(Whole::Number).map_err(|_| "a whole number is meant".to_owned()),
+    }
+}
+
 /// Checks `KEY=VALUE` and leaves it as it is.
 pub(crate) fn assignment(word: &str) -> Result<String, String> {
     match word.split_once('=') {

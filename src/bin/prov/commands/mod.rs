@@ -1,8 +1,10 @@
 //! One file a command: settings in, one call of the library, one summary out.
 
 mod add;
+mod again;
 mod cat;
 mod cat_object;
+mod check;
 mod completions;
 mod config;
 mod config_plan;
@@ -25,6 +27,7 @@ mod journal;
 mod lineage;
 mod log;
 mod ls_tree;
+mod map;
 mod mark;
 mod name;
 mod pieces;
@@ -37,6 +40,7 @@ mod revision;
 mod run;
 mod run_summary;
 mod scenario;
+mod scenario_diff;
 mod schema;
 mod scrub;
 mod serve;
@@ -81,6 +85,7 @@ pub(crate) fn dispatch(cx: &Context, command: &Command) -> Result<Exit, Failure>
         Command::Add(args) => add::add(cx, args),
         Command::Commit(args) => add::commit(cx, args),
         Command::Run(args) => run::run(cx, args),
+        Command::Map(args) => map::run(cx, args),
         Command::Start(args) => pieces::start(cx, args),
         Command::LogInput(args) => pieces::log_input(cx, args),
         Command::LogOutput(args) => pieces::log_output(cx, args),
@@ -90,6 +95,7 @@ pub(crate) fn dispatch(cx: &Context, command: &Command) -> Result<Exit, Failure>
         Command::Log(args) => log::run(cx, args),
         Command::Show(args) => show::run(cx, args),
         Command::Diff(args) => diff::run(cx, args),
+        Command::Compare(args) => scenario_diff::compare(cx, args),
         Command::Why(args) => why::run(cx, args),
         Command::Plan(args) => plan::run(cx, args),
         Command::Lineage(args) => lineage::run(cx, args),
@@ -104,6 +110,9 @@ pub(crate) fn dispatch(cx: &Context, command: &Command) -> Result<Exit, Failure>
         Command::Id(args) => id::run(cx, args),
         Command::Restore(args) => restore::run(cx, args),
         Command::Cat(args) => cat::run(cx, args),
+        Command::Rerun(args) => again::rerun(cx, args),
+        Command::Verify(args) => again::verify(cx, args),
+        Command::Check(args) => check::run(cx, args),
         Command::Retract(args) => mark::run(cx, MarkKind::Retract, &args.mark),
         Command::Hide(args) => mark::run(cx, MarkKind::Hide, &args.mark),
         Command::Scrub(args) => scrub::run(cx, args),

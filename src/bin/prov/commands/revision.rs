@@ -57,6 +57,13 @@ impl Seen {
         Ok(Self { repo, snapshot })
     }
 
+    /// As [`Seen::open`], for who records something of what was seen.
+    pub(crate) fn open_to_record(cx: &Context) -> Result<Self, Failure> {
+        let repo = open::repo(cx)?;
+        let snapshot = repo.store().snapshot()?;
+        Ok(Self { repo, snapshot })
+    }
+
     /// What a revision means.
     pub(crate) fn target(&self, cx: &Context, rev: &OsStr) -> Result<Target, Failure> {
         let Some(text) = rev.to_str() else {

@@ -47,7 +47,7 @@ fn heard(cx: &Context, args: &RunArgs, interrupts: &Interrupts) -> Result<Exit, 
         let request = request(cx, &repo, args)?;
         return plan::show(cx, &repo, &request, Some(interrupts));
     }
-    let repo = open::repo(cx)?;
+    let repo = open::repo_for_run(cx)?;
     let request = request(cx, &repo, args)?;
     let bar = cx.ui.bar();
     let session = Session::with_progress(&repo, cx.cwd.clone(), &bar).cancelled_by(interrupts.cancel());
@@ -68,6 +68,18 @@ fn heard(cx: &Context, args: &RunArgs, interrupts: &Interrupts) -> Result<Exit, 
 
 /// The request that the words, the environment and the step's settings make.
 pub(crate) fn request(cx: &Context, repo: &Repo, args: &RunArgs) -> Result<Request, Failure> {
+    let request = template(cx, repo, args)?;
+    for key in ["year", "iteration"] {
+        if let Some(prov::codec::Value::Text(text)) = request.dims.get(key) {
+            return Err(Failure::usage(format!("--{key} {text}: there are no rows here"))
+                .hint("`prov map --rows FILE` runs a step for every row of a table"));
+        }
+    }
+    Ok(request)
+}
+
+/// As [`request`], for many rows: what stands for a value of a row is left as it is.
+pub(crate) fn template(cx: &Context, repo: &Repo, args: &RunArgs) -> Result<Request, Failure> {
     let mut step = match &args.name {
         Some(name) => repo.settings().step(name).map(|found| settings::step_of(name, &found)).transpose()?,
         None => None,
@@ -90,6 +102,7 @@ pub(crate) fn request(cx: &Context, repo: &Repo, args: &RunArgs) -> Result<Reque
     let seen = Seen { root: repo.root(), cwd: &cx.cwd, exists: &exists };
     let mut request = settings::request(args, step.as_ref(), &cx.settings, seen)?;
     let is_said = args.options.restore.is_some() || step.as_ref().is_some_and(|step| step.options.restore.is_some());
+    request.restore_is_said = is_said;
     if !is_said && let Some(mode) = repo.settings().cache_restore().and_then(settings::restore_word) {
         request.restore = mode;
     }

@@ -7,6 +7,7 @@ mod folder;
 mod lifecycle;
 mod outputs;
 mod request;
+mod rows;
 mod step;
 mod template;
 
@@ -19,6 +20,7 @@ use prov::run::request::{CacheMode, RestoreMode};
 pub(crate) use environment::Environment;
 pub(crate) use lifecycle::{facet, lifecycle};
 pub(crate) use request::{Seen, request};
+pub(crate) use rows::{of_row, with_keys};
 pub(crate) use step::{Step, step_of};
 
 use crate::args::{ColorWhen, Globals};

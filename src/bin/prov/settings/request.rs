@@ -99,7 +99,12 @@ pub(crate) fn request(
         (None, file) => file.as_ref().map(|path| values::bytes(path)),
     };
     request.config_files = file.config.iter().map(|path| values::bytes(path)).collect();
-    request.config_files.extend(given.config.iter().map(|path| rebase.path(&values::bytes(path))));
+    // `@NAME` is the config of a scenario.
+    let layer = |path: &OsString| match values::bytes(path) {
+        path if path.starts_with(b"@") => path,
+        path => rebase.path(&path),
+    };
+    request.config_files.extend(given.config.iter().map(layer));
     request.config_folder = super::folder::folder(&file.folder, &given.folder, |dir| rebase.path(dir));
     if given.folder.base_run.is_some() && given.config.is_empty() {
         request.config_files.clear();
@@ -297,9 +302,11 @@ fn dims(file: &RunOptions, given: &RunOptions) -> Result<BTreeMap<String, Value>
             }
             dims.insert(key.to_owned(), scalar(value));
         }
-        for (key, value) in [("year", options.year), ("iteration", options.iteration)] {
-            if let Some(value) = value {
-                dims.insert(key.to_owned(), Value::Int(value.into()));
+        for (key, value) in [("year", &options.year), ("iteration", &options.iteration)] {
+            match value {
+                Some(values::Whole::Number(number)) => drop(dims.insert(key.to_owned(), Value::Int((*number).into()))),
+                Some(values::Whole::Row(text)) => drop(dims.insert(key.to_owned(), Value::Text(text.clone()))),
+                None => {}
             }
         }
     }

@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(step.options.output, ["clean.csv"]);
         assert_eq!(step.options.set, ["a.b=2", "rate=0.5", "zip=\"01\""]);
         assert_eq!((step.options.step_version, step.options.timeout), (Some(3), Some(300_000)));
-        assert_eq!((step.options.year, step.options.wait), (Some(-4), true));
+        assert_eq!((step.options.year, step.options.wait), (Some(crate::args::values::Whole::Number(-4)), true));
         assert_eq!(step.options.tool, ["python=python3 --version"]);
         assert_eq!(step.options.runtime, ["threads=8"]);
     }

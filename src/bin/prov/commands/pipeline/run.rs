@@ -11,7 +11,7 @@ use prov::pipeline::plan::{Plan, TaskId};
 use prov::pipeline::rollup::Outcome;
 use prov::pipeline::state::{End, State};
 use prov::repo::Repo;
-use prov::run::guard::{Guard, GuardCommand};
+use prov::run::guard::Guard;
 use prov::run::interrupts::Interrupts;
 use prov::run::{Request, Session};
 use serde_json::{Value, json};
@@ -45,7 +45,7 @@ pub(super) fn run(cx: &Context, args: &PipelineRunArgs) -> Result<Exit, Failure>
     let order = order(cx, &repo, &seen, args)?;
     let world = World { search_path: cx.environment.path("PATH").map(Into::into), ..World::local() };
     let registry = Registry::new(world);
-    let guard = Guard::new(guard_command());
+    let guard = Guard::new(crate::app::guard_command());
     let Seen { checked, options, file, .. } = seen;
     let go = |keeper: Option<keep::Keeper>| {
         let mut watch = live::Watcher::new(cx, args.stream, args.json_lines, keeper);
@@ -68,12 +68,6 @@ pub(super) fn run(cx: &Context, args: &PipelineRunArgs) -> Result<Exit, Failure>
     }
     tell(cx, &ran, &prov::path::show(&file), args.json_lines)?;
     Ok(exit_of(&ran))
-}
-
-/// How this program stands guard.
-fn guard_command() -> GuardCommand {
-    let program = std::env::current_exe().unwrap_or_else(|_| "prov".into());
-    GuardCommand { program, arguments: vec![crate::app::GUARD.into()] }
 }
 
 fn exit_of(ran: &Ran) -> Exit {
