@@ -250,7 +250,8 @@ impl Drop for Sshd {
 impl Sshd {
     fn start(dir: &Path, store: &Path) -> Option<Self> {
         let program = Path::new("/usr/sbin/sshd");
-        if !program.exists() {
+        let is_root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
+        if !program.exists() || (is_root && !Path::new("/run/sshd").exists()) {
             return None;
         }
         let key = |name: &str| {
@@ -315,7 +316,7 @@ fn a_history_travels_through_a_real_sshd() {
     let dir = shared();
     let store = dir.path().join("store");
     let Some(sshd) = Sshd::start(dir.path(), &store) else {
-        eprintln!("SKIPPED: there is no /usr/sbin/sshd on this machine (install openssh-server)");
+        eprintln!("SKIPPED: there is no /usr/sbin/sshd on this machine, or root has no /run/sshd for it (see .ci/run)");
         return;
     };
     let whoami = Command::new("id").arg("-un").output().unwrap();
