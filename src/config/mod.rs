@@ -113,6 +113,18 @@ impl Format {
 /// # Errors
 /// With file, line and column of the first rule broken.
 pub fn parse(file: &Path, format: Format, bytes: &[u8]) -> Result<Value, Error> {
+    match parse_any(file, format, bytes)? {
+        Value::Null => Ok(Value::Map(Vec::new())),
+        map @ Value::Map(_) => Ok(map),
+        _ => Err(Problem::new((1, 1), "the top level is not a map").hint("write `KEY: VALUE` lines").into_error(file)),
+    }
+}
+
+/// As [`parse`], of a file that may hold any value; null if it holds none.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_any(file: &Path, format: Format, bytes: &[u8]) -> Result<Value, Error> {
     let text = text_of(file, bytes)?;
     let parsed = match format {
         Format::Yaml => yaml::parse(&text),
@@ -120,15 +132,7 @@ pub fn parse(file: &Path, format: Format, bytes: &[u8]) -> Result<Value, Error> 
         Format::Toml => toml::parse(&text).map(Some),
         Format::Ini => ini::parse(&text).map(Some),
     };
-    let value = match parsed.map_err(|problem| problem.into_error(file))? {
-        None | Some(Value::Null) => Value::Map(Vec::new()),
-        Some(map @ Value::Map(_)) => map,
-        Some(_) => {
-            return Err(Problem::new((1, 1), "the top level is not a map")
-                .hint("write `KEY: VALUE` lines")
-                .into_error(file));
-        }
-    };
+    let value = parsed.map_err(|problem| problem.into_error(file))?.unwrap_or(Value::Null);
     check_size(&value).map_err(|problem| Error::File { file: file.to_owned(), problem, hint: None })?;
     Ok(value)
 }
@@ -151,12 +155,23 @@ pub fn nearest<'a>(typed: &str, names: &[&'a str]) -> Option<&'a str> {
 /// # Errors
 /// When it can't be read, has no known extension, or breaks a rule of the table above.
 pub fn read(fs: &Fs, file: &Path) -> Result<Value, Error> {
-    let format = Format::of(file).ok_or_else(|| Error::File {
+    parse(file, format_of(file)?, &bytes_of(fs, file)?)
+}
+
+/// As [`read`], of a file that may hold any value; null if it holds none.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_any(fs: &Fs, file: &Path) -> Result<Value, Error> {
+    parse_any(file, format_of(file)?, &bytes_of(fs, file)?)
+}
+
+fn format_of(file: &Path) -> Result<Format, Error> {
+    Format::of(file).ok_or_else(|| Error::File {
         file: file.to_owned(),
         problem: "its name does not tell its format".to_owned(),
         hint: Some("a configuration ends in .yaml, .yml, .json, .toml or .ini".to_owned()),
-    })?;
-    parse(file, format, &bytes_of(fs, file)?)
+    })
 }
 
 /// The configuration of a run: `files` in order, then `overrides` in order, the later winning.

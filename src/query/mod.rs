@@ -12,8 +12,8 @@ mod log;
 pub mod sets;
 pub mod sha256;
 mod status;
-#[cfg(feature = "index")]
 mod table_diff;
+#[cfg(feature = "index")]
 pub mod tables;
 mod values;
 mod why;

@@ -30,7 +30,7 @@ fn file_of(session: &Session<'_>, about: &About) -> Option<(String, PathBuf)> {
 
 fn read(session: &Session<'_>, text: &str, path: &std::path::Path) -> Result<declared::Declared, String> {
     let value =
-        config::read(session.repo.fs(), path).map_err(|err| format!("schema `{text}`: {}", super::chain(&err)))?;
+        config::read_any(session.repo.fs(), path).map_err(|err| format!("schema `{text}`: {}", super::chain(&err)))?;
     declared::read(&value).map_err(|why| format!("schema `{text}`: {why}"))
 }
 

@@ -178,7 +178,7 @@ mod tests {
 
     fn of(text: &str) -> Declared {
         read(
-            &crate::config::parse(std::path::Path::new("s.json"), crate::config::Format::Json, text.as_bytes())
+            &crate::config::parse_any(std::path::Path::new("s.json"), crate::config::Format::Json, text.as_bytes())
                 .unwrap(),
         )
         .unwrap()
