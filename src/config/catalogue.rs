@@ -42,7 +42,6 @@ pub(super) const SETTINGS: &[(&[&str], Kind)] = &[
     (&["author", "email"], Kind::Text),
     (&["author", "name"], Kind::Text),
     (&["cache", "mode"], Kind::Choice(CACHE_MODES)),
-    (&["cache", "remotes"], Kind::Texts),
     (&["cache", "restore"], Kind::Choice(RESTORE)),
     (&["code", "exclude"], Kind::Texts),
     (&["code", "include"], Kind::Texts),

@@ -234,11 +234,6 @@ impl Settings {
         self.text("cache.restore")
     }
 
-    /// Remotes whose results may be taken for hits.
-    pub fn cache_remotes(&self) -> Vec<String> {
-        self.texts("cache.remotes")
-    }
-
     /// The remote that is meant where none is named.
     pub fn default_remote(&self) -> Option<&str> {
         self.text("core.remote")
