@@ -1,8 +1,8 @@
 //! Stores that meet: what one has and another one lacks travels, is checked, and becomes visible at once.
 //!
 //! A remote is a store like any other, in another place. The protocol of the store makes concurrent pushers safe; what is here finds what is
-//! missing ([`heads`]), carries it ([`walk`]), makes its refs from the records and merges what can be changed on both sides
-//! ([`transfer`]). Nothing from outside is believed: every object is verified by its id, every ref is made from the record it is about.
+//! missing (`heads`), carries it (`walk`), makes its refs from the records and merges what can be changed on both sides
+//! (`transfer`). Nothing from outside is believed: every object is verified by its id, every ref is made from the record it is about.
 //! `docs/design/0011-sync.md` tells why.
 
 mod address;
