@@ -4,8 +4,8 @@
     python3 benches/order.py
 
 A program of 16 MiB is mapped 64 KiB at a time, as it is touched. Left to the linker, what a hit executes lies all over
-it. The names hold for one compiler; with another one, or once the code has moved on, those that are not found any more
-are passed over, and the program is as fast as it was. Needs valgrind.
+it. The names hold for one compiler and one Cargo.lock; write the file again when either has changed. Names that are not found
+any more are passed over, and the program is as fast as it was. Needs valgrind.
 """
 
 import os
