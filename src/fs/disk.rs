@@ -54,27 +54,24 @@ pub struct Input(Inner);
 
 #[derive(Debug)]
 enum Inner {
-    File(File),
+    File(File, u64),
     Bytes(Arc<Vec<u8>>),
 }
 
 impl Input {
-    pub(super) fn of_file(file: File) -> Self {
-        Self(Inner::File(file))
+    pub(super) fn of_file(file: File, len: u64) -> Self {
+        Self(Inner::File(file, len))
     }
 
     pub(super) fn of_bytes(bytes: Arc<Vec<u8>>) -> Self {
         Self(Inner::Bytes(bytes))
     }
 
-    /// Its length in bytes.
-    ///
-    /// # Errors
-    /// When the system can't tell.
-    pub fn size(&self) -> io::Result<u64> {
+    /// Its length in bytes when it was opened.
+    pub fn size(&self) -> u64 {
         match &self.0 {
-            Inner::File(file) => Ok(file.metadata()?.len()),
-            Inner::Bytes(bytes) => Ok(bytes.len() as u64),
+            Inner::File(_, len) => *len,
+            Inner::Bytes(bytes) => bytes.len() as u64,
         }
     }
 
@@ -84,7 +81,7 @@ impl Input {
     /// `UnexpectedEof` if the file ends before.
     pub fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         match &self.0 {
-            Inner::File(file) => super::read_exact_at(file, buffer, offset),
+            Inner::File(file, _) => super::read_exact_at(file, buffer, offset),
             Inner::Bytes(bytes) => {
                 let start = usize::try_from(offset).unwrap_or(usize::MAX);
                 let slice = start.checked_add(buffer.len()).and_then(|end| bytes.get(start..end));

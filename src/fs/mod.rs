@@ -242,7 +242,7 @@ impl Fs {
     pub fn open_at(&self, path: &Path) -> io::Result<Input> {
         match &self.disk {
             Some(disk) => disk.open(path).map(Input::of_bytes),
-            None => self.open(path).map(Input::of_file),
+            None => self.open_with_stat(path).map(|(file, stat)| Input::of_file(file, stat.size)),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +17,9 @@ use crate::codec::Value;
 use crate::path::Place;
 use crate::recipe::{self, Role};
 use crate::store::Snapshot;
+
+/// The values of its config in the folder of a run.
+pub(super) const VALUES: &str = "config.json";
 
 /// Where the config of a run lies for its program.
 pub(super) struct Given {
@@ -33,10 +37,11 @@ pub(super) fn lay_config(
     running: &live::Running,
 ) -> Result<Given, Error> {
     let has_values = !matches!(&prepared.config, Value::Map(entries) if entries.is_empty());
-    let file = running.dir().join("config.json");
+    let file = running.dir().join(VALUES);
     if has_values {
         let text = crate::config::to_json(&prepared.config);
-        let written = session.repo.fs().replace(&file, text.as_bytes(), false);
+        // Nobody reads it before the program starts.
+        let written = session.repo.fs().create_new(&file, 0o666).and_then(|mut file| file.write_all(text.as_bytes()));
         written.map_err(|source| Error::io("write", &file, source))?;
     }
     let values = has_values.then_some(file);

@@ -3,6 +3,7 @@
 use bstr::BString;
 
 use super::Error;
+use super::given::VALUES;
 use super::inputs::{Finder, ReadyInput, Stored, aside};
 use crate::codec::Value;
 use crate::object::config::Config;
@@ -12,9 +13,6 @@ use crate::path::locate;
 use crate::recipe::{self, Role};
 use crate::revspec::{self, RunRef, Target};
 use crate::worktree::{self, CaptureOptions};
-
-/// The file that values are given in.
-const VALUES: &str = "config.json";
 
 impl Finder<'_, '_> {
     /// `RUN:@config`, something in it, or `RUN:@code`: a folder, a file, or the values as a JSON file, in a place of its own.

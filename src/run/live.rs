@@ -11,6 +11,8 @@
 //!         /pending            a finished run that waits to be published
 //!         /parked/<run id>/   folders of runs that are part of it, finished or without claims
 //! .new-..., .ended-...        folders being made or removed; mean nothing to readers
+//! .left-...                   folders of runs that are on record; the next run empties them while its command executes
+//! .spare                      an empty folder, which the next run makes its own: making one takes longer
 //! ```
 //!
 //! A folder survives `kill -9` at any moment; only `pending` is flushed, so a power cut may lose what was running, and
@@ -49,6 +51,8 @@ const DRAFT: &str = "draft";
 const PARKED: &str = "parked";
 const NEW: &str = ".new-";
 const ENDED: &str = ".ended-";
+const LEFT: &str = ".left-";
+const SPARE: &str = ".spare";
 
 /// What can go wrong in the live folder.
 #[derive(Debug, thiserror::Error)]
@@ -135,11 +139,13 @@ impl Live {
         let bytes = intent.encode().map_err(|source| LiveError::Encode { run: intent.run.clone(), source })?;
         let owner = self.here();
         let new = self.root.join(format!("{NEW}{}-{}-{}-{}", self.place(), owner.pid, owner.start, intent.run));
-        match self.fs.make_dir(&new) {
-            Err(err) if err.kind() == io::ErrorKind::NotFound => {
-                self.fs.make_dirs(&new).map_err(at(&new))?;
+        if self.fs.rename(&self.root.join(SPARE), &new).is_err() {
+            match self.fs.make_dir(&new) {
+                Err(err) if err.kind() == io::ErrorKind::NotFound => {
+                    self.fs.make_dirs(&new).map_err(at(&new))?;
+                }
+                made => made.map_err(at(&new))?,
             }
-            made => made.map_err(at(&new))?,
         }
         let appeared = self.write(&new.join(INTENT), &bytes).and_then(|()| {
             // Renaming to a folder that holds anything fails, and every folder of a run holds its intent.
@@ -178,12 +184,16 @@ impl Live {
         }
     }
 
-    /// Removes what killed processes left half-made or half-removed. Never touches a run.
+    /// Removes what killed processes left half-made or half-removed, and what [`Running::leave`] left. Never touches a run.
+    ///
+    /// # Errors
+    /// The folder can't be listed, or something can't be removed.
     pub fn sweep(&self) -> Result<(), LiveError> {
         for name in self.fs.names(&self.root).map_err(at(&self.root))? {
             let Some(text) = name.to_str() else { continue };
             let path = self.root.join(&name);
-            if text.starts_with(ENDED) || (text.starts_with(NEW) && self.is_abandoned(text, &path)) {
+            let is_over = text.starts_with(ENDED) || text.starts_with(LEFT);
+            if is_over || (text.starts_with(NEW) && self.is_abandoned(text, &path)) {
                 match self.fs.remove_tree(&path) {
                     Err(err) if !crate::fs::is_absent(&err) => return Err(at(&path)(err)),
                     _ => {}
@@ -191,6 +201,34 @@ impl Live {
             }
         }
         Ok(())
+    }
+
+    /// Empties what [`Running::leave`] left, for a run that has time while its command executes. One folder stays as the next one's.
+    pub fn tidy(&self) {
+        for name in self.fs.names(&self.root).unwrap_or_default() {
+            if name.to_str().is_some_and(|name| name.starts_with(LEFT)) {
+                let path = self.root.join(name);
+                if !self.is_spared(&path) {
+                    // What stays is tried again by the next run.
+                    let _ = self.fs.remove_tree(&path);
+                }
+            }
+        }
+    }
+
+    /// Whether a folder that was left is the spare one now. It must be as readable as the folder around it, whoever made it.
+    fn is_spared(&self, path: &Path) -> bool {
+        let mode = |path: &Path| self.fs.lstat(path).ok().flatten().map(|stat| stat.mode);
+        let names = self.fs.names(path).unwrap_or_default();
+        let remove = |name: std::ffi::OsString| match self.fs.remove_file(&path.join(&name)) {
+            Err(_) => self.fs.remove_tree(&path.join(&name)).is_ok(),
+            Ok(()) => true,
+        };
+        mode(path) == mode(&self.root)
+            && names.into_iter().all(remove)
+            // Nothing of one run may be found in the folder of another.
+            && self.fs.names(path).is_ok_and(|names| names.is_empty())
+            && self.fs.rename(path, &self.root.join(SPARE)).is_ok()
     }
 
     /// Whether the process that makes this new folder is known to be dead.
@@ -295,9 +333,14 @@ impl Live {
         names.filter_map(|run| entry::read(self, &run, &folder.join(&run))).collect()
     }
 
-    /// Whether anything is in the folder: one listing, for those who only want to know if there is something to settle.
+    /// Whether anything is in the folder, besides what [`Running::leave`] left and the spare one: one listing, for those who only want to know if there is
+    /// something to settle.
+    ///
+    /// # Errors
+    /// When it can't be listed.
     pub fn is_empty(&self) -> Result<bool, LiveError> {
-        Ok(self.fs.names(&self.root).map_err(at(&self.root))?.is_empty())
+        let names = self.fs.names(&self.root).map_err(at(&self.root))?;
+        Ok(names.iter().all(|name| name.to_str().is_some_and(|name| name.starts_with(LEFT) || name == SPARE)))
     }
 
     fn is_folder(&self, path: &Path) -> bool {
@@ -395,7 +438,32 @@ impl Running {
         fs.sync_dir(&self.live.root).map_err(at(&self.live.root))
     }
 
+    /// The run is recorded: its claims go, and its folder is out of the way, for the next run to empty while its command executes
+    /// ([`Live::tidy`]): removing takes as long as half a publication. What may be large goes now.
+    ///
+    /// # Errors
+    /// When the folder can't be moved.
+    pub fn leave(self) -> Result<(), LiveError> {
+        let left = self.live.root.join(format!("{LEFT}{}-{}", std::process::id(), self.intent.run));
+        if self.live.fs.rename(&self.dir, &left).is_err() {
+            return self.end();
+        }
+        let small = [INTENT, CHILD, DRAFT, claim::CLAIMED, super::report::EVENTS, super::given::VALUES];
+        let is_small = |name: &std::ffi::OsString| {
+            let is_empty = |path| self.live.fs.names(path).is_ok_and(|names| names.is_empty());
+            small.iter().any(|small| name == small) || name == super::managed::NAME && is_empty(&left.join(name))
+        };
+        if !self.live.fs.names(&left).is_ok_and(|names| names.iter().all(is_small)) {
+            // What stays is swept later.
+            let _ = self.live.fs.remove_tree(&left);
+        }
+        Ok(())
+    }
+
     /// The run is recorded, or came to nothing: its folder goes, and its claims with it.
+    ///
+    /// # Errors
+    /// When it can't be moved away.
     pub fn end(self) -> Result<(), LiveError> {
         self.live.end_at(&self.dir, &self.intent.run)
     }

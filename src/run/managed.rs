@@ -20,7 +20,7 @@ use crate::store::Snapshot;
 pub const KEY: &str = "dir";
 
 /// Its name in the live folder.
-const NAME: &str = "output";
+pub(super) const NAME: &str = "output";
 
 /// Where the folder of a run lies while it runs.
 pub(super) fn folder(live: &live::Running) -> PathBuf {

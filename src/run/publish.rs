@@ -205,7 +205,7 @@ pub(super) fn record(
     })();
     match published {
         Ok(()) => {
-            let _ = running.end();
+            let _ = running.leave();
             Publication::Done
         }
         Err(err) => leave(&pending(), running, err),

@@ -442,7 +442,8 @@ pub fn carry_out(plan: &Plan, command: &str) -> Result<Collection, Error> {
     Ok(done)
 }
 
-/// Takes packs out of the state, `copies` in their place: one entry condemns them, the next removes them, then they are unlinked.
+/// Takes packs out of the state, `copies` in their place: one entry condemns them, unless they are already, the next removes them, then
+/// they are unlinked.
 ///
 /// # Errors
 /// [`Error::Outdated`] if a transaction began to rely on one of them since `snapshot`, or the log was folded since; nothing is lost
@@ -460,10 +461,12 @@ pub(super) fn retire(
             let named = loaded.entry.packs.iter().map(PackRow::name);
             holds &= !named.chain(loaded.entry.rely.iter().copied()).any(|name| names.contains(&name));
         }
-        if !holds || names.iter().any(|name| !newest.state().is_live(name)) {
+        if !holds || names.iter().any(|name| !newest.state().has_pack(name)) {
             return Err(Error::Outdated);
         }
-        Ok(Some(Draft { collected: copies.cloned(), condemn: names.to_vec(), ..Draft::default() }))
+        let condemn: Vec<Id> = names.iter().filter(|name| newest.state().is_live(name)).copied().collect();
+        let has_news = copies.is_some_and(|copies| copies.stored().next().is_some()) || !condemn.is_empty();
+        Ok(has_news.then(|| Draft { collected: copies.cloned(), condemn, ..Draft::default() }))
     })?;
     if names.is_empty() {
         return Ok(());

@@ -240,7 +240,7 @@ impl Made<'_> {
             let candidates: Vec<_> =
                 rows.iter().map(|row| Candidate { level: row.level(), len: row.file_len() }).collect();
             let mut budget = self.budget;
-            let plan = plan(!inline.is_empty(), &candidates, snapshot.store().rules().ratio(), &mut budget);
+            let plan = plan(!inline.is_empty(), &candidates, snapshot.store().rules().manner(), &mut budget);
             if inline.is_empty() && plan.taken == 0 {
                 return Ok(());
             }
@@ -372,7 +372,7 @@ impl Made<'_> {
                 .map(|row| Candidate { level: row.level(), len: row.file_len() })
                 .collect();
             let mut budget = self.budget;
-            let plan = plan(!new.is_empty(), &candidates, snapshot.store().rules().ratio(), &mut budget);
+            let plan = plan(!new.is_empty(), &candidates, snapshot.store().rules().manner(), &mut budget);
             if new.is_empty() && plan.taken == 0 {
                 return Ok(());
             }
@@ -414,7 +414,7 @@ impl Made<'_> {
             let candidates: Vec<_> =
                 usable.iter().map(|row| Candidate { level: row.level(), len: row.file_len() }).collect();
             let mut budget = self.budget;
-            let plan = plan(true, &candidates, snapshot.store().rules().ratio(), &mut budget);
+            let plan = plan(true, &candidates, snapshot.store().rules().manner(), &mut budget);
             let sources: Vec<Id> = usable[..plan.taken].iter().map(FileRow::name).collect();
             let mut planned = entry.clone();
             if let Some(checkpoint) = &mut planned.checkpoint {

@@ -172,7 +172,7 @@ struct LocalFile(Input);
 
 impl ReadAt for LocalFile {
     fn size(&self) -> io::Result<u64> {
-        self.0.size()
+        Ok(self.0.size())
     }
 
     fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {

@@ -11,6 +11,9 @@ use super::sorted::{Broken, Cursor, SortedFile};
 /// transactions under a hundred files at every moment; eight does not.
 pub(super) const RATIO: usize = 4;
 
+/// Bytes up to which the newest files become one with every new one: rewriting them costs less than that every lookup meets each of them.
+pub(super) const SMALL: u64 = 64 << 10;
+
 /// Files of this size and above are left to `gc`.
 pub(super) const FILE_MAX: u64 = 8 << 20;
 
@@ -33,10 +36,34 @@ pub(super) struct Plan {
     pub(super) level: u8,
 }
 
-/// Chooses from `candidates`, newest first and of rising level, within `budget`, of which it takes its part; `ratio` is [`RATIO`].
-pub(super) fn plan(has_new: bool, candidates: &[Candidate], ratio: usize, budget: &mut u64) -> Plan {
+/// What [`plan`] goes by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Manner {
+    /// [`RATIO`].
+    pub(super) ratio: usize,
+    /// [`SMALL`].
+    pub(super) small: u64,
+}
+
+/// How it is done outside of simulated worlds.
+pub(super) const MANNER: Manner = Manner { ratio: RATIO, small: SMALL };
+
+/// Chooses from `candidates`, newest first and of rising level, within `budget`, of which it takes its part.
+pub(super) fn plan(has_new: bool, candidates: &[Candidate], manner: Manner, budget: &mut u64) -> Plan {
+    let Manner { ratio, small } = manner;
     let mut plan = Plan { taken: 0, level: 0 };
     let mut carry = usize::from(has_new);
+    if has_new {
+        let mut bytes = 0u64;
+        for file in candidates.iter().take_while(|file| file.level == 0) {
+            bytes = bytes.saturating_add(file.len);
+            if bytes > small.min(*budget) {
+                break;
+            }
+            plan.taken += 1;
+        }
+        *budget -= candidates[..plan.taken].iter().map(|file| file.len).sum::<u64>();
+    }
     loop {
         let run = candidates[plan.taken..].iter().take_while(|file| file.level <= plan.level);
         let mut bytes = 0u64;
@@ -117,7 +144,20 @@ mod tests {
 
     fn planned(has_new: bool, levels: &[u8], budget: u64) -> Plan {
         let candidates: Vec<_> = levels.iter().map(|&level| Candidate { level, len: 10 }).collect();
-        plan(has_new, &candidates, RATIO, &mut { budget })
+        plan(has_new, &candidates, Manner { ratio: RATIO, small: 9 }, &mut { budget })
+    }
+
+    #[test]
+    fn small_files_are_taken_along() {
+        let plan = |lens: &[(u8, u64)], small| {
+            let candidates: Vec<_> = lens.iter().map(|&(level, len)| Candidate { level, len }).collect();
+            plan(true, &candidates, Manner { ratio: RATIO, small }, &mut { BUDGET })
+        };
+        assert_eq!(plan(&[(0, 5), (0, 30)], 20), Plan { taken: 1, level: 0 });
+        assert_eq!(plan(&[(0, 5), (0, 10), (0, 6)], 20), Plan { taken: 2, level: 0 });
+        assert_eq!(plan(&[(1, 5)], 20), Plan { taken: 0, level: 0 });
+        assert_eq!(plan(&[(0, 30), (0, 30), (0, 30)], 20), Plan { taken: 3, level: 1 });
+        assert_eq!(plan(&[(0, 5), (0, 30), (0, 30), (0, 30), (1, 90)], 20), Plan { taken: 4, level: 1 });
     }
 
     #[test]
@@ -140,7 +180,7 @@ mod tests {
     fn files_stay_few_however_many_are_made() {
         let mut files: Vec<Candidate> = Vec::new();
         for made in 1..=10_000u64 {
-            let plan = plan(true, &files, RATIO, &mut u64::MAX.clone());
+            let plan = plan(true, &files, Manner { ratio: RATIO, small: 3 }, &mut u64::MAX.clone());
             let len = 1 + files.drain(..plan.taken).map(|file| file.len).sum::<u64>();
             files.insert(0, Candidate { level: plan.level, len });
             assert!(files.len() <= 1 + 3 * (made.ilog(4) as usize + 1), "{made}: {}", files.len());

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use super::backend::Folder;
+use super::entry::{Class, PackRow};
 use super::pack::{self, CopyError, PackRecord};
 use super::pieces::Failed;
 use super::rules::Rule;
@@ -70,11 +71,21 @@ enum Search {
 }
 
 impl Snapshot {
-    /// Shows every copy of an object to `each`, the newest first, until it is satisfied.
+    /// The packs in the order in which they are looked into: those of the class that is asked for first, condemned ones last, newer ones
+    /// before older ones.
+    fn packs(&self, first: Class) -> Vec<PackRow> {
+        let state = &self.inner.state;
+        let mut rows: Vec<PackRow> = state.packs.iter().rev().copied().collect();
+        rows.sort_by_key(|row| (state.condemned.contains_key(&row.name()), row.class() != first));
+        rows
+    }
+
+    /// Shows every copy of an object to `each` until it is satisfied. It is probably of the class `first`.
     fn search(
         &self,
         id: &Id,
         which: Which,
+        first: Class,
         each: &mut dyn FnMut(Found) -> Result<bool, AccessError>,
     ) -> Result<Search, AccessError> {
         if let Some(&(at, position)) = self.inline().get(id)
@@ -84,7 +95,7 @@ impl Snapshot {
         }
         let state = &self.inner.state;
         let (mut moved, mut unsearched) = (None, None);
-        for row in state.packs.iter().rev() {
+        for row in self.packs(first) {
             let name = row.name();
             if which == Which::Live
                 && state.condemned.contains_key(&name)
@@ -134,7 +145,7 @@ impl Snapshot {
         let (inline, mut missing): (Vec<Id>, Vec<Id>) = ids.iter().partition(|id| self.inline().contains_key(id));
         let mut ground = Ground { packs: Vec::new(), inline };
         let (mut moved, mut lists) = (None, Vec::new());
-        for row in self.inner.state.packs.iter().rev() {
+        for row in self.packs(Class::Content) {
             if missing.is_empty() {
                 break;
             }
@@ -209,7 +220,7 @@ impl Snapshot {
     /// When the store can't be read.
     pub fn locate_live(&self, id: &Id) -> Result<Option<Place>, AccessError> {
         let mut place = None;
-        let search = self.search(id, Which::Live, &mut |found| {
+        let search = self.search(id, Which::Live, Class::Content, &mut |found| {
             place = Some(match found {
                 Found::Inline(at, _) => Place::Entry(self.entry(at).number),
                 Found::Packed(file, _) => Place::Pack(file.name()),
@@ -231,7 +242,7 @@ impl Snapshot {
     /// The entry of a pack, condemned or not, that holds the object.
     pub(super) fn packed(&self, id: &Id) -> Result<Option<(Arc<SortedFile>, PackRecord)>, AccessError> {
         let mut packed = None;
-        let search = self.search(id, Which::Any, &mut |found| {
+        let search = self.search(id, Which::Any, Class::Content, &mut |found| {
             if let Found::Packed(file, record) = found {
                 packed = Some((file, record));
             }
@@ -269,7 +280,7 @@ impl Snapshot {
     /// lead back to what it makes up, and reading it would never end.
     pub(super) fn read_as(&self, id: &Id, may_be_in_pieces: bool) -> Result<Option<(Kind, Vec<u8>)>, AccessError> {
         let (mut result, mut wrong) = (None, None);
-        let search = self.search(id, Which::Any, &mut |found| {
+        let search = self.search(id, Which::Any, Class::Records, &mut |found| {
             let bytes = match &found {
                 Found::Inline(at, position) => {
                     let object = &self.entry(*at).entry.objects[*position];
@@ -322,7 +333,7 @@ fn damaged(id: &Id, place: (String, String)) -> AccessError {
 impl Source for Snapshot {
     fn header(&self, id: &Id) -> Result<Option<(Kind, u64)>, AccessError> {
         let mut header = None;
-        let search = self.search(id, Which::Any, &mut |found| {
+        let search = self.search(id, Which::Any, Class::Content, &mut |found| {
             header = Some(match found {
                 Found::Inline(at, position) => {
                     let object = &self.entry(at).entry.objects[position];
@@ -344,7 +355,7 @@ impl Source for Snapshot {
 
     fn copy(&self, id: &Id, out: &mut dyn Write) -> Result<Option<u64>, AccessError> {
         let (mut result, mut wrong) = (None, None);
-        let search = self.search(id, Which::Any, &mut |found| {
+        let search = self.search(id, Which::Any, Class::Content, &mut |found| {
             let copied = match &found {
                 Found::Inline(at, position) => {
                     let object = &self.entry(*at).entry.objects[*position];

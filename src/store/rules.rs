@@ -4,6 +4,8 @@
 #[cfg(any(test, feature = "simulate"))]
 use std::collections::BTreeSet;
 
+use super::merge::Manner;
+
 /// A rule of the protocol (`docs/design/0001-store-protocol.md`) that can be left out on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(not(any(test, feature = "simulate")), expect(unreachable_pub, reason = "named by the simulated world only"))]
@@ -57,8 +59,8 @@ pub(super) struct Rules {
 pub(super) struct Changed {
     /// Entries above the checkpoint at which the next writer folds.
     pub(super) fold_every: u64,
-    /// How many neighbours of one level become one file of the next.
-    pub(super) ratio: usize,
+    /// How files are chosen that are merged.
+    pub(super) manner: Manner,
     /// Bytes of objects that go into an entry.
     pub(super) inline_max: usize,
     /// Bytes of a blob from which on it is stored in pieces.
@@ -78,8 +80,8 @@ impl Rules {
         self.changed.as_ref().map_or(super::fold::FOLD_EVERY, |changed| changed.fold_every)
     }
 
-    pub(super) fn ratio(&self) -> usize {
-        self.changed.as_ref().map_or(super::merge::RATIO, |changed| changed.ratio)
+    pub(super) fn manner(&self) -> Manner {
+        self.changed.as_ref().map_or(super::merge::MANNER, |changed| changed.manner)
     }
 
     pub(super) fn inline_max(&self) -> usize {
@@ -128,9 +130,9 @@ impl Rules {
         super::fold::FOLD_EVERY
     }
 
-    /// How many neighbours of one level become one file of the next.
-    pub(super) const fn ratio(&self) -> usize {
-        super::merge::RATIO
+    /// How files are chosen that are merged.
+    pub(super) const fn manner(&self) -> Manner {
+        super::merge::MANNER
     }
 
     /// Bytes of objects that go into an entry at most.

@@ -175,8 +175,13 @@ impl Scan {
                     }
                 };
                 // Most questions about what is said of an object end here.
-                if self.upper.as_deref().is_some_and(|upper| file.begins_at_or_after(upper)) {
-                    continue;
+                match self.upper.as_deref().map(|upper| file.begins_at_or_after(upper)) {
+                    Some(Ok(true)) => continue,
+                    Some(Err(what)) => {
+                        self.snapshot.note(Folder::Tables, &name, what);
+                        continue;
+                    }
+                    _ => {}
                 }
                 let cursor = match self.direction {
                     Direction::Forward => Cursor::forward(&file, &self.lower),

@@ -41,7 +41,8 @@ impl Repair<'_> {
         let packs: Vec<Id> = damaged_files(&report.findings, &[Folder::Packs])
             .into_iter()
             .map(|(_, name)| name)
-            .filter(|name| snapshot.state().is_live(name))
+            // A condemned one that is damaged says so with every check until it is gone.
+            .filter(|name| snapshot.state().has_pack(name))
             .filter(|name| !self.is_restored(name))
             .collect();
         if packs.is_empty() && wanted.is_empty() {

@@ -14,6 +14,7 @@ use crate::progress::Silent;
 use crate::store::backend::Folder;
 use crate::store::check::{self, Options, Severity};
 use crate::store::entry;
+use crate::store::merge::Manner;
 use crate::store::rules::{Changed, Rules};
 use crate::store::{Draft, LocalBackend, OpId, RefEdit, Store};
 
@@ -89,7 +90,8 @@ pub fn run(seed: u64, mutation: &Mutation, limits: Limits, traced: bool) -> Resu
     let mut chance = Chance::new(seed, 1);
     let rules = Rules::changed(Changed {
         fold_every: 1 + chance.below(7) as u64,
-        ratio: 2 + chance.below(3),
+        // Half of the worlds have stores of many files, half of them of few.
+        manner: Manner { ratio: 2 + chance.below(3), small: Chance::new(seed, 3).below(2) as u64 * 512 },
         inline_max: chance.pick(&[0, 64, 128, 400]),
         whole_max: crate::store::intake::WHOLE_MAX,
         without: mutation.rules.clone(),

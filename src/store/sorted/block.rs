@@ -1,5 +1,7 @@
 //! A block of records: keys in strict order, each written as what differs from the one before.
 
+use std::sync::Arc;
+
 use super::varint;
 
 /// Bytes of one key at most.
@@ -43,15 +45,15 @@ impl BlockBuilder {
     }
 }
 
-/// A block taken apart.
+/// A block taken apart, for walks backward and from end to end.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Block {
-    bytes: Vec<u8>,
+    bytes: Arc<Vec<u8>>,
     keys: Vec<u8>,
     rows: Vec<Row>,
 }
 
-/// Where a record's key and value lie: small, since each lookup makes one for every record of the blocks it reads.
+/// Where a record's key and value lie.
 #[derive(Debug, Clone, Copy)]
 struct Row {
     key: (u32, u32),
@@ -69,9 +71,9 @@ fn range((start, end): (u32, u32)) -> std::ops::Range<usize> {
 
 impl Block {
     /// Takes `bytes[from..]` apart; every rule of the format is checked.
-    pub(super) fn parse(bytes: Vec<u8>, from: usize) -> Result<Self, &'static str> {
+    pub(super) fn parse(bytes: Arc<Vec<u8>>, from: usize) -> Result<Self, &'static str> {
         let mut rest = bytes.get(from..).ok_or("it is cut off")?;
-        // About what a block of refs holds: looking something up is little more than this walk.
+        // About what a block of refs holds.
         let mut keys: Vec<u8> = Vec::with_capacity(rest.len());
         let mut rows: Vec<Row> = Vec::with_capacity(rest.len() / 48 + 4);
         let mut last = (0usize, 0usize);
@@ -121,11 +123,5 @@ impl Block {
     /// How many keys are less than `key`.
     pub(super) fn before(&self, key: &[u8]) -> usize {
         self.rows.partition_point(|row| &self.keys[range(row.key)] < key)
-    }
-
-    /// The position of exactly `key`.
-    pub(super) fn find(&self, key: &[u8]) -> Option<usize> {
-        let at = self.before(key);
-        (at < self.len() && self.key(at) == key).then_some(at)
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::block::Block;
 use super::file::{Broken, SortedFile};
+use super::walker::Walker;
 
 /// Which way a walk goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,30 +19,36 @@ pub enum Direction {
 #[derive(Debug)]
 pub(in crate::store) struct Cursor {
     file: Arc<SortedFile>,
-    /// From the root down to the block of records, with the position in each; empty at the end.
-    stack: Vec<(Arc<Block>, usize)>,
-    direction: Direction,
+    path: Path,
+}
+
+/// From the root down to the block of records, with the place in each; empty at the end.
+#[derive(Debug)]
+enum Path {
+    Forward(Vec<Walker>),
+    Backward(Vec<(Arc<Block>, usize)>),
 }
 
 impl Cursor {
     /// At the first record with a key not below `key`, walking forward.
     pub(in crate::store) fn forward(file: &Arc<SortedFile>, key: &[u8]) -> Result<Self, Broken> {
-        let mut cursor = Self { file: Arc::clone(file), stack: Vec::new(), direction: Direction::Forward };
-        let mut block = file.root();
-        for _ in 0..file.levels() {
-            let below = block.before(key);
-            let at = if below < block.len() && block.key(below) == key { below } else { below.saturating_sub(1) };
-            if block.len() == 0 {
-                return Ok(cursor);
+        let levels = usize::from(file.levels());
+        let mut path = Vec::with_capacity(levels + 1);
+        let mut walker = file.walker();
+        while path.len() < levels {
+            walker.seek(key)?;
+            if walker.record().is_none() {
+                walker.step()?;
             }
-            let child = file.child(&block, at)?;
-            cursor.stack.push((block, at));
-            block = child;
+            let Some((first, pointer)) = walker.record() else { break };
+            let child = file.below(first, pointer, path.len() + 1 == levels)?;
+            path.push(walker);
+            walker = child;
         }
-        let at = block.before(key);
-        let past = at >= block.len();
-        cursor.stack.push((block, at));
-        if past {
+        let is_there = walker.seek_from(key)?;
+        path.push(walker);
+        let mut cursor = Self { file: Arc::clone(file), path: Path::Forward(path) };
+        if !is_there {
             cursor.climb()?;
         }
         Ok(cursor)
@@ -49,77 +56,89 @@ impl Cursor {
 
     /// At the last record with a key below `bound` (at the very last without one), walking backward.
     pub(in crate::store) fn backward(file: &Arc<SortedFile>, bound: Option<&[u8]>) -> Result<Self, Broken> {
-        let mut cursor = Self { file: Arc::clone(file), stack: Vec::new(), direction: Direction::Backward };
-        let mut block = file.root();
+        let mut path = Vec::new();
+        let mut block = file.root()?;
         let last = |block: &Block| bound.map_or(block.len(), |bound| block.before(bound)).checked_sub(1);
-        for _ in 0..file.levels() {
+        for level in (0..file.levels()).rev() {
             let Some(at) = last(&block) else {
-                cursor.stack.clear();
-                return Ok(cursor);
+                return Ok(Self { file: Arc::clone(file), path: Path::Backward(Vec::new()) });
             };
-            let child = file.child(&block, at)?;
-            cursor.stack.push((block, at));
+            let child = file.child(&block, at, level == 0)?;
+            path.push((block, at));
             block = child;
         }
         match last(&block) {
-            Some(at) => cursor.stack.push((block, at)),
-            None => cursor.stack.clear(),
+            Some(at) => path.push((block, at)),
+            None => path.clear(),
         }
-        Ok(cursor)
+        Ok(Self { file: Arc::clone(file), path: Path::Backward(path) })
     }
 
     /// The record here; `None` at the end.
     pub(in crate::store) fn record(&self) -> Option<(&[u8], &[u8])> {
-        self.stack.last().map(|(block, at)| (block.key(*at), block.value(*at)))
+        match &self.path {
+            Path::Forward(path) => path.last()?.record(),
+            Path::Backward(path) => path.last().map(|(block, at)| (block.key(*at), block.value(*at))),
+        }
     }
 
     /// Goes to the next record.
     pub(in crate::store) fn advance(&mut self) -> Result<(), Broken> {
-        let Some((block, at)) = self.stack.last_mut() else { return Ok(()) };
-        match self.direction {
-            Direction::Forward if *at + 1 < block.len() => {
-                *at += 1;
-                Ok(())
-            }
-            Direction::Backward if *at > 0 => {
-                *at -= 1;
-                Ok(())
-            }
-            _ => self.climb(),
-        }
+        let has_moved = match &mut self.path {
+            Path::Forward(path) => match path.last_mut() {
+                Some(walker) => walker.step()?,
+                None => return Ok(()),
+            },
+            Path::Backward(path) => match path.last_mut() {
+                Some((_, at)) if *at > 0 => {
+                    *at -= 1;
+                    true
+                }
+                Some(_) => false,
+                None => return Ok(()),
+            },
+        };
+        if has_moved { Ok(()) } else { self.climb() }
     }
 
     /// Leaves the block of records for the one beside it.
     fn climb(&mut self) -> Result<(), Broken> {
-        let depth = self.stack.len();
-        self.stack.pop();
-        while let Some((block, at)) = self.stack.last_mut() {
-            let next = match self.direction {
-                Direction::Forward => (*at + 1 < block.len()).then(|| *at + 1),
-                Direction::Backward => at.checked_sub(1),
-            };
-            match next {
-                None => {
-                    self.stack.pop();
-                }
-                Some(next) => {
-                    *at = next;
-                    return self.descend(depth);
+        let file = &self.file;
+        match &mut self.path {
+            Path::Forward(path) => {
+                let depth = path.len();
+                path.pop();
+                while let Some(walker) = path.last_mut() {
+                    if !walker.step()? {
+                        path.pop();
+                        continue;
+                    }
+                    while path.len() < depth {
+                        let Some((first, pointer)) = path.last().and_then(Walker::record) else { break };
+                        let child = file.below(first, pointer, path.len() + 1 == depth)?;
+                        path.push(child);
+                    }
+                    break;
                 }
             }
-        }
-        Ok(())
-    }
-
-    fn descend(&mut self, depth: usize) -> Result<(), Broken> {
-        while self.stack.len() < depth {
-            let Some((block, at)) = self.stack.last() else { return Ok(()) };
-            let child = self.file.child(block, *at)?;
-            let at = match self.direction {
-                Direction::Forward => 0,
-                Direction::Backward => child.len() - 1,
-            };
-            self.stack.push((child, at));
+            Path::Backward(path) => {
+                let depth = path.len();
+                path.pop();
+                while let Some((_, at)) = path.last_mut() {
+                    if *at == 0 {
+                        path.pop();
+                        continue;
+                    }
+                    *at -= 1;
+                    while path.len() < depth {
+                        let Some((block, at)) = path.last() else { break };
+                        let child = file.child(block, *at, path.len() + 1 == depth)?;
+                        let at = child.len() - 1;
+                        path.push((child, at));
+                    }
+                    break;
+                }
+            }
         }
         Ok(())
     }

@@ -1,19 +1,21 @@
 //! Reading a sorted file: a lookup verifies the root by the file's name and every block it reads by its checksum.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::hash::{Id, derived};
 use crate::store::backend::ReadAt;
 
 use super::block::Block;
+use super::walker::Walker;
 use super::{BLOCK_CONTEXT, BLOCK_READ_MAX, CHECKSUM_LEN, FILE_CONTEXT, FORMAT, TRAILER_LEN, TRAILER_MAGIC, varint};
 
-/// Blocks of one file that are kept in memory.
+/// Blocks of pointers of one file that are kept in memory. Of blocks of records it is the last one: what is looked up in order meets it
+/// again, and the next lookup takes its room.
 const CACHED_BLOCKS: usize = 64;
 
-/// What the last read of a file takes at once, in the hope that the root lies in it.
-const TAIL: u64 = 4 << 10;
+/// What the last read of a file takes at once, in the hope that the root lies in it: that of a file of one or two hundred records does.
+const TAIL: u64 = 6 << 10;
 
 /// Why a file can't be read, in words.
 pub(in crate::store) type Broken = String;
@@ -28,8 +30,17 @@ pub(in crate::store) struct SortedFile {
     data_len: u64,
     levels: u8,
     root_at: u64,
-    root: Arc<Block>,
-    cache: Mutex<VecDeque<(u64, Arc<Block>)>>,
+    root: Arc<Vec<u8>>,
+    /// Where the records of the root begin in it.
+    root_from: usize,
+    cache: Mutex<Cache>,
+}
+
+/// Blocks by where they lie in the file.
+#[derive(Debug, Default)]
+struct Cache {
+    pointers: VecDeque<(u64, Arc<Vec<u8>>)>,
+    records: Option<(u64, Arc<Vec<u8>>)>,
 }
 
 impl SortedFile {
@@ -79,8 +90,7 @@ impl SortedFile {
         rest = &rest[18..];
         let count = varint::take(&mut rest).ok_or("its root is cut off")?;
         let data_len = varint::take(&mut rest).ok_or("its root is cut off")?;
-        let from = root.len() - rest.len();
-        let root = Block::parse(root, from)?;
+        let root_from = root.len() - rest.len();
         if data_len > offset - 8 {
             return Err("its data is longer than the file".to_owned());
         }
@@ -93,7 +103,8 @@ impl SortedFile {
             levels,
             root_at: offset,
             root: Arc::new(root),
-            cache: Mutex::new(VecDeque::new()),
+            root_from,
+            cache: Mutex::default(),
         })
     }
 
@@ -126,8 +137,14 @@ impl SortedFile {
         self.levels
     }
 
-    pub(super) fn root(&self) -> Arc<Block> {
-        Arc::clone(&self.root)
+    /// The root, taken apart.
+    pub(super) fn root(&self) -> Result<Arc<Block>, Broken> {
+        Ok(Arc::new(Block::parse(Arc::clone(&self.root), self.root_from)?))
+    }
+
+    /// Before the first record of the root.
+    pub(super) fn walker(&self) -> Walker {
+        Walker::new(Arc::clone(&self.root), self.root_from)
     }
 
     /// Bytes of the file as they are, not verified.
@@ -145,25 +162,27 @@ impl SortedFile {
 
     /// The value under `key`.
     pub(in crate::store) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Broken> {
-        let mut block = self.root();
-        for _ in 0..self.levels {
-            match block.before(key) {
-                at if at < block.len() && block.key(at) == key => block = self.child(&block, at)?,
-                0 => return Ok(None),
-                at => block = self.child(&block, at - 1)?,
+        let mut walker = self.walker();
+        for level in (0..self.levels).rev() {
+            walker.seek(key)?;
+            match walker.record() {
+                Some((first, pointer)) => walker = self.below(first, pointer, level == 0)?,
+                None => return Ok(None),
             }
         }
-        Ok(block.find(key).map(|at| block.value(at).to_vec()))
+        walker.seek(key)?;
+        Ok(walker.record().filter(|(found, _)| *found == key).map(|(_, value)| value.to_vec()))
     }
 
     /// Whether it holds nothing below `key`. Told by the root alone.
-    pub(in crate::store) fn begins_at_or_after(&self, key: &[u8]) -> bool {
-        self.root.len() == 0 || self.root.key(0) >= key
+    pub(in crate::store) fn begins_at_or_after(&self, key: &[u8]) -> Result<bool, Broken> {
+        let mut walker = self.walker();
+        walker.step()?;
+        Ok(walker.record().is_none_or(|(first, _)| first >= key))
     }
 
     /// Where a pointer leads: offset, length, checksum.
-    pub(super) fn pointer(block: &Block, at: usize) -> Result<(u64, u64, [u8; CHECKSUM_LEN]), Broken> {
-        let mut value = block.value(at);
+    pub(super) fn pointer(mut value: &[u8]) -> Result<(u64, u64, [u8; CHECKSUM_LEN]), Broken> {
         let bad = || "a pointer to a block is malformed".to_owned();
         let offset = varint::take(&mut value).ok_or_else(bad)?;
         let len = varint::take(&mut value).ok_or_else(bad)?;
@@ -171,16 +190,22 @@ impl SortedFile {
     }
 
     /// The block that a pointer leads to, verified.
-    pub(super) fn child(&self, block: &Block, at: usize) -> Result<Arc<Block>, Broken> {
-        let (offset, len, checksum) = Self::pointer(block, at)?;
+    fn block(&self, pointer: &[u8], has_records: bool) -> Result<Arc<Vec<u8>>, Broken> {
+        let (offset, len, checksum) = Self::pointer(pointer)?;
         {
-            let mut cache = self.cache.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            if let Some(found) = cache.iter().position(|(o, _)| *o == offset)
-                && let Some(hit) = cache.remove(found)
+            let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+            let Cache { pointers, records } = &mut *cache;
+            if let Some((at, block)) = records
+                && *at == offset
             {
-                let child = Arc::clone(&hit.1);
-                cache.push_front(hit);
-                return Ok(child);
+                return Ok(Arc::clone(block));
+            }
+            if let Some(found) = pointers.iter().position(|(at, _)| *at == offset)
+                && let Some(hit) = pointers.remove(found)
+            {
+                let block = Arc::clone(&hit.1);
+                pointers.push_front(hit);
+                return Ok(block);
             }
         }
         if len > BLOCK_READ_MAX || offset.checked_add(len).is_none_or(|end| end > self.root_at) {
@@ -190,16 +215,39 @@ impl SortedFile {
         if derived(BLOCK_CONTEXT, &bytes).digest()[..CHECKSUM_LEN] != checksum {
             return Err(format!("the block at byte {offset} does not match its checksum"));
         }
-        let child = Block::parse(bytes, 0).map_err(|what| format!("the block at byte {offset}: {what}"))?;
-        if child.len() == 0 || child.key(0) != block.key(at) {
-            return Err(format!("the block at byte {offset} does not begin with the key that points to it"));
+        let block = Arc::new(bytes);
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if has_records {
+            cache.records = Some((offset, Arc::clone(&block)));
+        } else {
+            cache.pointers.truncate(CACHED_BLOCKS - 1);
+            cache.pointers.push_front((offset, Arc::clone(&block)));
         }
-        let child = Arc::new(child);
-        let mut cache = self.cache.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        cache.truncate(CACHED_BLOCKS - 1);
-        cache.push_front((offset, Arc::clone(&child)));
-        Ok(child)
+        Ok(block)
     }
+
+    /// On the first record of the block that a pointer leads to, which must be that of `first`.
+    pub(super) fn below(&self, first: &[u8], pointer: &[u8], has_records: bool) -> Result<Walker, Broken> {
+        let mut walker = Walker::new(self.block(pointer, has_records)?, 0);
+        walker.step()?;
+        match walker.record() {
+            Some((found, _)) if found == first => Ok(walker),
+            _ => Err(wrong_begin()),
+        }
+    }
+
+    /// The block that a pointer leads to, taken apart.
+    pub(super) fn child(&self, block: &Block, at: usize, has_records: bool) -> Result<Arc<Block>, Broken> {
+        let child = Block::parse(self.block(block.value(at), has_records)?, 0)?;
+        if child.len() == 0 || child.key(0) != block.key(at) {
+            return Err(wrong_begin());
+        }
+        Ok(Arc::new(child))
+    }
+}
+
+fn wrong_begin() -> Broken {
+    "a block does not begin with the key that points to it".to_owned()
 }
 
 fn read(file: &dyn ReadAt, offset: u64, len: u64) -> Result<Vec<u8>, Broken> {

@@ -6,6 +6,7 @@ mod cursor;
 mod file;
 pub(super) mod varint;
 mod verify;
+mod walker;
 mod write;
 
 pub(super) use block::{Block, KEY_MAX};

@@ -173,14 +173,20 @@ proptest! {
             prop_assert_eq!(forward, expected);
             let backward = all(Cursor::backward(&file, Some(key)).unwrap()).unwrap();
             let expected: Vec<_> = records.range(..key.clone()).rev().map(|(k, v)| (k.clone(), v.clone())).collect();
-            prop_assert_eq!(file.begins_at_or_after(key), expected.is_empty());
+            prop_assert_eq!(file.begins_at_or_after(key).unwrap(), expected.is_empty());
             prop_assert_eq!(backward, expected);
         }
     }
 
     #[test]
     fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-        let _ = Block::parse(bytes.clone(), 0);
+        let shared = Arc::new(bytes.clone());
+        let _ = Block::parse(Arc::clone(&shared), 0);
+        for key in [&b""[..], b"key", &bytes] {
+            let mut walker = super::walker::Walker::new(Arc::clone(&shared), 0);
+            let _ = walker.seek(key);
+            while let Ok(true) = walker.step() {}
+        }
         let _ = open(&Id::ZERO, &bytes);
     }
 }

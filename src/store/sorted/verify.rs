@@ -21,7 +21,13 @@ pub(in crate::store) fn verify(
         Err(what) => wrong(what),
     }
     let mut walk = Walk { file, count: 0, extents: Vec::new(), last: None, whole: true };
-    walk.block(&file.root(), file.levels(), record, wrong);
+    match file.root() {
+        Ok(root) => walk.block(&root, file.levels(), record, wrong),
+        Err(what) => {
+            walk.whole = false;
+            wrong(what);
+        }
+    }
     if walk.whole {
         if walk.count != file.count() {
             wrong(format!("it says that it holds {} records and holds {}", file.count(), walk.count));
@@ -67,9 +73,9 @@ impl Walk<'_> {
                 record(key, block.value(at));
                 continue;
             }
-            let child = SortedFile::pointer(block, at).and_then(|(offset, len, _)| {
+            let child = SortedFile::pointer(block.value(at)).and_then(|(offset, len, _)| {
                 self.extents.push((offset, len));
-                self.file.child(block, at)
+                self.file.child(block, at, level == 1)
             });
             match child {
                 Ok(child) => self.block(&child, level - 1, record, wrong),

@@ -1,5 +1,9 @@
 //! Every file of a store damaged in turn: it is named, all else is readable, new transactions are recorded.
 
+use std::collections::BTreeSet;
+
+use super::merge::Manner;
+use super::rules::Changed;
 use super::*;
 
 pub(super) const RECORDS: usize = 180;
@@ -8,9 +12,23 @@ pub(super) fn large() -> Vec<u8> {
     pattern(7, 300_000)
 }
 
-/// A store with everything in it: packs of both classes, tables, history, a checkpoint and entries above it.
+/// A store with everything in it: packs of both classes, tables, history, a checkpoint and entries above it. Small files are not merged
+/// early, so that there are several of each.
 pub(super) fn whole() -> MemoryBackend {
-    let (place, store) = memory();
+    whole_with(0)
+}
+
+/// The same, where files up to so many bytes are merged early.
+pub(super) fn whole_with(small: u64) -> MemoryBackend {
+    let place = memory().0;
+    let rules = Rules::changed(Changed {
+        fold_every: fold::FOLD_EVERY,
+        manner: Manner { ratio: merge::RATIO, small },
+        inline_max: entry::INLINE_MAX,
+        whole_max: crate::store::intake::WHOLE_MAX,
+        without: BTreeSet::new(),
+    });
+    let store = Store::open_under(rules, Arc::new(place.clone()), &world()).unwrap();
     for i in 0..RECORDS {
         let snapshot = store.snapshot().unwrap();
         let intake = store.intake(&snapshot);

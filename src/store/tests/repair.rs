@@ -1,7 +1,7 @@
 //! Every file of a store damaged in turn, then repaired: with a copy of the store at hand all is as it was; without one what was in the
 //! damaged place is lost, said to be, and nothing else.
 
-use super::damage::{RECORDS, all_files, duplicate, readable, whole};
+use super::damage::{RECORDS, all_files, duplicate, readable, whole, whole_with};
 use super::*;
 use crate::progress::Cancel;
 use crate::store::repair::{self, Done, Records};
@@ -146,6 +146,27 @@ fn without_any_copy_only_what_was_in_the_damaged_place_is_lost() {
             let later = again(&place).snapshot().unwrap();
             assert!(later.base() > snapshot.base() && later.damage().is_empty(), "{what}");
             assert!((0..40).all(|i| holds(&later, &format!("after{i}"))), "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_damaged_pack_on_its_way_out_is_no_damage_after_a_repair() {
+    let original = whole_with(crate::store::merge::SMALL);
+    let files = all_files(&original);
+    let state = again(&original).snapshot().unwrap().state().clone();
+    assert!(!state.condemned.is_empty());
+    for (folder, name, bytes) in &files {
+        if folder.parse(name).is_none_or(|id| !state.condemned.contains_key(&id)) {
+            continue;
+        }
+        for (how, bad) in spoiled(bytes) {
+            let place = duplicate(&files, &original);
+            place.overwrite(*folder, name, bad);
+            let (done, left) = repaired(&again(&place), &[]);
+            assert!(errors(&left).is_empty(), "{name} {how}: {left:#?} {done:#?}");
+            assert!(done.iter().all(|one| !one.is_loss), "{name} {how}: {done:#?}");
+            assert_eq!(readable(&again(&place).snapshot().unwrap()), (RECORDS, RECORDS), "{name} {how}");
         }
     }
 }
