@@ -11,8 +11,8 @@
 //!         /pending            a finished run that waits to be published
 //!         /parked/<run id>/   folders of runs that are part of it, finished or without claims
 //! .new-..., .ended-...        folders being made or removed; mean nothing to readers
-//! .left-...                   folders of runs that are on record; the next run empties them while its command executes
-//! .spare                      an empty folder, which the next run makes its own: making one takes longer
+//! .spare                      an empty folder (with an empty one for outputs in it), which the next run makes its own: making and
+//!                             removing folders takes longer than all else here
 //! ```
 //!
 //! A folder survives `kill -9` at any moment; only `pending` is flushed, so a power cut may lose what was running, and
@@ -51,7 +51,6 @@ const DRAFT: &str = "draft";
 const PARKED: &str = "parked";
 const NEW: &str = ".new-";
 const ENDED: &str = ".ended-";
-const LEFT: &str = ".left-";
 const SPARE: &str = ".spare";
 
 /// What can go wrong in the live folder.
@@ -175,8 +174,10 @@ impl Live {
         }
         match renamed {
             Ok(()) => {
-                // What stays is swept later.
-                let _ = self.fs.remove_tree(&away);
+                if !self.is_spared(&away) {
+                    // What stays is swept later.
+                    let _ = self.fs.remove_tree(&away);
+                }
                 Ok(())
             }
             Err(err) if crate::fs::is_absent(&err) => Ok(()),
@@ -184,7 +185,7 @@ impl Live {
         }
     }
 
-    /// Removes what killed processes left half-made or half-removed, and what [`Running::leave`] left. Never touches a run.
+    /// Removes what killed processes left half-made or half-removed. Never touches a run.
     ///
     /// # Errors
     /// The folder can't be listed, or something can't be removed.
@@ -192,8 +193,7 @@ impl Live {
         for name in self.fs.names(&self.root).map_err(at(&self.root))? {
             let Some(text) = name.to_str() else { continue };
             let path = self.root.join(&name);
-            let is_over = text.starts_with(ENDED) || text.starts_with(LEFT);
-            if is_over || (text.starts_with(NEW) && self.is_abandoned(text, &path)) {
+            if text.starts_with(ENDED) || (text.starts_with(NEW) && self.is_abandoned(text, &path)) {
                 match self.fs.remove_tree(&path) {
                     Err(err) if !crate::fs::is_absent(&err) => return Err(at(&path)(err)),
                     _ => {}
@@ -203,31 +203,24 @@ impl Live {
         Ok(())
     }
 
-    /// Empties what [`Running::leave`] left, for a run that has time while its command executes. One folder stays as the next one's.
-    pub fn tidy(&self) {
-        for name in self.fs.names(&self.root).unwrap_or_default() {
-            if name.to_str().is_some_and(|name| name.starts_with(LEFT)) {
-                let path = self.root.join(name);
-                if !self.is_spared(&path) {
-                    // What stays is tried again by the next run.
-                    let _ = self.fs.remove_tree(&path);
-                }
-            }
-        }
-    }
-
-    /// Whether a folder that was left is the spare one now. It must be as readable as the folder around it, whoever made it.
+    /// Whether the folder of a run that ended is the spare one now, emptied. It must be as readable as the folder around it, whoever made it.
     fn is_spared(&self, path: &Path) -> bool {
-        let mode = |path: &Path| self.fs.lstat(path).ok().flatten().map(|stat| stat.mode);
-        let names = self.fs.names(path).unwrap_or_default();
-        let remove = |name: std::ffi::OsString| match self.fs.remove_file(&path.join(&name)) {
-            Err(_) => self.fs.remove_tree(&path.join(&name)).is_ok(),
-            Ok(()) => true,
+        let mode =
+            |path: &Path| self.fs.lstat(path).ok().flatten().filter(crate::fs::Stat::is_folder).map(|stat| stat.mode);
+        let (own, folder) = (mode(&self.root), path.join(super::managed::NAME));
+        let is_empty = |path: &Path| self.fs.names(path).is_ok_and(|names| names.is_empty());
+        let removed = |name: std::ffi::OsString| {
+            if name == super::managed::NAME {
+                mode(&folder) == own && is_empty(&folder)
+            } else {
+                self.fs.remove_file(&path.join(name)).is_ok()
+            }
         };
-        mode(path) == mode(&self.root)
-            && names.into_iter().all(remove)
+        own.is_some()
+            && mode(path) == own
+            && self.fs.names(path).is_ok_and(|names| names.into_iter().all(removed))
             // Nothing of one run may be found in the folder of another.
-            && self.fs.names(path).is_ok_and(|names| names.is_empty())
+            && self.fs.names(path).is_ok_and(|names| names.iter().all(|name| name == super::managed::NAME))
             && self.fs.rename(path, &self.root.join(SPARE)).is_ok()
     }
 
@@ -333,14 +326,14 @@ impl Live {
         names.filter_map(|run| entry::read(self, &run, &folder.join(&run))).collect()
     }
 
-    /// Whether anything is in the folder, besides what [`Running::leave`] left and the spare one: one listing, for those who only want to know if there is
+    /// Whether anything is in the folder, besides the spare one: one listing, for those who only want to know if there is
     /// something to settle.
     ///
     /// # Errors
     /// When it can't be listed.
     pub fn is_empty(&self) -> Result<bool, LiveError> {
         let names = self.fs.names(&self.root).map_err(at(&self.root))?;
-        Ok(names.iter().all(|name| name.to_str().is_some_and(|name| name.starts_with(LEFT) || name == SPARE)))
+        Ok(names.iter().all(|name| name == SPARE))
     }
 
     fn is_folder(&self, path: &Path) -> bool {
@@ -436,28 +429,6 @@ impl Running {
         let path = dir.join(PENDING);
         fs.replace(&path, &frame::seal(PENDING, intent::VERSION, payload), true).map_err(at(&path))?;
         fs.sync_dir(&self.live.root).map_err(at(&self.live.root))
-    }
-
-    /// The run is recorded: its claims go, and its folder is out of the way, for the next run to empty while its command executes
-    /// ([`Live::tidy`]): removing takes as long as half a publication. What may be large goes now.
-    ///
-    /// # Errors
-    /// When the folder can't be moved.
-    pub fn leave(self) -> Result<(), LiveError> {
-        let left = self.live.root.join(format!("{LEFT}{}-{}", std::process::id(), self.intent.run));
-        if self.live.fs.rename(&self.dir, &left).is_err() {
-            return self.end();
-        }
-        let small = [INTENT, CHILD, DRAFT, claim::CLAIMED, super::report::EVENTS, super::given::VALUES];
-        let is_small = |name: &std::ffi::OsString| {
-            let is_empty = |path| self.live.fs.names(path).is_ok_and(|names| names.is_empty());
-            small.iter().any(|small| name == small) || name == super::managed::NAME && is_empty(&left.join(name))
-        };
-        if !self.live.fs.names(&left).is_ok_and(|names| names.iter().all(is_small)) {
-            // What stays is swept later.
-            let _ = self.live.fs.remove_tree(&left);
-        }
-        Ok(())
     }
 
     /// The run is recorded, or came to nothing: its folder goes, and its claims with it.

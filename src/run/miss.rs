@@ -128,9 +128,6 @@ pub(super) fn execute(
                     // Not being able to write it costs something only then.
                     let _ = publish::note_draft(&running, draft.get_or_init(|| known), beside);
                     git = Some(ending::Looking::begin(session));
-                    if session.batch().is_none() {
-                        super::live_folder(repo).tidy();
-                    }
                 },
             };
             let outcome = execute::execute(context, &command);

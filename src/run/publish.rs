@@ -205,7 +205,7 @@ pub(super) fn record(
     })();
     match published {
         Ok(()) => {
-            let _ = running.leave();
+            let _ = running.end();
             Publication::Done
         }
         Err(err) => leave(&pending(), running, err),

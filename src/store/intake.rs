@@ -441,20 +441,13 @@ impl Sink for Intake {
     }
 
     fn put(&self, kind: &Kind, id: &Id, bytes: &[u8]) -> Result<(), AccessError> {
-        if self.known(id)? {
+        // A run has an id of its own in it: looking for it in every pack finds nothing, and if it is there all the same it is there twice
+        // until the packs are merged.
+        if *kind != Kind::RUN && self.known(id)? {
             self.keep(kind, id, bytes);
             return Ok(());
         }
-        if id_of(kind, bytes) != *id {
-            return Err(AccessError::Changed);
-        }
-        let mut inner = self.usable()?;
-        if inner.holds(kind, bytes.len(), self.inline_max()) {
-            return self.store(&mut inner, kind, id, bytes);
-        }
-        drop(inner);
-        // What takes time is done by as many threads as there are.
-        self.put_packed(kind, id, bytes, compress::compress(bytes).as_deref())
+        self.put_unknown(kind, id, bytes)
     }
 
     fn put_blob(&self, id: &Id, len: u64, reader: &mut dyn Read) -> Result<(), AccessError> {
@@ -469,6 +462,25 @@ impl Sink for Intake {
         if bytes.len() as u64 != len {
             return Err(AccessError::Changed);
         }
-        self.put(&Kind::BLOB, id, &bytes)
+        self.put_unknown(&Kind::BLOB, id, &bytes)
+    }
+}
+
+impl Intake {
+    /// Stores what was looked for in the store and is not there.
+    fn put_unknown(&self, kind: &Kind, id: &Id, bytes: &[u8]) -> Result<(), AccessError> {
+        if id_of(kind, bytes) != *id {
+            return Err(AccessError::Changed);
+        }
+        let mut inner = self.usable()?;
+        if inner.taken.contains(id) {
+            return Ok(());
+        }
+        if inner.holds(kind, bytes.len(), self.inline_max()) {
+            return self.store(&mut inner, kind, id, bytes);
+        }
+        drop(inner);
+        // What takes time is done by as many threads as there are.
+        self.put_packed(kind, id, bytes, compress::compress(bytes).as_deref())
     }
 }

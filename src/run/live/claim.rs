@@ -21,7 +21,7 @@ use super::{Intent, LiveError, Running, SetClaim, at, entry};
 use crate::host::Liveness;
 
 const CLAIMING: &str = "claiming";
-pub(super) const CLAIMED: &str = "claimed";
+const CLAIMED: &str = "claimed";
 
 /// How long the verdict on another run may take that claims at the same moment. It takes microseconds, unless that
 /// process is stopped.

@@ -371,56 +371,44 @@ fn what_a_killed_process_left_half_made_is_swept_and_nothing_else() {
 }
 
 #[test]
-fn a_run_that_is_on_record_leaves_little_behind_which_is_no_work_for_anybody() {
+fn the_folder_of_a_run_that_ended_is_that_of_the_next_one_with_nothing_of_it_in_it() {
     let bench = Bench::new();
     let (running, fs) = (bench.begin("r-1", &["out.csv"]), Fs::real());
     assert_eq!(running.claim().unwrap(), Claimed::Won);
     running.note_draft(b"draft").unwrap();
     fs.make_dirs(&running.dir().join("output")).unwrap();
-    running.leave().unwrap();
-    assert!(bench.live.is_empty().unwrap() && bench.live.list().unwrap().is_empty());
-    let left: Vec<_> = fs.names(&bench.live.root).unwrap();
-    assert_eq!(left.len(), 1);
-    let mut names = fs.names(&bench.live.root.join(&left[0])).unwrap();
-    names.sort();
-    assert_eq!(names, ["claimed", "draft", "intent", "output"]);
-    // What it held is free, and the next one empties the rest, which becomes the folder of the one after it.
-    let second = bench.begin("r-2", &["out.csv"]);
-    assert_eq!(second.claim().unwrap(), Claimed::Won);
-    bench.live.tidy();
+    running.end().unwrap();
     let spare = bench.live.root.join(SPARE);
-    assert!(fs.names(&spare).unwrap().is_empty());
-    second.end().unwrap();
+    assert_eq!(fs.names(&spare).unwrap(), ["output"]);
     assert!(bench.live.is_empty().unwrap() && bench.live.list().unwrap().is_empty());
-    let third = bench.begin("r-3", &["out.csv"]);
-    assert!(!spare.exists());
-    assert_eq!(fs.names(third.dir()).unwrap(), ["intent"]);
-    assert_eq!(third.claim().unwrap(), Claimed::Won);
-    third.leave().unwrap();
     bench.live.sweep().unwrap();
-    assert!(fs.names(&bench.live.root).unwrap().is_empty());
+    let second = bench.begin("r-2", &["out.csv"]);
+    assert!(!spare.exists());
+    let mut names = fs.names(second.dir()).unwrap();
+    names.sort();
+    assert_eq!(names, ["intent", "output"]);
+    assert!(bench.live.list().unwrap()[0].draft(&bench.live).is_none());
+    assert_eq!(second.claim().unwrap(), Claimed::Won);
 }
 
 #[test]
-fn a_folder_that_others_may_read_or_not_is_no_spare_one() {
+fn a_folder_with_something_of_its_run_in_it_is_no_spare_one() {
     use std::os::unix::fs::PermissionsExt;
-    let bench = Bench::new();
-    let running = bench.begin("r-1", &[]);
-    std::fs::set_permissions(running.dir(), std::fs::Permissions::from_mode(0o700)).unwrap();
-    running.leave().unwrap();
-    bench.live.tidy();
-    assert!(Fs::real().names(&bench.live.root).unwrap().is_empty());
-}
-
-#[test]
-fn what_may_be_large_goes_at_once() {
-    for large in ["stdout", "output/late", "config/a.yaml"] {
+    for what in ["output/late", "config/a.yaml", "own mode", "output's mode"] {
         let bench = Bench::new();
         let (running, fs) = (bench.begin("r-1", &[]), Fs::real());
-        let path = running.dir().join(large);
-        fs.make_dirs(path.parent().unwrap()).unwrap();
-        fs.create_new(&path, 0o666).unwrap().write_all(b"much").unwrap();
-        running.leave().unwrap();
-        assert!(fs.names(&bench.live.root).unwrap().is_empty(), "{large}");
+        fs.make_dirs(&running.dir().join("output")).unwrap();
+        let restrict = |path: &Path| std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).unwrap();
+        match what {
+            "own mode" => restrict(running.dir()),
+            "output's mode" => restrict(&running.dir().join("output")),
+            _ => {
+                let path = running.dir().join(what);
+                fs.make_dirs(path.parent().unwrap()).unwrap();
+                fs.create_new(&path, 0o666).unwrap();
+            }
+        }
+        running.end().unwrap();
+        assert!(fs.names(&bench.live.root).unwrap().is_empty(), "{what}");
     }
 }
