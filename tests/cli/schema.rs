@@ -190,6 +190,7 @@ fn every_document_kind_has_a_schema_that_names_it() {
         "find",
         "fsck",
         "gc",
+        "hooks",
         "hide",
         "history",
         "hook",
