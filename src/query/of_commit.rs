@@ -158,9 +158,7 @@ impl Judge<'_> {
             let Ok(Place::Inside(path)) = repo.place_of(repo.root(), &input.path) else { continue };
             let is_same = match &input.content {
                 Content::Blob(id) => self.file(path.as_bytes())?.is_none_or(|found| found == *id),
-                Content::Tree(id) if !crate::code::is_glob(&input.path) => {
-                    self.is_tree(*id, path.as_bytes(), false)?
-                }
+                Content::Tree(id) if !crate::code::is_glob(&input.path) => self.is_tree(*id, path.as_bytes(), false)?,
                 _ => true,
             };
             if !is_same {
@@ -312,7 +310,6 @@ pub fn of_commit(repo: &Repo, snapshot: &Snapshot, commit: &Commit) -> Result<Of
     })?;
     Ok(found)
 }
-
 
 fn plain(content: Content, path: BString, size: u64, exec: bool) -> Output {
     Output {

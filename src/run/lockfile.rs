@@ -130,7 +130,8 @@ impl Line {
             b"exec" => (Content::Blob(id), true, None),
             b"folder" => (Content::Tree(id), false, None),
             _ => {
-                let key = kind.strip_prefix(b"set:").and_then(unescaped).and_then(|key| key.to_str().ok().map(str::to_owned));
+                let key =
+                    kind.strip_prefix(b"set:").and_then(unescaped).and_then(|key| key.to_str().ok().map(str::to_owned));
                 (Content::Tree(id), false, Some(key.ok_or("its kind is not known")?))
             }
         };
@@ -149,8 +150,7 @@ impl Lock {
             if line.is_empty() || line.starts_with(b"#") {
                 continue;
             }
-            let (spot, line) =
-                Line::read(line).map_err(|what| Error::Line { line: at + 1, what: what.to_owned() })?;
+            let (spot, line) = Line::read(line).map_err(|what| Error::Line { line: at + 1, what: what.to_owned() })?;
             if lock.lines.insert(spot, line).is_some() {
                 return Err(Error::Line { line: at + 1, what: "the path was there before".to_owned() });
             }

@@ -224,10 +224,7 @@ pub(super) fn note_lock(session: &Session<'_>, performed: &mut Performed) {
         return;
     }
     let lies_there = |key: &String| {
-        matches!(
-            performed.actions.get(key),
-            Some(OutputAction::Stored | OutputAction::Restored | OutputAction::Kept)
-        )
+        matches!(performed.actions.get(key), Some(OutputAction::Stored | OutputAction::Restored | OutputAction::Kept))
     };
     let outputs = performed.run.outputs.iter().filter(|(key, _)| lies_there(key));
     if let Err(err) = super::lockfile::note(session.repo, outputs) {

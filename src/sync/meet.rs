@@ -152,7 +152,8 @@ impl Meeting<'_> {
         };
         let reader = Reader { from, to, project: self.repo.project() };
         let is_all = options.selection.is_all();
-        let mut heads = if is_all { reader.all(edited.as_deref(), is_behind) } else { reader.selected(&options.selection) }?;
+        let mut heads =
+            if is_all { reader.all(edited.as_deref(), is_behind) } else { reader.selected(&options.selection) }?;
         if is_all && options.is_complete {
             heads.runs = reader.every_run()?;
         }

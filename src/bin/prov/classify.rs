@@ -197,13 +197,15 @@ impl Classify for prov::code::git::hooks::Error {
             Self::NoRepository { .. } => {
                 Failure::of(Class::NotFound, "no_git", self).hint("make one with `git init`; prov works without, too")
             }
-            Self::Shared { .. } => Failure::of(Class::Refused, "shared_hooks", self)
-                .hint("`prov hooks install --shared` puts them there: they do nothing in repositories without a project"),
+            Self::Shared { .. } => Failure::of(Class::Refused, "shared_hooks", self).hint(
+                "`prov hooks install --shared` puts them there: they do nothing in repositories without a project",
+            ),
             Self::Occupied { .. } => {
                 Failure::of(Class::Refused, "hook_exists", self).hint("nothing was changed; move one of them away")
             }
-            Self::Locked { .. } => Failure::of(Class::Failed, "git_locked", self)
-                .hint("try again; if no Git is at work, remove that file"),
+            Self::Locked { .. } => {
+                Failure::of(Class::Failed, "git_locked", self).hint("try again; if no Git is at work, remove that file")
+            }
             _ => Failure::of(Class::Failed, "git", self),
         }
     }
@@ -657,7 +659,9 @@ impl Classify for query::Error {
                 }
             }
             query::Error::Git { .. } => Failure::of(Class::Failed, "git", self),
-            query::Error::Lock { source, .. } => Failure { message: self.to_string(), ..source.failure() }.because_of(Some(source)),
+            query::Error::Lock { source, .. } => {
+                Failure { message: self.to_string(), ..source.failure() }.because_of(Some(source))
+            }
             query::Error::Lineage(err) => err.failure(),
             query::Error::Mark(err) => err.failure(),
             query::Error::Revision(err) => err.failure(),

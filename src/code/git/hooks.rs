@@ -285,8 +285,9 @@ impl Hooks {
             projects.retain(|project| *project != self.project);
             changed += 1;
             if !projects.is_empty() {
-                let own = [&b"at "[..], &quoted(if self.project.is_empty() { b"." } else { &self.project }), b" \"$@\""]
-                    .concat();
+                let own =
+                    [&b"at "[..], &quoted(if self.project.is_empty() { b"." } else { &self.project }), b" \"$@\""]
+                        .concat();
                 let left = text.lines_with_terminator().filter(|line| line.strip_suffix(b"\n") != Some(&own[..]));
                 self.write(fs, &hook, &left.collect::<Vec<_>>().concat())?;
             } else if one.is_chained {

@@ -88,7 +88,8 @@ fn status(cx: &Context, repo: &Repo, hooks: &hooks::Hooks) -> Result<Exit, Failu
         document.insert("shared".to_owned(), json!(hooks.is_shared()));
         document.insert("merge_driver".to_owned(), json!(has_driver));
         document.insert("keeps_lock".to_owned(), json!(repo.settings().keeps_lock()));
-        let items = found.iter().map(|hook| json!({"hook": hook.name, "state": word(hook.state), "chained": hook.is_chained}));
+        let items =
+            found.iter().map(|hook| json!({"hook": hook.name, "state": word(hook.state), "chained": hook.is_chained}));
         document.insert("items".to_owned(), items.collect::<Value>());
         cx.ui.document(document)?;
         return Ok(Exit::Done);
@@ -350,11 +351,8 @@ fn trailers(
         Some(head) => Some(Micros(head.time().map_err(|what| query::Error::Git { what })?.saturating_mul(1_000_000))),
         None => None,
     };
-    let options = query::LogOptions {
-        since,
-        statuses: vec![prov::object::run::Status::Success],
-        ..query::LogOptions::default()
-    };
+    let options =
+        query::LogOptions { since, statuses: vec![prov::object::run::Status::Success], ..query::LogOptions::default() };
     let mut steps = BTreeSet::new();
     let mut runs = Vec::new();
     query::log(repo, &snapshot, &options, &mut |logged| {
