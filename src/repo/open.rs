@@ -191,7 +191,7 @@ impl Repo {
             // A name that the project shares holds in every checkout of it, whatever its folder is called.
             let shared = Settings::read(&fs, &[root.join("prov.toml")]);
             if options.name.is_some() || shared.map_or(true, |settings| settings.project_name().is_none()) {
-                let folder = root.file_name().map_or(b"project", std::os::unix::ffi::OsStrExt::as_bytes);
+                let folder = root.file_name().map_or(&b"project"[..], std::os::unix::ffi::OsStrExt::as_bytes);
                 let name = options.name.clone().unwrap_or_else(|| crate::path::shown(folder));
                 let _ = writeln!(text, "[project]\nname = {}", quoted(&name));
             }
