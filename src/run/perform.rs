@@ -448,7 +448,7 @@ fn take_for(
         .collect();
     // Remarks of the other run were its own; what is true of the content stays.
     let read = |output: &crate::object::run::Output| small_blob(snapshot, &output.content.id());
-    let mut told = annotate::say(session, &mut run, request, &prepared.config, &read);
+    let mut told = annotate::say(&mut run, request, &prepared.config, &read);
     if request.about.on_mismatch == OnMissing::Warn {
         told.extend(annotate::mismatches(session, &run, request, &prepared.config, false).unwrap_or_default());
     }

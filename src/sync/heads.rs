@@ -39,9 +39,12 @@ pub(super) struct Heads {
     pub(super) scenarios: BTreeMap<String, Id>,
     /// Tags with their values.
     pub(super) tags: BTreeMap<String, Tag>,
-    /// What is said about objects: of which one, which kind, and the object that says it.
-    pub(super) about: Vec<(Id, String, Id)>,
+    /// What is said about objects.
+    pub(super) about: Vec<About>,
 }
+
+/// Something said about an object: of which one, which kind, and the object that says it.
+pub(super) type About = (Id, String, Id);
 
 /// The kinds of things said that travel.
 const SAID: [&str; 5] = ["hide", "note", "retract", "scrub", "verdict"];
@@ -219,15 +222,22 @@ impl Reader<'_> {
         for text in &selection.runs {
             runs.insert(self.run(text)?);
         }
-        for object in &runs {
+        heads.about = self.said_of(runs.iter().copied())?;
+        heads.runs = runs.into_iter().collect();
+        Ok(heads)
+    }
+
+    /// What is said about `objects` that the target does not know.
+    pub(super) fn said_of(&self, objects: impl Iterator<Item = Id>) -> Result<Vec<About>, Error> {
+        let mut heads = Heads::default();
+        for object in objects {
             for kind in SAID {
-                for item in self.from.scan(&key::about_of(object, kind), Direction::Forward) {
+                for item in self.from.scan(&key::about_of(&object, kind), Direction::Forward) {
                     self.about(&item?.0, &mut heads)?;
                 }
             }
         }
-        heads.runs = runs.into_iter().collect();
-        Ok(heads)
+        Ok(heads.about)
     }
 
     fn not_found(&self, text: &str) -> Error {
