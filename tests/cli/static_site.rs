@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::project::{read, run};
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{Asked, Reply, Server};
-use crate::sync::{fetch, history, machine, push, said, shared, text, twice};
+use crate::sync::{fetch, history, large, machine, push, said, shared, text, twice};
 
 /// What a server can do, and what not.
 #[derive(Debug, Clone, Copy)]
@@ -81,7 +81,7 @@ fn pushed(remote: &Path) -> Sandbox {
     let a = machine();
     a.prov(["init", "-q"]).ok();
     a.prov(["remote", "add", "origin", &text(remote)]).ok();
-    let large: String = (0..200_000u32).map(|n| format!("{:x}", n.wrapping_mul(2_654_435_761))).collect();
+    let large = large(200_000);
     a.file("in.txt", &large);
     twice(&a, "in.txt", "out.txt");
     push(&a);
@@ -117,7 +117,7 @@ fn a_folder_that_any_web_server_gives_can_be_cloned_and_fetched_from() {
         let server = site.server(dir.path().to_owned());
         let b = clone(&server.url("/project"));
         assert_eq!(history(&b), history(&a), "{site:?}");
-        b.file("in.txt", &read(&a, "in.txt"));
+        b.file("in.txt", read(&a, "in.txt"));
         assert_eq!(twice(&b, "in.txt", "out.txt").cache(), "hit");
         assert_eq!(read(&b, "out.txt"), read(&a, "out.txt"));
         sound(&b);
