@@ -47,6 +47,8 @@ mod secrets;
 mod server;
 mod sets;
 mod ssh;
+#[cfg(feature = "http")]
+mod static_site;
 mod sync;
 mod terminal;
 #[cfg(feature = "http")]

@@ -158,6 +158,10 @@ impl Classify for sync::Error {
                 store::Error::TooNew { .. } | store::Error::UnknownFeature { .. } => source.failure(),
                 _ => Failure::of(Class::Network, "remote", self).hint("nothing was lost; try again"),
             },
+            Self::OnlyReads { .. } => Failure::of(Class::Refused, "only_reads", self)
+                .hint("push to where the server has its files from: its folder, ssh or a bucket"),
+            Self::NotBuilt { feature, .. } => Failure::of(Class::Refused, "not_built", self)
+                .hint(format!("build prov with it: cargo install prov-store --features {feature}")),
             Self::Lost { .. } => {
                 Failure::of(Class::Network, "remote", self).hint("nothing was lost; the same command goes on")
             }
