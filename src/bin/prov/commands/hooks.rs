@@ -303,7 +303,7 @@ fn pushing(cx: &Context, repo: &Repo, head: Option<&Commit>, mode: &str) -> Resu
         return Ok(Exit::Done);
     }
     let far = sync::open(&remote.address, &open::world(cx), &means)?;
-    let far = far.snapshot().map_err(|err| sync::Error::Store(err))?;
+    let far = far.snapshot().map_err(sync::Error::Store)?;
     let mut alone = Vec::new();
     for (name, output) in &of.outputs {
         if !prov::run::hydrate::is_whole(&far, &output.content).map_err(sync::Error::Access)? {
