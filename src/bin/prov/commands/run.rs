@@ -12,7 +12,7 @@ use prov::run::observer::{Notice, Observer, PassThrough, Stream};
 use prov::run::request::Request;
 use prov::run::{Performed, Session, Surroundings};
 
-use super::{Context, events, plan, run_summary};
+use super::{Context, elsewhere, events, plan, run_summary};
 use crate::args::RunArgs;
 use crate::error::{Class, Failure};
 use crate::exit::Exit;
@@ -50,7 +50,11 @@ fn heard(cx: &Context, args: &RunArgs, interrupts: &Interrupts) -> Result<Exit, 
     let repo = open::repo_for_run(cx)?;
     let request = request(cx, &repo, args)?;
     let bar = cx.ui.bar();
-    let session = Session::with_progress(&repo, cx.cwd.clone(), &bar).cancelled_by(interrupts.cancel());
+    let tell = elsewhere::teller(cx);
+    let remotes = elsewhere::remotes(cx, &repo, &bar, interrupts.cancel(), &tell)?;
+    let session = Session::with_progress(&repo, cx.cwd.clone(), &bar)
+        .cancelled_by(interrupts.cancel())
+        .with_elsewhere(remotes.as_ref().map(|remotes| remotes as _));
     cx.ui.flush()?;
     let mut observer = Heard { through: observer(cx)?, cx, tells_events: args.json_lines };
     let surroundings =
