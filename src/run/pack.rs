@@ -318,8 +318,8 @@ fn readme(recorded: &Recorded, script: &Script<'_>, packed: &Packed) -> String {
         run.host.as_ref().map(|host| format!(", on {}", shown(host.as_bytes()))).unwrap_or_default(),
         words.join(" ")
     );
-    if let Some(what) = &run.description {
-        let _ = write!(text, "{}\n\n", shown(what.as_bytes()));
+    if !run.description.is_empty() {
+        let _ = write!(text, "{}\n\n", shown(run.description.as_bytes()));
     }
     text.push_str(
         "`sh run.sh` executes it again in a copy of `project/` and compares what comes out with `outputs/`: it ends with 0 if all is the same. \

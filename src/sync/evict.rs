@@ -276,10 +276,7 @@ fn mark(repo: &Repo, from: &Remote, far: &str, going: &HashSet<Id>) -> Result<()
                     never: "`prov fetch --content` brings the bytes back".to_owned(),
                     ..Line::of(repo, "evict")
                 };
-                edits.push(line.edit(repo, op, repo.now()).map_err(|err| match err {
-                    crate::journal::Error::Store(err) => Error::Store(err),
-                    crate::journal::Error::Line(err) => Error::Ref(err),
-                })?);
+                edits.push(line.edit(repo, op, repo.now())?);
             }
             Ok((!edits.is_empty()).then(|| Draft { edits, ..Draft::default() }))
         })?;
