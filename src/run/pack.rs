@@ -80,6 +80,19 @@ fn filled(
     let project = folder.join("project");
     let laid = again::lay_out(session, snapshot, recorded, &project)?;
     let mut packed = Packed { notes: laid.notes.clone(), ..Packed::default() };
+    let mut request = laid.request.clone();
+    // What was never stored lies where it was, and is what it was: that was made sure of.
+    for input in &mut request.inputs {
+        let path = crate::path::from_bytes(&input.path);
+        if path.strip_prefix(laid.repo.root()).is_ok() || crate::code::is_glob(&input.path) {
+            continue;
+        }
+        let key = recipe::derive_key(input.key.as_deref().unwrap_or("input").into());
+        let name = path.file_name().unwrap_or_else(|| "file".as_ref());
+        let to = laid.repo.root().join("_outside").join(key).join(name);
+        copy(fs, &path, &to)?;
+        input.path = crate::path::bytes(&to);
+    }
 
     // What was made.
     let outputs = folder.join("outputs");
@@ -103,7 +116,6 @@ fn filled(
     }
 
     // What is executed: everything is seen from the folder that it runs in.
-    let mut request = laid.request.clone();
     let secrets = std::mem::take(&mut request.secret_env);
     request.tools.clear();
     request.container = None;
@@ -191,6 +203,27 @@ fn filled(
     let dot = laid.repo.layout().dot().to_owned();
     fs.remove_tree(&dot).map_err(io_error("remove", &dot))?;
     Ok(packed)
+}
+
+/// Copies a file or a folder.
+fn copy(fs: &crate::fs::Fs, from: &Path, to: &Path) -> Result<(), Error> {
+    if let Some(parent) = to.parent() {
+        fs.make_dirs(parent).map_err(io_error("create", parent))?;
+    }
+    let Some(stat) = fs.stat(from).map_err(io_error("read", from))? else {
+        return Err(Error::InputMissing { path: from.to_owned(), is_restorable: false });
+    };
+    if stat.is_folder() {
+        fs.make_dirs(to).map_err(io_error("create", to))?;
+        for name in fs.names(from).map_err(io_error("list", from))? {
+            copy(fs, &from.join(&name), &to.join(&name))?;
+        }
+        return Ok(());
+    }
+    let mut source = fs.open(from).map_err(io_error("read", from))?;
+    let mut target = fs.create(to, 0o666).map_err(io_error("create", to))?;
+    std::io::copy(&mut source, &mut target).map_err(io_error("write", to))?;
+    fs.set_mode(to, stat.mode & 0o777).map_err(io_error("write", to))
 }
 
 fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {

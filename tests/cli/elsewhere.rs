@@ -66,7 +66,8 @@ fn what_was_evicted_comes_back_when_it_is_needed() {
     let before = size_of(&store(&a));
     let done = evict(&a, &["--all"]);
     assert_eq!((&done["objects"], &done["bytes"]), (&1.into(), &200_000.into()), "{done}");
-    assert!(size_of(&store(&a)) + 50_000 < before);
+    assert!(done["freed"].as_i64().unwrap() > 10_000, "{done}");
+    assert!(size_of(&store(&a)) + 10_000 < before);
     assert_eq!((has(&a, "@last", "here").as_str(), has(&a, "@last", "origin").as_str()), ("no", "all"));
     // Records stay, nothing is damaged, and nothing is garbage.
     a.prov(["log"]).ok();
@@ -134,9 +135,7 @@ fn a_damaged_remote_proves_nothing() {
     let pack = largest(&remote.join("packs"));
     let good = std::fs::read(&pack).unwrap();
     let write = |bytes: &[u8]| prov::fs::Fs::real().replace(&pack, bytes, false).unwrap();
-    let mut bad = good.clone();
-    bad[1_000] ^= 1;
-    write(&bad);
+    write(&spoilt(&good));
     let kept = evict(&a, &["--all", "--verify"]);
     assert_eq!((&kept["objects"], &kept["items"][0]["why"]), (&0.into(), &"damaged".into()));
     for len in [good.len() - 1, good.len() / 2, 0] {
@@ -147,6 +146,13 @@ fn a_damaged_remote_proves_nothing() {
     }
     write(&good);
     assert_eq!(evict(&a, &["--all", "--verify"])["objects"], 1);
+}
+
+/// The same with its content damaged everywhere, and its index as it was.
+fn spoilt(pack: &[u8]) -> Vec<u8> {
+    let mut bytes = pack.to_vec();
+    (200..pack.len() - 8_000).step_by(97).for_each(|at| bytes[at] ^= 1);
+    bytes
 }
 
 fn largest(folder: &Path) -> std::path::PathBuf {
@@ -259,7 +265,7 @@ fn content_of_runs_that_were_not_chosen_stays() {
     assert_eq!(chosen(&["--older-than", "2d"]), 0);
     assert_eq!(chosen(&["--older-than", "2100-01-01", "--step", "y"]), 3);
     assert_eq!(chosen(&["--max-size", "1GiB"]), 0);
-    assert_eq!(chosen(&["--max-size", "12"]), 4);
+    assert_eq!(chosen(&["--max-size", "12"]), 3);
     assert_eq!(chosen(&["--scenario", "main"]), 6);
     a.prov(["evict", "--scenario", "none"]).ends(4);
     a.prov(["evict", "--older-than", "soon"]).ends(2);
@@ -379,9 +385,8 @@ fn a_remote_that_lies_about_bytes_is_not_believed() {
     let a = pushed(&remote);
     evict(&a, &["--all"]);
     let pack = largest(&remote.join("packs"));
-    let mut bytes = std::fs::read(&pack).unwrap();
-    bytes[1_000] ^= 1;
-    prov::fs::Fs::real().replace(&pack, &bytes, false).unwrap();
+    let bytes = std::fs::read(&pack).unwrap();
+    prov::fs::Fs::real().replace(&pack, &spoilt(&bytes), false).unwrap();
     remove(&a, "out.txt");
     let failed = a.prov(["restore", "@last"]).ends(5);
     assert!(failed.err().contains("origin"), "{failed}");

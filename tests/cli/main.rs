@@ -36,6 +36,7 @@ mod pipeline;
 mod project;
 #[cfg(feature = "index")]
 mod questions;
+mod recipes;
 mod records;
 mod redact;
 mod revisions;

@@ -29,7 +29,7 @@ fn alone(sandbox: &Sandbox, folder: &str) {
     let fs = prov::fs::Fs::real();
     fs.rename(&sandbox.path(folder), &sandbox.path("../packed")).unwrap();
     fs.remove_tree(&sandbox.project()).unwrap();
-    fs.make_dirs(&sandbox.project()).unwrap();
+    fs.make_dirs(sandbox.path(folder).parent().unwrap()).unwrap();
     fs.rename(&sandbox.path("../packed"), &sandbox.path(folder)).unwrap();
 }
 

@@ -105,6 +105,7 @@ pub(crate) fn template(cx: &Context, repo: &Repo, args: &RunArgs) -> Result<Requ
     let exists = |path: &std::path::Path| cx.fs.stat(path).is_ok_and(|found| found.is_some());
     let seen = Seen { root: repo.root(), cwd: &cx.cwd, exists: &exists };
     let mut request = settings::request(args, step.as_ref(), &cx.settings, seen)?;
+    settings::scheduler(&cx.environment, &mut request.lifecycle);
     let is_said = args.options.restore.is_some() || step.as_ref().is_some_and(|step| step.options.restore.is_some());
     request.restore_is_said = is_said;
     if !is_said && let Some(mode) = repo.settings().cache_restore().and_then(settings::restore_word) {
