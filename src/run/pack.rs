@@ -126,7 +126,8 @@ fn filled(
     let has_config = !matches!(&prepared.config, crate::codec::Value::Map(entries) if entries.is_empty());
     let here = crate::path::from_bytes(HERE);
     if has_config {
-        write("config.json", format!("{}\n", crate::config::to_json(&prepared.config)).as_bytes(), 0o644)?;
+        // Byte for byte what a command is given.
+        write("config.json", crate::config::to_json(&prepared.config).as_bytes(), 0o644)?;
     }
     let values = has_config.then(|| here.join("config.json"));
     let (config, values) = match (&prepared.config_folder, request.config_folder.dirs.first()) {

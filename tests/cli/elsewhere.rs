@@ -75,7 +75,7 @@ fn what_was_evicted_comes_back_when_it_is_needed() {
     a.prov(["gc"]).ok();
     assert_eq!(evict(&a, &["--all"])["objects"], 0);
     // Each way of needing it.
-    let ways: [&[&str]; 3] = [&["restore", "@last"], &["cat", "@last"], &["rerun", "@last", "--to", "again"]];
+    let ways: [&[&str]; 3] = [&["restore", "@last"], &["cat", "@last"], &["rerun", "@last", "--to", "../again"]];
     for words in ways {
         remove(&a, "out.txt");
         a.prov(words).ok();
