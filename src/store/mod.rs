@@ -40,6 +40,7 @@
 //! ```
 
 pub mod backend;
+mod bulk;
 mod carry;
 pub mod check;
 pub mod collect;
@@ -82,6 +83,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 pub use backend::{Backend, BackendError, Folder, Outcome};
+pub use bulk::Whereabouts;
 pub use carry::{Carried, FromStore, Known, Load, Look};
 pub use check::{Report, Severity, check};
 pub use draft::{Draft, Published, RefEdit, Restore};

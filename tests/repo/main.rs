@@ -8,6 +8,8 @@
 
 mod crash;
 mod formats;
+#[cfg(feature = "index")]
+mod lineage;
 mod many;
 mod restoring;
 mod sync;
