@@ -8,6 +8,7 @@
 
 mod crash;
 mod formats;
+mod hostile;
 mod many;
 mod restoring;
 mod sync;
