@@ -56,6 +56,7 @@ mod history;
 mod intake;
 mod large;
 mod load;
+mod located;
 mod local;
 mod memory;
 mod merge;
