@@ -44,12 +44,7 @@ impl Intake {
     ///
     /// Of content that turns out to be another, pieces may stay in the packs that are being written: as good as any
     /// content that nothing names.
-    pub(super) fn put_large(
-        &self,
-        expected: Option<&Id>,
-        len: u64,
-        reader: &mut dyn Read,
-    ) -> Result<Id, AccessError> {
+    pub(super) fn put_large(&self, expected: Option<&Id>, len: u64, reader: &mut dyn Read) -> Result<Id, AccessError> {
         // Where many files are taken at once, each by its own thread, all threads have enough to do.
         let is_alone = !self.rules().is_sequential() && rayon::current_thread_index().is_none();
         let mut hasher = BlobHasher::new();
