@@ -158,14 +158,6 @@ pub fn read(fs: &Fs, file: &Path) -> Result<Value, Error> {
     parse(file, format_of(file)?, &bytes_of(fs, file)?)
 }
 
-/// As [`read`], of a file that may hold any value; null if it holds none.
-///
-/// # Errors
-/// As [`read`].
-pub fn read_any(fs: &Fs, file: &Path) -> Result<Value, Error> {
-    parse_any(file, format_of(file)?, &bytes_of(fs, file)?)
-}
-
 fn format_of(file: &Path) -> Result<Format, Error> {
     Format::of(file).ok_or_else(|| Error::File {
         file: file.to_owned(),

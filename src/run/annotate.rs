@@ -10,7 +10,7 @@ use super::about::About;
 use super::columns;
 use super::format;
 use super::lifecycle::OWN_FACETS;
-use super::request::{OnMissing, Request};
+use super::request::Request;
 use super::session::Session;
 use crate::codec::Value;
 use crate::config;
@@ -54,13 +54,7 @@ pub(super) fn formats(session: &Session<'_>, run: &mut Run, at: &dyn Fn(&str, &O
 }
 
 /// Writes what the request says about its outputs and the run into the record. What can't be read is told in the warnings.
-pub(super) fn say(
-    session: &Session<'_>,
-    run: &mut Run,
-    request: &Request,
-    config: &Value,
-    read: ReadOutput<'_>,
-) -> Vec<String> {
+pub(super) fn say(run: &mut Run, request: &Request, config: &Value, read: ReadOutput<'_>) -> Vec<String> {
     let mut warnings = Vec::new();
     for (key, about) in &request.about.by_key {
         let Some(output) = run.outputs.get_mut(key) else { continue };
@@ -68,15 +62,13 @@ pub(super) fn say(
             output.format = Some(format.clone());
         }
         output.facets.extend(about.facets.clone());
+        // That it was compared with a schema is said by who compared it, and by nobody else.
+        let compared = output.meta.remove(columns::COMPARED);
         output.meta.extend(about.meta.clone());
+        output.meta.remove(columns::COMPARED);
+        output.meta.extend(compared.map(|id| (columns::COMPARED.to_owned(), id)));
         if let Some(schema) = &about.schema {
             output.meta.insert("schema".to_owned(), Value::Text(schema.clone()));
-            // What is not as the schema says is kept with a warning, if that was asked for: then nothing was held.
-            if request.about.on_mismatch == OnMissing::Error
-                && let Some(id) = columns::id_of(session, about)
-            {
-                output.meta.insert(columns::COMPARED.to_owned(), Value::Text(id));
-            }
         }
     }
     let parsed = |run: &Run, key: &str| -> Result<Value, String> {
@@ -183,7 +175,6 @@ pub(super) fn mismatches(
         }
         if are_there {
             found.extend(wrong_format(session, key, output, about));
-            found.extend(columns::wrong(session, key, output, about));
             continue;
         }
         found.extend(columns::not_compared(session, key, output, about));

@@ -8,11 +8,12 @@ use std::path::PathBuf;
 use bstr::BString;
 
 use super::about::About;
+use super::request::Request;
 use super::session::Session;
 use crate::codec::Value;
 use crate::config;
 use crate::object::recipe::Content;
-use crate::object::run::Output;
+use crate::object::run::{Output, Run};
 use crate::path::{from_bytes, shown};
 use crate::tabular::{Form, Sampled, declared, profile};
 
@@ -28,10 +29,18 @@ fn file_of(session: &Session<'_>, about: &About) -> Option<(String, PathBuf)> {
     is_file.then(|| (text.clone(), session.repo.root().join(text)))
 }
 
-fn read(session: &Session<'_>, text: &str, path: &std::path::Path) -> Result<declared::Declared, String> {
-    let value =
-        config::read_any(session.repo.fs(), path).map_err(|err| format!("schema `{text}`: {}", super::chain(&err)))?;
-    declared::read(&value).map_err(|why| format!("schema `{text}`: {why}"))
+/// A schema as it was read, and the id of the bytes that it was read from: what is compared and what is written down are the same.
+fn read(
+    session: &Session<'_>,
+    text: &str,
+    path: &std::path::Path,
+) -> Result<(declared::Declared, crate::hash::Id), String> {
+    let told = |why: String| format!("schema `{text}`: {why}");
+    let bytes = session.repo.fs().read(path).map_err(|err| told(err.to_string()))?;
+    let bytes = bytes.ok_or_else(|| told("there is no such file".to_owned()))?;
+    let format = config::Format::of(path).ok_or_else(|| told("its name does not tell its format".to_owned()))?;
+    let value = config::parse_any(path, format, &bytes).map_err(|err| told(super::chain(&err)))?;
+    Ok((declared::read(&value).map_err(told)?, crate::hash::blob(&bytes)))
 }
 
 /// Checks that a schema can be read, before anything is executed.
@@ -46,19 +55,44 @@ pub(super) fn check(session: &Session<'_>, key: &str, about: &About) -> Result<(
 }
 
 /// The id of the schema's file, if it is one.
-pub(super) fn id_of(session: &Session<'_>, about: &About) -> Option<String> {
+fn id_of(session: &Session<'_>, about: &About) -> Option<String> {
     let (_, path) = file_of(session, about)?;
     let bytes = session.repo.fs().read(&path).ok().flatten()?;
     Some(crate::hash::blob(&bytes).to_string())
 }
 
+/// Compares the outputs that lie in the work tree with their schemas; those that are as theirs says are marked so. In what the others are
+/// not.
+pub(super) fn compare(session: &Session<'_>, run: &mut Run, request: &Request) -> Vec<String> {
+    let mut found = Vec::new();
+    for (key, about) in &request.about.by_key {
+        let Some(output) = run.outputs.get_mut(key) else { continue };
+        output.meta.remove(COMPARED);
+        let Some((text, path)) = file_of(session, about) else { continue };
+        let wrong = match read(session, &text, &path) {
+            Ok((schema, id)) => {
+                let wrong = wrong(session, key, output, about, &text, &schema);
+                if wrong.is_empty() {
+                    output.meta.insert(COMPARED.to_owned(), Value::Text(id.to_string()));
+                }
+                wrong
+            }
+            Err(why) => vec![format!("output `{key}`: {why}")],
+        };
+        found.extend(wrong);
+    }
+    found
+}
+
 /// In what an output that lies in the work tree is not what its schema says.
-pub(super) fn wrong(session: &Session<'_>, key: &str, output: &Output, about: &About) -> Vec<String> {
-    let Some((text, path)) = file_of(session, about) else { return Vec::new() };
-    let schema = match read(session, &text, &path) {
-        Ok(schema) => schema,
-        Err(why) => return vec![format!("output `{key}`: {why}")],
-    };
+fn wrong(
+    session: &Session<'_>,
+    key: &str,
+    output: &Output,
+    about: &About,
+    text: &str,
+    schema: &declared::Declared,
+) -> Vec<String> {
     let root = session.repo.root();
     let paths: Vec<BString> = match (&output.set, &output.content) {
         (Some(_), _) => output.members.keys().map(|member| output.member_path(member)).collect(),
@@ -80,7 +114,7 @@ pub(super) fn wrong(session: &Session<'_>, key: &str, output: &Output, about: &A
         };
         match profile(form, &mut file, packed, Sampled::All) {
             Ok(found) => {
-                declared::difference(&schema, &found.schema()).and_then(|why| told(format!("{why} (schema {text})")))
+                declared::difference(schema, &found.schema()).and_then(|why| told(format!("{why} (schema {text})")))
             }
             Err(why) => told(why),
         }

@@ -57,7 +57,7 @@ pub(super) fn say(
         };
         session.repo.fs().read(&path).ok().flatten()
     };
-    warnings.extend(super::annotate::say(session, run, request, &prepared.config, &read));
+    warnings.extend(super::annotate::say(run, request, &prepared.config, &read));
 }
 
 pub(super) fn keep_logs(

@@ -8,7 +8,7 @@ use super::perform::{self, OutputAction};
 use super::prepare::Prepared;
 use super::request::{OnMissing, Request};
 use super::session::Session;
-use super::{Error, annotate, managed, outputs};
+use super::{Error, annotate, columns, managed, outputs};
 use crate::object::Sink;
 use crate::object::run::{Output, Phase, Run, RunError, Status};
 use crate::path::Place;
@@ -190,10 +190,11 @@ pub(super) fn judge(
     if run.status != Status::Success {
         return ignored;
     }
-    let found = match annotate::mismatches(session, run, request, &prepared.config, true) {
+    let mut found = match annotate::mismatches(session, run, request, &prepared.config, true) {
         Ok(found) => found,
         Err(why) => vec![why],
     };
+    found.extend(columns::compare(session, run, request));
     if found.is_empty() {
         return ignored;
     }

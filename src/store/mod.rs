@@ -39,6 +39,7 @@
 //! # Ok::<(), prov::store::Error>(())
 //! ```
 
+mod ahead;
 pub mod backend;
 mod bulk;
 mod carry;
@@ -58,6 +59,7 @@ mod intake;
 mod large;
 mod load;
 mod local;
+mod located;
 mod memory;
 mod merge;
 mod objects;
@@ -82,12 +84,14 @@ mod world;
 use std::io::Write;
 use std::sync::Arc;
 
+pub use ahead::{Ahead, Parts};
 pub use backend::{Backend, BackendError, Folder, Outcome};
 pub use bulk::Whereabouts;
 pub use carry::{Carried, FromStore, Known, Load, Look};
 pub use check::{Report, Severity, check};
 pub use draft::{Draft, Published, RefEdit, Restore};
 pub use entry::{Checkpoint, Class, Expect, FileRow, Gone, OpId, PackRow};
+pub use entry::{is_meant as is_entry, name as entry_name, parse_name as entry_number};
 pub use error::{Damage, Error};
 pub use intake::{Collected, Intake};
 pub use local::LocalBackend;

@@ -39,9 +39,12 @@ pub(super) struct Heads {
     pub(super) scenarios: BTreeMap<String, Id>,
     /// Tags with their values.
     pub(super) tags: BTreeMap<String, Tag>,
-    /// What is said about objects: of which one, which kind, and the object that says it.
-    pub(super) about: Vec<(Id, String, Id)>,
+    /// What is said about objects.
+    pub(super) about: Vec<About>,
 }
+
+/// Something said about an object: of which one, which kind, and the object that says it.
+pub(super) type About = (Id, String, Id);
 
 /// The kinds of things said that travel.
 const SAID: [&str; 5] = ["hide", "note", "retract", "scrub", "verdict"];
@@ -62,15 +65,16 @@ impl Reader<'_> {
         Error::Forged { place: self.place(), what }
     }
 
-    /// Everything that the target lacks; with `edited` only what these keys tell of.
-    pub(super) fn all(&self, edited: Option<&[&[u8]]>) -> Result<Heads, Error> {
+    /// Everything that the target lacks; with `edited` only what these keys tell of. `with_known` runs that it has are named as well, for
+    /// content of theirs that it may lack.
+    pub(super) fn all(&self, edited: Option<&[&[u8]]>, with_known: bool) -> Result<Heads, Error> {
         let mut heads = Heads::default();
         if let Some(keys) = edited {
             let runs = key::runs_of_project(self.project);
             for key in keys {
                 if key.starts_with(&runs) {
                     if let Some((_, object)) = key::run_and_object(key)
-                        && self.to.get_ref(key)?.is_none()
+                        && (with_known || self.to.get_ref(key)?.is_none())
                     {
                         heads.runs.push(object);
                     }
@@ -87,9 +91,13 @@ impl Reader<'_> {
             }
             return Ok(heads);
         }
-        for key in self.lacking(&key::runs_of_project(self.project))? {
-            let object = key::run_and_object(&key).map(|(_, object)| object);
-            heads.runs.push(object.ok_or_else(|| self.forged(format!("the ref `{}` is none", key::shown(&key))))?);
+        if with_known {
+            heads.runs = self.every_run()?;
+        } else {
+            for key in self.lacking(&key::runs_of_project(self.project))? {
+                let object = key::run_and_object(&key).map(|(_, object)| object);
+                heads.runs.push(object.ok_or_else(|| self.forged(format!("the ref `{}` is none", key::shown(&key))))?);
+            }
         }
         self.scenarios(&mut heads)?;
         self.tags(&mut heads)?;
@@ -219,15 +227,22 @@ impl Reader<'_> {
         for text in &selection.runs {
             runs.insert(self.run(text)?);
         }
-        for object in &runs {
+        heads.about = self.said_of(runs.iter().copied())?;
+        heads.runs = runs.into_iter().collect();
+        Ok(heads)
+    }
+
+    /// What is said about `objects` that the target does not know.
+    pub(super) fn said_of(&self, objects: impl Iterator<Item = Id>) -> Result<Vec<About>, Error> {
+        let mut heads = Heads::default();
+        for object in objects {
             for kind in SAID {
-                for item in self.from.scan(&key::about_of(object, kind), Direction::Forward) {
+                for item in self.from.scan(&key::about_of(&object, kind), Direction::Forward) {
                     self.about(&item?.0, &mut heads)?;
                 }
             }
         }
-        heads.runs = runs.into_iter().collect();
-        Ok(heads)
+        Ok(heads.about)
     }
 
     fn not_found(&self, text: &str) -> Error {

@@ -16,6 +16,7 @@ mod remote;
 mod ssh;
 mod transfer;
 mod walk;
+mod web;
 
 pub use address::{Address, SshAddress, redacted};
 pub use error::Error;

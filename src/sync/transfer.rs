@@ -18,7 +18,7 @@ use crate::store::scrub::FEATURE;
 use crate::store::{Collected, Draft, Expect, FromStore, Intake, OpId, RefEdit, Snapshot, Store};
 
 use super::Error;
-use super::heads::Heads;
+use super::heads::{About, Heads, Reader};
 use super::merge::{self, Settings};
 use super::walk::{Brought, Depth, RunRefs, Walk};
 
@@ -123,6 +123,7 @@ struct Given {
 /// Things said that were checked against what says them.
 #[derive(Debug, Default)]
 struct Said {
+    objects: Vec<(Id, Kind)>,
     edits: Vec<RefEdit>,
     has_scrubs: bool,
 }
@@ -138,6 +139,8 @@ impl Transfer<'_> {
         self.progress.begin(if self.is_push { "push" } else { "fetch" }, None, Unit::Items);
         let mut given =
             Given { runs: HashSet::new(), objects: HashSet::new(), was_empty: self.to.snapshot()?.is_empty() };
+        // Before the runs: one that was retracted there must at no time be a hit here.
+        self.about(heads.about.clone(), &mut given, &mut moved)?;
         let mut rest = heads.runs.as_slice();
         while !rest.is_empty() {
             let (now, later) = rest.split_at(rest.len().min(RUNS));
@@ -186,6 +189,8 @@ impl Transfer<'_> {
             let what = format!("a ref says that object {id} is a run, and it is none");
             return Err(Error::Forged { place: self.place(), what });
         }
+        // With a selection the runs that these are made of come along, whatever is said of them.
+        self.about(self.said_of(&snapshot, &brought, |run| !wanted.contains(run))?, given, moved)?;
         let portions = Self::portions(&snapshot, brought.runs, given, moved)?;
         if self.is_dry || (portions.is_empty() && brought.objects == 0) {
             return Ok(());
@@ -270,25 +275,73 @@ impl Transfer<'_> {
         Ok(snapshot.get_ref(&edit.key)?.is_some_and(|value| run(&value) >= new))
     }
 
-    /// Scenarios, tags and what is said: after the runs, in one transaction.
+    /// What is said of objects, whether these are here already or not.
+    fn about(&self, mut about: Vec<About>, given: &mut Given, moved: &mut Moved) -> Result<(), Error> {
+        if about.is_empty() {
+            return Ok(());
+        }
+        let snapshot = self.to.snapshot()?;
+        let (said, brought, intake) = loop {
+            let mut outcome = Moved::default();
+            let said = self.said(&about, &snapshot, &mut outcome)?;
+            let (brought, intake) = self.walk(&snapshot, &said.objects)?;
+            // What says something may lead to runs, of which something is said in turn.
+            let known: HashSet<Id> = about.iter().map(|(of, ..)| *of).collect();
+            let more = self.said_of(&snapshot, &brought, |run| !known.contains(run))?;
+            if more.is_empty() {
+                moved.scrubbed.extend(outcome.scrubbed);
+                moved.scrubbed_there.extend(outcome.scrubbed_there);
+                break (said, brought, intake);
+            }
+            about.extend(more);
+        };
+        Self::count(moved, &brought);
+        moved.marks += said.edits.len() as u64;
+        let mut edits = said.edits;
+        for portion in Self::portions(&snapshot, brought.runs, given, moved)? {
+            edits.extend(portion);
+        }
+        if self.is_dry || edits.is_empty() {
+            return Ok(());
+        }
+        let features = if said.has_scrubs { vec![FEATURE.to_owned()] } else { Vec::new() };
+        self.publish(Draft {
+            collected: Some(Arc::new(intake.finish()?)),
+            edits,
+            features,
+            restore: Some(Arc::new(FromStore(self.from.clone()))),
+            ..Draft::default()
+        })
+    }
+
+    /// What is said of those runs that came along.
+    fn said_of(
+        &self,
+        snapshot: &Snapshot,
+        brought: &Brought,
+        is_led_to: impl Fn(&Id) -> bool,
+    ) -> Result<Vec<About>, Error> {
+        let reader = Reader { from: self.from, to: snapshot, project: self.project };
+        reader.said_of(brought.runs.iter().map(|run| run.object).filter(is_led_to))
+    }
+
+    /// Scenarios and tags: after the runs, in one transaction.
     fn ends(&self, heads: &Heads, given: &mut Given, moved: &mut Moved) -> Result<(), Error> {
-        if heads.scenarios.is_empty() && heads.tags.is_empty() && heads.about.is_empty() {
+        if heads.scenarios.is_empty() && heads.tags.is_empty() {
             return Ok(());
         }
         let snapshot = self.to.snapshot()?;
         let mut objects: Vec<(Id, Kind)> = heads.scenarios.values().map(|id| (*id, Kind::SCENARIO)).collect();
         objects.extend(heads.tags.values().map(|tag| (tag.object, tag.kind.clone())));
-        let said = self.said(heads, &snapshot, &mut objects, moved)?;
         let (brought, intake) = self.walk(&snapshot, &objects)?;
         Self::count(moved, &brought);
-        let mut edits = said.edits;
-        moved.marks += edits.len() as u64;
+        let mut edits = Vec::new();
+        self.about(self.said_of(&snapshot, &brought, |_| true)?, given, moved)?;
         // What a tag names may be a run that came with nothing else.
         for portion in Self::portions(&snapshot, brought.runs, given, moved)? {
             edits.extend(portion);
         }
         let collected = if self.is_dry { None } else { Some(Arc::new(intake.finish()?)) };
-        let features = if said.has_scrubs { vec![FEATURE.to_owned()] } else { Vec::new() };
         let mut outcome = Moved::default();
         let mut build = |newest: &Snapshot| -> Result<Option<Draft>, Error> {
             outcome = Moved::default();
@@ -309,7 +362,6 @@ impl Transfer<'_> {
             Ok(Some(Draft {
                 collected: Some(Arc::new(Collected::together(both.into_iter().flatten()))),
                 edits,
-                features: features.clone(),
                 restore: Some(Arc::new(FromStore(self.from.clone()))),
                 ..Draft::default()
             }))
@@ -327,16 +379,10 @@ impl Transfer<'_> {
     }
 
     /// Things said, each checked against the object that says it.
-    fn said(
-        &self,
-        heads: &Heads,
-        snapshot: &Snapshot,
-        objects: &mut Vec<(Id, Kind)>,
-        moved: &mut Moved,
-    ) -> Result<Said, Error> {
+    fn said(&self, about: &[About], snapshot: &Snapshot, moved: &mut Moved) -> Result<Said, Error> {
         let mut all = Said::default();
         let mut seen = BTreeSet::new();
-        for (of, kind, said) in &heads.about {
+        for (of, kind, said) in about {
             let wrong = |what: &str| Error::Forged {
                 place: self.place(),
                 what: format!("a ref says {kind} of object {of}, and {what}"),
@@ -372,7 +418,7 @@ impl Transfer<'_> {
             };
             let edit = edit.ok_or_else(|| wrong("what is named for it says something else"))?;
             if seen.insert(edit.key.clone()) {
-                objects.push((*said, found));
+                all.objects.push((*said, found));
                 all.edits.push(edit);
             }
         }

@@ -16,6 +16,7 @@ mod doctor;
 mod errors;
 mod events;
 mod gc;
+mod git;
 mod help;
 mod hits;
 mod inputs;
@@ -46,6 +47,8 @@ mod secrets;
 mod server;
 mod sets;
 mod ssh;
+#[cfg(feature = "http")]
+mod static_site;
 mod sync;
 mod terminal;
 #[cfg(feature = "http")]

@@ -21,6 +21,11 @@ pub(crate) fn text(path: &Path) -> String {
     path.to_str().unwrap().to_owned()
 }
 
+/// A text that is hard to compress.
+pub(crate) fn large(words: u32) -> String {
+    (0..words).map(|n| format!("{:x}", n.wrapping_mul(2_654_435_761))).collect::<Vec<_>>().concat()
+}
+
 const SCRIPT: &str = "cat \"$1\" \"$1\" > \"$2\"\n";
 
 /// A machine with the project's files, as Git would bring them.

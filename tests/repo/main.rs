@@ -8,6 +8,7 @@
 
 mod crash;
 mod formats;
+mod hostile;
 #[cfg(feature = "index")]
 mod lineage;
 mod many;

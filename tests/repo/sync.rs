@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use prov::fs::{Fs, NthEffect, Verdict};
 use prov::hash::Id;
+use prov::object::mark::MarkKind;
 use prov::object::tree::{Entry, EntryKind};
 use prov::object::{Kind, Record, Sink, Source, id_of};
 use prov::progress::{Cancel, Silent};
@@ -127,6 +128,72 @@ fn transfers_survive_a_full_disk_at_every_effect() {
 #[test]
 fn transfers_survive_effects_that_lie() {
     strike(|n| NthEffect::once(n, Verdict::DoneButFail(5)));
+}
+
+/// Runs of a repository that were retracted at another one, and are not retracted here.
+fn hits_that_must_not_be(here: &Repo, retracted: &[Id]) -> Vec<Id> {
+    let snapshot = here.store().snapshot().unwrap();
+    let listed: Vec<Id> = snapshot
+        .scan(&key::all_runs(), Direction::Forward)
+        .map(|item| entry::decode::<entry::RunLine>(&item.unwrap().1).unwrap().object)
+        .collect();
+    let marks = prov::mark::Marks::open(&snapshot).unwrap();
+    retracted.iter().filter(|run| listed.contains(run) && marks.retracted(run).unwrap().is_none()).copied().collect()
+}
+
+#[test]
+fn what_was_retracted_at_the_remote_is_at_no_time_a_hit_here() {
+    let (a, b) = (project(), Project::new());
+    b.write("prov.toml", "[project]\nname = \"project\"\n");
+    let dir = tempfile::tempdir().unwrap();
+    let remote = dir.path().join("remote");
+    let (mut retracted, mut struck) = (Vec::new(), 0);
+    for n in 0.. {
+        let done = run_in(&a.open(), &a.root, &step(n)).unwrap();
+        retracted.push(done.object);
+        prov::mark::say(&a.open(), &retracted[retracted.len() - 1..], MarkKind::Retract, true, "wrong").unwrap();
+        push(&a.open(), &remote).unwrap();
+        let fault = Arc::new(NthEffect::crash(n));
+        let _ = fetch(&faulty(&b, &fault), &remote);
+        assert_sound(&b.open());
+        assert_eq!(hits_that_must_not_be(&b.open(), &retracted), [], "effect {n}");
+        if !fault.has_struck() {
+            break;
+        }
+        struck += 1;
+        fetch(&b.open(), &remote).unwrap();
+        assert_eq!(runs(&a.open()), runs(&b.open()), "effect {n}");
+    }
+    assert!(struck > 10, "only {struck} effects");
+}
+
+#[test]
+fn what_was_retracted_is_no_hit_where_it_came_along_with_what_was_made_of_it() {
+    let (a, b) = (project(), Project::new());
+    b.write("prov.toml", "[project]\nname = \"project\"\n");
+    let dir = tempfile::tempdir().unwrap();
+    let remote = dir.path().join("remote");
+    let made = run_in(&a.open(), &a.root, &step(1)).unwrap();
+    let copy =
+        Request::command(["cp", "a.txt", "b.txt"].map(str::to_owned)).input("a.txt").output("b.txt").step("copy");
+    let copied = run_in(&a.open(), &a.root, &copy).unwrap();
+    prov::mark::say(&a.open(), &[made.object], MarkKind::Retract, true, "wrong").unwrap();
+    push(&a.open(), &remote).unwrap();
+    for n in 0.. {
+        let fault = Arc::new(NthEffect::crash(n));
+        let cancel = Cancel::new();
+        let selection = Selection { runs: vec![copied.run.run.clone()], ..Selection::default() };
+        let options = Options { selection, ..options(&cancel) };
+        let at = faulty(&b, &fault);
+        let chosen = sync::choose(&at, remote.to_str(), at.root()).unwrap();
+        let _ = sync::fetch(&at, &chosen, &Means::default(), &options);
+        assert_sound(&b.open());
+        assert_eq!(hits_that_must_not_be(&b.open(), &[made.object]), [], "effect {n}");
+        if !fault.has_struck() {
+            break;
+        }
+    }
+    assert_eq!(runs(&b.open()).len(), 2);
 }
 
 /// A remote with one run, and who made it.

@@ -404,7 +404,7 @@ fn table_of_values(
         let at = answer.position("run").unwrap_or(0);
         let runs: Vec<String> = answer.rows.iter().map(|row| row[at].to_text()).collect();
         let (values, _) = asked(cx, &seen, |index| index.values(&runs, kinds))?;
-        add_values(&mut answer, &runs, values, with_equal, is_metrics);
+        add_values(&mut answer, values, with_equal, is_metrics);
         for one in options.sort.iter().map(|word| order(word)) {
             // The index sorted already; nothing is to be done but to show it.
             if answer.position(&one.name).is_none() {
@@ -420,7 +420,7 @@ fn table_of_values(
 }
 
 /// Adds a column for each value that is worth one.
-fn add_values(answer: &mut Answer, runs: &[String], values: Vec<index::Valued>, with_equal: bool, is_metrics: bool) {
+fn add_values(answer: &mut Answer, values: Vec<index::Valued>, with_equal: bool, is_metrics: bool) {
     let mut columns: BTreeMap<(ValueKind, String), BTreeMap<String, Cell>> = BTreeMap::new();
     for one in values {
         let key = if one.namespace.is_empty() { one.key } else { format!("{}:{}", one.namespace, one.key) };
@@ -444,7 +444,6 @@ fn add_values(answer: &mut Answer, runs: &[String], values: Vec<index::Valued>, 
         let at = answer.position("run").unwrap_or(0);
         answer.rows.iter().map(|row| row[at].to_text()).collect()
     };
-    let _ = runs;
     for ((kind, key), cells) in sorted {
         let name = format!("{}.{key}", kind.as_str());
         if answer.position(&name).is_some() {
