@@ -56,7 +56,7 @@ fn history(repo: &Repo, random: &mut SeededRandom) -> Vec<Made> {
         let id = format!("{}-{step}-{n:0>16}", at.compact());
         let project = if below(random, 20) == 0 { "other" } else { repo.project() };
         let mut run = Run::begun(&id, project, ["main", "policy"][below(random, 2)], RunKind::Command, step, at);
-        for k in 0..1 + below(random, 3) {
+        for k in 0..=below(random, 3) {
             // Mostly what was made lately, so that chains get long.
             let Some(back) = all.len().checked_sub(1 + below(random, 1 + all.len().min(6))) else { continue };
             let made = &all[back];
