@@ -35,13 +35,14 @@ pub struct Evicted {
 /// then; look again. [`Error::Obstructed`] if something can't be read that may share pieces with them. Failures of the place.
 pub fn evict(
     snapshot: &Snapshot,
-    ids: &HashSet<Id>,
+    ids: &[Id],
     targets: Targets<'_>,
     command: &str,
     (progress, cancel): (&dyn Progress, &Cancel),
     prove: &mut dyn FnMut() -> Result<bool, Error>,
 ) -> Result<Evicted, Error> {
     let store = snapshot.store();
+    let ids: &HashSet<Id> = &ids.iter().copied().collect();
     if ids.iter().any(|id| snapshot.inline().contains_key(id)) {
         scrub::fold_away(store, ids, command)?;
         return Err(Error::Outdated);

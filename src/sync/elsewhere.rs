@@ -142,25 +142,11 @@ impl<'a> Remotes<'a> {
         }
         // Of a folder it may be files that are marked; whatever remote it is, one of these has been met.
         if snapshot.scan(&key::presences(), Direction::Forward).next().is_some() {
-            names.extend(self.marked_names(snapshot, &known)?);
+            names.extend(marked_names(snapshot, &known)?);
         }
         names.extend(self.repo.settings().cache_remotes());
         let mut seen = std::collections::BTreeSet::new();
         names.retain(|name| seen.insert(name.clone()));
-        Ok(names)
-    }
-
-    /// Remotes that some of the first marks name.
-    fn marked_names(&self, snapshot: &Snapshot, known: &[String]) -> Result<Vec<String>, Error> {
-        let mut names = Vec::new();
-        for item in snapshot.scan(&key::presences(), Direction::Forward).take(1_000) {
-            if let Some(name) = key::last_text(&item?.0)
-                && known.contains(&name)
-                && !names.contains(&name)
-            {
-                names.push(name);
-            }
-        }
         Ok(names)
     }
 
@@ -246,19 +232,19 @@ impl<'a> Remotes<'a> {
     }
 
     /// Looks for an outcome of a recipe in the remotes that may give some, and brings it with its outputs. Whether one came.
-    fn ask(&self, recipe: &Id) -> Result<bool, Error> {
+    fn ask(&self, recipe: &Id) -> bool {
         for name in self.repo.settings().cache_remotes() {
             let Some(reached) = self.reach(&name) else { continue };
             match self.outcome(&reached, recipe) {
                 Ok(None) => {}
                 Ok(Some(run)) => {
                     (self.tell)(&format!("took the result of run {run} from remote {name}"));
-                    return Ok(true);
+                    return true;
                 }
                 Err(err) => self.told(&name, &err),
             }
         }
-        Ok(false)
+        false
     }
 
     fn outcome(&self, reached: &Reached, recipe: &Id) -> Result<Option<String>, Error> {
@@ -310,6 +296,20 @@ impl<'a> Remotes<'a> {
     }
 }
 
+/// Remotes that some of the first marks name.
+fn marked_names(snapshot: &Snapshot, known: &[String]) -> Result<Vec<String>, Error> {
+    let mut names = Vec::new();
+    for item in snapshot.scan(&key::presences(), Direction::Forward).take(1_000) {
+        if let Some(name) = key::last_text(&item?.0)
+            && known.contains(&name)
+            && !names.contains(&name)
+        {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
 impl crate::run::Elsewhere for Remotes<'_> {
     fn bring(&self, contents: &[Content]) -> bool {
         self.fetch(contents).unwrap_or_else(|err| {
@@ -319,9 +319,6 @@ impl crate::run::Elsewhere for Remotes<'_> {
     }
 
     fn consult(&self, recipe: &Id) -> bool {
-        self.ask(recipe).unwrap_or_else(|err| {
-            (self.tell)(&format!("no remote can be asked: {}", crate::run::chain(&err)));
-            false
-        })
+        self.ask(recipe)
     }
 }

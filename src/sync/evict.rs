@@ -151,8 +151,9 @@ fn once(
         // The marks are part of the state that is worked on.
         let snapshot = repo.store().snapshot()?;
         let mut late = None;
+        let ids: Vec<Id> = going.iter().copied().collect();
         let done =
-            evict::evict(&snapshot, &going, &all_targets, "evict", (options.progress, options.cancel), &mut || {
+            evict::evict(&snapshot, &ids, &all_targets, "evict", (options.progress, options.cancel), &mut || {
                 // Asked anew, over a connection of its own: what was read before proves nothing about now.
                 let proven = open(repo, from, means).and_then(|far| {
                     let wanted: Vec<(&Id, &Chosen)> = chosen.iter().filter(|(id, _)| going.contains(*id)).collect();
