@@ -1,7 +1,5 @@
 //! Content that is elsewhere: evicted, found again, brought back when it is needed; and results that others have.
 
-#![expect(clippy::disallowed_methods, reason = "tests make and break the files they work on")]
-
 use std::path::Path;
 
 use prov::hash::Id;
