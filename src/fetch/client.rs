@@ -24,6 +24,36 @@ pub struct Watch<'a> {
     pub progress: &'a dyn Progress,
 }
 
+/// Which bytes of a file are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Span {
+    /// All of them.
+    All,
+    /// As many of the last ones, or all if there are fewer.
+    Last(u64),
+    /// From this one on, so many; all of them are there.
+    From(u64, u64),
+}
+
+/// Some bytes of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Where they begin.
+    pub at: u64,
+    /// How many the file has.
+    pub size: u64,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Beginning, length and size of the whole, as `bytes 0-9/20` says them.
+fn content_range(text: &str) -> Option<(u64, u64, u64)> {
+    let (range, size) = text.strip_prefix("bytes ")?.trim().split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    let (first, last, size): (u64, u64, u64) = (first.parse().ok()?, last.parse().ok()?, size.parse().ok()?);
+    (first <= last && last < size).then(|| (first, last - first + 1, size))
+}
+
 /// Fetches what addresses lead to. Connections are kept for the next request; it may be used by several threads at once.
 #[derive(Debug)]
 pub struct Client {
@@ -61,6 +91,48 @@ impl Client {
         }
     }
 
+    /// Some bytes of what `url` leads to, or all of it from a server that gives no parts, as long as that has at most `most` bytes.
+    ///
+    /// # Errors
+    /// Whenever it is not certain that the bytes are those that were asked for, all of them and nothing else.
+    pub fn part(&self, url: &Url, span: Span, most: u64, watch: Watch<'_>) -> Result<Part, Error> {
+        let asked = match span {
+            Span::All => Asked::Fresh,
+            Span::Last(count) => Asked::Last(count),
+            Span::From(at, count) => Asked::Part(at, count),
+        };
+        let reached = self.reach(url, &|_| asked, watch)?;
+        let shown = || reached.at.shown();
+        let is_part = span != Span::All;
+        let (at, len, size) = match reached.head.status {
+            200 => (0, None, None),
+            206 if is_part => {
+                let range = reached.head.range.as_deref().and_then(content_range);
+                let (at, len, size) = range.ok_or_else(|| Error::NoRanges { url: shown() })?;
+                (at, Some(len), Some(size))
+            }
+            status => return Err(Error::Status { url: shown(), status }),
+        };
+        let mut bytes = Vec::new();
+        let limit = len.unwrap_or(most);
+        match reached.waiting().bytes(&reached.head, &reached.pieces, &mut bytes, limit) {
+            Err(Error::TooLarge { url, .. }) if is_part => return Err(Error::NoRanges { url }),
+            got => got?,
+        };
+        let got = bytes.len() as u64;
+        let part = Part { at, size: size.unwrap_or(got), bytes };
+        let is_it = len.is_none_or(|len| len == got)
+            && match span {
+                Span::All => true,
+                _ if len.is_none() => true,
+                Span::Last(count) => {
+                    part.at == part.size.saturating_sub(count) && part.at.checked_add(got) == Some(part.size)
+                }
+                Span::From(from, count) => part.at == from && got == count,
+            };
+        if is_it { Ok(part) } else { Err(Error::NoRanges { url: shown() }) }
+    }
+
     /// What the server says of the content of `url`, without it.
     ///
     /// # Errors
@@ -90,7 +162,12 @@ impl Client {
                 return Ok(Reached { options: &self.options, watch, started, at, redirects, head, pieces });
             }
             let missing = || Error::BadRedirect { url: at.shown(), what: "it doesn't say where to".to_owned() };
-            at = at.join(&head.location.ok_or_else(missing)?)?;
+            let to = at.join(&head.location.ok_or_else(missing)?)?;
+            if self.options.stays_at_host && to.host() != at.host() {
+                let what = format!("it leads to another host, {}", to.host());
+                return Err(Error::BadRedirect { url: at.shown(), what });
+            }
+            at = to;
         }
         Err(Error::Redirects { url: url.shown(), limit: self.options.max_redirects })
     }
@@ -147,6 +224,14 @@ impl Waiting<'_> {
     }
 
     fn body(&self, head: &Head, pieces: &Receiver<Piece>, sink: &mut dyn Write) -> Result<u64, Error> {
+        let progress = self.watch.progress;
+        progress.begin("fetching", head.length, Unit::Bytes);
+        let done = self.bytes(head, pieces, sink, self.options.max_size);
+        progress.end();
+        done
+    }
+
+    fn bytes(&self, head: &Head, pieces: &Receiver<Piece>, sink: &mut dyn Write, limit: u64) -> Result<u64, Error> {
         let url = || self.url.shown();
         if let Some(encoding) = head.content_encoding.as_ref().filter(|encoding| !self.is_taken_as(encoding)) {
             return Err(Error::Encoded { url: url(), encoding: crate::path::shown(encoding.as_bytes()) });
@@ -154,15 +239,10 @@ impl Waiting<'_> {
         if !head.is_delimited {
             return Err(Error::NoLength { url: url() });
         }
-        let limit = self.options.max_size;
         if head.length.is_some_and(|length| length > limit) {
             return Err(Error::TooLarge { url: url(), limit });
         }
-        let progress = self.watch.progress;
-        progress.begin("fetching", head.length, Unit::Bytes);
-        let done = self.pieces(head, pieces, sink, limit);
-        progress.end();
-        done
+        self.pieces(head, pieces, sink, limit)
     }
 
     fn pieces(&self, head: &Head, pieces: &Receiver<Piece>, sink: &mut dyn Write, limit: u64) -> Result<u64, Error> {

@@ -109,6 +109,12 @@ pub enum Error {
         /// What is allowed.
         limit: u64,
     },
+    /// A part of it was asked for, and what came is another one, or all of it, and too much.
+    #[error("{url}: the server gives no parts of files (ranges) as it was asked to")]
+    NoRanges {
+        /// The address.
+        url: String,
+    },
     /// It took too long.
     #[error("{url}: {what} within {} s", after.as_secs_f64())]
     TimedOut {

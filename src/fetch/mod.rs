@@ -27,7 +27,7 @@ pub(crate) mod testing;
 mod tests;
 
 pub use answer::{Answer, Got};
-pub use client::{Client, Watch};
+pub use client::{Client, Part, Span, Watch};
 pub use error::Error;
 pub use file::{Saved, to_file};
 pub use known::Known;

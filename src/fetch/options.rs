@@ -15,6 +15,8 @@ pub struct Options {
     pub total_timeout: Option<Duration>,
     /// How many redirects are followed.
     pub max_redirects: u32,
+    /// Whether redirects may lead to no other host.
+    pub stays_at_host: bool,
     /// Ways out of a closed network.
     pub proxies: Proxies,
     /// Certificates to trust instead of the built-in ones: a PEM file's text.
@@ -32,6 +34,23 @@ pub struct Proxies {
     pub direct: Vec<String>,
 }
 
+impl Proxies {
+    /// What the variables say that other programs know as well; `text` gives one by its name, if it is not empty.
+    pub fn of_variables(text: &dyn Fn(&str) -> Option<String>) -> Self {
+        let all = || text("all_proxy").or_else(|| text("ALL_PROXY"));
+        // Its name in upper case can be set by whoever sends a request to a web server that starts programs.
+        let http = text("http_proxy").or_else(all);
+        let https = text("https_proxy").or_else(|| text("HTTPS_PROXY")).or_else(all);
+        let direct = text("no_proxy").or_else(|| text("NO_PROXY")).unwrap_or_default();
+        let hosts = direct.split(',').map(str::trim).filter(|host| !host.is_empty());
+        let direct = hosts.flat_map(|host| {
+            let below = (!host.starts_with(['.', '*'])).then(|| format!(".{host}"));
+            std::iter::once(host.to_owned()).chain(below)
+        });
+        Self { http, https, direct: direct.collect() }
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -40,6 +59,7 @@ impl Default for Options {
             idle_timeout: Duration::from_secs(60),
             total_timeout: None,
             max_redirects: 10,
+            stays_at_host: false,
             proxies: Proxies::default(),
             trusted: None,
         }

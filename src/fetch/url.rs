@@ -122,6 +122,19 @@ impl Url {
         Ok(Self { is_secure, host, path: resolved(&path) })
     }
 
+    /// The address of what has this name in the folder that this one leads to; the query is dropped.
+    ///
+    /// # Errors
+    /// When the name makes no address.
+    pub fn below(&self, name: &str) -> Result<Self, Error> {
+        Self::read(&format!("{}/{name}", self.place().trim_end_matches('/')))
+    }
+
+    /// Whether it has a query.
+    pub fn has_query(&self) -> bool {
+        self.path.contains('?')
+    }
+
     /// Where a redirect from here leads.
     ///
     /// # Errors

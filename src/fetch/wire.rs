@@ -15,6 +15,12 @@ pub(super) enum Asked<'a> {
     Unless(&'a str),
     /// What would come before it.
     Head,
+    /// All of it, from the server itself and not from what somebody on the way remembers.
+    Fresh,
+    /// As many of its last bytes.
+    Last(u64),
+    /// A part of it: from this byte on, so many.
+    Part(u64, u64),
 }
 
 /// What comes of an exchange, in this order: a head, bytes, the end; or a failure at any time.
@@ -41,6 +47,8 @@ pub(super) struct Head {
     pub(super) date: Option<String>,
     pub(super) content_type: Option<String>,
     pub(super) content_encoding: Option<String>,
+    /// Which part of the whole comes, as it was sent.
+    pub(super) range: Option<String>,
     /// The announced length.
     pub(super) length: Option<u64>,
     /// Whether the end of the body can be told from its breaking off.
@@ -147,11 +155,17 @@ mod with {
             let agent = if url.scheme() == "https" { &self.secure } else { &self.plain };
             let mut request = match asked {
                 Asked::Head => agent.head(url.whole()),
-                Asked::All | Asked::Unless(_) => agent.get(url.whole()),
+                _ => agent.get(url.whole()),
             };
-            if let Asked::Unless(tag) = asked {
-                request = request.header(header::IF_NONE_MATCH, tag);
-            }
+            request = match asked {
+                Asked::Unless(tag) => request.header(header::IF_NONE_MATCH, tag),
+                Asked::Fresh => request.header(header::CACHE_CONTROL, "no-cache"),
+                Asked::Last(count) => request.header(header::RANGE, format!("bytes=-{count}")),
+                Asked::Part(at, count) => {
+                    request.header(header::RANGE, format!("bytes={at}-{}", at.saturating_add(count.max(1) - 1)))
+                }
+                Asked::All | Asked::Head => request,
+            };
             let (send, receive) = sync_channel(WAITING);
             // It ends by itself: whoever no longer listens fails its next send, and a silent server its next read.
             let thread = std::thread::Builder::new().name("fetch".to_owned());
@@ -212,6 +226,7 @@ mod with {
             date: text(headers, &header::DATE),
             content_type: text(headers, &header::CONTENT_TYPE),
             content_encoding: text(headers, &header::CONTENT_ENCODING),
+            range: text(headers, &header::CONTENT_RANGE),
             length,
             is_delimited: is_chunked || length.is_some(),
         }

@@ -75,6 +75,11 @@ impl Fs {
         }
     }
 
+    /// Whether files lie on a disk that is only simulated, which has few operations.
+    pub fn is_simulated(&self) -> bool {
+        self.disk.is_some()
+    }
+
     /// Creates a file that must not exist yet, with permission bits `mode`, for writing.
     pub fn create_new(&self, path: &Path, mode: u32) -> io::Result<Output> {
         if let Some(disk) = &self.disk {

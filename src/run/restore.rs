@@ -96,9 +96,56 @@ pub fn restore(
     target: &Target,
     options: &RestoreOptions,
 ) -> Result<Restoration, Error> {
+    let pieces = pieces(session, snapshot, target, options)?;
+    restore_pieces(session, snapshot, pieces, options)
+}
+
+/// As [`restore`], for outputs that are known by themselves, each under a name that no other has.
+///
+/// # Errors
+/// As [`restore`].
+pub fn restore_outputs(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    outputs: &BTreeMap<String, Output>,
+    options: &RestoreOptions,
+) -> Result<Restoration, Error> {
+    let pieces = outputs.iter().map(|(key, output)| artifact(session, key, output, options));
+    let pieces = pieces.collect::<Result<Vec<_>, _>>()?;
+    restore_pieces(session, snapshot, pieces, options)
+}
+
+/// The contents that bringing back what a revision means takes.
+///
+/// # Errors
+/// As [`restore`].
+pub fn contents_of(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    target: &Target,
+) -> Result<Vec<crate::object::recipe::Content>, Error> {
+    let options =
+        RestoreOptions { to: Some(Destination::Below(session.repo.root().to_owned())), ..RestoreOptions::default() };
+    let pieces = pieces(session, snapshot, target, &options)?;
+    Ok(pieces
+        .into_iter()
+        .flat_map(|piece| match piece {
+            Piece::Stored(item) => vec![item.content],
+            Piece::Set(items, ..) => items.into_iter().map(|item| item.content).collect(),
+            Piece::Text { .. } | Piece::Refused { .. } | Piece::There(_) => Vec::new(),
+        })
+        .collect())
+}
+
+fn restore_pieces(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    pieces: Vec<Piece>,
+    options: &RestoreOptions,
+) -> Result<Restoration, Error> {
     let mut restoration = Restoration::default();
     let (mut wanted, mut extras, mut texts, mut sets) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for piece in pieces(session, snapshot, target, options)? {
+    for piece in pieces {
         match piece {
             Piece::Stored(item) => wanted.push(item),
             Piece::Set(members, extra, set) => {

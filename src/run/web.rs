@@ -345,16 +345,6 @@ fn options(session: &Session<'_>, environment: &Environment) -> Result<Options, 
         let value = environment.get(std::ffi::OsStr::new(name))?;
         value.to_str().filter(|text| !text.is_empty()).map(ToOwned::to_owned)
     };
-    let all = || text("all_proxy").or_else(|| text("ALL_PROXY"));
-    // Its name in upper case can be set by whoever sends a request to a web server that starts programs.
-    let http = text("http_proxy").or_else(all);
-    let https = text("https_proxy").or_else(|| text("HTTPS_PROXY")).or_else(all);
-    let direct = text("no_proxy").or_else(|| text("NO_PROXY")).unwrap_or_default();
-    let hosts = direct.split(',').map(str::trim).filter(|host| !host.is_empty());
-    let direct = hosts.flat_map(|host| {
-        let below = (!host.starts_with(['.', '*'])).then(|| format!(".{host}"));
-        std::iter::once(host.to_owned()).chain(below)
-    });
     let trusted = match environment.get(std::ffi::OsStr::new("SSL_CERT_FILE")).filter(|path| !path.is_empty()) {
         None => None,
         Some(path) => {
@@ -362,7 +352,7 @@ fn options(session: &Session<'_>, environment: &Environment) -> Result<Options, 
             session.repo.fs().read(path).map_err(|source| Error::io("read", path, source))?
         }
     };
-    Ok(Options { proxies: Proxies { http, https, direct: direct.collect() }, trusted, ..Options::default() })
+    Ok(Options { proxies: Proxies::of_variables(&text), trusted, ..Options::default() })
 }
 
 /// What is recorded of all inputs from the web, by key.

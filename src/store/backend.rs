@@ -256,6 +256,10 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// When it was certainly not created.
     fn create_format(&self, bytes: &[u8]) -> Result<Outcome, BackendError>;
 
+    /// Writes down for those who can't list the log which entry lies in it: as good a beginning for a search as any that is still there. No part
+    /// of the state, and nothing depends on it: what can't be written is let be.
+    fn tell_newest(&self, _number: u64) {}
+
     /// Waits at most `wait` for other writers on this machine; `None` if it was not this one's turn by then.
     fn queue(&self, wait: Duration) -> Option<Box<dyn Queued>>;
 

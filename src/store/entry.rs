@@ -390,13 +390,18 @@ impl Entry {
     }
 }
 
+/// Whether bytes begin as an entry does.
+pub fn is_meant(bytes: &[u8]) -> bool {
+    bytes.starts_with(MAGIC)
+}
+
 /// The name of entry `number` in the log's folder.
-pub(super) fn name(number: u64) -> String {
+pub fn name(number: u64) -> String {
     format!("{number:020}")
 }
 
 /// The number that `name` names; `None` if it is no such name.
-pub(super) fn parse_name(name: &str) -> Option<u64> {
+pub fn parse_name(name: &str) -> Option<u64> {
     if name.len() == 20 && name.bytes().all(|b| b.is_ascii_digit()) { name.parse().ok() } else { None }
 }
 

@@ -116,7 +116,10 @@ pub(super) fn fold_mending(snapshot: &Snapshot, command: &str, mend: &Mend) -> R
         Verdict::Landed(number)
     };
     match verdict {
-        Verdict::Landed(_) => unlink_covered(store, snapshot.tip()).map(|()| true),
+        Verdict::Landed(_) => {
+            backend.tell_newest(number);
+            unlink_covered(store, snapshot.tip()).map(|()| true)
+        }
         Verdict::Lost { clean: true } => {
             for (folder, name) in files {
                 let _ = backend.remove(folder, &folder.file(&name));

@@ -192,14 +192,21 @@ struct LocalStaged {
 
 impl LocalStaged {
     fn flush_buffer(&mut self) -> io::Result<()> {
+        let buffer = std::mem::take(&mut self.buffer);
+        let result = self.write_out(&buffer);
+        self.buffer = buffer;
+        self.buffer.clear();
+        result
+    }
+
+    fn write_out(&mut self, bytes: &[u8]) -> io::Result<()> {
         let (Some(out), false) = (&mut self.out, self.failed) else {
             return Err(io::Error::other("an earlier write to this file failed"));
         };
-        let result = out.write_all(&self.buffer);
+        let result = out.write_all(bytes);
         // How much of it arrived is not known, so the file is of no use after a failure.
         self.failed = result.is_err();
-        self.written += self.buffer.len() as u64;
-        self.buffer.clear();
+        self.written += bytes.len() as u64;
         result
     }
 
@@ -255,6 +262,9 @@ impl Write for LocalStaged {
         }
         if self.buffer.len() + bytes.len() > BUFFER && !self.buffer.is_empty() {
             self.flush_buffer()?;
+        }
+        if self.buffer.is_empty() && bytes.len() >= BUFFER {
+            return self.write_out(bytes).map(|()| bytes.len());
         }
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() >= BUFFER {
@@ -434,6 +444,13 @@ impl Backend for LocalBackend {
         let outcome = staged.name(&path, Folder::Tmp)?;
         self.shared.fs.sync_dir(&self.shared.root).map_err(|err| self.failed("flush", &self.shared.root, err))?;
         Ok(outcome)
+    }
+
+    fn tell_newest(&self, number: u64) {
+        if !self.shared.fs.is_simulated() {
+            let text = format!("{}\n", super::entry::name(number));
+            let _ = self.shared.fs.replace(&self.shared.root.join("newest"), text.as_bytes(), false);
+        }
     }
 
     fn queue(&self, wait: Duration) -> Option<Box<dyn Queued>> {

@@ -39,7 +39,9 @@
 //! # Ok::<(), prov::store::Error>(())
 //! ```
 
+mod ahead;
 pub mod backend;
+mod bulk;
 mod carry;
 pub mod check;
 pub mod collect;
@@ -48,6 +50,7 @@ mod cut;
 mod draft;
 mod entry;
 mod error;
+pub mod evict;
 mod files;
 mod find;
 mod fold;
@@ -57,6 +60,7 @@ mod intake;
 mod large;
 mod load;
 mod local;
+mod located;
 mod memory;
 mod merge;
 mod objects;
@@ -81,11 +85,14 @@ mod world;
 use std::io::Write;
 use std::sync::Arc;
 
+pub use ahead::{Ahead, Parts};
 pub use backend::{Backend, BackendError, Folder, Outcome};
+pub use bulk::Whereabouts;
 pub use carry::{Carried, FromStore, Known, Load, Look};
 pub use check::{Report, Severity, check};
 pub use draft::{Draft, Published, RefEdit, Restore};
 pub use entry::{Checkpoint, Class, Expect, FileRow, Gone, OpId, PackRow};
+pub use entry::{is_meant as is_entry, name as entry_name, parse_name as entry_number};
 pub use error::{Damage, Error};
 pub use intake::{Collected, Intake};
 pub use local::LocalBackend;

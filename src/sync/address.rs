@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::Error;
+use crate::fetch::{self, Url};
 
 /// The place of a remote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub enum Address {
     Folder(PathBuf),
     /// A path on a host that ssh leads to.
     Ssh(SshAddress),
+    /// A folder that a web server gives.
+    Web(Url),
 }
 
 /// A path on a host that ssh leads to.
@@ -65,7 +68,8 @@ impl Address {
                     _ => Err(bad("a file URL holds an absolute path: file:///PATH")),
                 },
                 "ssh" => ssh(rest).map(Self::Ssh).map_err(bad),
-                _ => Err(bad("known are paths, file://, ssh:// and USER@HOST:PATH")),
+                "http" | "https" => web(text).map(Self::Web).map_err(|why| bad(&why)),
+                _ => Err(bad("known are paths, file://, ssh://, USER@HOST:PATH, https:// and http://")),
             };
         }
         // As Git has it: a colon before the first slash parts a host from a path.
@@ -83,8 +87,12 @@ impl Address {
     }
 }
 
-/// An address without what stands where a password would.
+/// An address without what stands where a password would, and without a query's.
 pub fn redacted(text: &str) -> String {
+    let text = match text.split_once('?') {
+        Some((place, _)) if place.starts_with("http://") || place.starts_with("https://") => place,
+        _ => text,
+    };
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
     let end = rest.find('/').unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
@@ -95,6 +103,15 @@ pub fn redacted(text: &str) -> String {
         },
         None => text.to_owned(),
     }
+}
+
+fn web(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|err| match err {
+        fetch::Error::BadUrl { what, .. } => what,
+        fetch::Error::Credentials { what, .. } => format!("it holds credentials ({what})"),
+        err => err.to_string(),
+    })?;
+    if url.has_query() { Err("the address of a folder has no query".to_owned()) } else { Ok(url) }
 }
 
 fn ssh(rest: &str) -> Result<SshAddress, &'static str> {
@@ -188,7 +205,10 @@ mod tests {
             "ssh://ho st/p",
             "ssh://host;rm/p",
             "ssh://$(x)/p",
-            "https://host/p",
+            "https://ann:secret@host/p",
+            "https://host/p?token=secret",
+            "https://host/p?x=y",
+            "ftp://host/p",
             "file://host/p",
             "a\nb",
             "-x",

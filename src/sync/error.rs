@@ -59,6 +59,20 @@ pub enum Error {
         #[source]
         source: Box<store::Error>,
     },
+    /// The place can be read and no more.
+    #[error("{url} can only be read: a web server only gives files")]
+    OnlyReads {
+        /// The place.
+        url: String,
+    },
+    /// This build can't talk to such a place.
+    #[error("{url} can't be reached by this build of prov: it was made without the feature `{feature}`")]
+    NotBuilt {
+        /// The place.
+        url: String,
+        /// What it was made without.
+        feature: &'static str,
+    },
     /// The connection broke.
     #[error("the connection to {remote} broke: {why}")]
     Lost {
@@ -69,6 +83,12 @@ pub enum Error {
         /// What was being done.
         #[source]
         source: Box<Error>,
+    },
+    /// It is the very store that is worked on, or a copy of it: it proves nothing.
+    #[error("{place} is this store itself, or a copy with the same id")]
+    SameStore {
+        /// The place.
+        place: String,
     },
     /// There is something else than a store.
     #[error("{place} holds files and is no store")]

@@ -92,6 +92,30 @@ pub fn sync(repo: &Repo, remote: &Remote, means: &Means, options: &Options<'_>) 
     Ok((fetched, meeting.push()?))
 }
 
+/// Marks a store to which records came from `remote` without all their content; `objects` are marked by themselves where they are missing.
+pub(super) fn mark_records(
+    repo: &Repo,
+    store: &Store,
+    remote: &str,
+    far: &str,
+    objects: impl IntoIterator<Item = Id>,
+) -> Result<(), Error> {
+    let value = entry::encode(&entry::Presence { at: repo.now(), store: far.to_owned() })?;
+    let objects: Vec<Id> = [Id::ZERO].into_iter().chain(objects).collect();
+    let op = OpId::new(&*store.world().random);
+    store.publish(op, "remember remote", &mut |snapshot| -> Result<Option<Draft>, Error> {
+        let mut edits = Vec::new();
+        for object in &objects {
+            let key = key::presence(object, remote);
+            if snapshot.get_ref(&key)?.is_none() && snapshot.locate_live(object)?.is_none() {
+                edits.push(RefEdit::set(key, value.clone()));
+            }
+        }
+        Ok((!edits.is_empty()).then(|| Draft { edits, ..Draft::default() }))
+    })?;
+    Ok(())
+}
+
 struct Meeting<'a> {
     repo: &'a Repo,
     remote: &'a Remote,
@@ -144,6 +168,7 @@ impl Meeting<'_> {
         let before = position.clone();
         let fit = position.check(self.repo, &near, &far)?;
         let (from, to) = if is_push { (&near, &far) } else { (&far, &near) };
+        let is_behind = is_push && self.is_behind(&position, to)?;
         let mark = Self::mark(&mut position, is_push, options.depth);
         let edited = match mark.as_ref().filter(|_| !options.is_thorough) {
             Some(mark) => from.edited_since(if is_push { &mark.near } else { &mark.far }),
@@ -151,7 +176,8 @@ impl Meeting<'_> {
         };
         let reader = Reader { from, to, project: self.repo.project() };
         let is_all = options.selection.is_all();
-        let mut heads = if is_all { reader.all(edited.as_deref()) } else { reader.selected(&options.selection) }?;
+        let mut heads =
+            if is_all { reader.all(edited.as_deref(), is_behind) } else { reader.selected(&options.selection) }?;
         if is_all && options.is_complete {
             heads.runs = reader.every_run()?;
         }
@@ -191,6 +217,9 @@ impl Meeting<'_> {
                     *Self::mark(&mut position, is_push, options.depth) =
                         Some(Mark { near: near.point(), far: far.point() });
                 }
+                if is_push && options.depth == Depth::Content {
+                    position.pushed_records.clone_from(&position.pushed);
+                }
             }
             if position != before {
                 position.save(self.repo, self.remote);
@@ -207,22 +236,23 @@ impl Meeting<'_> {
 
     /// Marks a store to which records came without all their content, so that nobody takes what is missing for lost.
     fn mark_partial(&self, store: &Store, heads: &Heads) -> Result<(), Error> {
-        let here = entry::Presence { at: self.repo.now(), store: self.far.id().to_owned() };
-        let value = entry::encode(&here)?;
-        let mut objects: Vec<Id> = vec![Id::ZERO];
-        objects.extend(heads.tags.values().filter(|tag| Class::of(&tag.kind) == Class::Content).map(|tag| tag.object));
-        let op = OpId::new(&*store.world().random);
-        store.publish(op, "remember remote", &mut |snapshot| -> Result<Option<Draft>, Error> {
-            let mut edits = Vec::new();
-            for object in &objects {
-                let key = key::presence(object, &self.remote.name);
-                if snapshot.get_ref(&key)?.is_none() && snapshot.locate_live(object)?.is_none() {
-                    edits.push(RefEdit::set(key, value.clone()));
-                }
-            }
-            Ok((!edits.is_empty()).then(|| Draft { edits, ..Draft::default() }))
-        })?;
-        Ok(())
+        let tags = heads.tags.values().filter(|tag| Class::of(&tag.kind) == Class::Content).map(|tag| tag.object);
+        mark_records(self.repo, store, &self.remote.name, self.far.id(), tags)
+    }
+
+    /// Whether the remote may have records of runs without content that is to go there now: records went there alone since content did.
+    fn is_behind(&self, position: &Position, far: &Snapshot) -> Result<bool, Error> {
+        if self.options.depth == Depth::Records {
+            return Ok(false);
+        }
+        Ok(match (&position.pushed, &position.pushed_records) {
+            _ if self.options.is_thorough => far.is_elsewhere(&Id::ZERO)?,
+            (Some(all), Some(records)) => all != records,
+            (None, Some(_)) => true,
+            (Some(_), None) => false,
+            // Nothing is remembered: the remote says so itself.
+            (None, None) => far.is_elsewhere(&Id::ZERO)?,
+        })
     }
 
     fn mark(position: &mut Position, is_push: bool, depth: Depth) -> &mut Option<Mark> {

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use super::Error;
 use super::address::Address;
 use super::ssh;
+use super::web::WebBackend;
+use crate::fetch;
 use crate::repo::{DOT, World};
 use crate::store::{self, Backend, Folder, LocalBackend, Store};
 
@@ -14,6 +16,8 @@ use crate::store::{self, Backend, Folder, LocalBackend, Store};
 pub struct Means {
     /// The words that start ssh, program first; `ssh` if empty.
     pub ssh: Vec<String>,
+    /// What requests to web servers are bound to.
+    pub web: fetch::Options,
 }
 
 /// A store that was reached.
@@ -38,6 +42,12 @@ fn backend(address: &Address, world: &World, means: &Means, is_read_only: bool) 
             Ok(Arc::new(LocalBackend::new(world.fs.clone(), folder)))
         }
         Address::Ssh(address) => Ok(Arc::new(ssh::connect(address, means, is_read_only)?)),
+        Address::Web(url) if !is_read_only => Err(Error::OnlyReads { url: url.shown() }),
+        Address::Web(url) if !fetch::IS_BUILT => Err(Error::NotBuilt { url: url.shown(), feature: "http" }),
+        Address::Web(url) => match WebBackend::connect(url, &means.web) {
+            Ok(backend) => Ok(Arc::new(backend)),
+            Err(err) => Err(Error::at(&url.shown())(err.into())),
+        },
     }
 }
 

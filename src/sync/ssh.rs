@@ -120,14 +120,14 @@ mod tests {
     fn nothing_of_an_address_is_an_option_or_a_word_for_the_shell() {
         let address = |text| match Address::parse(text, std::path::Path::new("/")).unwrap() {
             Address::Ssh(address) => address,
-            Address::Folder(_) => panic!("{text}"),
+            _ => panic!("{text}"),
         };
         let found = words(&address("ssh://ann@host:22/a b/it's;$(rm)"), &Means::default(), true);
         assert_eq!(
             found,
             ["ssh", "-T", "-p", "22", "--", "ann@host", r"prov serve --stdio --read-only -- '/a b/it'\''s;$(rm)'"]
         );
-        let means = Means { ssh: vec!["my-ssh".to_owned(), "-F".to_owned(), "config".to_owned()] };
+        let means = Means { ssh: vec!["my-ssh".to_owned(), "-F".to_owned(), "config".to_owned()], ..Means::default() };
         let found = words(&address("host:p"), &means, false);
         assert_eq!(found, ["my-ssh", "-F", "config", "-T", "--", "host", "prov serve --stdio -- 'p'"]);
     }

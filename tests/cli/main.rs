@@ -13,9 +13,11 @@ mod consist;
 mod damage;
 mod diff;
 mod doctor;
+mod elsewhere;
 mod errors;
 mod events;
 mod gc;
+mod git;
 mod help;
 mod hits;
 mod inputs;
@@ -27,12 +29,14 @@ mod look;
 mod map;
 mod marks;
 mod outputs;
+mod pack;
 mod parts;
 mod pieces;
 mod pipeline;
 mod project;
 #[cfg(feature = "index")]
 mod questions;
+mod recipes;
 mod records;
 mod redact;
 mod revisions;
@@ -46,6 +50,8 @@ mod secrets;
 mod server;
 mod sets;
 mod ssh;
+#[cfg(feature = "http")]
+mod static_site;
 mod sync;
 mod terminal;
 #[cfg(feature = "http")]

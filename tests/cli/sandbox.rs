@@ -122,6 +122,13 @@ impl Outcome {
         serde_json::from_slice(&self.stdout).unwrap_or_else(|err| panic!("no JSON: {err}\n{self}"))
     }
 
+    /// Asserts that it ended with an exit code other than 0, and with no panic.
+    #[track_caller]
+    pub(crate) fn fails(self) -> Self {
+        assert!((1..=100).contains(&self.code), "{self}");
+        self
+    }
+
     /// The same after making sure that it went well.
     #[track_caller]
     pub(crate) fn ok(self) -> Self {

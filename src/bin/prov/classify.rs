@@ -158,8 +158,15 @@ impl Classify for sync::Error {
                 store::Error::TooNew { .. } | store::Error::UnknownFeature { .. } => source.failure(),
                 _ => Failure::of(Class::Network, "remote", self).hint("nothing was lost; try again"),
             },
+            Self::OnlyReads { .. } => Failure::of(Class::Refused, "only_reads", self)
+                .hint("push to where the server has its files from: its folder, ssh or a bucket"),
+            Self::NotBuilt { feature, .. } => Failure::of(Class::Refused, "not_built", self)
+                .hint(format!("build prov with it: cargo install prov-store --features {feature}")),
             Self::Lost { .. } => {
                 Failure::of(Class::Network, "remote", self).hint("nothing was lost; the same command goes on")
+            }
+            Self::SameStore { .. } => {
+                Failure::of(Class::Refused, "same_store", self).hint("name a remote that is another store")
             }
             Self::Occupied { .. } => Failure::of(Class::Refused, "occupied", self)
                 .hint("name a folder that is empty or not there yet, or one that holds a store"),
@@ -186,6 +193,36 @@ impl Classify for sync::Error {
             Self::Mark(err) => err.failure(),
             Self::Repo(err) => err.failure(),
             Self::Ref(_) => Failure::of(Class::Damaged, "damaged", self).hint(FSCK),
+            _ => Failure::of(Class::Failed, "io", self),
+        }
+    }
+}
+
+impl Classify for prov::code::git::hooks::Error {
+    fn failure(&self) -> Failure {
+        match self {
+            Self::NoRepository { .. } => {
+                Failure::of(Class::NotFound, "no_git", self).hint("make one with `git init`; prov works without, too")
+            }
+            Self::Shared { .. } => Failure::of(Class::Refused, "shared_hooks", self).hint(
+                "`prov hooks install --shared` puts them there: they do nothing in repositories without a project",
+            ),
+            Self::Occupied { .. } => {
+                Failure::of(Class::Refused, "hook_exists", self).hint("nothing was changed; move one of them away")
+            }
+            Self::Locked { .. } => {
+                Failure::of(Class::Failed, "git_locked", self).hint("try again; if no Git is at work, remove that file")
+            }
+            _ => Failure::of(Class::Failed, "git", self),
+        }
+    }
+}
+
+impl Classify for run::lockfile::Error {
+    fn failure(&self) -> Failure {
+        match self {
+            Self::Line { .. } => Failure::of(Class::Damaged, "bad_lock", self)
+                .hint("settle what Git could not merge; or remove the line, and run its step again"),
             _ => Failure::of(Class::Failed, "io", self),
         }
     }
@@ -627,6 +664,10 @@ impl Classify for query::Error {
                     Some(near) => failure.hint(format!("did you mean `{near}`?")),
                     None => failure.hint(format!("they have {}", known.join(", "))),
                 }
+            }
+            query::Error::Git { .. } => Failure::of(Class::Failed, "git", self),
+            query::Error::Lock { source, .. } => {
+                Failure { message: self.to_string(), ..source.failure() }.because_of(Some(source))
             }
             query::Error::Lineage(err) => err.failure(),
             query::Error::Mark(err) => err.failure(),

@@ -1,6 +1,6 @@
 //! Asking: a place at the other end of a pipe.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
@@ -9,13 +9,8 @@ use std::time::Duration;
 use bstr::BString;
 
 use super::frame::{Failure, Frame, GREETING, Landed, PART, TAIL, Word, decode, encode, folder_number, is_name};
+use crate::store::ahead::{Ahead, Parts};
 use crate::store::backend::{Backend, BackendError, Folder, Outcome, Queued, ReadAt, Staged};
-
-/// Bytes that are read ahead where little is asked for.
-const WINDOW: u64 = 256 << 10;
-
-/// Windows of one file that are kept.
-const WINDOWS: usize = 4;
 
 /// What a login script may print before the greeting.
 const NOISE: usize = 64 << 10;
@@ -204,13 +199,11 @@ struct WireFile {
     shared: Arc<Shared>,
     folder: u8,
     name: String,
-    size: u64,
-    windows: Mutex<VecDeque<(u64, Arc<Vec<u8>>)>>,
 }
 
-impl WireFile {
-    /// Bytes of the file, asked for in parts that are all under way at once.
-    fn parts(&self, offset: u64, len: u64) -> io::Result<Vec<u8>> {
+impl Parts for WireFile {
+    /// Asked for in parts that are all under way at once.
+    fn part(&self, offset: u64, len: u64) -> io::Result<Vec<u8>> {
         let mut asked = Vec::new();
         let mut at = offset;
         while at < offset + len {
@@ -232,48 +225,6 @@ impl WireFile {
             bytes.extend_from_slice(&part);
         }
         Ok(bytes)
-    }
-
-    /// The window that holds this stretch, if one does.
-    fn known(&self, offset: u64, len: u64) -> Option<(u64, Arc<Vec<u8>>)> {
-        let windows = locked(&self.windows);
-        let holds = |(at, bytes): &&(u64, Arc<Vec<u8>>)| *at <= offset && offset + len <= at + bytes.len() as u64;
-        windows.iter().find(holds).cloned()
-    }
-}
-
-impl ReadAt for WireFile {
-    fn size(&self) -> io::Result<u64> {
-        Ok(self.size)
-    }
-
-    fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        let len = buffer.len() as u64;
-        if offset.checked_add(len).is_none_or(|end| end > self.size) {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        if len == 0 {
-            return Ok(());
-        }
-        if len >= WINDOW {
-            buffer.copy_from_slice(&self.parts(offset, len)?);
-            return Ok(());
-        }
-        let (at, bytes) = match self.known(offset, len) {
-            Some(window) => window,
-            None => {
-                let end = self.size.min(offset.saturating_add(WINDOW));
-                let window = (offset, Arc::new(self.parts(offset, end - offset)?));
-                let mut windows = locked(&self.windows);
-                windows.truncate(WINDOWS - 1);
-                windows.push_front(window.clone());
-                window
-            }
-        };
-        let start = usize::try_from(offset - at).unwrap_or(usize::MAX);
-        let found = bytes.get(start..start.saturating_add(buffer.len()));
-        buffer.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
-        Ok(())
     }
 }
 
@@ -401,14 +352,8 @@ impl Backend for WireBackend {
             let source = io::Error::other("it answers with another number of bytes");
             return Err(BackendError::Io { action: "open", file, source });
         }
-        let at = size - tail.len() as u64;
-        Ok(Some(Box::new(WireFile {
-            shared: Arc::clone(&self.shared),
-            folder: folder_number(folder),
-            name: name.to_owned(),
-            size,
-            windows: Mutex::new(VecDeque::from([(at, Arc::new(tail.into()))])),
-        })))
+        let file = WireFile { shared: Arc::clone(&self.shared), folder: folder_number(folder), name: name.to_owned() };
+        Ok(Some(Box::new(Ahead::new(file, size, tail.into()))))
     }
 
     fn stage(&self) -> Result<Box<dyn Staged>, BackendError> {

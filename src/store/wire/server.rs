@@ -313,6 +313,9 @@ impl Server<'_> {
             return told(&Landed::Lost);
         }
         let outcome = file.publish(folder, &name).map_err(|err| failed(&err))?;
+        if let (Folder::Log, Outcome::Won, Some(number)) = (folder, outcome, entry::parse_name(&name)) {
+            self.place.tell_newest(number);
+        }
         if let (Some(guard), Folder::Log) = (&self.guard, folder) {
             guard.tidy();
         }

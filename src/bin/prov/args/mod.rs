@@ -5,9 +5,11 @@
 mod again;
 mod bring;
 mod check;
+mod elsewhere;
 mod exchange;
 mod folder;
 mod follow;
+mod git;
 mod inspect;
 mod journal;
 mod lifecycle;
@@ -34,12 +36,14 @@ use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 pub(crate) use again::{CheckArgs, RerunArgs, VerifyArgs};
 pub(crate) use bring::{CatArgs, RestoreArgs};
 pub(crate) use check::{CompletionsArgs, ConfigArgs, ConfigCommand, DoctorArgs, FsckArgs, GcArgs};
+pub(crate) use elsewhere::{EvictArgs, PackArgs, WhereArgs};
 pub(crate) use exchange::{
     ExportArgs, ExportWhat, ImpactArgs, ImportArgs, ImportWhat, LanguageWord, LinesWord, OtterManifestArgs,
     PreviewArgs, SchemaArgs, SchemaCommand, TableForm,
 };
 pub(crate) use folder::{ConfigIdentityWord, ConfigWinsWord, FolderOptions};
 pub(crate) use follow::EventsArgs;
+pub(crate) use git::{HookWord, HooksArgs, HooksCommand};
 pub(crate) use inspect::{CatObjectArgs, LsTreeArgs, RevParseArgs};
 pub(crate) use journal::{NoteArgs, OpsArgs, TagArgs, UndoArgs};
 pub(crate) use lifecycle::{LifecycleOptions, ReplayWord};
@@ -239,8 +243,16 @@ pub(crate) enum Command {
     Sync(SyncArgs),
     /// Make a project of what a remote holds
     Clone(CloneArgs),
+    /// Drop bytes that a remote has; records stay
+    Evict(EvictArgs),
+    /// Say which stores hold some content
+    Where(WhereArgs),
+    /// Put a run into a folder that needs no prov
+    Pack(PackArgs),
     /// Answer what somebody at the other end of a pipe asks of a store
     Serve(ServeArgs),
+    /// Have Git call prov, so that data follows code
+    Hooks(HooksArgs),
     /// Check the whole store
     Fsck(FsckArgs),
     /// Take out of the store what nothing leads to

@@ -27,7 +27,7 @@ pub(crate) enum RemoteCommand {
         /// Name it so
         #[arg(value_name = "NAME")]
         name: String,
-        /// Find it there: a folder, file:///PATH, ssh://HOST/PATH or USER@HOST:PATH
+        /// Find it there: a folder, file:///PATH, ssh://HOST/PATH, USER@HOST:PATH, or https://HOST/PATH to read only
         #[arg(value_name = "URL")]
         url: String,
     },

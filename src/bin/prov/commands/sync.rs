@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use prov::fetch;
 use prov::progress::Cancel;
 use prov::repo::{InitOptions, Places, Repo};
 use prov::sync::{self, Address, Depth, Means, Moved, Options, Report, Selection};
@@ -17,7 +18,21 @@ use crate::output::{human, json};
 /// What it takes to reach remotes.
 pub(crate) fn means(cx: &Context) -> Result<Means, Failure> {
     let words = cx.environment.utf8("PROV_SSH")?.unwrap_or_default();
-    Ok(Means { ssh: words.split_whitespace().map(str::to_owned).collect() })
+    let text = |name: &str| {
+        cx.environment.text(name).and_then(|text| text.to_str()).filter(|text| !text.is_empty()).map(str::to_owned)
+    };
+    let trusted = match cx.environment.path("SSL_CERT_FILE") {
+        None => None,
+        Some(path) => open::world(cx).fs.read(&path).map_err(|err| {
+            let message = format!("can't read `{}` (SSL_CERT_FILE): {err}", prov::path::show(&path));
+            Failure::new(Class::Failed, "io", message)
+        })?,
+    };
+    let proxies = fetch::Proxies::of_variables(&text);
+    Ok(Means {
+        ssh: words.split_whitespace().map(str::to_owned).collect(),
+        web: fetch::Options { proxies, trusted, ..fetch::Options::default() },
+    })
 }
 
 fn selection(options: &SelectionOptions) -> Selection {
@@ -197,6 +212,12 @@ fn folder_of(address: &Address) -> Option<PathBuf> {
     let path = match address {
         Address::Folder(path) => path.clone(),
         Address::Ssh(address) => PathBuf::from(&address.path),
+        Address::Web(url) => {
+            let name = url.place();
+            // The folder of a project, not what lies in it.
+            let name = name.trim_end_matches('/').trim_end_matches("/store").trim_end_matches("/.prov");
+            PathBuf::from(name.split_once("://")?.1).components().skip(1).collect()
+        }
     };
     let name = Path::new(path.file_name()?);
     let name = name.to_str()?.trim_end_matches(".prov");
