@@ -147,3 +147,38 @@ fn what_nothing_happened_to_goes() {
     assert!(!is_whole(&snapshot, &Content::Blob(content(&project))).unwrap());
     assert_sound(&repo);
 }
+
+#[test]
+fn a_ref_that_lies_about_a_recipe_leads_to_no_result() {
+    let (project, repo, _dir, far) = pushed();
+    let snapshot = repo.store().snapshot().unwrap();
+    let mut runs = snapshot.scan(&key::all_runs(), prov::store::Direction::Forward);
+    let (run, object) = key::run_and_object(&runs.next().unwrap().unwrap().0).unwrap();
+    let record = prov::revspec::read_run(&snapshot, &run, &object).unwrap();
+    let asked = prov::hash::derived("test", b"another recipe");
+    let other = store_at(&far);
+    let value = snapshot.scan(&key::results_of(&record.recipe.unwrap()), prov::store::Direction::Forward);
+    let (_, value) = value.into_iter().next().unwrap().unwrap();
+    let forge = |_: &_| {
+        let edits = vec![RefEdit::set(key::result(&asked, 1, &run), value.clone())];
+        Ok::<_, prov::store::Error>(Some(Draft { edits, ..Draft::default() }))
+    };
+    other.publish(OpId::new(&*other.world().random), "test", &mut { forge }).unwrap();
+
+    let b = Project::new();
+    b.write("prov.toml", &format!("[remote.far]\nurl = '{}'\n[cache]\nremotes = ['far']\n", far.display()));
+    let b_repo = b.open();
+    let tell = |text: &str| panic!("{text}");
+    let remotes = sync::Remotes::of(&b_repo, Means::default(), &Silent, Cancel::new(), &tell).unwrap();
+    assert!(!prov::run::Elsewhere::consult(&remotes, &asked));
+    assert!(
+        b_repo.store().snapshot().unwrap().scan(&key::all_runs(), prov::store::Direction::Forward).next().is_none()
+    );
+    // What the record says of itself is found.
+    let tell = |_: &str| ();
+    let remotes = sync::Remotes::of(&b_repo, Means::default(), &Silent, Cancel::new(), &tell).unwrap();
+    assert!(prov::run::Elsewhere::consult(&remotes, &record.recipe.unwrap()));
+    let id = content(&project);
+    assert!(is_whole(&b_repo.store().snapshot().unwrap(), &Content::Blob(id)).unwrap());
+    assert_sound(&b_repo);
+}
