@@ -1,5 +1,7 @@
 //! Programs as task types, and limits on memory.
 
+#![expect(clippy::disallowed_methods, reason = "tests make and break the files they work on")]
+
 use super::{run, with};
 use crate::project::{exists, read};
 
