@@ -6,7 +6,9 @@
 //! `docs/design/0011-sync.md` tells why.
 
 mod address;
+mod elsewhere;
 mod error;
+mod evict;
 mod heads;
 mod meet;
 mod merge;
@@ -19,7 +21,9 @@ mod walk;
 mod web;
 
 pub use address::{Address, SshAddress, redacted};
+pub use elsewhere::Remotes;
 pub use error::Error;
+pub use evict::{EvictOptions, EvictReport, Evictable, Stays, evict};
 pub use heads::{Selection, projects};
 pub use meet::{Options, Report, fetch, push, sync};
 pub use place::{Means, Reached, is_occupied, open, open_or_make, store_folder};

@@ -184,6 +184,7 @@ fn every_document_kind_has_a_schema_that_names_it() {
         "doctor",
         "error",
         "event",
+        "evict",
         "export",
         "facets",
         "fetch",
@@ -207,6 +208,7 @@ fn every_document_kind_has_a_schema_that_names_it() {
         "metrics",
         "note",
         "ops",
+        "pack",
         "pipeline-check",
         "pipeline-graph",
         "pipeline-logs",
@@ -238,6 +240,7 @@ fn every_document_kind_has_a_schema_that_names_it() {
         "undo",
         "verify",
         "verify-summary",
+        "where",
         "why",
     ];
     assert_eq!(kinds, expected);
