@@ -31,7 +31,9 @@ impl Progress for Between {
     fn begin(&self, phase: &str, _: Option<u64>, _: Unit) {
         if phase == "evict" {
             let done = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-            done.into_iter().for_each(|act| act());
+            if let Some(act) = done {
+                act();
+            }
         }
     }
 }
