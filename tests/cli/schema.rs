@@ -186,6 +186,7 @@ fn every_document_kind_has_a_schema_that_names_it() {
         "event",
         "export",
         "facets",
+        "bundle",
         "fetch",
         "find",
         "fsck",

@@ -10,6 +10,10 @@ fn each(test: impl Fn(Arc<dyn Backend>)) {
     test(Arc::new(LocalBackend::new(Fs::real(), dir.path().join("store"))));
     test(Arc::new(over_a_pipe(Arc::new(LocalBackend::new(Fs::real(), dir.path().join("far"))), Mode::Full)));
     test(Arc::new(over_a_pipe(Arc::new(MemoryBackend::new()), Mode::Full)));
+    #[cfg(feature = "cloud")]
+    if let Ok(endpoint) = std::env::var("PROV_TEST_S3") {
+        test(crate::sync::bucket::for_tests(&endpoint));
+    }
 }
 
 /// One end of a pair of sockets; the other end hears of it when it goes.
@@ -39,7 +43,7 @@ pub(super) fn over_a_pipe(place: Arc<dyn Backend>, mode: Mode) -> WireBackend {
         let _ = serve(&place, &world(), mode, &mut input, &mut output);
     });
     let input = near.try_clone().unwrap();
-    WireBackend::connect(Box::new(input), Box::new(End(near)), "pipe".to_owned()).unwrap()
+    WireBackend::connect(Box::new(input), Box::new(End(near)), "pipe".to_owned(), Duration::from_secs(600)).unwrap()
 }
 
 fn put(place: &dyn Backend, folder: Folder, name: &str, bytes: &[u8]) -> Outcome {

@@ -68,7 +68,8 @@ pub(crate) use scenario::{
     ScenarioArgs, ScenarioCommand, ScenarioForkArgs, ScenarioNewArgs, ScenarioSays, ScenarioSetArgs,
 };
 pub(crate) use sync::{
-    CloneArgs, FetchArgs, PushArgs, RemoteArgs, RemoteCommand, SelectionOptions, ServeArgs, SyncArgs,
+    BundleArgs, BundleCommand, CloneArgs, FetchArgs, PushArgs, RemoteArgs, RemoteCommand, SelectionOptions, ServeArgs,
+    SyncArgs,
 };
 
 /// Record what ran, on what, and what came out, and never compute it twice
@@ -239,6 +240,8 @@ pub(crate) enum Command {
     Sync(SyncArgs),
     /// Make a project of what a remote holds
     Clone(CloneArgs),
+    /// Put runs and all that they need into one file, check it, take it in
+    Bundle(BundleArgs),
     /// Answer what somebody at the other end of a pipe asks of a store
     Serve(ServeArgs),
     /// Check the whole store
