@@ -5,6 +5,8 @@
 //! configuration, which Git's rules find by the environment, and what that says of line ends; finding the head reads the
 //! repository alone.
 
+pub mod commit;
+pub mod hooks;
 mod plain;
 
 use std::path::{Path, PathBuf};

@@ -10,7 +10,7 @@
 //! at work and is neither. Notebooks (`ipynb`) are neither, because they hold their own results: running one would change the code. JSON is
 //! data unless its name is on the list. Names that begin with a dot, and whatever lies in a folder whose name does,
 //! are neither unless the name is on the list; so are folders of other people's packages ([`PACKAGE_FOLDERS`]).
-//! `prov.toml` and `prov.yaml` are neither: what they say comes into a recipe by its own parts.
+//! `prov.toml`, `prov.yaml` and `prov.lock` are neither: what they say comes into a recipe by its own parts.
 
 use bstr::{BStr, ByteSlice};
 
@@ -138,7 +138,7 @@ pub const CONFIGURATION_NAMES: &[&str] = &[
 pub const PACKAGE_FOLDERS: &[&str] = &["__pycache__", "node_modules", "site-packages", "venv"];
 
 /// prov's own files, whose content comes into a recipe by its own parts.
-const OWN: &[&str] = &["prov.toml", "prov.yaml", "prov.yml"];
+const OWN: &[&str] = &["prov.lock", "prov.toml", "prov.yaml", "prov.yml"];
 
 /// What a file is by its name and its executable bit; `None` if it is no code.
 pub fn class(path: &RelPath, exec: bool) -> Option<Class> {

@@ -239,6 +239,28 @@ impl Settings {
         self.text("core.remote")
     }
 
+    /// Whether the project keeps a `prov.lock`.
+    pub fn keeps_lock(&self) -> bool {
+        // Asked at every run: nothing is allocated for it.
+        let is_it = |path: &[String]| matches!(path, [table, name] if table == "git" && name == "lock");
+        self.values.iter().any(|(path, setting)| is_it(path) && setting.value == Value::Bool(true))
+    }
+
+    /// What a hook of Git's does, as `[git]` says: the word after `name`.
+    pub fn git_word(&self, name: &str) -> Option<&str> {
+        self.text(&format!("git.{name}"))
+    }
+
+    /// Whether a switch of `[git]` is on.
+    pub fn git_switch(&self, name: &str) -> bool {
+        self.get(&format!("git.{name}")).is_some_and(|setting| setting.value == Value::Bool(true))
+    }
+
+    /// Remotes whose results may be taken without having been fetched, and from which content is brought, in order.
+    pub fn cache_remotes(&self) -> Vec<String> {
+        self.texts("cache.remotes")
+    }
+
     /// Names of remotes, with where they are and who says so.
     pub fn remotes(&self) -> Vec<(&str, &str, &Origin)> {
         let urls = self.values.iter().filter(|(path, _)| path.len() == 3 && path[0] == "remote" && path[2] == "url");

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use super::Kind;
+use super::{Kind, id_of};
 use crate::hash::Id;
 
 /// Why an object could not be given or taken.
@@ -49,6 +49,15 @@ pub trait Source: Sync {
     /// # Errors
     /// When the bytes are damaged, `out` has already taken some of them: throw them away.
     fn copy(&self, id: &Id, out: &mut dyn Write) -> Result<Option<u64>, AccessError>;
+
+    /// The same source for somebody who is going to ask for many objects, and names them: where they lie is found out at once. `None` if that
+    /// is of no use here.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn located(&self, _ids: &mut dyn Iterator<Item = Id>) -> Result<Option<Box<dyn Source + '_>>, AccessError> {
+        Ok(None)
+    }
 }
 
 /// Takes objects. What was taken counts only once the transaction it belongs to has landed.
@@ -65,9 +74,27 @@ pub trait Sink: Sync {
     /// When it can't be written.
     fn put(&self, kind: &Kind, id: &Id, bytes: &[u8]) -> Result<(), AccessError>;
 
+    /// As [`Sink::put`] of bytes that nobody has hashed yet; returns their id.
+    ///
+    /// # Errors
+    /// As [`Sink::put`].
+    fn put_new(&self, kind: &Kind, bytes: &[u8]) -> Result<Id, AccessError> {
+        let id = id_of(kind, bytes);
+        self.put(kind, &id, bytes).map(|()| id)
+    }
+
     /// Takes a blob of `len` bytes from `reader`, hashing it on the way. Nothing happens if it is here already.
     ///
     /// # Errors
     /// [`AccessError::Changed`] if the bytes are not `len` many with the digest `id`; nothing is kept of them.
     fn put_blob(&self, id: &Id, len: u64, reader: &mut dyn Read) -> Result<(), AccessError>;
+
+    /// As [`Sink::put_blob`] of bytes that nobody has hashed yet, read once; returns their id, or `None`, with nothing read, if this sink wants to
+    /// be told it first.
+    ///
+    /// # Errors
+    /// [`AccessError::Changed`] if the bytes are not `len` many.
+    fn put_new_blob(&self, _len: u64, _reader: &mut dyn Read) -> Result<Option<Id>, AccessError> {
+        Ok(None)
+    }
 }

@@ -39,6 +39,8 @@ pub struct LogOptions {
     pub tags: Vec<String>,
     /// While this commit was checked out (a prefix of its id).
     pub commit: Option<String>,
+    /// Runs that are wanted besides those of `commit`, by their objects.
+    pub besides: std::collections::BTreeSet<Id>,
     /// With all of these facets: the record of each run that is not left out for another reason is read.
     pub facets: Vec<(String, Value)>,
     /// From this run id on: itself, if it is listed, and older ones.
@@ -52,10 +54,11 @@ impl LogOptions {
             && one_of(&self.steps, &|step| line.step == *step)
             && (self.statuses.is_empty() || self.statuses.contains(&line.status))
             && one_of(&self.tags, &|tag| line.tags.contains(tag))
-            && self
-                .commit
-                .as_ref()
-                .is_none_or(|commit| line.commit.as_ref().is_some_and(|c| c.as_bytes().starts_with_str(commit)))
+            && (self.besides.contains(&line.object)
+                || self
+                    .commit
+                    .as_ref()
+                    .is_none_or(|commit| line.commit.as_ref().is_some_and(|c| c.as_bytes().starts_with_str(commit))))
     }
 }
 

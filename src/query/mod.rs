@@ -9,6 +9,7 @@ mod family;
 #[cfg(feature = "index")]
 pub mod impact;
 mod log;
+mod of_commit;
 pub mod sets;
 pub mod sha256;
 mod status;
@@ -23,6 +24,7 @@ pub use content_diff::{CodeDifference, ContentDifference, diff_code, diff_conten
 pub use diff::{Difference, OutputDifference, diff, diff_configs};
 pub use events::{Whose, events};
 pub use log::{LogEnd, LogOptions, Logged, Match, id_matches, log};
+pub use of_commit::{Belonging, How, OfCommit, of_commit, runs_of_commit};
 pub use status::{PathState, PathStatus, StepState, StepStatus, WorkStatus, status};
 pub use table_diff::{ColumnDifference, Summary, Table, TableDifference, diff_tables};
 pub use values::{ValueDifference, ValueOptions, diff_values};
@@ -46,6 +48,20 @@ pub enum Error {
     /// A ref is damaged.
     #[error("a ref can't be read")]
     Ref(#[from] codec::Error),
+    /// The Git repository can't be read.
+    #[error("the Git repository can't be read: {what}")]
+    Git {
+        /// What its files say.
+        what: String,
+    },
+    /// The `prov.lock` of a commit can't be understood.
+    #[error("prov.lock of commit {commit} can't be read")]
+    Lock {
+        /// The commit.
+        commit: String,
+        /// Why not.
+        source: run::lockfile::Error,
+    },
     /// Scenarios can't be listed.
     #[error(transparent)]
     Scenario(#[from] scenario::Error),

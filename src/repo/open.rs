@@ -186,14 +186,15 @@ impl Repo {
             let write =
                 |path: &Path, text: &str| fs.replace(path, text.as_bytes(), true).map_err(io_error("write", path));
             write(&layout.gitignore(), "# prov's own files are not for Git.\n*\n")?;
-            let name = match &options.name {
-                Some(name) => name.clone(),
-                None => crate::path::shown(root.file_name().map_or(b"project", std::os::unix::ffi::OsStrExt::as_bytes)),
-            };
-            let mut text = format!(
-                "# Settings of this checkout alone; what the project shares belongs in prov.toml.\n[project]\nname = {}\n",
-                quoted(&name)
-            );
+            let mut text =
+                "# Settings of this checkout alone; what the project shares belongs in prov.toml.\n".to_owned();
+            // A name that the project shares holds in every checkout of it, whatever its folder is called.
+            let shared = Settings::read(&fs, &[root.join("prov.toml")]);
+            if options.name.is_some() || shared.map_or(true, |settings| settings.project_name().is_none()) {
+                let folder = root.file_name().map_or(&b"project"[..], std::os::unix::ffi::OsStrExt::as_bytes);
+                let name = options.name.clone().unwrap_or_else(|| crate::path::shown(folder));
+                let _ = writeln!(text, "[project]\nname = {}", quoted(&name));
+            }
             let store = options.store.clone().or_else(|| places.store.clone());
             let store_at = match store {
                 Some(path) => {

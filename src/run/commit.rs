@@ -76,6 +76,8 @@ pub struct Committed {
     pub object: Id,
     /// Every path in it.
     pub items: Vec<Item>,
+    /// For people.
+    pub warnings: Vec<String>,
 }
 
 fn take(
@@ -308,5 +310,11 @@ pub fn commit(session: &Session<'_>, paths: &[BString], options: &CommitOptions)
         })?;
     }
     session.save();
-    Ok(Committed { run, object, items })
+    let mut warnings = Vec::new();
+    if !options.dry_run
+        && let Err(err) = super::lockfile::note(repo, &run.outputs)
+    {
+        warnings.push(format!("{} was left as it is: {}", super::lockfile::NAME, super::chain(&err)));
+    }
+    Ok(Committed { run, object, items, warnings })
 }

@@ -77,6 +77,7 @@ fn is_light(session: &Session<'_>, request: &Request) -> bool {
     let Request { inputs, outputs, identity, locks, .. } = request;
     let asks = !request.tools.is_empty() || request.container.is_some() || !request.config_folder.is_empty();
     let is_plain = session.batch().is_some()
+        && !session.repo.settings().keeps_lock()
         && matches!(request.cache_mode(), CacheMode::Reuse | CacheMode::Readonly)
         && request.restore == RestoreMode::Outputs
         && request.validate == Validate::Lazy

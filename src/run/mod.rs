@@ -34,6 +34,7 @@ pub mod interrupts;
 mod known;
 pub mod lifecycle;
 pub mod live;
+pub mod lockfile;
 pub mod logged;
 mod look;
 pub mod lookup;
@@ -92,7 +93,7 @@ pub use publish::Publication;
 pub use request::{
     CacheMode, CodeMode, Container, Declared, DeclaredSet, OnKnownFailure, OnMissing, Request, RestoreMode, Validate,
 };
-pub use restore::{Destination, Restoration, RestoreOptions, RestoredItem, restore};
+pub use restore::{Destination, Restoration, RestoreOptions, RestoredItem, restore, restore_outputs};
 pub use retry::{persist, persist_part};
 pub use secrets::Secrets;
 pub use session::Session;

@@ -208,13 +208,28 @@ fn perform_once(
         }
     };
     session.save_alone();
-    let performed = performed?;
+    let mut performed = performed?;
+    note_lock(session, &mut performed);
     let object = matches!(performed.publication, Publication::Done).then_some(performed.object);
     super::report::rest(observer, &performed.run, object, performed.told);
     if let (Publication::Done, Some(parent)) = (&performed.publication, &performed.run.parent) {
         super::live_folder(repo).note_child_run(parent, &performed.run.run, performed.object);
     }
     Ok(performed)
+}
+
+/// Tells `prov.lock` of outputs that lie in the work tree now.
+pub(super) fn note_lock(session: &Session<'_>, performed: &mut Performed) {
+    if performed.run.status != Status::Success || !session.repo.settings().keeps_lock() {
+        return;
+    }
+    let lies_there = |key: &String| {
+        matches!(performed.actions.get(key), Some(OutputAction::Stored | OutputAction::Restored | OutputAction::Kept))
+    };
+    let outputs = performed.run.outputs.iter().filter(|(key, _)| lies_there(key));
+    if let Err(err) = super::lockfile::note(session.repo, outputs) {
+        performed.warnings.push(format!("{} was left as it is: {}", super::lockfile::NAME, super::chain(&err)));
+    }
 }
 
 /// What a hit puts back: what the run says, else its scenario, else what holds here.

@@ -96,9 +96,34 @@ pub fn restore(
     target: &Target,
     options: &RestoreOptions,
 ) -> Result<Restoration, Error> {
+    let pieces = pieces(session, snapshot, target, options)?;
+    restore_pieces(session, snapshot, pieces, options)
+}
+
+/// As [`restore`], for outputs that are known by themselves, each under a name that no other has.
+///
+/// # Errors
+/// As [`restore`].
+pub fn restore_outputs(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    outputs: &BTreeMap<String, Output>,
+    options: &RestoreOptions,
+) -> Result<Restoration, Error> {
+    let pieces = outputs.iter().map(|(key, output)| artifact(session, key, output, options));
+    let pieces = pieces.collect::<Result<Vec<_>, _>>()?;
+    restore_pieces(session, snapshot, pieces, options)
+}
+
+fn restore_pieces(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    pieces: Vec<Piece>,
+    options: &RestoreOptions,
+) -> Result<Restoration, Error> {
     let mut restoration = Restoration::default();
     let (mut wanted, mut extras, mut texts, mut sets) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for piece in pieces(session, snapshot, target, options)? {
+    for piece in pieces {
         match piece {
             Piece::Stored(item) => wanted.push(item),
             Piece::Set(members, extra, set) => {

@@ -371,7 +371,7 @@ pub fn finish(
         }
     }
     super::report::rest(observer, &run, known, None);
-    Ok(Finished::Now(Box::new(Performed {
+    let mut performed = Performed {
         run,
         told: None,
         object,
@@ -382,7 +382,9 @@ pub fn finish(
         displaced: Vec::new(),
         replay: BTreeMap::new(),
         narrow: None,
-    })))
+    };
+    super::perform::note_lock(session, &mut performed);
+    Ok(Finished::Now(Box::new(performed)))
 }
 
 /// What to say of a run that is not there to be finished.

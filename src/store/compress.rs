@@ -18,9 +18,29 @@ thread_local! {
     static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
+/// Bytes of a sample.
+const SAMPLE: usize = 256;
+
+/// Whether samples of `bytes` look like noise, as what is compressed already or encrypted does: every value as often as any other. What only
+/// repeats at a distance is taken for noise as well.
+fn is_noise(bytes: &[u8]) -> bool {
+    let samples = (bytes.len() >> 14).clamp(4, 16);
+    let step = bytes.len() / samples;
+    let mut counts = [0u32; 256];
+    for at in (0..samples).map(|nth| nth * step) {
+        for byte in bytes.iter().skip(at).take(SAMPLE) {
+            counts[usize::from(*byte)] += 1;
+        }
+    }
+    let found: u64 = counts.iter().map(|count| u64::from(*count) * u64::from(*count)).sum();
+    // What is to be expected of noise, and four standard deviations more.
+    let all = (samples * SAMPLE) as u64;
+    found * 256 < all * all + all * 347
+}
+
 /// The compressed form of `bytes`, if that saves at least one part in sixteen.
 pub(super) fn compress(bytes: &[u8]) -> Option<Vec<u8>> {
-    if bytes.len() < LEAST || bytes.len() as u64 > MOST {
+    if bytes.len() < LEAST || bytes.len() as u64 > MOST || is_noise(bytes) {
         return None;
     }
     COMPRESSOR.with_borrow_mut(|slot| {

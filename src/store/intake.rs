@@ -2,13 +2,16 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::JoinHandle;
 
 use super::Store;
 use super::backend::{Backend, Folder, Outcome};
 use super::compress;
 use super::entry::{Class, PackRow};
 use super::error::Error;
+use super::located::Catalogue;
 use super::objects::Place;
 use super::pack::PackWriter;
 use super::rules::{Rule, Rules};
@@ -18,6 +21,15 @@ use crate::object::{AccessError, Kind, Sink, id_of};
 
 /// Bytes of a blob from which on it is stored in pieces. Not a part of the format: a reader takes both.
 pub(super) const WHOLE_MAX: u64 = 1 << 20;
+
+/// Questions for objects that are answered one by one at least.
+const ASKED_LITTLE: u64 = 128;
+
+/// Records of an index that are walked through in the time of one look-up.
+const A_LOOK_UP: u64 = 64;
+
+/// Bytes of a pack from which on it is made durable by a thread of its own.
+const WORTH_A_THREAD: u64 = 16 << 20;
 
 /// Bytes of objects the store already had that are kept all the same, in case they go meanwhile.
 const KEPT_MAX: usize = 1 << 20;
@@ -32,6 +44,10 @@ pub struct Intake {
     /// Packs that may not be relied on although the snapshot says so.
     shunned: HashSet<Id>,
     inner: Mutex<Inner>,
+    /// How often the snapshot was asked for an object.
+    asked: AtomicU64,
+    /// What the snapshot has, once it was asked so often that a list of everything costs less.
+    catalogue: OnceLock<Option<Catalogue>>,
 }
 
 #[derive(Debug, Default)]
@@ -44,6 +60,8 @@ struct Inner {
     waiting_bytes: usize,
     open: [Option<PackWriter>; 2],
     packs: Vec<AddedPack>,
+    /// A large pack that is being made durable while the next one is filled.
+    publishing: Option<JoinHandle<Result<AddedPack, Error>>>,
     /// Why nothing can be taken any more.
     failed: Option<String>,
 }
@@ -134,7 +152,8 @@ impl Intake {
 
     /// An intake that relies on none of the packs `shunned`.
     pub(super) fn shunning(snapshot: &Snapshot, shunned: HashSet<Id>) -> Self {
-        Self { snapshot: snapshot.clone(), shunned, inner: Mutex::default() }
+        let (asked, catalogue) = (AtomicU64::new(0), OnceLock::new());
+        Self { snapshot: snapshot.clone(), shunned, inner: Mutex::default(), asked, catalogue }
     }
 
     fn backend(&self) -> &dyn Backend {
@@ -200,7 +219,8 @@ impl Intake {
     /// When it can't be written.
     pub fn complete_content(&self) -> Result<(), AccessError> {
         let mut inner = self.usable()?;
-        self.close(&mut inner, Class::Content)
+        self.close(&mut inner, Class::Content)?;
+        Self::settle(&mut inner)
     }
 
     /// An object that was taken and is not part of any state yet; `None` for one that was not, or lies in a pack that is still being written.
@@ -237,6 +257,18 @@ impl Intake {
         }
     }
 
+    /// Everything that the snapshot has, if so much is asked for that it is worth its while.
+    fn catalogue(&self) -> Option<&Catalogue> {
+        if let Some(catalogue) = self.catalogue.get() {
+            return catalogue.as_ref();
+        }
+        let asked = self.asked.fetch_add(1, Ordering::Relaxed);
+        if asked < ASKED_LITTLE || asked.saturating_mul(A_LOOK_UP) < self.snapshot.packed_objects() {
+            return None;
+        }
+        self.catalogue.get_or_init(|| self.snapshot.catalogue(&self.shunned)).as_ref()
+    }
+
     /// Whether the object was taken before or need not be, because the snapshot has it.
     fn known(&self, id: &Id) -> Result<bool, AccessError> {
         {
@@ -249,7 +281,10 @@ impl Intake {
             // Refused without a word: whoever stores a folder with it stores the rest.
             return Ok(true);
         }
-        let place = self.snapshot.locate_live(id)?;
+        let place = match self.catalogue() {
+            Some(catalogue) => self.snapshot.inline_place(id).or_else(|| catalogue.get(id)),
+            None => self.snapshot.locate_live(id)?,
+        };
         let place = place.filter(|place| !matches!(place, Place::Pack(name) if self.shunned.contains(name)));
         let Some(place) = place else { return Ok(false) };
         let mut inner = self.inner();
@@ -257,6 +292,17 @@ impl Intake {
             inner.relied.insert(*id, place);
         }
         Ok(true)
+    }
+
+    /// Stores an object whose bytes are right and that the snapshot lacks.
+    fn put_unknown(&self, kind: &Kind, id: &Id, bytes: &[u8]) -> Result<(), AccessError> {
+        let mut inner = self.usable()?;
+        if inner.holds(kind, bytes.len(), self.inline_max()) {
+            return self.store(&mut inner, kind, id, bytes);
+        }
+        drop(inner);
+        // What takes time is done by as many threads as there are.
+        self.put_packed(kind, id, bytes, compress::compress(bytes).as_deref())
     }
 
     /// Keeps the bytes of an object that is relied on, as far as there is room.
@@ -359,10 +405,28 @@ impl Intake {
         inner.open[slot].as_mut().ok_or_else(|| io::Error::other("no pack is open").into())
     }
 
-    /// Completes the open pack of a class and gives it its name.
+    /// Completes the open pack of a class; a large one has its name only after [`Intake::settle`].
     fn close(&self, inner: &mut Inner, class: Class) -> Result<(), AccessError> {
         let Some(pack) = inner.open[class as usize].take().filter(|pack| !pack.is_empty()) else { return Ok(()) };
-        let result = publish_pack(self.snapshot.store(), pack, 0);
+        let store = self.snapshot.store().clone();
+        if pack.bytes() < WORTH_A_THREAD || self.rules().is_sequential() {
+            return Self::closed(inner, publish_pack(&store, pack, 0));
+        }
+        // One at a time: what waits for the disk is bounded.
+        Self::settle(inner)?;
+        let publishing = std::thread::Builder::new().spawn(move || publish_pack(&store, pack, 0));
+        inner.publishing = Some(publishing.inspect_err(|err| inner.failed = Some(err.to_string()))?);
+        Ok(())
+    }
+
+    /// Waits for the pack that is being made durable.
+    fn settle(inner: &mut Inner) -> Result<(), AccessError> {
+        let Some(publishing) = inner.publishing.take() else { return Ok(()) };
+        let panicked = |_| Err(Error::Access(io::Error::other("a pack could not be completed").into()));
+        Self::closed(inner, publishing.join().unwrap_or_else(panicked))
+    }
+
+    fn closed(inner: &mut Inner, result: Result<AddedPack, Error>) -> Result<(), AccessError> {
         match result {
             Ok(added) => {
                 inner.packs.push(added);
@@ -384,6 +448,7 @@ impl Intake {
         let mut inner = self.inner();
         self.close(&mut inner, Class::Records)?;
         self.close(&mut inner, Class::Content)?;
+        Self::settle(&mut inner)?;
         if !inner.packs.is_empty() {
             self.backend().sync(Folder::Packs)?;
         }
@@ -396,7 +461,10 @@ impl Intake {
 impl Drop for Intake {
     fn drop(&mut self) {
         // No entry can name these, so they are this process's own to remove.
-        let packs = std::mem::take(&mut self.inner().packs);
+        let mut inner = self.inner();
+        let _ = Self::settle(&mut inner);
+        let packs = std::mem::take(&mut inner.packs);
+        drop(inner);
         for pack in packs {
             let _ = self.backend().remove(Folder::Packs, &Folder::Packs.file(&pack.row.name()));
         }
@@ -448,13 +516,17 @@ impl Sink for Intake {
         if id_of(kind, bytes) != *id {
             return Err(AccessError::Changed);
         }
-        let mut inner = self.usable()?;
-        if inner.holds(kind, bytes.len(), self.inline_max()) {
-            return self.store(&mut inner, kind, id, bytes);
+        self.put_unknown(kind, id, bytes)
+    }
+
+    fn put_new(&self, kind: &Kind, bytes: &[u8]) -> Result<Id, AccessError> {
+        let id = id_of(kind, bytes);
+        if self.known(&id)? {
+            self.keep(kind, &id, bytes);
+        } else {
+            self.put_unknown(kind, &id, bytes)?;
         }
-        drop(inner);
-        // What takes time is done by as many threads as there are.
-        self.put_packed(kind, id, bytes, compress::compress(bytes).as_deref())
+        Ok(id)
     }
 
     fn put_blob(&self, id: &Id, len: u64, reader: &mut dyn Read) -> Result<(), AccessError> {
@@ -462,7 +534,7 @@ impl Sink for Intake {
             return Ok(());
         }
         if len > self.rules().whole_max() {
-            return self.put_large(id, len, reader);
+            return self.put_large(Some(id), len, reader).map(drop);
         }
         let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
         reader.take(len + 1).read_to_end(&mut bytes)?;
@@ -470,5 +542,13 @@ impl Sink for Intake {
             return Err(AccessError::Changed);
         }
         self.put(&Kind::BLOB, id, &bytes)
+    }
+
+    fn put_new_blob(&self, len: u64, reader: &mut dyn Read) -> Result<Option<Id>, AccessError> {
+        // Pieces of what was scrubbed must not be stored before it is known for what it is.
+        if len <= self.rules().whole_max() || self.snapshot.may_be_scrubbed() {
+            return Ok(None);
+        }
+        self.put_large(None, len, reader).map(Some)
     }
 }

@@ -1,7 +1,10 @@
 //! Taking in content that is too large for one entry of a pack: cut, hashed and compressed on several threads, stored
 //! piece by piece, in bounded memory.
+//!
+//! While the pieces of one batch are hashed, the batch before it is written and the one after it is read.
 
 use std::io::Read;
+use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -12,13 +15,24 @@ use crate::hash::{self, BlobHasher, Id};
 use crate::object::chunks::{self, Piece};
 use crate::object::{AccessError, Kind, Sink};
 
-/// Bytes that are read at once and then cut; up to twice as many are held.
-const BATCH: usize = 8 << 20;
+/// Bytes that are read at once and then cut; four times as many are held at most.
+const BATCH: u64 = 8 << 20;
+
+/// Bytes that lie in memory, cut.
+#[derive(Debug, Default)]
+struct Batch {
+    bytes: Vec<u8>,
+    /// How many of them the batch before left over.
+    carried: usize,
+    ranges: Vec<Range<usize>>,
+    is_last: bool,
+}
 
 /// One piece: where it lies in the batch and what is known of it.
-struct Cut<'a> {
+#[derive(Debug)]
+struct Cut {
     id: Id,
-    bytes: &'a [u8],
+    range: Range<usize>,
     /// Whether the store lacks it.
     is_fresh: bool,
     /// Its compressed form, if it is fresh and that pays.
@@ -26,56 +40,101 @@ struct Cut<'a> {
 }
 
 impl Intake {
-    /// Takes a blob in pieces from `reader`, which must yield exactly the `len` bytes of `id`.
+    /// Takes a blob in pieces from `reader`, which must yield exactly `len` bytes, those of `expected` if that is known. Returns their id.
     ///
     /// Of content that turns out to be another, pieces may stay in the packs that are being written: as good as any
     /// content that nothing names.
-    pub(super) fn put_large(&self, id: &Id, len: u64, reader: &mut dyn Read) -> Result<(), AccessError> {
-        let rules = self.rules();
+    pub(super) fn put_large(&self, expected: Option<&Id>, len: u64, reader: &mut dyn Read) -> Result<Id, AccessError> {
+        // Where many files are taken at once, each by its own thread, all threads have enough to do.
+        let is_alone = !self.rules().is_sequential() && rayon::current_thread_index().is_none();
         let mut hasher = BlobHasher::new();
         let mut pieces = Vec::new();
-        let mut buffer = Vec::with_capacity(BATCH + cut::MOST);
+        let mut seen = 0;
+        let mut spare = Vec::new();
+        let mut waiting: Option<(Batch, Vec<Cut>)> = None;
+        let mut batch = self.next_batch(&Batch::default(), Vec::new(), reader)?;
         loop {
-            let carried = buffer.len();
-            reader.take(BATCH as u64).read_to_end(&mut buffer)?;
-            let is_last = buffer.len() - carried < BATCH;
-            if hasher.len() + (buffer.len() - carried) as u64 > len {
+            seen += (batch.bytes.len() - batch.carried) as u64;
+            if seen > len {
                 return Err(AccessError::Changed);
             }
-            let ranges = rules.cut(&buffer, is_last);
-            let look = |range: &std::ops::Range<usize>| -> Result<Cut<'_>, AccessError> {
-                let bytes = &buffer[range.clone()];
-                let id = hash::blob(bytes);
-                let is_fresh = !self.has(&id)?;
-                let packed = if is_fresh { compress::compress(bytes) } else { None };
-                Ok(Cut { id, bytes, is_fresh, packed })
-            };
-            let (cuts, ()) = if rules.is_sequential() {
-                (ranges.iter().map(look).collect(), hasher.update(&buffer[carried..]))
-            } else {
-                rayon::join(
-                    || ranges.par_iter().map(look).collect::<Result<Vec<_>, _>>(),
-                    || hasher.update(&buffer[carried..]),
-                )
-            };
-            for cut in cuts? {
-                if cut.is_fresh {
-                    self.put_packed(&Kind::BLOB, &cut.id, cut.bytes, cut.packed.as_deref())?;
+            let mut next = None;
+            let mut ahead = |spare: Vec<u8>| -> Result<Vec<u8>, AccessError> {
+                let left = match waiting.take() {
+                    Some((before, cuts)) => self.write(&before, &cuts).map(|()| before.bytes)?,
+                    None => Vec::new(),
+                };
+                if batch.is_last {
+                    return Ok(left);
                 }
-                pieces.push(Piece { id: cut.id, len: cut.bytes.len() as u64 });
-            }
-            buffer.drain(..ranges.last().map_or(0, |range| range.end));
-            if is_last {
+                next = Some(self.next_batch(&batch, spare, reader)?);
+                Ok(left)
+            };
+            let fresh = &batch.bytes[batch.carried..];
+            let look = |range: &Range<usize>| self.look(&batch.bytes, range);
+            let mut cuts = Ok(Vec::new());
+            let went = if is_alone {
+                let (hasher, cuts) = (&mut hasher, &mut cuts);
+                rayon::in_place_scope(|scope| {
+                    scope.spawn(|_| *cuts = batch.ranges.par_iter().map(look).collect::<Result<Vec<_>, _>>());
+                    scope.spawn(|_| hasher.update(fresh));
+                    ahead(std::mem::take(&mut spare))
+                })
+            } else {
+                cuts = batch.ranges.iter().map(look).collect();
+                hasher.update(fresh);
+                ahead(std::mem::take(&mut spare))
+            };
+            spare = went?;
+            let cuts = cuts?;
+            pieces.extend(cuts.iter().map(|cut| Piece { id: cut.id, len: cut.range.len() as u64 }));
+            let Some(next) = next else {
+                self.write(&batch, &cuts)?;
                 break;
-            }
+            };
+            waiting = Some((std::mem::replace(&mut batch, next), cuts));
         }
-        if hasher.len() != len || hasher.id() != *id {
+        let id = hasher.id();
+        if hasher.len() != len || expected.is_some_and(|expected| *expected != id) {
             return Err(AccessError::Changed);
+        }
+        if expected.is_none() && self.has(&id)? {
+            return Ok(id);
         }
         let built = chunks::build(pieces).map_err(|err| AccessError::Other(Box::new(err)))?;
         for (list, bytes) in &built.objects {
             self.put(&Kind::CHUNKS, list, bytes)?;
         }
-        self.put_pieces(id, len, &built.root)
+        self.put_pieces(&id, len, &built.root).map(|()| id)
+    }
+
+    /// What `before` left over and the next bytes, cut; `room` is used for them.
+    fn next_batch(&self, before: &Batch, room: Vec<u8>, reader: &mut dyn Read) -> Result<Batch, AccessError> {
+        let rest = &before.bytes[before.ranges.last().map_or(0, |range| range.end)..];
+        let mut bytes = room;
+        bytes.clear();
+        bytes.extend_from_slice(rest);
+        let most = usize::try_from(BATCH).unwrap_or(usize::MAX);
+        // Room for all of it at once: it is never moved.
+        bytes.reserve_exact((most + cut::MOST).saturating_sub(bytes.len()));
+        reader.take(BATCH).read_to_end(&mut bytes)?;
+        let is_last = bytes.len() - rest.len() < most;
+        let ranges = self.rules().cut(&bytes, is_last);
+        Ok(Batch { bytes, carried: rest.len(), ranges, is_last })
+    }
+
+    fn look(&self, bytes: &[u8], range: &Range<usize>) -> Result<Cut, AccessError> {
+        let bytes = &bytes[range.clone()];
+        let id = hash::blob(bytes);
+        let is_fresh = !self.has(&id)?;
+        let packed = if is_fresh { compress::compress(bytes) } else { None };
+        Ok(Cut { id, range: range.clone(), is_fresh, packed })
+    }
+
+    /// Stores the pieces of a batch that the store lacks.
+    fn write(&self, batch: &Batch, cuts: &[Cut]) -> Result<(), AccessError> {
+        cuts.iter().filter(|cut| cut.is_fresh).try_for_each(|cut| {
+            self.put_packed(&Kind::BLOB, &cut.id, &batch.bytes[cut.range.clone()], cut.packed.as_deref())
+        })
     }
 }

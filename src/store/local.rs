@@ -192,14 +192,21 @@ struct LocalStaged {
 
 impl LocalStaged {
     fn flush_buffer(&mut self) -> io::Result<()> {
+        let buffer = std::mem::take(&mut self.buffer);
+        let result = self.write_out(&buffer);
+        self.buffer = buffer;
+        self.buffer.clear();
+        result
+    }
+
+    fn write_out(&mut self, bytes: &[u8]) -> io::Result<()> {
         let (Some(out), false) = (&mut self.out, self.failed) else {
             return Err(io::Error::other("an earlier write to this file failed"));
         };
-        let result = out.write_all(&self.buffer);
+        let result = out.write_all(bytes);
         // How much of it arrived is not known, so the file is of no use after a failure.
         self.failed = result.is_err();
-        self.written += self.buffer.len() as u64;
-        self.buffer.clear();
+        self.written += bytes.len() as u64;
         result
     }
 
@@ -255,6 +262,9 @@ impl Write for LocalStaged {
         }
         if self.buffer.len() + bytes.len() > BUFFER && !self.buffer.is_empty() {
             self.flush_buffer()?;
+        }
+        if self.buffer.is_empty() && bytes.len() >= BUFFER {
+            return self.write_out(bytes).map(|()| bytes.len());
         }
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() >= BUFFER {

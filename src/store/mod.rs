@@ -41,6 +41,7 @@
 
 mod ahead;
 pub mod backend;
+mod bulk;
 mod carry;
 pub mod check;
 pub mod collect;
@@ -58,6 +59,7 @@ mod intake;
 mod large;
 mod load;
 mod local;
+mod located;
 mod memory;
 mod merge;
 mod objects;
@@ -84,6 +86,7 @@ use std::sync::Arc;
 
 pub use ahead::{Ahead, Parts};
 pub use backend::{Backend, BackendError, Folder, Outcome};
+pub use bulk::Whereabouts;
 pub use carry::{Carried, FromStore, Known, Load, Look};
 pub use check::{Report, Severity, check};
 pub use draft::{Draft, Published, RefEdit, Restore};

@@ -42,7 +42,10 @@ impl Ground {
 
 /// Objects up to this size are verified before the first byte of them is handed on, so that another copy can take the
 /// place of a damaged one.
-const WHOLE_MAX: u64 = 1 << 20;
+pub(super) const WHOLE_MAX: u64 = 1 << 20;
+
+/// Objects from which on it is quicker to find all at once.
+const MANY: usize = 128;
 
 /// Where an object lies in a snapshot.
 enum Found {
@@ -222,6 +225,11 @@ impl Snapshot {
         }
     }
 
+    /// Where an object lies that is in an entry of the log.
+    pub(super) fn inline_place(&self, id: &Id) -> Option<Place> {
+        self.inline().get(id).map(|(at, _)| Place::Entry(self.entry(*at).number))
+    }
+
     /// Whether something new may rely on the pack.
     pub(super) fn is_live(&self, name: &Id) -> bool {
         let state = self.state();
@@ -336,6 +344,11 @@ impl Source for Snapshot {
             Search::Moved(newer) => newer.header(id),
             _ => Ok(header),
         }
+    }
+
+    fn located(&self, ids: &mut dyn Iterator<Item = Id>) -> Result<Option<Box<dyn Source + '_>>, AccessError> {
+        let ids: Vec<Id> = ids.collect();
+        if ids.len() < MANY { Ok(None) } else { Ok(Some(self.locate_all(ids)?)) }
     }
 
     fn read(&self, id: &Id) -> Result<Option<(Kind, Vec<u8>)>, AccessError> {

@@ -110,7 +110,12 @@ pub(super) fn read(file: &SortedFile, id: &Id, record: &PackRecord) -> Result<Ve
     if record.kind != Kind::BLOB && record.len > RECORD_MAX {
         return Err("a record is too large".to_owned());
     }
-    unpack(id, record, &file.raw(record.offset, record.stored)?)
+    let stored = file.raw(record.offset, record.stored)?;
+    if record.codec == Codec::Plain {
+        verify(id, &record.kind, &stored).map_err(|err| err.to_string())?;
+        return Ok(stored);
+    }
+    unpack(id, record, &stored)
 }
 
 /// The bytes of an object of which the stored ones are at hand, verified by its id.
@@ -174,6 +179,11 @@ impl PackWriter {
 
     pub(super) fn class(&self) -> Class {
         self.class
+    }
+
+    /// Bytes written so far.
+    pub(super) fn bytes(&self) -> u64 {
+        self.writer.position()
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -51,15 +51,20 @@ impl Snapshot {
     /// # Errors
     /// When refs can't be read.
     pub fn is_scrubbed(&self, id: &Id) -> Result<bool, Error> {
-        if self.state().features.iter().all(|feature| feature != FEATURE) {
+        if !self.may_be_scrubbed() {
             return Ok(false);
         }
         Ok(self.scan(&key::about_of(id, ABOUT), Direction::Forward).next().transpose()?.is_some())
     }
 
+    /// Whether anything in this store was ever scrubbed.
+    pub(super) fn may_be_scrubbed(&self) -> bool {
+        self.state().features.iter().any(|feature| feature == FEATURE)
+    }
+
     /// Those of `ids` that were scrubbed.
     pub(super) fn scrubbed_among<'a>(&self, ids: impl IntoIterator<Item = &'a Id>) -> Result<Vec<Id>, Error> {
-        if self.state().features.iter().all(|feature| feature != FEATURE) {
+        if !self.may_be_scrubbed() {
             return Ok(Vec::new());
         }
         let mut found = Vec::new();

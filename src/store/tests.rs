@@ -22,6 +22,7 @@ mod damage;
 mod growth;
 mod hostile;
 mod intake;
+mod located;
 mod pieces;
 mod protocol;
 mod refs;

@@ -72,15 +72,16 @@ impl Reader<'_> {
         Error::Forged { place: self.place(), what }
     }
 
-    /// Everything that the target lacks; with `edited` only what these keys tell of.
-    pub(super) fn all(&self, edited: Option<&[&[u8]]>) -> Result<Heads, Error> {
+    /// Everything that the target lacks; with `edited` only what these keys tell of. `with_known` runs that it has are named as well, for
+    /// content of theirs that it may lack.
+    pub(super) fn all(&self, edited: Option<&[&[u8]]>, with_known: bool) -> Result<Heads, Error> {
         let mut heads = Heads::default();
         if let Some(keys) = edited {
             let runs = key::runs_of_project(self.project);
             for key in keys {
                 if key.starts_with(&runs) {
                     if let Some((_, object)) = key::run_and_object(key)
-                        && self.to.get_ref(key)?.is_none()
+                        && (with_known || self.to.get_ref(key)?.is_none())
                     {
                         heads.runs.push(object);
                     }
@@ -97,9 +98,13 @@ impl Reader<'_> {
             }
             return Ok(heads);
         }
-        for key in self.lacking(&key::runs_of_project(self.project))? {
-            let object = key::run_and_object(&key).map(|(_, object)| object);
-            heads.runs.push(object.ok_or_else(|| self.forged(format!("the ref `{}` is none", key::shown(&key))))?);
+        if with_known {
+            heads.runs = self.every_run()?;
+        } else {
+            for key in self.lacking(&key::runs_of_project(self.project))? {
+                let object = key::run_and_object(&key).map(|(_, object)| object);
+                heads.runs.push(object.ok_or_else(|| self.forged(format!("the ref `{}` is none", key::shown(&key))))?);
+            }
         }
         self.scenarios(&mut heads)?;
         self.tags(&mut heads)?;

@@ -146,6 +146,7 @@ impl Meeting<'_> {
         let before = position.clone();
         let fit = position.check(self.repo, &near, &far)?;
         let (from, to) = if is_push { (&near, &far) } else { (&far, &near) };
+        let is_behind = is_push && self.is_behind(&position, to)?;
         let mark = Self::mark(&mut position, is_push, options.depth);
         let edited = match mark.as_ref().filter(|_| !options.is_thorough) {
             Some(mark) => from.edited_since(if is_push { &mark.near } else { &mark.far }),
@@ -153,7 +154,8 @@ impl Meeting<'_> {
         };
         let reader = Reader { from, to, project: self.repo.project() };
         let is_all = options.selection.is_all();
-        let mut heads = if is_all { reader.all(edited.as_deref()) } else { reader.selected(&options.selection) }?;
+        let mut heads =
+            if is_all { reader.all(edited.as_deref(), is_behind) } else { reader.selected(&options.selection) }?;
         if is_all && options.is_complete {
             heads.runs = reader.every_run()?;
         }
@@ -193,6 +195,9 @@ impl Meeting<'_> {
                     *Self::mark(&mut position, is_push, options.depth) =
                         Some(Mark { near: near.point(), far: far.point() });
                 }
+                if is_push && options.depth == Depth::Content {
+                    position.pushed_records.clone_from(&position.pushed);
+                }
             }
             if position != before {
                 position.save(self.repo, self.remote);
@@ -225,6 +230,21 @@ impl Meeting<'_> {
             Ok((!edits.is_empty()).then(|| Draft { edits, ..Draft::default() }))
         })?;
         Ok(())
+    }
+
+    /// Whether the remote may have records of runs without content that is to go there now: records went there alone since content did.
+    fn is_behind(&self, position: &Position, far: &Snapshot) -> Result<bool, Error> {
+        if self.options.depth == Depth::Records {
+            return Ok(false);
+        }
+        Ok(match (&position.pushed, &position.pushed_records) {
+            _ if self.options.is_thorough => far.is_elsewhere(&Id::ZERO)?,
+            (Some(all), Some(records)) => all != records,
+            (None, Some(_)) => true,
+            (Some(_), None) => false,
+            // Nothing is remembered: the remote says so itself.
+            (None, None) => far.is_elsewhere(&Id::ZERO)?,
+        })
     }
 
     fn mark(position: &mut Position, is_push: bool, depth: Depth) -> &mut Option<Mark> {

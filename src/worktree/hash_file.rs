@@ -12,6 +12,7 @@ use crate::clock::Micros;
 use crate::fs::{FileKind, Stat, read_exact_at};
 use crate::hash::{self, Id};
 use crate::object::{Kind, Sink};
+use crate::progress::Cancel;
 
 /// Bytes of a file up to which it is held in memory and read once.
 pub(super) const SMALL: u64 = 1 << 20;
@@ -169,11 +170,19 @@ fn contents(
     if stat.size <= SMALL {
         let mut bytes = vec![0; usize::try_from(stat.size).unwrap_or(0)];
         read_exact_at(file, &mut bytes, 0).map_err(read)?;
-        let id = hash::blob(&bytes);
-        if let Some(sink) = sink {
-            sink.put(&Kind::BLOB, &id, &bytes).map_err(Error::access("store", path))?;
+        return match sink {
+            Some(sink) => sink.put_new(&Kind::BLOB, &bytes).map_err(Error::access("store", path)),
+            None => Ok(hash::blob(&bytes)),
+        };
+    }
+    // Positioned reads do not move the file: each of these starts where the file does.
+    let reader = || At { file, at: 0, cancel: worktree.cancel };
+    if let Some(sink) = sink {
+        let put = sink.put_new_blob(stat.size, &mut reader());
+        worktree.check_cancel()?;
+        if let Some(id) = put.map_err(Error::access("store", path))? {
+            return Ok(id);
         }
-        return Ok(id);
     }
     let threads = if is_alone { spread::threads_for(stat.size) } else { 1 };
     let id = hash::blob_at(stat.size, threads, &|at, buffer| {
@@ -187,9 +196,9 @@ fn contents(
     if let Some(sink) = sink
         && !sink.has(&id).map_err(Error::access("store", path))?
     {
-        // Positioned reads have not moved the file: a second handle starts where this one does.
-        let mut reader = At { file, at: 0 };
-        sink.put_blob(&id, stat.size, &mut reader).map_err(Error::access("store", path))?;
+        let put = sink.put_blob(&id, stat.size, &mut reader());
+        worktree.check_cancel()?;
+        put.map_err(Error::access("store", path))?;
     }
     Ok(id)
 }
@@ -198,10 +207,14 @@ fn contents(
 struct At<'a> {
     file: &'a File,
     at: u64,
+    cancel: &'a Cancel,
 }
 
 impl io::Read for At<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.cancel.is_raised() {
+            return Err(io::Error::other("interrupted"));
+        }
         let n = std::os::unix::fs::FileExt::read_at(self.file, buffer, self.at)?;
         self.at += n as u64;
         Ok(n)

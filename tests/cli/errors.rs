@@ -20,11 +20,11 @@ fn a_usage_error_is_2_and_125_under_run() {
 #[test]
 fn what_is_not_there_yet_says_so() {
     let sandbox = Sandbox::new();
-    assert_snapshot!(sandbox.prov(["restore", "--git", "x"]), @r"
+    assert_snapshot!(sandbox.prov(["log", "--graph"]), @r"
     exit 2
     --- stderr
-    error: option `--git` of `prov restore` is not there yet
-    hint: see `prov restore --help` for what this version has
+    error: option `--graph` of `prov log` is not there yet
+    hint: see `prov log --help` for what this version has
     ");
     assert_snapshot!(sandbox.prov(["man"]), @r"
     exit 2

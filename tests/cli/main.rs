@@ -19,6 +19,7 @@ mod doctor;
 mod errors;
 mod events;
 mod gc;
+mod git;
 mod help;
 mod hits;
 mod inputs;

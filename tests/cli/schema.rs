@@ -194,6 +194,7 @@ fn every_document_kind_has_a_schema_that_names_it() {
         "hide",
         "history",
         "hook",
+        "hooks",
         "id",
         "impact",
         "import",

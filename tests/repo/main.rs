@@ -8,6 +8,9 @@
 
 mod crash;
 mod formats;
+mod hostile;
+#[cfg(feature = "index")]
+mod lineage;
 mod many;
 mod restoring;
 mod sync;

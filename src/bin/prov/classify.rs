@@ -201,6 +201,36 @@ impl Classify for sync::Error {
     }
 }
 
+impl Classify for prov::code::git::hooks::Error {
+    fn failure(&self) -> Failure {
+        match self {
+            Self::NoRepository { .. } => {
+                Failure::of(Class::NotFound, "no_git", self).hint("make one with `git init`; prov works without, too")
+            }
+            Self::Shared { .. } => Failure::of(Class::Refused, "shared_hooks", self).hint(
+                "`prov hooks install --shared` puts them there: they do nothing in repositories without a project",
+            ),
+            Self::Occupied { .. } => {
+                Failure::of(Class::Refused, "hook_exists", self).hint("nothing was changed; move one of them away")
+            }
+            Self::Locked { .. } => {
+                Failure::of(Class::Failed, "git_locked", self).hint("try again; if no Git is at work, remove that file")
+            }
+            _ => Failure::of(Class::Failed, "git", self),
+        }
+    }
+}
+
+impl Classify for run::lockfile::Error {
+    fn failure(&self) -> Failure {
+        match self {
+            Self::Line { .. } => Failure::of(Class::Damaged, "bad_lock", self)
+                .hint("settle what Git could not merge; or remove the line, and run its step again"),
+            _ => Failure::of(Class::Failed, "io", self),
+        }
+    }
+}
+
 impl Classify for object::Error {
     fn failure(&self) -> Failure {
         Failure::of(Class::Damaged, "damaged", self).hint(FSCK)
@@ -637,6 +667,10 @@ impl Classify for query::Error {
                     Some(near) => failure.hint(format!("did you mean `{near}`?")),
                     None => failure.hint(format!("they have {}", known.join(", "))),
                 }
+            }
+            query::Error::Git { .. } => Failure::of(Class::Failed, "git", self),
+            query::Error::Lock { source, .. } => {
+                Failure { message: self.to_string(), ..source.failure() }.because_of(Some(source))
             }
             query::Error::Lineage(err) => err.failure(),
             query::Error::Mark(err) => err.failure(),

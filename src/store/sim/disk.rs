@@ -386,7 +386,7 @@ impl Disk for ProcessDisk {
         let mark = state.files.dirs[at].events.len();
         let slow = state.fate.slow_list;
         if at == LOG && state.chance.hits(slow) {
-            let steps = state.chance.pick(&[40, 100, 300]);
+            let steps = state.chance.pick(&[40, 100, 200, 400]);
             state.rest(self.who, steps);
         }
         for _ in 0..=state.chance.below(3) {

@@ -10,12 +10,13 @@ use super::disk::{Files, ProcessDisk, ROOT};
 use super::world::{Fate, NOBODY, State, World};
 use crate::fs::Fs;
 use crate::object::Source;
-use crate::progress::Silent;
+use crate::progress::{Cancel, Silent};
 use crate::store::backend::Folder;
 use crate::store::check::{self, Options, Severity};
 use crate::store::entry;
+use crate::store::repair::{self, Records};
 use crate::store::rules::{Changed, Rules};
-use crate::store::{Draft, LocalBackend, OpId, RefEdit, Store};
+use crate::store::{Backend, Draft, LocalBackend, MemoryBackend, OpId, RefEdit, Store};
 
 /// Processes of one phase at most.
 const MOST_PROCESSES: usize = 5;
@@ -88,10 +89,10 @@ pub struct Failure {
 pub fn run(seed: u64, mutation: &Mutation, limits: Limits, traced: bool) -> Result<Seen, Failure> {
     let mut chance = Chance::new(seed, 1);
     let rules = Rules::changed(Changed {
-        fold_every: 1 + chance.below(7) as u64,
+        fold_every: chance.pick(&[1, 1, 2, 3, 4, 5, 7]),
         ratio: 2 + chance.below(3),
         inline_max: chance.pick(&[0, 64, 128, 400]),
-        whole_max: crate::store::intake::WHOLE_MAX,
+        whole_max: chance.pick(&[80, 200, 1 << 20]),
         without: mutation.rules.clone(),
     });
     let files = Files::new(mutation.flaws.clone());
@@ -168,13 +169,13 @@ pub fn run(seed: u64, mutation: &Mutation, limits: Limits, traced: bool) -> Resu
 fn fate(chance: &mut Chance, limits: &Limits, steps: u64) -> Fate {
     let mut fate = Fate {
         switch: chance.pick(&[40, 150, 400]),
-        freeze: chance.pick(&[0, 20, 80, 200]),
+        freeze: chance.pick(&[0, 20, 80, 200, 350]),
         kill: chance.pick(&[0, 0, 700, 4_000]),
         power_loss: None,
         vague_link: chance.pick(&[0, 150]),
         failure: chance.pick(&[0, 0, 0, 20, 100]),
         lock: chance.hits(200),
-        slow_list: chance.pick(&[0, 0, 100, 300]),
+        slow_list: chance.pick(&[0, 0, 100, 300, 700]),
     };
     if chance.hits(350) {
         fate.power_loss = Some(steps + 1 + chance.below(900) as u64);
@@ -232,9 +233,99 @@ fn judge(world: &Arc<World>, seed: u64, rules: &Rules, phase: usize, chance: &mu
             return violated(format!("after damage of the checkpoint: {what}"));
         }
         if is_damaged && let Err(what) = mend(world, seed, rules, phase) {
-            violated(format!("after damage of the checkpoint: {what}"));
+            return violated(format!("after damage of the checkpoint: {what}"));
         }
     }
+    // Damage of any file, and a copy of the store to repair it from.
+    if chance.hits(250)
+        && let Err(what) = damage_and_repair(world, seed, rules, phase, chance)
+    {
+        violated(format!("after damage and repair: {what}"));
+    }
+}
+
+/// A copy of everything that lies in the store, elsewhere.
+fn copy_of(store: &Store) -> Result<Store, String> {
+    let told = |err: crate::store::BackendError| format!("{err:?}");
+    let copy = MemoryBackend::new();
+    for folder in [Folder::Log, Folder::Packs, Folder::Tables, Folder::History] {
+        for name in store.backend().names(folder).map_err(told)? {
+            let bytes = store.backend().read(folder, &name).map_err(told)?;
+            copy.overwrite(folder, &name, bytes);
+        }
+    }
+    let format = store.backend().read_format().map_err(told)?.unwrap_or_default();
+    copy.create_format(&format).map_err(told)?;
+    Store::open(Arc::new(copy), store.world()).map_err(|err| format!("{err:?}"))
+}
+
+/// What repair has to know about the refs of this world.
+struct Meaning;
+
+impl Records for Meaning {
+    fn targets(&self, key: &[u8], value: &[u8]) -> Result<Vec<crate::hash::Id>, String> {
+        Ok(super::truth::target(key, value).into_iter().collect())
+    }
+
+    fn refs_of(&self, _: &crate::hash::Id, _: &crate::object::Kind, _: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+        Vec::new()
+    }
+
+    fn unranked(&self, _: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn is_newer(&self, _: &[u8], _: &[u8], _: &[u8]) -> bool {
+        false
+    }
+
+    fn is_in_history(&self, _: &[u8]) -> bool {
+        false
+    }
+}
+
+/// Damages one to three files of the state, and repairs them from a copy: then all must be as it was.
+fn damage_and_repair(
+    world: &Arc<World>,
+    seed: u64,
+    rules: &Rules,
+    phase: usize,
+    chance: &mut Chance,
+) -> Result<(), String> {
+    let store = open(world, seed, rules, &format!("spoiler{phase}")).map_err(|err| format!("{err:?}"))?;
+    let snapshot = store.snapshot().map_err(|err| format!("{err:?}"))?;
+    let copy = copy_of(&store)?;
+    let state = snapshot.state();
+    let mut files: Vec<(Folder, String)> = Vec::new();
+    // The newest entry is named by nothing: without it the log is sound, and one entry shorter.
+    files.extend((snapshot.base()..snapshot.tip()).map(|number| (Folder::Log, entry::name(number))));
+    let live = state.packs.iter().filter(|row| state.is_live(&row.name()));
+    files.extend(live.map(|row| (Folder::Packs, Folder::Packs.file(&row.name()))));
+    files.extend(state.tables.iter().map(|row| (Folder::Tables, Folder::Tables.file(&row.name()))));
+    files.extend(state.history.iter().map(|row| (Folder::History, Folder::History.file(&row.name()))));
+    if files.is_empty() {
+        return Ok(());
+    }
+    for _ in 0..=chance.below(3) {
+        let (folder, name) = files[chance.below(files.len())].clone();
+        let mut state = world.state();
+        state.note(NOBODY, || format!("{folder}/{name} is damaged"));
+        state.files.damage(folder, &name, chance);
+    }
+    let store = open(world, seed, rules, &format!("repairer{phase}")).map_err(|err| format!("{err:?}"))?;
+    let others = [copy];
+    let cancel = Cancel::new();
+    let options =
+        repair::Options { records: &Meaning, others: &others, restore: None, command: "repair", cancel: &cancel };
+    let targets = |key: &[u8], value: &[u8]| Ok(super::truth::target(key, value).into_iter().collect());
+    for _ in 0..3 {
+        let report = check::check(&store, &Silent, &Options::default().with_targets(&targets));
+        if report.is_sound() {
+            break;
+        }
+        repair::repair(&store, &report, &options).map_err(|err| format!("{err:?}"))?;
+    }
+    is_true(world, seed, rules, &format!("repaired{phase}"), true)
 }
 
 fn damage(world: &Arc<World>, base: u64, chance: &mut Chance) -> bool {

@@ -168,7 +168,11 @@ fn an_intake_that_is_dropped_removes_its_packs() {
         let bytes = noise(i, 40 << 20);
         intake.put_blob(&id_of(&Kind::BLOB, &bytes), bytes.len() as u64, &mut &*bytes).unwrap();
     }
-    assert_eq!(place.names(Folder::Packs).unwrap().len(), 1, "packs are closed as they get full");
+    // One is being made durable, or is already, while the other is filled.
+    intake.complete_content().unwrap();
+    assert_eq!(place.names(Folder::Packs).unwrap().len(), 2, "packs are closed as they get full");
+    let bytes = noise(3, 40 << 20);
+    intake.put_blob(&id_of(&Kind::BLOB, &bytes), bytes.len() as u64, &mut &*bytes).unwrap();
     drop(intake);
     assert_eq!(place.names(Folder::Packs).unwrap().len(), 0);
 }

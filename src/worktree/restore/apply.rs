@@ -69,6 +69,21 @@ pub fn stage<'a>(
     let bytes = total.sum();
     worktree.progress.begin("restoring", Some(bytes), Unit::Bytes);
     let pairs: Vec<_> = plan.items.iter().zip(decisions).collect();
+    let written = pairs.iter().filter(|(_, decision)| matches!(decision, Decision::Write(_)));
+    let mut ids = written.flat_map(|(item, _)| -> Box<dyn Iterator<Item = Id>> {
+        match &item.work {
+            Work::Nothing => Box::new(std::iter::empty()),
+            Work::File => Box::new(std::iter::once(item.wanted.content.id())),
+            Work::Folder(folders) => {
+                let nodes = folders.iter().flat_map(|folder| &folder.nodes);
+                Box::new(nodes.filter(|node| node.is_to_be_written()).map(|node| node.entry.id))
+            }
+        }
+    });
+    // Where this fails, each object is asked for by itself, and what is wrong is told for its destination.
+    let located = source.located(&mut ids).unwrap_or_default();
+    let source_of_all = source;
+    let source = located.as_deref().unwrap_or(source);
     let items = spread::map(&pairs, spread::is_much(pairs.len(), bytes), |(item, decision)| match decision {
         Decision::Settled(outcome) => Staged::Settled(Ok(*outcome)),
         Decision::Write(fence) => {
@@ -81,7 +96,7 @@ pub fn stage<'a>(
         }
     });
     worktree.progress.end();
-    Staging { worktree, plan, source, items }
+    Staging { worktree, plan, source: source_of_all, items }
 }
 
 impl Staging<'_> {

@@ -153,6 +153,14 @@ struct Node {
     here: Here,
 }
 
+impl Node {
+    /// Whether it is a file that is not there as it should be.
+    fn is_to_be_written(&self) -> bool {
+        use crate::object::tree::EntryKind;
+        self.here != Here::Right && matches!(self.entry.kind, EntryKind::File | EntryKind::Exec)
+    }
+}
+
 /// What is at the place of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Here {

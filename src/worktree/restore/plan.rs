@@ -366,8 +366,12 @@ fn find_missing(source: &dyn Source, item: &mut PlanItem) -> Result<(), Error> {
             }
         }
         Work::Folder(folders) => {
+            let mut wanted = folders.iter().flat_map(|folder| &folder.nodes).filter(|node| node.is_to_be_written());
+            let located = source.located(&mut wanted.by_ref().map(|node| node.entry.id));
+            let located = located.map_err(Error::access("read", &item.path))?;
+            let source = located.as_deref().unwrap_or(source);
             let lacks = |folder: &WantedFolder, node: &Node| -> Result<bool, Error> {
-                if node.here == Here::Right || !matches!(node.entry.kind, EntryKind::File | EntryKind::Exec) {
+                if !node.is_to_be_written() {
                     return Ok(false);
                 }
                 let path = || item.path.join(OsStr::from_bytes(&join(&folder.path, &node.entry.name)));

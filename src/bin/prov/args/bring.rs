@@ -12,11 +12,15 @@ Examples:
   prov restore clean~1 --to old/   all outputs of an earlier run, elsewhere
   prov restore clean:model --to m.pkl          one output, under this name
   prov restore @last --to model=/tmp/m.pkl     chosen outputs, each to its own path
+  prov restore --git HEAD~2                    the outputs that belong to that commit
   prov restore -n @last")]
 pub(crate) struct RestoreArgs {
     /// Bring back the outputs of this run, or one artifact
-    #[arg(value_name = "REV[:KEY]")]
-    pub(crate) rev: OsString,
+    #[arg(value_name = "REV[:KEY]", required_unless_present = "git", conflicts_with = "git")]
+    pub(crate) rev: Option<OsString>,
+    /// Bring back the outputs that belong to this commit of Git's: those in its prov.lock, else those that its code makes
+    #[arg(long, value_name = "COMMIT")]
+    pub(crate) git: Option<String>,
     /// Restore into this folder instead of the recorded places; one artifact also under a new name; with KEY= only that output, there
     #[arg(long, value_name = "DIR|PATH|KEY=PATH", value_hint = clap::ValueHint::AnyPath)]
     pub(crate) to: Vec<OsString>,

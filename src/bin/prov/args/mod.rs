@@ -8,6 +8,7 @@ mod check;
 mod exchange;
 mod folder;
 mod follow;
+mod git;
 mod inspect;
 mod journal;
 mod lifecycle;
@@ -40,6 +41,7 @@ pub(crate) use exchange::{
 };
 pub(crate) use folder::{ConfigIdentityWord, ConfigWinsWord, FolderOptions};
 pub(crate) use follow::EventsArgs;
+pub(crate) use git::{HookWord, HooksArgs, HooksCommand};
 pub(crate) use inspect::{CatObjectArgs, LsTreeArgs, RevParseArgs};
 pub(crate) use journal::{NoteArgs, OpsArgs, TagArgs, UndoArgs};
 pub(crate) use lifecycle::{LifecycleOptions, ReplayWord};
@@ -244,6 +246,8 @@ pub(crate) enum Command {
     Bundle(BundleArgs),
     /// Answer what somebody at the other end of a pipe asks of a store
     Serve(ServeArgs),
+    /// Have Git call prov, so that data follows code
+    Hooks(HooksArgs),
     /// Check the whole store
     Fsck(FsckArgs),
     /// Take out of the store what nothing leads to

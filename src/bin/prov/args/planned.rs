@@ -7,10 +7,10 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use crate::error::{Class, Failure};
 
 /// Commands that the documented command line has and this version has not.
-const COMMANDS: &[&str] = &["where", "view", "evict", "pack", "hooks", "man"];
+const COMMANDS: &[&str] = &["where", "view", "evict", "pack", "man"];
 
 /// Options that the documented command line has and this version has not, by command.
-const OPTIONS: &[(&str, &[&str])] = &[("log", &["--graph", "--json-lines"]), ("restore", &["--git"])];
+const OPTIONS: &[(&str, &[&str])] = &[("log", &["--graph", "--json-lines"])];
 
 /// Turns what the parser says into a failure. Help and version are not errors and are left to the caller.
 pub(crate) fn usage(command: Option<&str>, err: &clap::Error) -> Failure {

@@ -38,6 +38,9 @@ pub(crate) fn commit(cx: &Context, args: &CommitArgs) -> Result<Exit, Failure> {
     let session = Session::with_progress(&repo, cx.cwd.clone(), &bar);
     let options = CommitOptions { message: args.message.clone(), dry_run: args.dry_run, ..CommitOptions::default() };
     let committed = prov::run::commit(&session, &paths(&args.paths), &options)?;
+    for warning in &committed.warnings {
+        cx.ui.warn(warning);
+    }
     drop(bar);
     if cx.ui.is_json() {
         let mut document = json::document("commit");

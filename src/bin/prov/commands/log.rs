@@ -86,6 +86,10 @@ fn options(cx: &Context, args: &LogArgs, repo: &Repo, snapshot: &Snapshot) -> Re
             .collect(),
         tags: args.tag.clone(),
         commit: args.git.as_deref().map(|revision| commit(repo, revision)).transpose()?,
+        besides: match &args.git {
+            Some(revision) => super::hooks::belonging(repo, snapshot, revision)?,
+            None => std::collections::BTreeSet::new(),
+        },
         facets: args.facet.iter().map(|word| crate::settings::facet(word)).collect::<Result<_, _>>()?,
         from: args.from.clone(),
     })

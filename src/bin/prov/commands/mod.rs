@@ -20,6 +20,7 @@ mod facets;
 mod find;
 mod fsck;
 mod gc;
+mod hooks;
 mod id;
 #[cfg(feature = "index")]
 mod impact;
@@ -134,6 +135,7 @@ pub(crate) fn dispatch(cx: &Context, command: &Command) -> Result<Exit, Failure>
         Command::Bundle(args) => bundle::run(cx, args),
         Command::Clone(args) => sync::clone(cx, args),
         Command::Serve(args) => serve::run(cx, args),
+        Command::Hooks(args) => hooks::run(cx, args),
         Command::Fsck(args) => fsck::run(cx, args),
         Command::Gc(args) => gc::run(cx, args),
         Command::Config(args) => config::run(cx, args),

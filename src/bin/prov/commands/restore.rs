@@ -1,9 +1,13 @@
 //! `prov restore`.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
+use prov::code::git::{Discovery, discover};
+use prov::object::run::Output;
+use prov::query;
 use prov::revspec::Target;
-use prov::run::{Destination, RestoreOptions, RestoredItem, Session};
+use prov::run::{Destination, Restoration, RestoreOptions, RestoredItem, Session};
 use prov::store::Snapshot;
 use prov::worktree::restore::Outcome;
 use serde_json::{Map, Value, json};
@@ -19,20 +23,13 @@ use crate::output::{json, record, table};
 pub(crate) fn run(cx: &Context, args: &RestoreArgs) -> Result<Exit, Failure> {
     let repo = open::repo(cx)?;
     let snapshot = repo.store().snapshot()?;
-    let Some(rev) = args.rev.to_str() else {
-        return Err(Failure::new(
-            Class::NotFound,
-            "not_found",
-            format!("`{}` is no revision", prov::path::shown(args.rev.as_encoded_bytes())),
-        )
-        .hint("revisions are UTF-8; `prov log` lists the runs"));
-    };
-    let target = prov::revspec::resolve(&repo, &snapshot, repo.scenario(), &cx.cwd, rev)?;
     let bar = cx.ui.bar();
     let session = Session::with_progress(&repo, cx.cwd.clone(), &bar);
-    let options =
-        RestoreOptions { to: destination(cx, &args.to, &target, &snapshot)?, force: args.force, dry_run: args.dry_run };
-    let restored = prov::run::restore(&session, &snapshot, &target, &options)?;
+    let restored = match (&args.git, &args.rev) {
+        (Some(revision), _) => of_commit(cx, &session, &snapshot, revision, args)?,
+        (None, Some(rev)) => of_revision(cx, &session, &snapshot, rev, args)?,
+        (None, None) => return Err(Failure::usage("nothing is named that could be brought back")),
+    };
     drop(bar);
     let is_seen_from = |path: &std::path::Path| path.strip_prefix(&cx.cwd).unwrap_or(path).to_owned();
     if cx.ui.is_json() {
@@ -52,7 +49,7 @@ pub(crate) fn run(cx: &Context, args: &RestoreArgs) -> Result<Exit, Failure> {
             })
             .collect();
         cx.ui.print(table::columns(&[], &rows))?;
-        if restored.items.is_empty() {
+        if restored.items.is_empty() && args.git.is_none() {
             cx.ui.say("there is nothing to restore: that run recorded no outputs");
         }
     }
@@ -60,6 +57,69 @@ pub(crate) fn run(cx: &Context, args: &RestoreArgs) -> Result<Exit, Failure> {
         cx.ui.say(record::kept_safe(kept));
     }
     verdict(&restored.items)
+}
+
+fn of_revision(
+    cx: &Context,
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    rev: &OsStr,
+    args: &RestoreArgs,
+) -> Result<Restoration, Failure> {
+    let Some(text) = rev.to_str() else {
+        return Err(Failure::new(
+            Class::NotFound,
+            "not_found",
+            format!("`{}` is no revision", prov::path::shown(rev.as_encoded_bytes())),
+        )
+        .hint("revisions are UTF-8; `prov log` lists the runs"));
+    };
+    let repo = session.repo;
+    let target = prov::revspec::resolve(repo, snapshot, repo.scenario(), &cx.cwd, text)?;
+    let to = destination(cx, &args.to, &target, snapshot)?;
+    let options = RestoreOptions { to, force: args.force, dry_run: args.dry_run };
+    Ok(prov::run::restore(session, snapshot, &target, &options)?)
+}
+
+/// The outputs that belong to a commit.
+fn of_commit(
+    cx: &Context,
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    revision: &str,
+    args: &RestoreArgs,
+) -> Result<Restoration, Failure> {
+    let repo = session.repo;
+    let unknown = || {
+        Failure::new(Class::NotFound, "not_found", format!("`{}` names no Git commit", record::shown(revision)))
+            .hint("name a commit, branch or tag of the Git repository around the project")
+    };
+    let Discovery::Found(git) = discover(repo.root()) else { return Err(unknown()) };
+    let found = git.files_of(revision, repo.root()).map_err(|what| query::Error::Git { what })?;
+    let commit = found.ok_or_else(unknown)?;
+    let of = query::of_commit(repo, snapshot, &commit)?;
+    let to = match &args.to[..] {
+        [] => None,
+        [folder] => Some(Destination::Below(prov::path::normal(&cx.cwd.join(folder)))),
+        _ => return Err(Failure::usage("--git takes one folder with --to")),
+    };
+    let options = RestoreOptions { to, force: args.force, dry_run: args.dry_run };
+    if of.outputs.is_empty() {
+        cx.ui.say(format_args!("no outputs on record belong to commit {}", of.commit));
+        return Ok(Restoration::default());
+    }
+    bring_outputs(cx, session, snapshot, &of.outputs, &options)
+}
+
+/// Brings outputs back that are known by themselves.
+pub(crate) fn bring_outputs(
+    _: &Context,
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    outputs: &BTreeMap<String, Output>,
+    options: &RestoreOptions,
+) -> Result<Restoration, Failure> {
+    Ok(prov::run::restore_outputs(session, snapshot, outputs, options)?)
 }
 
 /// Where to: like `cp`, one artifact goes into a folder that exists or whose name ends with `/`, else it gets that name. A run's outputs
