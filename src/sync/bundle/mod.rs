@@ -109,7 +109,7 @@ pub fn create(repo: &Repo, path: &Path, options: &Options<'_>) -> Result<Created
     let from = repo.store().snapshot()?;
     let to = store.snapshot()?;
     let reader = Reader { from: &from, to: &to, project: repo.project() };
-    let heads = if options.selection.is_all() { reader.all(None) } else { reader.selected(&options.selection) }?;
+    let heads = if options.selection.is_all() { reader.all(None, true) } else { reader.selected(&options.selection) }?;
     let moved = once(&from, &store, repo.project(), options, false).run(&heads)?;
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{unique}.part"));
@@ -144,7 +144,7 @@ pub fn verify(world: &World, path: &Path, progress: &dyn Progress, cancel: &Canc
     let mut moved = Moved::default();
     for project in &projects {
         let options = Options { selection: Selection::default(), depth: Depth::Content, progress, cancel };
-        let heads = Reader { from: &from, to: &to, project }.all(None)?;
+        let heads = Reader { from: &from, to: &to, project }.all(None, true)?;
         let here = once(&from, &nothing, project, &options, true).run(&heads)?;
         moved.runs += here.runs;
         moved.objects += here.objects;
