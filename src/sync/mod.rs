@@ -6,7 +6,7 @@
 //! `docs/design/0011-sync.md` tells why.
 
 mod address;
-pub(crate) mod bucket;
+mod bucket;
 pub mod bundle;
 mod error;
 mod heads;

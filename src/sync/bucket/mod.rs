@@ -14,5 +14,3 @@ mod remembered;
 pub use address::{BucketAddress, Keys, Service};
 #[cfg(feature = "cloud")]
 pub(super) use place::connect;
-#[cfg(all(test, feature = "cloud"))]
-pub(crate) use place::for_tests;
