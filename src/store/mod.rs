@@ -50,6 +50,7 @@ mod cut;
 mod draft;
 mod entry;
 mod error;
+pub mod evict;
 mod files;
 mod find;
 mod fold;

@@ -102,6 +102,12 @@ pub enum Error {
         #[source]
         source: Box<Error>,
     },
+    /// It is the very store that is worked on, or a copy of it: it proves nothing.
+    #[error("{place} is this store itself, or a copy with the same id")]
+    SameStore {
+        /// The place.
+        place: String,
+    },
     /// There is something else than a store.
     #[error("{place} holds files and is no store")]
     Occupied {

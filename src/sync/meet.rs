@@ -94,6 +94,30 @@ pub fn sync(repo: &Repo, remote: &Remote, means: &Means, options: &Options<'_>) 
     Ok((fetched, meeting.push()?))
 }
 
+/// Marks a store to which records came from `remote` without all their content; `objects` are marked by themselves where they are missing.
+pub(super) fn mark_records(
+    repo: &Repo,
+    store: &Store,
+    remote: &str,
+    far: &str,
+    objects: impl IntoIterator<Item = Id>,
+) -> Result<(), Error> {
+    let value = entry::encode(&entry::Presence { at: repo.now(), store: far.to_owned() })?;
+    let objects: Vec<Id> = [Id::ZERO].into_iter().chain(objects).collect();
+    let op = OpId::new(&*store.world().random);
+    store.publish(op, "remember remote", &mut |snapshot| -> Result<Option<Draft>, Error> {
+        let mut edits = Vec::new();
+        for object in &objects {
+            let key = key::presence(object, remote);
+            if snapshot.get_ref(&key)?.is_none() && snapshot.locate_live(object)?.is_none() {
+                edits.push(RefEdit::set(key, value.clone()));
+            }
+        }
+        Ok((!edits.is_empty()).then(|| Draft { edits, ..Draft::default() }))
+    })?;
+    Ok(())
+}
+
 struct Meeting<'a> {
     repo: &'a Repo,
     remote: &'a Remote,
@@ -214,22 +238,8 @@ impl Meeting<'_> {
 
     /// Marks a store to which records came without all their content, so that nobody takes what is missing for lost.
     fn mark_partial(&self, store: &Store, heads: &Heads) -> Result<(), Error> {
-        let here = entry::Presence { at: self.repo.now(), store: self.far.id().to_owned() };
-        let value = entry::encode(&here)?;
-        let mut objects: Vec<Id> = vec![Id::ZERO];
-        objects.extend(heads.tags.values().filter(|tag| Class::of(&tag.kind) == Class::Content).map(|tag| tag.object));
-        let op = OpId::new(&*store.world().random);
-        store.publish(op, "remember remote", &mut |snapshot| -> Result<Option<Draft>, Error> {
-            let mut edits = Vec::new();
-            for object in &objects {
-                let key = key::presence(object, &self.remote.name);
-                if snapshot.get_ref(&key)?.is_none() && snapshot.locate_live(object)?.is_none() {
-                    edits.push(RefEdit::set(key, value.clone()));
-                }
-            }
-            Ok((!edits.is_empty()).then(|| Draft { edits, ..Draft::default() }))
-        })?;
-        Ok(())
+        let tags = heads.tags.values().filter(|tag| Class::of(&tag.kind) == Class::Content).map(|tag| tag.object);
+        mark_records(self.repo, store, &self.remote.name, self.far.id(), tags)
     }
 
     /// Whether the remote may have records of runs without content that is to go there now: records went there alone since content did.

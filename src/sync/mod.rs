@@ -8,7 +8,9 @@
 mod address;
 mod bucket;
 pub mod bundle;
+mod elsewhere;
 mod error;
+mod evict;
 mod heads;
 mod meet;
 mod merge;
@@ -22,7 +24,9 @@ mod web;
 
 pub use address::{Address, SshAddress, redacted};
 pub use bucket::{BucketAddress, Keys, Service};
+pub use elsewhere::Remotes;
 pub use error::Error;
+pub use evict::{EvictOptions, EvictReport, Evictable, Stays, evict};
 pub use heads::{Selection, projects};
 pub use meet::{Options, Report, fetch, push, sync};
 pub use place::{Means, Profiles, Reached, Variables, is_occupied, open, open_or_make, store_folder};

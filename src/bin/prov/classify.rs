@@ -171,6 +171,9 @@ impl Classify for sync::Error {
             Self::Lost { .. } => {
                 Failure::of(Class::Network, "remote", self).hint("nothing was lost; the same command goes on")
             }
+            Self::SameStore { .. } => {
+                Failure::of(Class::Refused, "same_store", self).hint("name a remote that is another store")
+            }
             Self::Occupied { .. } => Failure::of(Class::Refused, "occupied", self)
                 .hint("name a folder that is empty or not there yet, or one that holds a store"),
             Self::Forged { .. } | Self::LinkMissing { .. } => {

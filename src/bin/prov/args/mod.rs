@@ -5,6 +5,7 @@
 mod again;
 mod bring;
 mod check;
+mod elsewhere;
 mod exchange;
 mod folder;
 mod follow;
@@ -35,6 +36,7 @@ use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 pub(crate) use again::{CheckArgs, RerunArgs, VerifyArgs};
 pub(crate) use bring::{CatArgs, RestoreArgs};
 pub(crate) use check::{CompletionsArgs, ConfigArgs, ConfigCommand, DoctorArgs, FsckArgs, GcArgs};
+pub(crate) use elsewhere::{EvictArgs, PackArgs, WhereArgs};
 pub(crate) use exchange::{
     ExportArgs, ExportWhat, ImpactArgs, ImportArgs, ImportWhat, LanguageWord, LinesWord, OtterManifestArgs,
     PreviewArgs, SchemaArgs, SchemaCommand, TableForm,
@@ -244,6 +246,12 @@ pub(crate) enum Command {
     Clone(CloneArgs),
     /// Put runs and all that they need into one file, check it, take it in
     Bundle(BundleArgs),
+    /// Drop bytes that a remote has; records stay
+    Evict(EvictArgs),
+    /// Say which stores hold some content
+    Where(WhereArgs),
+    /// Put a run into a folder that needs no prov
+    Pack(PackArgs),
     /// Answer what somebody at the other end of a pipe asks of a store
     Serve(ServeArgs),
     /// Have Git call prov, so that data follows code

@@ -192,6 +192,11 @@ impl Ui {
     }
 }
 
+/// Says something on standard error for who has no [`Ui`] at hand: another thread.
+pub(crate) fn note(text: &str) {
+    talk(&text);
+}
+
 fn talk(text: &dyn fmt::Display) {
     // One write a message, so that processes that share a terminal do not mix within a line. Nobody can be told that
     // standard error is gone.
