@@ -460,3 +460,42 @@ fn records_come_without_content_and_content_comes_later() {
     let json = said("push", a.prov(["--json", "push", &text(&second)]));
     assert_eq!(json["absent"], 0, "{json}");
 }
+
+#[test]
+fn other_names_of_scenarios_and_verdicts_travel() {
+    let dir = shared();
+    let remote = dir.path().join("project");
+    let a = pushed(&remote);
+    a.prov(["scenario", "new", "policy"]).ok();
+    a.file("in.txt", "other\n");
+    twice(&a, "in.txt", "policy.txt");
+    a.prov(["scenario", "rename", "policy", "toll"]).ok();
+    let verified = a.prov(["--json", "verify", "@last"]).ok().json();
+    let run = verified["items"][0]["run"].as_str().unwrap().to_owned();
+    push(&a);
+    let b = cloned(&remote);
+    let named = |sandbox: &Sandbox, name: &str| {
+        sandbox.prov(["--json", "scenario", "show", name]).ok().json()["items"][0].clone()
+    };
+    for name in ["toll", "policy"] {
+        let (there, here) = (named(&a, name), named(&b, name));
+        assert_eq!((&here["name"], &here["born"]), (&there["name"], &there["born"]), "{here}");
+        assert_eq!((here["name"].as_str(), here["born"].as_str()), (Some("toll"), Some("policy")), "{here}");
+    }
+    assert_eq!(named(&b, "toll")["runs"], 1);
+    let score = |sandbox: &Sandbox| {
+        let json = sandbox.prov(["--json", "verify", "--scenario", "toll", "--summary"]).ok().json();
+        (json["total"]["reproduced"].clone(), json["total"]["verified"].clone())
+    };
+    assert_eq!(score(&b), score(&a), "the verdict about {run}");
+    assert_eq!(score(&b).0, 1);
+
+    // One that is given later moves what is known there.
+    a.prov(["scenario", "rename", "toll", "fee"]).ok();
+    said("sync", a.prov(["--json", "sync"]));
+    said("sync", b.prov(["--json", "sync"]));
+    assert_eq!(named(&b, "fee")["born"], "policy");
+    sound(&a);
+    sound(&b);
+    sound_remote(&remote);
+}

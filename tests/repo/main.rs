@@ -13,6 +13,7 @@ mod hostile;
 mod lineage;
 mod many;
 mod restoring;
+mod shared_code;
 mod sync;
 mod unfinished;
 mod workflow;
