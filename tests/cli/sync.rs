@@ -128,6 +128,18 @@ fn what_one_machine_recorded_is_a_hit_on_another() {
 }
 
 #[test]
+#[cfg(not(feature = "cloud"))]
+fn a_build_without_buckets_says_how_to_get_one_that_has_them() {
+    let a = machine();
+    a.prov(["init", "-q"]).ok();
+    a.prov(["remote", "add", "origin", "s3://bucket/project?region=eu-1"]).ok();
+    for command in ["push", "fetch", "sync"] {
+        let refused = a.prov(["--json", command]).ends(7);
+        assert!(refused.err().contains("not_built") && refused.err().contains("--features cloud"), "{refused}");
+    }
+}
+
+#[test]
 fn nothing_new_is_nothing_sent_and_nothing_written() {
     let dir = shared();
     let remote = dir.path().join("project");
