@@ -58,6 +58,7 @@ pub struct Report {
 /// # Errors
 /// When the remote can't be reached or written, or something can't be read here. What was sent is not sent again.
 pub fn push(repo: &Repo, remote: &Remote, means: &Means, options: &Options<'_>) -> Result<Report, Error> {
+    let means = &means.of(repo, remote);
     if options.is_dry && place::open(&remote.address, repo.world(), means).is_err() {
         // Nothing is there yet, and nothing is made to find out what would be sent: an empty store stands for it.
         let nothing =
@@ -73,7 +74,7 @@ pub fn push(repo: &Repo, remote: &Remote, means: &Means, options: &Options<'_>) 
 /// # Errors
 /// When the remote can't be reached or understood, or is damaged: nothing changes here then.
 pub fn fetch(repo: &Repo, remote: &Remote, means: &Means, options: &Options<'_>) -> Result<Report, Error> {
-    let far = place::open(&remote.address, repo.world(), means)?;
+    let far = place::open(&remote.address, repo.world(), &means.of(repo, remote))?;
     Meeting { repo, remote, far, is_new: false, options }.fetch()
 }
 
@@ -82,6 +83,7 @@ pub fn fetch(repo: &Repo, remote: &Remote, means: &Means, options: &Options<'_>)
 /// # Errors
 /// As [`fetch`] and [`push`].
 pub fn sync(repo: &Repo, remote: &Remote, means: &Means, options: &Options<'_>) -> Result<(Report, Report), Error> {
+    let means = &means.of(repo, remote);
     if options.is_dry && place::open(&remote.address, repo.world(), means).is_err() {
         let pushed = push(repo, remote, means, options)?;
         return Ok((Report { moved: Moved::default(), ..pushed.clone() }, pushed));

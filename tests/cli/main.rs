@@ -5,6 +5,9 @@
 mod adapters;
 mod again;
 mod bad_input;
+#[cfg(feature = "cloud")]
+mod bucket;
+mod bundle;
 mod chain;
 mod compare;
 mod config;

@@ -171,6 +171,7 @@ fn every_document_kind_has_a_schema_that_names_it() {
     kinds.sort();
     let expected = [
         "add",
+        "bundle",
         "cat-object",
         "check",
         "clone",

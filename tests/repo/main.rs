@@ -7,12 +7,14 @@
 )]
 
 mod crash;
+mod evict;
 mod formats;
 mod hostile;
 #[cfg(feature = "index")]
 mod lineage;
 mod many;
 mod restoring;
+mod shared_code;
 mod sync;
 mod unfinished;
 mod workflow;

@@ -72,7 +72,8 @@ pub(crate) use scenario::{
     ScenarioArgs, ScenarioCommand, ScenarioForkArgs, ScenarioNewArgs, ScenarioSays, ScenarioSetArgs,
 };
 pub(crate) use sync::{
-    CloneArgs, FetchArgs, PushArgs, RemoteArgs, RemoteCommand, SelectionOptions, ServeArgs, SyncArgs,
+    BundleArgs, BundleCommand, CloneArgs, FetchArgs, PushArgs, RemoteArgs, RemoteCommand, SelectionOptions, ServeArgs,
+    SyncArgs,
 };
 
 /// Record what ran, on what, and what came out, and never compute it twice
@@ -243,6 +244,8 @@ pub(crate) enum Command {
     Sync(SyncArgs),
     /// Make a project of what a remote holds
     Clone(CloneArgs),
+    /// Put runs and all that they need into one file, check it, take it in
+    Bundle(BundleArgs),
     /// Drop bytes that a remote has; records stay
     Evict(EvictArgs),
     /// Say which stores hold some content

@@ -7,7 +7,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use crate::error::{Class, Failure};
 
 /// Commands that the documented command line has and this version has not.
-const COMMANDS: &[&str] = &["view", "bundle", "man"];
+const COMMANDS: &[&str] = &["view", "man"];
 
 /// Options that the documented command line has and this version has not, by command.
 const OPTIONS: &[(&str, &[&str])] = &[("log", &["--graph", "--json-lines"])];

@@ -2,6 +2,7 @@
 
 mod add;
 mod again;
+mod bundle;
 mod cat;
 mod cat_object;
 mod check;
@@ -133,6 +134,7 @@ pub(crate) fn dispatch(cx: &Context, command: &Command) -> Result<Exit, Failure>
         Command::Push(args) => sync::push(cx, args),
         Command::Fetch(args) | Command::Pull(args) => sync::fetch(cx, args),
         Command::Sync(args) => sync::sync(cx, args),
+        Command::Bundle(args) => bundle::run(cx, args),
         Command::Clone(args) => sync::clone(cx, args),
         Command::Evict(args) => elsewhere::evict(cx, args),
         Command::Where(args) => elsewhere::whereabouts(cx, args),
