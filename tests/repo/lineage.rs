@@ -56,7 +56,7 @@ fn history(repo: &Repo, random: &mut SeededRandom) -> Vec<Made> {
         let id = format!("{}-{step}-{n:0>16}", at.compact());
         let project = if below(random, 20) == 0 { "other" } else { repo.project() };
         let mut run = Run::begun(&id, project, ["main", "policy"][below(random, 2)], RunKind::Command, step, at);
-        for k in 0..=below(random, 3) {
+        for k in 0..=1 + below(random, 3) {
             // Mostly what was made lately, so that chains get long.
             let Some(back) = all.len().checked_sub(1 + below(random, 1 + all.len().min(6))) else { continue };
             let made = &all[back];
@@ -148,7 +148,7 @@ fn publish(repo: &Repo, runs: &[(Run, Id)]) {
 
 #[test]
 fn a_lineage_by_the_index_is_that_by_the_store() {
-    for seed in 0..2 {
+    for seed in [0, 1] {
         let project = Project::new();
         let repo = project.open();
         let mut random = SeededRandom::new(seed);
@@ -156,7 +156,7 @@ fn a_lineage_by_the_index_is_that_by_the_store() {
         let snapshot = repo.store().snapshot().unwrap();
         drop(tables::open(&repo, &snapshot, None, &Silent).unwrap());
         let mut by_index = 0;
-        for (up, at) in [(true, RUNS - 1), (true, RUNS - 2), (false, 0), (false, 7)] {
+        for (up, at) in [(true, RUNS - 1), (false, 0)] {
             let made = &all[at];
             let starts = [
                 Start::Run { run: made.run.clone(), object: made.object },
