@@ -104,7 +104,7 @@ fn number(field: &[u8]) -> Option<u64> {
 /// The files of a bundle. Only what a store has is one, each of them once, and nothing may be missing at the end.
 pub(super) fn read(input: &Input) -> io::Result<Files> {
     let bad = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
-    let len = input.size()?;
+    let len = input.size();
     let mut files = Files::new();
     let mut at = 0u64;
     loop {
