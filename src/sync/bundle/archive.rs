@@ -58,7 +58,7 @@ pub(super) fn write(fs: &Fs, folder: &Path, at: Micros, to: &Path) -> io::Result
     let mut add = |name: &str, path: Option<&Path>| -> io::Result<()> {
         let gone = || io::Error::new(io::ErrorKind::NotFound, format!("{name} is gone"));
         let input = path.map(|path| fs.open_at(path)).transpose()?;
-        let len = input.as_ref().map_or(Ok(README.len() as u64), Input::size)?;
+        let len = input.as_ref().map_or(README.len() as u64, Input::size);
         out.write_all(&header(&format!("{TOP}/{name}"), len, at)?)?;
         match &input {
             None => out.write_all(README.as_bytes())?,
