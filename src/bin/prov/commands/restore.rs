@@ -9,11 +9,11 @@ use prov::query;
 use prov::revspec::Target;
 use prov::run::{Destination, Restoration, RestoreOptions, RestoredItem, Session};
 use prov::store::Snapshot;
-use prov::worktree::restore::Outcome;
+use prov::worktree::restore::{Link, Outcome};
 use serde_json::{Map, Value, json};
 
 use super::Context;
-use crate::args::{RestoreArgs, values};
+use crate::args::{LinkKind, RestoreArgs, values};
 use crate::error::{Class, Failure};
 use crate::exit::Exit;
 use crate::open;
@@ -77,8 +77,16 @@ fn of_revision(
     let repo = session.repo;
     let target = prov::revspec::resolve(repo, snapshot, repo.scenario(), &cx.cwd, text)?;
     let to = destination(cx, &args.to, &target, snapshot)?;
-    let options = RestoreOptions { to, force: args.force, dry_run: args.dry_run };
+    let options = RestoreOptions { to, force: args.force, link: link(args), dry_run: args.dry_run };
     Ok(prov::run::restore(session, snapshot, &target, &options)?)
+}
+
+fn link(args: &RestoreArgs) -> Link {
+    match args.link {
+        None => Link::Copy,
+        Some(LinkKind::Hard) => Link::Hard,
+        Some(LinkKind::Symbolic) => Link::Symbolic,
+    }
 }
 
 /// The outputs that belong to a commit.
@@ -103,7 +111,7 @@ fn of_commit(
         [folder] => Some(Destination::Below(prov::path::normal(&cx.cwd.join(folder)))),
         _ => return Err(Failure::usage("--git takes one folder with --to")),
     };
-    let options = RestoreOptions { to, force: args.force, dry_run: args.dry_run };
+    let options = RestoreOptions { to, force: args.force, link: link(args), dry_run: args.dry_run };
     if of.outputs.is_empty() {
         cx.ui.say(format_args!("no outputs on record belong to commit {}", of.commit));
         return Ok(Restoration::default());
