@@ -10,6 +10,7 @@ struct Mount(PathBuf);
 
 impl Mount {
     /// `None`, with a word on why, where nothing can be mounted.
+    #[expect(clippy::print_stderr, reason = "a test that is left out says so")]
     fn new(at: &Path, options: &str) -> Option<Self> {
         prov::fs::Fs::real().make_dirs(at).unwrap();
         let done = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(at).output();
