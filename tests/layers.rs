@@ -44,6 +44,8 @@ const OWNERS: &[(&str, &str)] = &[
     ("similar", "query"),
     ("ureq", "fetch"),
     ("rusqlite", "index"),
+    ("object_store", "sync"),
+    ("tokio", "sync"),
     ("getrandom", "clock"),
     ("jiff", "clock"),
     ("signal_hook", "run"),

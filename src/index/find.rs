@@ -345,6 +345,23 @@ impl Query<'_> {
         Err(Error::NoKey { what: kind.as_str(), name: name.to_owned(), known })
     }
 
+    /// The types that the values of a key have: from one to the next, since a hundred thousand runs may have the key.
+    fn types(&self, kind: ValueKind, key: &str) -> Result<Vec<String>, Error> {
+        let mut next = self
+            .index
+            .connection
+            .prepare_cached("select min(type) from t_values where what = ? and key = ? and type > ?")?;
+        let mut types: Vec<String> = Vec::new();
+        loop {
+            let last = types.last().map_or("", String::as_str);
+            let found: Option<String> = next.query_row(rusqlite::params![kind as i64, key, last], |row| row.get(0))?;
+            match found {
+                Some(found) => types.push(found),
+                None => return Ok(types),
+            }
+        }
+    }
+
     /// The condition that finds the values of a name.
     fn values(&mut self, named: &Named) -> String {
         let Named::Value { kind, of_run, namespace, key } = named else { return "0".to_owned() };
@@ -514,12 +531,7 @@ impl Query<'_> {
         if wanted == ["bool"] && is_order {
             return Err(Error::NoOrder { name: name.to_owned(), is: "true or false" });
         }
-        let mut types = self
-            .index
-            .connection
-            .prepare_cached("select distinct type from t_values where what = ? and key = ? limit 8")?;
-        let have: Vec<String> =
-            types.query_map(rusqlite::params![*kind as i64, key], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let have = self.types(*kind, key)?;
         if !have.iter().any(|one| wanted.contains(&one.as_str()) || one == "null") {
             let is = match have.first().map_or("", String::as_str) {
                 "int" | "float" => "a number",

@@ -14,6 +14,7 @@ mod rows;
 mod sql;
 pub mod tables;
 mod values;
+mod walk;
 mod write;
 
 pub use error::Error;
@@ -26,7 +27,8 @@ pub use rows::{ArtifactRow, NoteRow, Position, RunRow, ValueKind, ValueRow};
 pub use sql::{Limits, meant};
 pub use tables::{Column, Kind};
 pub use values::{Sum, Valued};
+pub use walk::{Line, LineEnd, LineTaker};
 pub use write::Writer;
 
 /// The layout of the tables. A file of another one is made anew.
-pub const VERSION: i64 = 1;
+pub const VERSION: i64 = 2;

@@ -98,6 +98,8 @@ pub struct RunRow {
     pub retracted: bool,
     /// Whether it is folded away.
     pub hidden: bool,
+    /// Whether all paths of its inputs and outputs are text, so that the tables have them as they are.
+    pub is_exact: bool,
     /// Its labels.
     pub tags: Vec<String>,
     /// Its inputs and outputs.
@@ -133,6 +135,8 @@ pub struct ArtifactRow {
     pub schema: Option<String>,
     /// The run that made it, of an input.
     pub producer: Option<String>,
+    /// The object of that run, if the record names it.
+    pub producer_object: Option<String>,
     /// Under which key.
     pub producer_key: Option<String>,
     /// How that was found.

@@ -352,12 +352,12 @@ create table t_runs (
   started_us integer not null, finished_us integer not null, exit_code integer, signal integer, error_type text, error text,
   parent text, attempt integer not null, correlation_id text, host text, author text, git_commit text, git_branch text,
   git_dirty integer, command text, cwd text, description text, max_rss integer, cpu_us integer, left_out integer not null,
-  retracted integer not null, hidden integer not null);
+  retracted integer not null, hidden integer not null, exact integer not null);
 create table t_configs (n integer primary key, config text not null unique);
 create table t_artifacts (
   owner integer not null, is_output integer not null, key text not null, member text not null, path text not null,
   content text not null, content_type text not null, size integer not null, stored integer not null, format text, schema text,
-  producer text, producer_n integer, producer_key text, linked_by text,
+  producer text, producer_object text, producer_n integer, producer_key text, linked_by text,
   primary key (owner, is_output, key, member)) without rowid;
 create table t_values (
   what integer not null, owner integer not null, output text not null, namespace text not null, key text not null, value, type text not null,
@@ -383,6 +383,6 @@ create index x_artifacts_key on t_artifacts (key, is_output);
 create index x_artifacts_path on t_artifacts (path);
 create index x_artifacts_producer on t_artifacts (producer_n) where producer_n is not null;
 create index x_artifacts_unknown on t_artifacts (producer) where producer is not null and producer_n is null;
-create index x_values_value on t_values (what, key, value);
+create index x_values_value on t_values (what, key, type, value);
 create index x_tags_tag on t_tags (tag);
 ";

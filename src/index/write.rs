@@ -1,6 +1,6 @@
 //! Putting rows in.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -18,24 +18,43 @@ pub struct Writer<'a> {
     configs: HashMap<String, i64>,
     /// Whether nothing was there before: then what is not known here is not there.
     is_first: bool,
+    /// Whether some run id has two records: then the objects that records name tell them apart.
+    has_twins: bool,
 }
 
 impl<'a> Writer<'a> {
     pub(super) fn new(connection: &'a Connection, is_first: bool) -> Result<Self, Error> {
         let next = connection.query_row("select coalesce(max(n), 0) + 1 from t_runs", [], |row| row.get(0))?;
-        Ok(Self { connection, next, known: HashMap::new(), configs: HashMap::new(), is_first })
+        Ok(Self { connection, next, known: HashMap::new(), configs: HashMap::new(), is_first, has_twins: false })
     }
 
-    /// Whether a run is there.
+    /// Whether a run with this object is there.
     ///
     /// # Errors
     /// When the index can't be read.
-    pub fn has(&self, run: &str, object: &str) -> Result<bool, Error> {
+    pub fn has(&self, object: &str) -> Result<bool, Error> {
         if self.is_first {
             return Ok(false);
         }
-        let mut find = self.connection.prepare_cached("select 1 from t_runs where run = ? and object = ?")?;
-        Ok(find.exists(params![run, object])?)
+        let mut find = self.connection.prepare_cached("select 1 from t_runs where object = ?")?;
+        Ok(find.exists([object])?)
+    }
+
+    /// The objects of all runs that are there.
+    ///
+    /// # Errors
+    /// When the index can't be read.
+    pub fn objects(&self) -> Result<HashSet<String>, Error> {
+        if self.is_first {
+            return Ok(HashSet::new());
+        }
+        let mut all = self.connection.prepare_cached("select object from t_runs")?;
+        Ok(all.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+    }
+
+    /// About how many runs are there.
+    pub fn count(&self) -> usize {
+        usize::try_from(self.next.saturating_sub(1)).unwrap_or(0)
     }
 
     /// Adds a run with all that belongs to it.
@@ -50,7 +69,7 @@ impl<'a> Writer<'a> {
             None => None,
         };
         let mut insert = self.connection.prepare_cached(
-            "insert into t_runs values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            "insert into t_runs values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
         )?;
         insert.execute(params![
             n,
@@ -95,13 +114,14 @@ impl<'a> Writer<'a> {
             row.left_out,
             row.retracted,
             row.hidden,
+            row.is_exact,
         ])?;
         let mut insert = self
             .connection
-            .prepare_cached("insert or ignore into t_artifacts values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)")?;
+            .prepare_cached("insert or ignore into t_artifacts values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)")?;
         for one in &row.artifacts {
             let producer = match &one.producer {
-                Some(producer) => self.number(producer)?,
+                Some(producer) => self.number(producer, one.producer_object.as_deref())?,
                 None => None,
             };
             insert.execute(params![
@@ -117,6 +137,7 @@ impl<'a> Writer<'a> {
                 one.format,
                 one.schema,
                 one.producer,
+                one.producer_object,
                 producer,
                 one.producer_key,
                 one.linked_by,
@@ -130,22 +151,26 @@ impl<'a> Writer<'a> {
             }
         }
         if self.is_first {
-            self.known.insert(row.run.clone(), n);
+            self.has_twins |= self.known.insert(row.run.clone(), n).is_some();
         } else {
-            let mut claim = self
-                .connection
-                .prepare_cached("update t_artifacts set producer_n = ? where producer = ? and producer_n is null")?;
-            claim.execute(params![n, row.run])?;
+            let mut claim = self.connection.prepare_cached(
+                "update t_artifacts set producer_n = ?1 where producer = ?2 and producer_n is null \
+                 and (producer_object is null or producer_object = ?3)",
+            )?;
+            claim.execute(params![n, row.run, row.object])?;
         }
         Ok(())
     }
 
-    fn number(&self, run: &str) -> Result<Option<i64>, Error> {
+    /// The number of the run with this id, and of several the one with this object.
+    fn number(&self, run: &str, object: Option<&str>) -> Result<Option<i64>, Error> {
         if self.is_first {
             return Ok(self.known.get(run).copied());
         }
-        let mut find = self.connection.prepare_cached("select n from t_runs where run = ?")?;
-        Ok(find.query_row([run], |row| row.get(0)).optional()?)
+        let mut find = self
+            .connection
+            .prepare_cached("select n from t_runs where run = ?1 order by object is ?2 desc, n limit 1")?;
+        Ok(find.query_row(params![run, object], |row| row.get(0)).optional()?)
     }
 
     fn config(&mut self, id: &str, params: &[ValueRow]) -> Result<i64, Error> {
@@ -270,14 +295,24 @@ impl Index {
         change.execute_batch(tables::KEPT).map_err(wrong)?;
         let mut writer = Writer::new(&change, true)?;
         let done = fill(&mut writer)?;
+        let has_twins = writer.has_twins;
         drop(writer);
         change.execute_batch(tables::INDEXES).map_err(wrong)?;
         // What a record names that came after it in the order of ids.
         change
             .execute_batch(
-                "update t_artifacts set producer_n = (select n from t_runs where run = producer) where producer is not null and producer_n is null",
+                "update t_artifacts set producer_n = (select n from t_runs where run = producer limit 1) \
+                 where producer is not null and producer_n is null",
             )
             .map_err(wrong)?;
+        if has_twins {
+            change
+                .execute_batch(
+                    "update t_artifacts set producer_n = (select n from t_runs where object = producer_object) \
+                     where producer_object is not null and exists (select 1 from t_runs where object = producer_object)",
+                )
+                .map_err(wrong)?;
+        }
         for table in tables::TABLES {
             change.execute_batch(&table.view()).map_err(wrong)?;
         }

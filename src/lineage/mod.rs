@@ -1,5 +1,6 @@
 //! Lineage: which runs a file came from, and what it went into.
 
+pub mod facts;
 mod fold;
 pub mod graph;
 mod producer;
@@ -8,6 +9,6 @@ mod svg;
 mod trace;
 
 pub use fold::folded;
-pub use producer::{Error, Found, makers, producer_of, takers};
+pub use producer::{Error, Found, LOOKED_AT, makers, producer_of, takers};
 pub use svg::svg;
-pub use trace::{Start, TraceOptions, trace};
+pub use trace::{Start, TraceOptions, trace, trace_by};

@@ -9,8 +9,8 @@ use crate::refs::key;
 use crate::repo::entry::{self, Touch};
 use crate::store::{self, Direction, Snapshot};
 
-/// How many runs that made some content are looked at.
-const LOOKED_AT: usize = 256;
+/// How many runs that made or took some content are looked at.
+pub const LOOKED_AT: usize = 256;
 /// How many other candidates a record keeps.
 const KEPT: usize = 16;
 

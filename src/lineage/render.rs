@@ -6,6 +6,9 @@ use std::fmt::Write;
 use super::graph::{Direction, Edge, Graph, Node, NodeKind};
 use crate::path::shown;
 
+/// Levels of a tree that are indented.
+const MOST_INDENT: usize = 32;
+
 /// The text of a node, without control characters.
 fn label(node: &Node) -> String {
     match &node.kind {
@@ -43,8 +46,9 @@ pub fn tree(graph: &Graph) -> String {
         let nodes: HashMap<&str, &Node> = graph.nodes.iter().map(|n| (n.id.as_str(), n)).collect();
         let mut seen: HashSet<&str> = HashSet::new();
         // An explicit stack: histories may be deeper than any thread's stack.
-        let mut stack: Vec<(&str, String, bool, bool)> = vec![(graph.root.as_str(), String::new(), true, true)];
-        while let Some((id, indent, is_last, is_root)) = stack.pop() {
+        let mut stack: Vec<(&str, String, bool, usize)> = vec![(graph.root.as_str(), String::new(), true, 0)];
+        while let Some((id, indent, is_last, level)) = stack.pop() {
+            let is_root = level == 0;
             let Some(node) = nodes.get(id) else { continue };
             let again = !seen.insert(id);
             let children = next.get(id).map_or(&[][..], Vec::as_slice);
@@ -56,15 +60,23 @@ pub fn tree(graph: &Graph) -> String {
                 "├─ "
             };
             let mark = if again && !children.is_empty() { " ^" } else { "" };
-            let _ = writeln!(out, "{indent}{branch}{}{mark}", label(node));
+            if level > MOST_INDENT {
+                let _ = writeln!(out, "[{level}] {branch}{}{mark}", label(node));
+            } else {
+                let _ = writeln!(out, "{indent}{branch}{}{mark}", label(node));
+            }
             if again {
                 continue;
             }
-            let below =
-                if is_root { String::new() } else { format!("{indent}{}", if is_last { "   " } else { "│  " }) };
+            let below = match level {
+                0 => String::new(),
+                // Deeper, all stand below each other, with their depths: a chain of thousands would be as wide as it is long.
+                MOST_INDENT.. => String::new(),
+                _ => format!("{indent}{}", if is_last { "   " } else { "│  " }),
+            };
             for (i, edge) in children.iter().enumerate().rev() {
                 let to = if direction == Direction::Up { &edge.from } else { &edge.to };
-                stack.push((to, below.clone(), i + 1 == children.len(), false));
+                stack.push((to, below.clone(), i + 1 == children.len(), level + 1));
             }
         }
     }
@@ -122,4 +134,33 @@ pub fn mermaid(graph: &Graph) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lineage::graph::Node;
+
+    #[test]
+    fn a_deep_tree_grows_downwards_only() {
+        let node = |n: usize| Node { id: n.to_string(), depth: 0, kind: NodeKind::Lost { what: format!("run {n}") } };
+        let edge = |n: usize| Edge {
+            from: (n + 1).to_string(),
+            to: n.to_string(),
+            key: "k".to_owned(),
+            linked_by: None,
+            direction: Direction::Up,
+        };
+        let deep = 2_000;
+        let graph = Graph {
+            root: "0".to_owned(),
+            nodes: (0..=deep).map(node).collect(),
+            edges: (0..deep).map(edge).collect(),
+            cut: false,
+        };
+        let text = tree(&graph);
+        assert_eq!(text.lines().count(), deep + 1);
+        assert!(text.lines().last().is_some_and(|line| line.starts_with("[2000] └─ run 2000")), "{text}");
+        assert!(text.len() < 200 * deep, "{}", text.len());
+    }
 }

@@ -1,17 +1,22 @@
 //! Walking lineage up and down.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::rc::Rc;
 
-use bstr::{BString, ByteSlice};
+use bstr::{BStr, BString, ByteSlice};
 
+use super::facts::{Facts, NoShortcut, Shortcut, Way};
 use super::graph::{Direction, Edge, Graph, Node, NodeKind};
-use super::producer::{self, Error};
+use super::producer::{self, Error, Found};
 use crate::hash::Id;
 use crate::object::recipe::Content;
-use crate::object::run::{Cache, Run};
-use crate::object::{Record, Source};
+use crate::object::run::{LinkedBy, Run};
+use crate::object::{Kind, Record, Source};
 use crate::path::shown;
-use crate::store::Snapshot;
+use crate::store::{Snapshot, Whereabouts};
+
+/// Records that are read one by one before a quicker way is looked for.
+const LONG: usize = 256;
 
 /// Where a walk starts.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,10 +57,19 @@ struct Walk<'a> {
     project: &'a str,
     scenario: &'a str,
     options: TraceOptions,
+    shortcut: &'a mut dyn Shortcut,
     graph: Graph,
-    nodes: HashSet<String>,
-    edges: HashSet<(String, String, String)>,
-    runs: HashMap<Id, Option<Run>>,
+    /// Where nodes are in the graph, by their ids.
+    nodes: HashMap<String, u32>,
+    edges: HashSet<(u32, u32, String)>,
+    /// What runs say, by object; nothing for those that can't be read.
+    facts: HashMap<Id, Option<Rc<Facts>>>,
+    takers: HashMap<Id, Vec<Found>>,
+    /// Records read one by one.
+    read: usize,
+    places: Option<Whereabouts<'a>>,
+    /// Whether the quicker way was looked for.
+    is_asked: bool,
 }
 
 /// Walks the lineage from `start`. Never recurses: a history may be as deep as it likes. Content may cycle; every node is visited once each way.
@@ -69,71 +83,134 @@ pub fn trace(
     start: &Start,
     options: TraceOptions,
 ) -> Result<Graph, Error> {
+    trace_by(snapshot, project, scenario, start, options, &mut NoShortcut)
+}
+
+/// As [`trace`], by `shortcut` where that turns out to be long.
+///
+/// # Errors
+/// Those of [`trace`].
+pub fn trace_by(
+    snapshot: &Snapshot,
+    project: &str,
+    scenario: &str,
+    start: &Start,
+    options: TraceOptions,
+    shortcut: &mut dyn Shortcut,
+) -> Result<Graph, Error> {
     let mut walk = Walk {
         snapshot,
         project,
         scenario,
         options,
+        shortcut,
         graph: Graph { root: String::new(), nodes: Vec::new(), edges: Vec::new(), cut: false },
-        nodes: HashSet::new(),
+        nodes: HashMap::new(),
         edges: HashSet::new(),
-        runs: HashMap::new(),
+        facts: HashMap::new(),
+        takers: HashMap::new(),
+        read: 0,
+        places: None,
+        is_asked: false,
     };
-    walk.graph.root = match start {
+    let root = match start {
         Start::Run { run, object } => walk.run_node(run, object, 0),
-        Start::Artifact { content, path, size, .. } => walk.artifact_node(&content.id(), path, *size, 0),
+        Start::Artifact { content, path, size, .. } => walk.artifact_node(&content.id(), path.as_bstr(), *size, 0),
     };
+    walk.graph.root = walk.id_of(root);
     if options.up {
         walk.up(start)?;
     }
     if options.down {
+        // What was found on the way up may lack what is wanted now.
+        if walk.is_asked {
+            walk.facts.clear();
+        }
+        (walk.is_asked, walk.read) = (false, 0);
         walk.down(start)?;
     }
     Ok(walk.graph)
 }
 
 impl Walk<'_> {
-    fn run(&mut self, object: &Id) -> Option<Run> {
-        if let Some(known) = self.runs.get(object) {
+    fn facts(&mut self, object: &Id) -> Option<Rc<Facts>> {
+        if let Some(known) = self.facts.get(object) {
             return known.clone();
         }
-        let run = self.snapshot.read(object).ok().flatten().and_then(|(_, bytes)| Run::decode(&bytes).ok());
-        self.runs.insert(*object, run.clone());
-        run
-    }
-
-    fn run_node(&mut self, run_id: &str, object: &Id, depth: u32) -> String {
-        if self.nodes.insert(run_id.to_owned()) {
-            let kind = match self.run(object) {
-                Some(run) => NodeKind::Run {
-                    run: run.run.clone(),
-                    object: Some(*object),
-                    tail: run.tail().chars().take(8).collect(),
-                    step: run.step.clone(),
-                    scenario: run.scenario.clone(),
-                    status: format!("{:?}", run.status).to_lowercase(),
-                    cache: run.cache_word().to_owned(),
-                    started_at: run.started_at,
-                },
-                None => NodeKind::Lost { what: format!("run {run_id}") },
-            };
-            self.graph.nodes.push(Node { id: run_id.to_owned(), depth, kind });
+        self.read += 1;
+        if self.read > LONG && self.places.is_none() {
+            self.places = self.snapshot.whereabouts(&[Kind::RUN]).ok();
         }
-        run_id.to_owned()
+        let found = match &self.places {
+            Some(places) => places.read(object),
+            None => self.snapshot.read(object),
+        };
+        let run = found.ok().flatten().and_then(|(_, bytes)| Run::decode(&bytes).ok());
+        let facts = run.map(|run| Rc::new(Facts::of(run)));
+        self.facts.insert(*object, facts.clone());
+        facts
     }
 
-    fn artifact_node(&mut self, content: &Id, path: &BString, size: u64, depth: u32) -> String {
+    /// Looks for a quicker way, once, when the walk turns out to be long. How deep that way leads can't be said, so a bounded walk goes on by
+    /// itself.
+    fn hurry(&mut self, way: Way) {
+        if self.is_asked || self.read < LONG || self.options.depth.is_some() {
+            return;
+        }
+        self.is_asked = true;
+        let from: Vec<Id> = self.facts.keys().copied().collect();
+        if let Some(lines) = self.shortcut.lines(&from, way, self.project) {
+            for (object, facts) in lines.runs {
+                self.facts.entry(object).or_insert_with(|| Some(Rc::new(facts)));
+            }
+            self.takers = lines.takers;
+        }
+    }
+
+    fn id_of(&self, node: u32) -> String {
+        self.graph.nodes.get(node as usize).map(|node| node.id.clone()).unwrap_or_default()
+    }
+
+    fn node(&mut self, id: String, depth: u32, kind: NodeKind) -> u32 {
+        let at = u32::try_from(self.graph.nodes.len()).unwrap_or(u32::MAX);
+        self.nodes.insert(id.clone(), at);
+        self.graph.nodes.push(Node { id, depth, kind });
+        at
+    }
+
+    fn run_node(&mut self, run_id: &str, object: &Id, depth: u32) -> u32 {
+        if let Some(at) = self.nodes.get(run_id) {
+            return *at;
+        }
+        let kind = match self.facts(object) {
+            Some(run) => NodeKind::Run {
+                run: run.run.clone(),
+                object: Some(*object),
+                tail: crate::object::run::tail(&run.run).chars().take(8).collect(),
+                step: run.step.clone(),
+                scenario: run.scenario.clone(),
+                status: run.status.clone(),
+                cache: run.cache.clone(),
+                started_at: run.started_at,
+            },
+            None => NodeKind::Lost { what: format!("run {run_id}") },
+        };
+        self.node(run_id.to_owned(), depth, kind)
+    }
+
+    fn artifact_node(&mut self, content: &Id, path: &BStr, size: u64, depth: u32) -> u32 {
         let id = format!("{content}:{}", shown(path));
-        if self.nodes.insert(id.clone()) {
-            let kind = NodeKind::Artifact { content: *content, path: path.clone(), short: content.short(), size };
-            self.graph.nodes.push(Node { id: id.clone(), depth, kind });
+        if let Some(at) = self.nodes.get(&id) {
+            return *at;
         }
-        id
+        let kind = NodeKind::Artifact { content: *content, path: path.to_owned(), short: content.short(), size };
+        self.node(id, depth, kind)
     }
 
-    fn edge(&mut self, edge: Edge) {
-        if self.edges.insert((edge.from.clone(), edge.to.clone(), edge.key.clone())) {
-            self.graph.edges.push(edge);
+    fn edge(&mut self, (from, to): (u32, u32), key: &str, linked_by: Option<LinkedBy>, direction: Direction) {
+        if self.edges.insert((from, to, key.to_owned())) {
+            let (from, to) = (self.id_of(from), self.id_of(to));
+            self.graph.edges.push(Edge { from, to, key: key.to_owned(), linked_by, direction });
         }
     }
 
@@ -161,9 +238,9 @@ impl Walk<'_> {
                     .and_then(|p| p.object.map(|object| (p.run, object, p.key, Some(p.linked_by)))),
                 };
                 if let Some((run, object, key, linked_by)) = maker {
-                    let to = self.artifact_node(&content.id(), path, *size, 0);
+                    let to = self.artifact_node(&content.id(), path.as_bstr(), *size, 0);
                     let from = self.run_node(&run, &object, 1);
-                    self.edge(Edge { from, to, key, linked_by, direction: Direction::Up });
+                    self.edge((from, to), &key, linked_by, Direction::Up);
                     todo.push_back((run, object, 0));
                 }
             }
@@ -172,38 +249,25 @@ impl Walk<'_> {
             if !seen.insert(run_id.clone()) {
                 continue;
             }
-            let Some(run) = self.run(&object) else { continue };
-            let has_more = !run.inputs.is_empty() || run.is_hit();
+            self.hurry(Way::Up);
+            let Some(run) = self.facts(&object) else { continue };
+            let has_more = !run.inputs.is_empty() || run.source.is_some();
             if has_more && self.is_too_deep(depth) {
                 continue;
             }
             let node = self.run_node(&run_id, &object, depth * 2 + 1);
-            for (key, input) in &run.inputs {
-                let from = self.artifact_node(&input.content.id(), &input.path, input.size, depth * 2 + 2);
-                self.edge(Edge {
-                    from: from.clone(),
-                    to: node.clone(),
-                    key: key.clone(),
-                    linked_by: None,
-                    direction: Direction::Up,
-                });
-                if let Some(producer) = &input.producer
-                    && let Some(object) = producer.object
-                {
-                    let maker = self.run_node(&producer.run, &object, depth * 2 + 3);
-                    self.edge(Edge {
-                        from: maker,
-                        to: from,
-                        key: producer.key.clone(),
-                        linked_by: Some(producer.linked_by),
-                        direction: Direction::Up,
-                    });
-                    todo.push_back((producer.run.clone(), object, depth + 1));
+            for input in &run.inputs {
+                let from = self.artifact_node(&input.content, input.path.as_bstr(), input.size, depth * 2 + 2);
+                self.edge((from, node), &input.key, None, Direction::Up);
+                if let Some(made) = &input.maker {
+                    let maker = self.run_node(&made.run, &made.object, depth * 2 + 3);
+                    self.edge((maker, from), &made.key, Some(made.linked_by), Direction::Up);
+                    todo.push_back((made.run.clone(), made.object, depth + 1));
                 }
             }
-            if let Cache::Hit { source, object, .. } = &run.cache {
+            if let Some((source, object)) = &run.source {
                 let from = self.run_node(source, object, depth * 2 + 3);
-                self.edge(Edge { from, to: node, key: "hit of".to_owned(), linked_by: None, direction: Direction::Up });
+                self.edge((from, node), "hit of", None, Direction::Up);
             }
         }
         Ok(())
@@ -221,22 +285,24 @@ impl Walk<'_> {
             if !seen.insert((content, path.clone())) {
                 continue;
             }
-            let takers = producer::takers(self.snapshot, &content)?;
-            let here: Vec<_> =
-                takers.into_iter().filter(|t| t.touch.project == self.project && t.touch.path == path).collect();
+            self.hurry(Way::Down);
+            let takers = match self.takers.remove(&content) {
+                Some(known) => known,
+                None => producer::takers(self.snapshot, &content)?,
+            };
+            let (here, others): (Vec<_>, Vec<_>) =
+                takers.into_iter().partition(|t| t.touch.project == self.project && t.touch.path == path);
+            if self.is_asked && !others.is_empty() {
+                // The same content at another path comes here again.
+                self.takers.insert(content, here.iter().chain(&others).cloned().collect());
+            }
             if !here.is_empty() && self.is_too_deep(depth) {
                 continue;
             }
-            let node = self.artifact_node(&content, &path, size, depth * 2);
+            let node = self.artifact_node(&content, path.as_bstr(), size, depth * 2);
             for taker in here {
                 let run = self.run_node(&taker.run, &taker.touch.object, depth * 2 + 1);
-                self.edge(Edge {
-                    from: node.clone(),
-                    to: run,
-                    key: taker.key,
-                    linked_by: None,
-                    direction: Direction::Down,
-                });
+                self.edge((node, run), &taker.key, None, Direction::Down);
                 self.outputs_of(&taker.run, &taker.touch.object, depth + 1, &mut todo);
             }
         }
@@ -244,12 +310,12 @@ impl Walk<'_> {
     }
 
     fn outputs_of(&mut self, run_id: &str, object: &Id, depth: u32, todo: &mut VecDeque<(Id, BString, u64, u32)>) {
-        let Some(run) = self.run(object) else { return };
+        let Some(run) = self.facts(object) else { return };
         let node = self.run_node(run_id, object, depth * 2);
-        for (key, output) in &run.outputs {
-            let to = self.artifact_node(&output.content.id(), &output.path, output.size, depth * 2 + 1);
-            self.edge(Edge { from: node.clone(), to, key: key.clone(), linked_by: None, direction: Direction::Down });
-            todo.push_back((output.content.id(), output.path.clone(), output.size, depth));
+        for output in &run.outputs {
+            let to = self.artifact_node(&output.content, output.path.as_bstr(), output.size, depth * 2 + 1);
+            self.edge((node, to), &output.key, None, Direction::Down);
+            todo.push_back((output.content, output.path.clone(), output.size, depth));
         }
     }
 }

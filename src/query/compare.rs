@@ -15,6 +15,9 @@ use crate::repo::entry::{self, RunLine};
 use crate::scenario;
 use crate::store::{Direction, Snapshot};
 
+/// For more runs than this it pays to find out where all records lie.
+const MANY: usize = 512;
+
 /// What differs between two runs of one step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pair {
@@ -174,17 +177,35 @@ fn side(
     names: &mut BTreeSet<String>,
 ) -> Result<Sides, Error> {
     let born = found(repo, snapshot, name)?;
-    let mut sides: Sides = BTreeMap::new();
+    let mut wanted: Vec<(String, Id)> = Vec::new();
     successes(repo, snapshot, &born, &mut |id, object, line| {
-        if options.step.as_ref().is_some_and(|step| *step != line.step) {
-            return Ok(());
+        if options.step.as_ref().is_none_or(|step| *step == line.step) {
+            wanted.push((id, object));
         }
-        let run = crate::revspec::read_run(snapshot, &id, &object)?;
-        let recipe = recipe_of(snapshot, &run)?;
+        Ok(())
+    })?;
+    // Of many, it is found out at once where they lie.
+    let kinds = [Kind::RUN, Kind::RECIPE];
+    let places = if wanted.len() > MANY { Some(snapshot.whereabouts(&kinds)?) } else { None };
+    let read = |id: &Id| match &places {
+        Some(places) => places.read(id),
+        None => snapshot.read(id),
+    };
+    let mut sides: Sides = BTreeMap::new();
+    for (id, object) in wanted {
+        let run = match read(&object).ok().flatten().map(|(_, bytes)| Run::decode(&bytes)) {
+            Some(Ok(run)) => run,
+            // Whoever can't read it says why.
+            _ => crate::revspec::read_run(snapshot, &id, &object)?,
+        };
+        let recipe = match run.recipe {
+            Some(id) => read(&id)?.map(|(_, bytes)| Recipe::decode(&bytes)).transpose()?,
+            None => None,
+        };
         let dims = recipe.as_ref().map(|recipe| &recipe.dims);
         names.extend(dims.into_iter().flat_map(|dims| dims.keys().cloned()).chain(run.facets.keys().cloned()));
         let value = |name: &String| dims.and_then(|dims| dims.get(name)).or_else(|| run.facets.get(name)).cloned();
-        let Some(key) = options.on.iter().map(value).collect::<Option<Vec<Value>>>() else { return Ok(()) };
+        let Some(key) = options.on.iter().map(value).collect::<Option<Vec<Value>>>() else { continue };
         let at = (run.step.clone(), crate::config::to_json(&Value::List(key.clone())));
         if let Some((_, known)) = sides.get(&at)
             && known.run.recipe != run.recipe
@@ -203,8 +224,7 @@ fn side(
             });
         }
         sides.insert(at, (key, Side { run, object, recipe }));
-        Ok(())
-    })?;
+    }
     Ok(sides)
 }
 

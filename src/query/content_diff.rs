@@ -82,7 +82,8 @@ pub fn diff_text(path: &str, a: &[u8], b: &[u8]) -> Option<ContentDifference> {
     Some(ContentDifference::Text { patch, added, removed })
 }
 
-/// Compares two contents of files that were called `path`: as tables if its name says that they are some, else as text.
+/// Compares two contents of files that were called `path`: as tables if its name says that they are some, their rows by the columns `by`
+/// if there are such, else as text.
 ///
 /// # Errors
 /// When the store can't be read.
@@ -91,6 +92,7 @@ pub fn diff_contents(
     path: &BString,
     a: (&Content, u64),
     b: (&Content, u64),
+    by: &[String],
 ) -> Result<ContentDifference, Error> {
     let (Content::Blob(old), Content::Blob(new)) = (a.0, b.0) else {
         return Ok(ContentDifference::Opaque("it is no file on both sides".to_owned()));
@@ -102,7 +104,12 @@ pub fn diff_contents(
         return Ok(ContentDifference::Opaque(why.to_owned()));
     };
     match (table(path, &old), table(path, &new)) {
-        (Some(Ok(old)), Some(Ok(new))) => return Ok(ContentDifference::Table(Box::new(diff_tables(&old, &new)))),
+        (Some(Ok(old)), Some(Ok(new))) => {
+            return Ok(match diff_tables(&old, &new, by) {
+                Ok(table) => ContentDifference::Table(Box::new(table)),
+                Err(why) => ContentDifference::Opaque(why),
+            });
+        }
         // What can't be read as a table may still be text; else it is named.
         (Some(Err(why)), _) | (_, Some(Err(why))) => {
             return Ok(diff_text(&shown, &old, &new).unwrap_or(ContentDifference::Opaque(why)));

@@ -1,8 +1,9 @@
 //! What differs between two versions of a table: columns, rows, and what stands in them.
 //!
-//! Rows are compared by their order: the n-th with the n-th. If one table has more, the rest counts as added or removed.
+//! Rows are compared by their order, the n-th with the n-th, or by the values of columns that tell them apart. What is in one table alone
+//! counts as added or removed.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::codec::Value;
 
@@ -90,6 +91,12 @@ pub struct ColumnDifference {
 pub struct TableDifference {
     /// How many rows each has.
     pub rows: (u64, u64),
+    /// The columns by whose values rows were brought together; none if it was by their order.
+    pub by: Vec<String>,
+    /// How many rows only the first has.
+    pub removed_rows: u64,
+    /// How many rows only the second has.
+    pub added_rows: u64,
     /// How many rows of both were compared.
     pub compared: u64,
     /// How many of these differ.
@@ -134,31 +141,76 @@ fn summary(table: &Table, at: usize) -> Option<Summary> {
     found.map(|(count, min, max, sum)| Summary { count, min, max, mean: sum / count as f64 })
 }
 
-/// Compares two tables.
-pub fn diff_tables(a: &Table, b: &Table) -> TableDifference {
+/// The rows of a table by the values of columns; what is wrong if these don't tell them apart.
+fn by_key<'a>(table: &'a Table, by: &[String]) -> Result<HashMap<String, (usize, &'a [Value])>, String> {
+    let columns: Vec<usize> = by.iter().filter_map(|name| table.column(name)).collect();
+    let mut rows = HashMap::with_capacity(table.rows.len());
+    for (at, row) in table.rows.iter().enumerate() {
+        let key: Vec<Value> = columns.iter().map(|at| row.get(*at).cloned().unwrap_or(Value::Null)).collect();
+        // Equal numbers are equal keys, however they are written.
+        let key = key.into_iter().map(|value| number(&value).map_or(value, Value::Float)).collect();
+        let key = crate::config::to_json(&Value::List(key));
+        if let Some((other, _)) = rows.insert(key.clone(), (at, row.as_slice())) {
+            let (first, second) = (other + 1, at + 1);
+            return Err(format!("rows {first} and {second} have the same {}: {key}", by.join(", ")));
+        }
+    }
+    Ok(rows)
+}
+
+/// Compares two tables: rows with the same values of the columns `by`, if both have all of them, else by their order.
+///
+/// # Errors
+/// The columns `by` don't tell the rows of one apart: which.
+pub fn diff_tables(a: &Table, b: &Table, by: &[String]) -> Result<TableDifference, String> {
+    let is_keyed = !by.is_empty() && by.iter().all(|name| a.column(name).is_some() && b.column(name).is_some());
+    let mut pairs: Vec<(usize, &[Value], &[Value])> = Vec::new();
+    let (mut removed_rows, mut added_rows) = (0, 0);
+    if is_keyed {
+        let mut new = by_key(b, by)?;
+        let mut old: Vec<(String, (usize, &[Value]))> = by_key(a, by)?.into_iter().collect();
+        old.sort_unstable_by_key(|(_, (at, _))| *at);
+        for (key, (at, row)) in old {
+            match new.remove(&key) {
+                Some((_, other)) => pairs.push((at, row, other)),
+                None => removed_rows += 1,
+            }
+        }
+        added_rows = new.len() as u64;
+    } else {
+        let both = a.rows.iter().zip(&b.rows).enumerate();
+        pairs.extend(both.map(|(at, (old, new))| (at, old.as_slice(), new.as_slice())));
+        if a.count() > b.count() {
+            removed_rows = a.count() - b.count();
+        } else {
+            added_rows = b.count() - a.count();
+        }
+    }
     let shared: Vec<(&String, usize, usize)> =
         a.columns.iter().enumerate().filter_map(|(at, name)| Some((name, at, b.column(name)?))).collect();
-    let compared = a.rows.len().min(b.rows.len());
     let mut difference = TableDifference {
         rows: (a.count(), b.count()),
-        compared: compared as u64,
+        by: if is_keyed { by.to_vec() } else { Vec::new() },
+        removed_rows,
+        added_rows,
+        compared: pairs.len() as u64,
         removed: a.columns.iter().filter(|name| b.column(name).is_none()).cloned().collect(),
         added: b.columns.iter().filter(|name| a.column(name).is_none()).cloned().collect(),
         reordered: shared.windows(2).any(|pair| pair[0].2 > pair[1].2),
         ..TableDifference::default()
     };
-    let mut rows = vec![false; compared];
+    let mut rows = vec![false; pairs.len()];
     for (name, left, right) in shared {
         let (mut changed, mut first, mut largest) = (0, None, None::<f64>);
-        for (at, (old, new)) in a.rows.iter().zip(&b.rows).enumerate() {
+        for (pair, (at, old, new)) in pairs.iter().enumerate() {
             let (Some(old), Some(new)) = (old.get(left), new.get(right)) else { continue };
             if same(old, new) {
                 continue;
             }
             changed += 1;
-            rows[at] = true;
+            rows[pair] = true;
             if first.is_none() {
-                first = Some((at as u64 + 1, old.clone(), new.clone()));
+                first = Some((*at as u64 + 1, old.clone(), new.clone()));
             }
             if let (Some(old), Some(new)) = (number(old), number(new)) {
                 let delta = (new - old).abs();
@@ -167,14 +219,15 @@ pub fn diff_tables(a: &Table, b: &Table) -> TableDifference {
         }
         let kinds = (a.kind(left), b.kind(right));
         let numbers = (summary(a, left), summary(b, right));
-        if changed == 0 && kinds.0 == kinds.1 && (a.rows.len() == b.rows.len() || numbers.0 == numbers.1) {
+        let is_complete = removed_rows == 0 && added_rows == 0;
+        if changed == 0 && kinds.0 == kinds.1 && (is_complete || numbers.0 == numbers.1) {
             difference.same_columns += 1;
             continue;
         }
         difference.columns.push(ColumnDifference { name: name.clone(), kinds, changed, first, numbers, largest });
     }
     difference.changed_rows = rows.into_iter().filter(|changed| *changed).count() as u64;
-    difference
+    Ok(difference)
 }
 
 #[cfg(test)]
@@ -183,13 +236,40 @@ mod tests {
     use crate::config::rows::Cell;
 
     fn diff(a: &str, b: &str) -> TableDifference {
+        diff_by(a, b, &[]).unwrap()
+    }
+
+    fn diff_by(a: &str, b: &str, by: &[&str]) -> Result<TableDifference, String> {
         let table = |text: &str| {
             let mut lines = text.lines().map(|line| line.split(','));
             let columns = lines.next().unwrap().map(ToOwned::to_owned).collect();
             let rows = lines.map(|line| line.map(|field| Cell::of_field(field).value).collect()).collect();
             Table { columns, rows, ..Table::default() }
         };
-        diff_tables(&table(a), &table(b))
+        let by: Vec<String> = by.iter().map(ToString::to_string).collect();
+        diff_tables(&table(a), &table(b), &by)
+    }
+
+    #[test]
+    fn rows_with_a_key_are_compared_wherever_they_stand() {
+        let (old, new) = ("id,x\n1,10\n2,20\n3,30\n", "id,x\n0,5\n3.0,31\n1,10\n");
+        let found = diff_by(old, new, &["id"]).unwrap();
+        assert_eq!((found.compared, found.changed_rows, found.removed_rows, found.added_rows), (2, 1, 1, 1));
+        assert_eq!(found.by, ["id"]);
+        let x = found.columns.iter().find(|column| column.name == "x").unwrap();
+        assert_eq!((x.changed, x.first.clone()), (1, Some((3, Value::Int(30), Value::Int(31)))));
+        // By order, all three differ.
+        assert_eq!(diff(old, new).changed_rows, 3);
+        // A table without the column is compared by order.
+        assert_eq!(diff_by("a\n1\n", "a\n2\n", &["id"]).unwrap().by, [""; 0]);
+        let twice = diff_by("id,x\n1,1\n1,2\n", "id,x\n1,1\n", &["id"]).unwrap_err();
+        assert_eq!(twice, "rows 1 and 2 have the same id: [1.0]");
+    }
+
+    #[test]
+    fn several_columns_are_one_key() {
+        let found = diff_by("y,z,v\n1,a,1\n1,b,2\n", "y,z,v\n1,b,2\n1,a,1\n", &["y", "z"]).unwrap();
+        assert_eq!((found.compared, found.changed_rows, found.same_columns), (2, 0, 3));
     }
 
     #[test]

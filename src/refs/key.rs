@@ -136,6 +136,11 @@ pub fn presence_of(object: &Id) -> Vec<u8> {
     Key::of("presence").id(object).done()
 }
 
+/// All refs of a kind.
+pub fn all_of(kind: &str) -> Vec<u8> {
+    Key::of(kind).done()
+}
+
 /// As [`presence_of`], at one remote.
 pub fn presence(object: &Id, remote: &str) -> Vec<u8> {
     Key::of("presence").id(object).text(remote).done()

@@ -51,8 +51,8 @@ pub struct Recorded {
     pub run: Run,
     /// Its object.
     pub object: Id,
-    recipe: Recipe,
-    request: Request,
+    pub(super) recipe: Recipe,
+    pub(super) request: Request,
 }
 
 fn cannot(run: &Run, why: &str) -> Error {
@@ -131,6 +131,9 @@ pub fn lay_out(session: &Session<'_>, snapshot: &Snapshot, recorded: &Recorded, 
     if std::fs::read_dir(folder).map_err(io)?.next().is_some() {
         return Err(Error::Usage { what: format!("`{}` is not empty", crate::path::show(folder)) });
     }
+    bring(session, snapshot, recorded)?;
+    let newest = session.repo.store().snapshot_since(snapshot)?;
+    let snapshot = &newest;
     // Before anything recorded lies there: settings that it brings along are not those of this project.
     let options = InitOptions { name: Some(recorded.run.project.clone()), store: None };
     let mut world = session.repo.world().clone();
@@ -153,6 +156,26 @@ pub fn lay_out(session: &Session<'_>, snapshot: &Snapshot, recorded: &Recorded, 
     let cwd = cwd.below(folder);
     fs.make_dirs(&cwd).map_err(|source| Error::io("create", &cwd, source))?;
     Ok(Laid { repo, request, notes: layout.notes })
+}
+
+/// Asks other stores for what of a run's inputs and code is missing here.
+fn bring(session: &Session<'_>, snapshot: &Snapshot, recorded: &Recorded) -> Result<(), Error> {
+    let Some(elsewhere) = session.elsewhere() else { return Ok(()) };
+    let recipe = &recorded.recipe;
+    let inputs = recorded.run.inputs.values().map(|input| input.content.clone());
+    let code = recipe.code.tree.map(Content::Tree).into_iter();
+    let program = recipe.code.program.iter().map(|(_, id)| Content::Blob(*id));
+    let stdin = recipe.action.stdin.iter().cloned();
+    let mut missing = Vec::new();
+    for content in inputs.chain(code).chain(program).chain(stdin).filter(|content| content.kind().is_some()) {
+        if !hydrate::is_whole(snapshot, &content)? {
+            missing.push(content);
+        }
+    }
+    if !missing.is_empty() {
+        elsewhere.bring(&missing);
+    }
+    Ok(())
 }
 
 impl Layout<'_> {

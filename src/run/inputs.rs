@@ -481,8 +481,9 @@ fn restorable(session: &Session<'_>, snapshot: &Snapshot, place: &Place) -> Resu
         }
     });
     let Some((content, size, exec)) = found else { return Ok(None) };
-    let is_whole = hydrate::is_whole(snapshot, &content)?;
-    Ok(is_whole.then(|| Captured { content, size, exec, files: 1, fence: Fence::new() }))
+    // What other stores may have is brought before the command starts.
+    let can_be_had = hydrate::is_whole(snapshot, &content)? || session.elsewhere().is_some();
+    Ok(can_be_had.then(|| Captured { content, size, exec, files: 1, fence: Fence::new() }))
 }
 
 /// The folder of content that has no place of its own in the work tree. It can be deleted whenever no run is under way.
@@ -578,7 +579,15 @@ pub fn fetch(session: &Session<'_>, snapshot: &Snapshot, prepared: &mut Prepared
         if items.is_empty() {
             continue;
         }
-        let (restored, _) = hydrate::bring_back(session, snapshot, &items, &[], replace)?;
+        let (mut restored, _) = hydrate::bring_back(session, snapshot, &items, &[], replace)?;
+        let missing = restored.iter().any(|done| done.outcome == Outcome::Missing);
+        if let Some(elsewhere) = session.elsewhere().filter(|_| missing) {
+            let contents: Vec<Content> = items.iter().map(|item| item.content.clone()).collect();
+            if elsewhere.bring(&contents) {
+                let newest = session.repo.store().snapshot_since(snapshot)?;
+                restored = hydrate::bring_back(session, &newest, &items, &[], replace)?.0;
+            }
+        }
         for done in restored {
             match done.outcome {
                 Outcome::Restored | Outcome::Kept | Outcome::Skipped => {}

@@ -52,6 +52,38 @@ pub(super) fn look_at(session: &Session<'_>, request: &Request, environment: &En
     Ok(Looked { snapshot, prepared, hit, reasons })
 }
 
+/// Asks other stores for the result of a request that is not known here, or whose outputs are not. What they have becomes known here first,
+/// and is looked up like everything else.
+pub(super) fn consult(session: &Session<'_>, request: &Request, looked: Looked) -> Result<Looked, Error> {
+    let Some(elsewhere) = session.elsewhere() else { return Ok(looked) };
+    if looked.hit.is_some() || !matches!(request.cache_mode(), CacheMode::Reuse | CacheMode::Readonly) {
+        return Ok(looked);
+    }
+    let recipe = looked.prepared.recipe();
+    // The outputs of the newest outcome, as far as they are not here.
+    let mut lost: Vec<Content> = Vec::new();
+    let mut seen = std::collections::BTreeSet::new();
+    let mut is_first = true;
+    lookup::lookup(&looked.snapshot, &recipe, &mut |key, output| {
+        is_first &= seen.insert(key.to_owned());
+        let is_here = can_be_had(session, &looked.snapshot, request, &looked.prepared, key, output)?;
+        if !is_here && is_first {
+            lost.push(output.content.clone());
+        }
+        Ok(is_here)
+    })?;
+    let has_more = (!lost.is_empty() && elsewhere.bring(&lost)) || elsewhere.consult(&recipe);
+    if !has_more {
+        return Ok(looked);
+    }
+    if let Some(batch) = session.batch() {
+        batch.refresh()?;
+    }
+    let snapshot = session.repo.store().snapshot_since(&looked.snapshot)?;
+    let (hit, reasons) = look_up(session, &snapshot, request, &looked.prepared)?;
+    Ok(Looked { snapshot, prepared: looked.prepared, hit, reasons })
+}
+
 /// Says what `perform` would do, without doing it.
 ///
 /// # Errors

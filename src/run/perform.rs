@@ -180,7 +180,7 @@ fn perform_once(
         Some(looked) => looked,
         None => look::look_at(session, request, environment)?,
     };
-    let Looked { snapshot, prepared, mut hit, mut reasons } = looked;
+    let Looked { snapshot, prepared, mut hit, mut reasons } = look::consult(session, request, looked)?;
     let known = if request.lifecycle.always { hit.take() } else { None };
     reasons.extend(known.as_deref().map(traced));
     let mut taken = None;

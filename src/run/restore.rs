@@ -117,6 +117,28 @@ pub fn restore_outputs(
     restore_pieces(session, snapshot, pieces, options)
 }
 
+/// The contents that bringing back what a revision means takes.
+///
+/// # Errors
+/// As [`restore`].
+pub fn contents_of(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    target: &Target,
+) -> Result<Vec<crate::object::recipe::Content>, Error> {
+    let options =
+        RestoreOptions { to: Some(Destination::Below(session.repo.root().to_owned())), ..RestoreOptions::default() };
+    let pieces = pieces(session, snapshot, target, &options)?;
+    Ok(pieces
+        .into_iter()
+        .flat_map(|piece| match piece {
+            Piece::Stored(item) => vec![item.content],
+            Piece::Set(items, ..) => items.into_iter().map(|item| item.content).collect(),
+            Piece::Text { .. } | Piece::Refused { .. } | Piece::There(_) => Vec::new(),
+        })
+        .collect())
+}
+
 fn restore_pieces(
     session: &Session<'_>,
     snapshot: &Snapshot,

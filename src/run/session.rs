@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::batch::Batch;
 use super::code_part::Claimed;
+use super::elsewhere::Elsewhere;
 use super::request::{CodeMode, Request};
 use super::stretch::Stretch;
 use std::time::{Duration, Instant};
@@ -43,6 +44,7 @@ pub struct Session<'a> {
     batch: Option<&'a Batch<'a>>,
     claims: Mutex<Option<(Instant, Arc<Claimed>)>>,
     stretch: Stretch,
+    elsewhere: Option<&'a dyn Elsewhere>,
 }
 
 impl<'a> Session<'a> {
@@ -66,7 +68,19 @@ impl<'a> Session<'a> {
             batch: None,
             claims: Mutex::default(),
             stretch: Stretch::default(),
+            elsewhere: None,
         }
+    }
+
+    /// The same session, with other stores to ask for what is missing here.
+    pub fn with_elsewhere(mut self, elsewhere: Option<&'a dyn Elsewhere>) -> Self {
+        self.elsewhere = elsewhere;
+        self
+    }
+
+    /// Other stores that may have what is missing here.
+    pub(super) fn elsewhere(&self) -> Option<&'a dyn Elsewhere> {
+        self.elsewhere
     }
 
     /// The same session, its runs closed together with others of `batch`.
@@ -122,7 +136,7 @@ impl<'a> Session<'a> {
             // Without it less is known, and nothing wrong.
             let _ = batch.refresh();
         }
-        Self { cancel: Arc::clone(&self.cancel), batch: self.batch, ..fresh }
+        Self { cancel: Arc::clone(&self.cancel), batch: self.batch, elsewhere: self.elsewhere, ..fresh }
     }
 
     /// The same session, its work stopped by `cancel`.

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use bstr::BString;
 
 use super::batch::{Batch, Flushed};
+use super::elsewhere::Elsewhere;
 use super::guard::Guard;
 use super::interrupts::{self, Interrupter, Interrupts};
 use super::observer::{Observer, Stream};
@@ -66,6 +67,8 @@ pub struct Around<'a> {
     pub interrupts: &'a Interrupts,
     /// Ends what runs if this process is killed.
     pub guard: &'a Guard,
+    /// Other stores that may have what is missing here.
+    pub elsewhere: Option<&'a dyn Elsewhere>,
     /// Hears what happens.
     pub hear: &'a mut dyn FnMut(News<'_>),
 }
@@ -286,7 +289,10 @@ pub fn sweep(repo: &Repo, order: &Order<'_>, around: Around<'_>) -> Result<Swept
     let mut run = draft(repo, order, &scenario);
     let running = Batch::begin(repo, &run)?;
     let batch = Batch::new(repo, Some(running))?.with_grace(order.grace);
-    let session = Session::new(repo, around.cwd.clone()).cancelled_by(around.interrupts.cancel()).in_batch(&batch);
+    let session = Session::new(repo, around.cwd.clone())
+        .cancelled_by(around.interrupts.cancel())
+        .in_batch(&batch)
+        .with_elsewhere(around.elsewhere);
     let mut swept = Driver { rows: Vec::new(), children: BTreeMap::new(), unrecorded: 0, signal: None };
     let driven = swept.drive(&session, &batch, order, &run.run, around);
     session.save();
@@ -377,7 +383,7 @@ impl Driver {
         parent: &str,
         around: Around<'_>,
     ) -> Result<(), Error> {
-        let Around { cwd: _, environment, interrupts, guard, hear } = around;
+        let Around { cwd: _, environment, interrupts, guard, hear, elsewhere: _ } = around;
         let system = |source| Error::io("start a thread for", session.repo.root(), source);
         let jobs = order.jobs.clamp(1, order.requests.len().max(1));
         let slots = (0..jobs)

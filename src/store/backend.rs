@@ -98,7 +98,9 @@ pub enum BackendError {
         source: io::Error,
     },
     /// The place can't create a file only if it is absent, so nothing may be written to it.
-    #[error("the file system of {place} has neither links nor a rename that replaces nothing: the store is read-only")]
+    #[error(
+        "{place} can't create a file only if there is none (its file system has no links, or its server overwrites): the store is read-only"
+    )]
     NoAtomicCreate {
         /// The place.
         place: String,

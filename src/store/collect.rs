@@ -453,6 +453,20 @@ pub(super) fn retire(
     copies: Option<&Arc<Collected>>,
     command: &str,
 ) -> Result<(), Error> {
+    retire_if(snapshot, names, copies, command, &mut |_| Ok(true))
+}
+
+/// As [`retire`], if `may` says so of the state that the entry extends which condemns them.
+///
+/// # Errors
+/// As [`retire`]; [`Error::Outdated`] if `may` says no.
+pub(super) fn retire_if(
+    snapshot: &Snapshot,
+    names: &[Id],
+    copies: Option<&Arc<Collected>>,
+    command: &str,
+    may: &mut dyn FnMut(&Snapshot) -> Result<bool, Error>,
+) -> Result<(), Error> {
     let store = snapshot.store();
     store.publish(OpId::new(&*store.world().random), command, &mut |newest| {
         let mut holds = newest.base() == snapshot.base() && newest.damaged_entry().is_none();
@@ -460,7 +474,7 @@ pub(super) fn retire(
             let named = loaded.entry.packs.iter().map(PackRow::name);
             holds &= !named.chain(loaded.entry.rely.iter().copied()).any(|name| names.contains(&name));
         }
-        if !holds || names.iter().any(|name| !newest.state().is_live(name)) {
+        if !holds || names.iter().any(|name| !newest.state().is_live(name)) || !may(newest)? {
             return Err(Error::Outdated);
         }
         Ok(Some(Draft { collected: copies.cloned(), condemn: names.to_vec(), ..Draft::default() }))

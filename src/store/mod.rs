@@ -41,6 +41,7 @@
 
 mod ahead;
 pub mod backend;
+mod bulk;
 mod carry;
 pub mod check;
 pub mod collect;
@@ -49,6 +50,7 @@ mod cut;
 mod draft;
 mod entry;
 mod error;
+pub mod evict;
 mod files;
 mod find;
 mod fold;
@@ -85,6 +87,7 @@ use std::sync::Arc;
 
 pub use ahead::{Ahead, Parts};
 pub use backend::{Backend, BackendError, Folder, Outcome};
+pub use bulk::Whereabouts;
 pub use carry::{Carried, FromStore, Known, Load, Look};
 pub use check::{Report, Severity, check};
 pub use draft::{Draft, Published, RefEdit, Restore};
@@ -240,4 +243,4 @@ impl Store {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -15,7 +15,7 @@ use super::draft::Draft;
 use super::entry::{self, Entry, OpId};
 use super::error::Error;
 use super::fold::{self, Mend};
-use super::intake::Intake;
+use super::intake::{Collected, Intake};
 use super::load;
 use super::pack::{self, PackRecord};
 use super::repair::{identified, put_entry};
@@ -108,7 +108,7 @@ pub fn scrub(
 }
 
 /// Folds entries that hold any of it, and makes sure that they are unlinked.
-fn fold_away(store: &Store, scrubbed: &HashSet<Id>, command: &str) -> Result<(), Error> {
+pub(super) fn fold_away(store: &Store, scrubbed: &HashSet<Id>, command: &str) -> Result<(), Error> {
     for _ in 0..ATTEMPTS {
         let snapshot = store.snapshot()?;
         if let Some(damage) = snapshot.damaged_entry() {
@@ -125,7 +125,7 @@ fn fold_away(store: &Store, scrubbed: &HashSet<Id>, command: &str) -> Result<(),
 }
 
 /// What has to go: the content, its lists, and the pieces that no other content has.
-fn doomed(
+pub(super) fn doomed(
     snapshot: &Snapshot,
     scrubbed: &HashSet<Id>,
     targets: Targets<'_>,
@@ -175,7 +175,7 @@ fn doomed(
 }
 
 /// Whether a pack holds any of these; of one that can't be read nobody knows.
-fn holds(file: &SortedFile, doomed: &HashSet<Id>) -> bool {
+pub(super) fn holds(file: &SortedFile, doomed: &HashSet<Id>) -> bool {
     doomed.iter().any(|id| pack::find(file, id).is_ok_and(|found| found.is_some()))
 }
 
@@ -200,32 +200,40 @@ fn packs(
     }
     let (live, condemned): (Vec<Id>, Vec<Id>) = affected.into_iter().partition(|name| snapshot.state().is_live(name));
     if !live.is_empty() {
-        let intake = Intake::shunning(&snapshot, live.iter().copied().collect());
-        for name in &live {
-            let file = store.files().fresh(Folder::Packs, name).map_err(|_| Error::Outdated)?;
-            let broken = |what| Error::Obstructed { what };
-            let mut copy = |id: Id, record: PackRecord| -> Result<(), Error> {
-                if doomed.contains(&id) {
-                    return Ok(());
-                }
-                if record.is_in_pieces() {
-                    let list = pack::pieces(&file, &record).map_err(broken)?;
-                    return Ok(intake.put_pieces(&id, record.len, &list)?);
-                }
-                if put_entry(&file, &id, &record, &intake)? {
-                    return Ok(());
-                }
-                Err(Error::Obstructed { what: format!("object {id} is damaged; repair the store first") })
-            };
-            pack::for_each(&file, &mut copy, &broken)?;
-        }
-        let copies = Arc::new(intake.finish()?);
+        let copies = Arc::new(without(&snapshot, &live, &doomed)?);
         collect::retire(&snapshot, &live, Some(&copies), command)?;
         done.packs += live.len() as u64;
     }
     remove(store, &condemned, command)?;
     done.packs += condemned.len() as u64;
     Ok(())
+}
+
+/// Copies everything out of packs but these.
+///
+/// # Errors
+/// [`Error::Outdated`] if a pack is gone, [`Error::Obstructed`] if something in it is damaged.
+pub(super) fn without(snapshot: &Snapshot, packs: &[Id], doomed: &HashSet<Id>) -> Result<Collected, Error> {
+    let intake = Intake::shunning(snapshot, packs.iter().copied().collect());
+    for name in packs {
+        let file = snapshot.store().files().fresh(Folder::Packs, name).map_err(|_| Error::Outdated)?;
+        let broken = |what| Error::Obstructed { what };
+        let mut copy = |id: Id, record: PackRecord| -> Result<(), Error> {
+            if doomed.contains(&id) {
+                return Ok(());
+            }
+            if record.is_in_pieces() {
+                let list = pack::pieces(&file, &record).map_err(broken)?;
+                return Ok(intake.put_pieces(&id, record.len, &list)?);
+            }
+            if put_entry(&file, &id, &record, &intake)? {
+                return Ok(());
+            }
+            Err(Error::Obstructed { what: format!("object {id} is damaged; repair the store first") })
+        };
+        pack::for_each(&file, &mut copy, &broken)?;
+    }
+    intake.finish()
 }
 
 /// Takes packs away of which nothing counts: condemned ones, and ones that no entry names.

@@ -16,7 +16,7 @@ use crate::object::{Kind, Sink, Source, id_of};
 use crate::progress::Silent;
 
 mod collect;
-mod contract;
+pub(crate) mod contract;
 mod crash;
 mod damage;
 mod growth;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::Error;
+use super::bucket::{BucketAddress, Service};
 use crate::fetch::{self, Url};
 
 /// The place of a remote.
@@ -15,6 +16,8 @@ pub enum Address {
     Ssh(SshAddress),
     /// A folder that a web server gives.
     Web(Url),
+    /// A place in a bucket.
+    Bucket(BucketAddress),
 }
 
 /// A path on a host that ssh leads to.
@@ -69,7 +72,12 @@ impl Address {
                 },
                 "ssh" => ssh(rest).map(Self::Ssh).map_err(bad),
                 "http" | "https" => web(text).map(Self::Web).map_err(|why| bad(&why)),
-                _ => Err(bad("known are paths, file://, ssh://, USER@HOST:PATH, https:// and http://")),
+                "s3" => BucketAddress::parse(Service::S3, rest).map(Self::Bucket).map_err(bad),
+                "gs" => BucketAddress::parse(Service::Gs, rest).map(Self::Bucket).map_err(bad),
+                "az" => BucketAddress::parse(Service::Az, rest).map(Self::Bucket).map_err(bad),
+                _ => Err(bad(
+                    "known are paths, file://, ssh://, USER@HOST:PATH, https://, http://, s3://, gs:// and az://",
+                )),
             };
         }
         // As Git has it: a colon before the first slash parts a host from a path.
@@ -89,8 +97,10 @@ impl Address {
 
 /// An address without what stands where a password would, and without a query's.
 pub fn redacted(text: &str) -> String {
+    let is_web =
+        |place: &str| ["http://", "https://", "s3://", "gs://", "az://"].iter().any(|scheme| place.starts_with(scheme));
     let text = match text.split_once('?') {
-        Some((place, _)) if place.starts_with("http://") || place.starts_with("https://") => place,
+        Some((place, _)) if is_web(place) => place,
         _ => text,
     };
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };

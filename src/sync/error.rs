@@ -73,6 +73,24 @@ pub enum Error {
         /// What it was made without.
         feature: &'static str,
     },
+    /// A file is no bundle, or not a whole one.
+    #[error("`{}` can't be used as a bundle: {what}", crate::path::show(.path))]
+    NoBundle {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// What is there is about other projects.
+    #[error("{place} has nothing of the project `{project}`")]
+    OtherProject {
+        /// The place.
+        place: String,
+        /// The project here.
+        project: String,
+        /// The projects there.
+        projects: Vec<String>,
+    },
     /// The connection broke.
     #[error("the connection to {remote} broke: {why}")]
     Lost {
@@ -83,6 +101,12 @@ pub enum Error {
         /// What was being done.
         #[source]
         source: Box<Error>,
+    },
+    /// It is the very store that is worked on, or a copy of it: it proves nothing.
+    #[error("{place} is this store itself, or a copy with the same id")]
+    SameStore {
+        /// The place.
+        place: String,
     },
     /// There is something else than a store.
     #[error("{place} holds files and is no store")]

@@ -46,6 +46,13 @@ pub(super) struct Heads {
 /// Something said about an object: of which one, which kind, and the object that says it.
 pub(super) type About = (Id, String, Id);
 
+impl Heads {
+    /// Whether there is nothing to begin with.
+    pub(super) fn is_empty(&self) -> bool {
+        self.runs.is_empty() && self.scenarios.is_empty() && self.tags.is_empty() && self.about.is_empty()
+    }
+}
+
 /// The kinds of things said that travel.
 const SAID: [&str; 5] = ["hide", "note", "retract", "scrub", "verdict"];
 

@@ -58,6 +58,7 @@ pub struct Report {
 /// # Errors
 /// When the remote can't be reached or written, or something can't be read here. What was sent is not sent again.
 pub fn push(repo: &Repo, remote: &Remote, means: &Means, options: &Options<'_>) -> Result<Report, Error> {
+    let means = &means.of(repo, remote);
     if options.is_dry && place::open(&remote.address, repo.world(), means).is_err() {
         // Nothing is there yet, and nothing is made to find out what would be sent: an empty store stands for it.
         let nothing =
@@ -73,7 +74,7 @@ pub fn push(repo: &Repo, remote: &Remote, means: &Means, options: &Options<'_>) 
 /// # Errors
 /// When the remote can't be reached or understood, or is damaged: nothing changes here then.
 pub fn fetch(repo: &Repo, remote: &Remote, means: &Means, options: &Options<'_>) -> Result<Report, Error> {
-    let far = place::open(&remote.address, repo.world(), means)?;
+    let far = place::open(&remote.address, repo.world(), &means.of(repo, remote))?;
     Meeting { repo, remote, far, is_new: false, options }.fetch()
 }
 
@@ -82,6 +83,7 @@ pub fn fetch(repo: &Repo, remote: &Remote, means: &Means, options: &Options<'_>)
 /// # Errors
 /// As [`fetch`] and [`push`].
 pub fn sync(repo: &Repo, remote: &Remote, means: &Means, options: &Options<'_>) -> Result<(Report, Report), Error> {
+    let means = &means.of(repo, remote);
     if options.is_dry && place::open(&remote.address, repo.world(), means).is_err() {
         let pushed = push(repo, remote, means, options)?;
         return Ok((Report { moved: Moved::default(), ..pushed.clone() }, pushed));
@@ -90,6 +92,30 @@ pub fn sync(repo: &Repo, remote: &Remote, means: &Means, options: &Options<'_>) 
     let meeting = Meeting { repo, remote, far: reached.store, is_new: reached.is_new, options };
     let fetched = meeting.fetch()?;
     Ok((fetched, meeting.push()?))
+}
+
+/// Marks a store to which records came from `remote` without all their content; `objects` are marked by themselves where they are missing.
+pub(super) fn mark_records(
+    repo: &Repo,
+    store: &Store,
+    remote: &str,
+    far: &str,
+    objects: impl IntoIterator<Item = Id>,
+) -> Result<(), Error> {
+    let value = entry::encode(&entry::Presence { at: repo.now(), store: far.to_owned() })?;
+    let objects: Vec<Id> = [Id::ZERO].into_iter().chain(objects).collect();
+    let op = OpId::new(&*store.world().random);
+    store.publish(op, "remember remote", &mut |snapshot| -> Result<Option<Draft>, Error> {
+        let mut edits = Vec::new();
+        for object in &objects {
+            let key = key::presence(object, remote);
+            if snapshot.get_ref(&key)?.is_none() && snapshot.locate_live(object)?.is_none() {
+                edits.push(RefEdit::set(key, value.clone()));
+            }
+        }
+        Ok((!edits.is_empty()).then(|| Draft { edits, ..Draft::default() }))
+    })?;
+    Ok(())
 }
 
 struct Meeting<'a> {
@@ -212,22 +238,8 @@ impl Meeting<'_> {
 
     /// Marks a store to which records came without all their content, so that nobody takes what is missing for lost.
     fn mark_partial(&self, store: &Store, heads: &Heads) -> Result<(), Error> {
-        let here = entry::Presence { at: self.repo.now(), store: self.far.id().to_owned() };
-        let value = entry::encode(&here)?;
-        let mut objects: Vec<Id> = vec![Id::ZERO];
-        objects.extend(heads.tags.values().filter(|tag| Class::of(&tag.kind) == Class::Content).map(|tag| tag.object));
-        let op = OpId::new(&*store.world().random);
-        store.publish(op, "remember remote", &mut |snapshot| -> Result<Option<Draft>, Error> {
-            let mut edits = Vec::new();
-            for object in &objects {
-                let key = key::presence(object, &self.remote.name);
-                if snapshot.get_ref(&key)?.is_none() && snapshot.locate_live(object)?.is_none() {
-                    edits.push(RefEdit::set(key, value.clone()));
-                }
-            }
-            Ok((!edits.is_empty()).then(|| Draft { edits, ..Draft::default() }))
-        })?;
-        Ok(())
+        let tags = heads.tags.values().filter(|tag| Class::of(&tag.kind) == Class::Content).map(|tag| tag.object);
+        mark_records(self.repo, store, &self.remote.name, self.far.id(), tags)
     }
 
     /// Whether the remote may have records of runs without content that is to go there now: records went there alone since content did.

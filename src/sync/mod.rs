@@ -6,7 +6,11 @@
 //! `docs/design/0011-sync.md` tells why.
 
 mod address;
+mod bucket;
+pub mod bundle;
+mod elsewhere;
 mod error;
+mod evict;
 mod heads;
 mod meet;
 mod merge;
@@ -19,10 +23,13 @@ mod walk;
 mod web;
 
 pub use address::{Address, SshAddress, redacted};
+pub use bucket::{BucketAddress, Keys, Service};
+pub use elsewhere::Remotes;
 pub use error::Error;
+pub use evict::{EvictOptions, EvictReport, Evictable, Stays, evict};
 pub use heads::{Selection, projects};
 pub use meet::{Options, Report, fetch, push, sync};
-pub use place::{Means, Reached, is_occupied, open, open_or_make, store_folder};
+pub use place::{Means, Profiles, Reached, Variables, is_occupied, open, open_or_make, store_folder};
 pub use remote::{DEFAULT, Remote, add, choose, list, remove};
 pub use transfer::{Met, Moved};
 pub use walk::{Depth, Wrong};

@@ -5,10 +5,14 @@ use std::sync::Arc;
 
 use super::Error;
 use super::address::Address;
+#[cfg(feature = "cloud")]
+use super::bucket;
+use super::bundle::BundlePlace;
+use super::remote::Remote;
 use super::ssh;
 use super::web::WebBackend;
 use crate::fetch;
-use crate::repo::{DOT, World};
+use crate::repo::{DOT, Repo, World};
 use crate::store::{self, Backend, Folder, LocalBackend, Store};
 
 /// What it takes to reach remotes: handed in, for the library reads no environment.
@@ -16,8 +20,51 @@ use crate::store::{self, Backend, Folder, LocalBackend, Store};
 pub struct Means {
     /// The words that start ssh, program first; `ssh` if empty.
     pub ssh: Vec<String>,
+    /// How long the other end of ssh may be silent while it owes an answer; `None` for five minutes.
+    pub patience: Option<std::time::Duration>,
     /// What requests to web servers are bound to.
     pub web: fetch::Options,
+    /// Variables of the environment that say where buckets are and how to get at them, keys among them.
+    pub variables: Variables,
+    /// Texts of the files in which the user keeps keys by profile, the one with the keys first.
+    pub profiles: Profiles,
+    /// Where may be remembered what a bucket's log was like.
+    pub cache: Option<PathBuf>,
+}
+
+/// Variables, of which nothing is shown.
+#[derive(Clone, Default)]
+pub struct Variables(pub Vec<(String, String)>);
+
+impl Variables {
+    /// The value of one, if it is not empty.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, value)| known == name && !value.is_empty()).map(|(_, value)| value.as_str())
+    }
+}
+
+impl std::fmt::Debug for Variables {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+/// Texts of files, of which nothing is shown.
+#[derive(Clone, Default)]
+pub struct Profiles(pub Vec<String>);
+
+impl std::fmt::Debug for Profiles {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} files", self.0.len())
+    }
+}
+
+impl Means {
+    /// The same for one remote of a project.
+    pub(super) fn of(&self, repo: &Repo, remote: &Remote) -> Self {
+        let cache = repo.layout().cache().join("remotes").join(format!("{}.bucket", remote.name));
+        Self { cache: Some(cache), ..self.clone() }
+    }
 }
 
 /// A store that was reached.
@@ -38,10 +85,20 @@ pub fn store_folder(world: &World, path: &Path) -> PathBuf {
 fn backend(address: &Address, world: &World, means: &Means, is_read_only: bool) -> Result<Arc<dyn Backend>, Error> {
     match address {
         Address::Folder(path) => {
+            if world.fs.stat(path).is_ok_and(|stat| stat.is_some_and(|stat| stat.is_file())) {
+                return Ok(Arc::new(BundlePlace::open(&world.fs, path)?));
+            }
             let folder = store_folder(world, path);
             Ok(Arc::new(LocalBackend::new(world.fs.clone(), folder)))
         }
         Address::Ssh(address) => Ok(Arc::new(ssh::connect(address, means, is_read_only)?)),
+        #[cfg(feature = "cloud")]
+        Address::Bucket(address) => match bucket::connect(address, &world.fs, means) {
+            Ok(backend) => Ok(backend),
+            Err(err) => Err(Error::at(&address.to_string())(err.into())),
+        },
+        #[cfg(not(feature = "cloud"))]
+        Address::Bucket(address) => Err(Error::NotBuilt { url: address.to_string(), feature: "cloud" }),
         Address::Web(url) if !is_read_only => Err(Error::OnlyReads { url: url.shown() }),
         Address::Web(url) if !fetch::IS_BUILT => Err(Error::NotBuilt { url: url.shown(), feature: "http" }),
         Address::Web(url) => match WebBackend::connect(url, &means.web) {

@@ -13,6 +13,9 @@ use crate::store::{self, BackendError, WireBackend};
 /// What ssh may say before it is told to people, at most.
 const SAID: usize = 4 << 10;
 
+/// How long the other end may be silent while it owes an answer.
+const SILENCE: Duration = Duration::from_secs(300);
+
 /// How long ssh may take to end once nothing more is asked.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -26,6 +29,11 @@ fn command(path: &str, is_read_only: bool) -> String {
 /// The words that start ssh. Nothing of an address can be taken for an option: what could be was refused, and `--` comes before it.
 fn words(address: &SshAddress, means: &Means, is_read_only: bool) -> Vec<String> {
     let mut words = if means.ssh.is_empty() { vec!["ssh".to_owned()] } else { means.ssh.clone() };
+    if means.ssh.is_empty() {
+        // A network that is gone is noticed while something is sent, too.
+        words.extend(["-o".to_owned(), "ServerAliveInterval=30".to_owned()]);
+        words.extend(["-o".to_owned(), "ServerAliveCountMax=4".to_owned()]);
+    }
     words.push("-T".to_owned());
     if let Some(port) = address.port {
         words.extend(["-p".to_owned(), port.to_string()]);
@@ -100,7 +108,8 @@ pub(super) fn connect(address: &SshAddress, means: &Means, is_read_only: bool) -
     });
     let pipe = Pipe { stdin, child };
     let Some(stdout) = stdout else { return Err(failed(io::ErrorKind::BrokenPipe.into())) };
-    WireBackend::connect(Box::new(stdout), Box::new(pipe), place.clone()).map_err(|err| {
+    let patience = means.patience.unwrap_or(SILENCE);
+    WireBackend::connect(Box::new(stdout), Box::new(pipe), place.clone(), patience).map_err(|err| {
         // The pipe is gone, so ssh has ended, and all that it said is here.
         let _ = listener.map(std::thread::JoinHandle::join);
         let said = said.lock().unwrap_or_else(PoisonError::into_inner);
@@ -125,7 +134,19 @@ mod tests {
         let found = words(&address("ssh://ann@host:22/a b/it's;$(rm)"), &Means::default(), true);
         assert_eq!(
             found,
-            ["ssh", "-T", "-p", "22", "--", "ann@host", r"prov serve --stdio --read-only -- '/a b/it'\''s;$(rm)'"]
+            [
+                "ssh",
+                "-o",
+                "ServerAliveInterval=30",
+                "-o",
+                "ServerAliveCountMax=4",
+                "-T",
+                "-p",
+                "22",
+                "--",
+                "ann@host",
+                r"prov serve --stdio --read-only -- '/a b/it'\''s;$(rm)'"
+            ]
         );
         let means = Means { ssh: vec!["my-ssh".to_owned(), "-F".to_owned(), "config".to_owned()], ..Means::default() };
         let found = words(&address("host:p"), &means, false);

@@ -136,6 +136,9 @@ impl Transfer<'_> {
     /// Carries everything that `heads` name.
     pub(super) fn run(&self, heads: &Heads) -> Result<Moved, Error> {
         let mut moved = Moved::default();
+        if heads.is_empty() {
+            return Ok(moved);
+        }
         self.progress.begin(if self.is_push { "push" } else { "fetch" }, None, Unit::Items);
         let mut given =
             Given { runs: HashSet::new(), objects: HashSet::new(), was_empty: self.to.snapshot()?.is_empty() };

@@ -133,3 +133,56 @@ fn values_are_chosen_by_name_and_equal_ones_told_on_request() {
     assert_eq!(names(&["--key", "metric.error"]), ["metric.error"]);
     assert!(diff(&sandbox, &["fit", "fit"])["equal"].as_bool().unwrap());
 }
+
+#[test]
+fn rows_are_brought_together_by_a_key() {
+    let sandbox = project();
+    for (n, rows) in [(1, "1,10\\n2,20\\n3,30"), (2, "0,5\\n1,10\\n3,31")] {
+        let command = format!("printf 'id,x\\n{rows}\\n' > t.csv; # {n}");
+        run(&sandbox, ["--name", "make", "-o", "t.csv", "--", "sh", "-c", &command]).misses();
+    }
+    let diff = |more: &[&str]| {
+        let words = ["--json", "diff", "make~1", "make", "-p"].into_iter().chain(more.iter().copied());
+        let json = sandbox.prov(words).ok().json();
+        schema::assert_valid("diff", &json);
+        json["outputs"][0]["content"].clone()
+    };
+    let by_order = diff(&[]);
+    assert_eq!((by_order["changed_rows"].as_u64(), by_order["by"].as_array().map(Vec::len)), (Some(3), Some(0)));
+    let by_key = diff(&["--by", "id"]);
+    let counts = ["compared", "changed_rows", "rows_removed", "rows_added"].map(|name| by_key[name].as_u64());
+    assert_eq!(counts, [Some(2), Some(1), Some(1), Some(1)]);
+    let text = sandbox.prov(["diff", "make~1", "make", "-p", "--by", "id"]).ok().out();
+    assert!(text.contains("rows by id: 1 gone, 1 new, 1 of 2 changed"), "{text}");
+    // Without tables there is nothing to bring together.
+    sandbox.prov(["diff", "make~1", "make", "--by", "id"]).ends(2);
+}
+
+/// A Parquet file of one column of integers.
+fn parquet(values: &[i64]) -> Vec<u8> {
+    use prov::tabular::parquet::{Cell, Type, WriteColumn, file};
+    let column = WriteColumn { name: "n".to_owned(), kind: Type::Int64, is_nullable: false };
+    let rows: Vec<Vec<Cell>> = values.iter().map(|n| vec![Cell::Int(*n)]).collect();
+    file(&[column], &rows)
+}
+
+#[test]
+fn tables_of_parquet_are_compared_cell_by_cell() {
+    let sandbox = project();
+    for (name, values) in [("a", vec![1, 2, 3]), ("b", vec![1, 5, 3])] {
+        sandbox.file(format!("{name}.parquet"), parquet(&values));
+        let command = format!("cp {name}.parquet t.parquet");
+        run(&sandbox, ["--name", "make", "-o", "t.parquet", "--", "sh", "-c", &command]).misses();
+    }
+    let json = sandbox.prov(["--json", "diff", "make~1", "make", "-p", "--by", "n"]).ok().json();
+    let table = &json["outputs"][0]["content"];
+    assert_eq!(
+        (table["kind"].as_str(), &table["rows"]),
+        (Some("table"), &serde_json::json!({"before": 3, "after": 3}))
+    );
+    assert_eq!((table["rows_removed"].as_u64(), table["rows_added"].as_u64()), (Some(1), Some(1)), "{table}");
+    let json = sandbox.prov(["--json", "diff", "make~1", "make", "-p"]).ok().json();
+    let column = &json["outputs"][0]["content"]["columns"][0];
+    assert_eq!((column["name"].as_str(), column["changed"].as_u64()), (Some("n"), Some(1)));
+    assert_eq!((&column["first"]["before"], &column["first"]["after"]), (&2.into(), &5.into()));
+}

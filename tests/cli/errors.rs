@@ -26,10 +26,10 @@ fn what_is_not_there_yet_says_so() {
     error: option `--graph` of `prov log` is not there yet
     hint: see `prov log --help` for what this version has
     ");
-    assert_snapshot!(sandbox.prov(["bundle"]), @r"
+    assert_snapshot!(sandbox.prov(["man"]), @r"
     exit 2
     --- stderr
-    error: command `bundle` is not there yet
+    error: command `man` is not there yet
     hint: see `prov --help` for what this version has
     ");
 }

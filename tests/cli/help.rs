@@ -20,7 +20,7 @@ fn help_lists_every_command_with_one_line() {
         .take_while(|line| !line.is_empty())
         .filter_map(|line| line.split_whitespace().next())
         .collect();
-    let expected = "init add commit run map start log-input log-output log-meta finish status log show diff compare why plan lineage impact preview find facets history summary metrics sql events id restore cat rerun verify check retract hide scrub tag note ops undo scenario pipeline export import schema remote push fetch pull sync clone serve hooks fsck gc config doctor \
+    let expected = "init add commit run map start log-input log-output log-meta finish status log show diff compare why plan lineage impact preview find facets history summary metrics sql events id restore cat rerun verify check retract hide scrub tag note ops undo scenario pipeline export import schema remote push fetch pull sync clone bundle evict where pack serve hooks fsck gc config doctor \
                     completions cat-object ls-tree rev-parse help";
     assert_eq!(commands.join(" "), expected);
 }

@@ -5,6 +5,9 @@
 mod adapters;
 mod again;
 mod bad_input;
+#[cfg(feature = "cloud")]
+mod bucket;
+mod bundle;
 mod chain;
 mod compare;
 mod config;
@@ -13,6 +16,7 @@ mod consist;
 mod damage;
 mod diff;
 mod doctor;
+mod elsewhere;
 mod errors;
 mod events;
 mod full;
@@ -30,12 +34,14 @@ mod look;
 mod map;
 mod marks;
 mod outputs;
+mod pack;
 mod parts;
 mod pieces;
 mod pipeline;
 mod project;
 #[cfg(feature = "index")]
 mod questions;
+mod recipes;
 mod records;
 mod redact;
 mod revisions;

@@ -171,6 +171,7 @@ fn every_document_kind_has_a_schema_that_names_it() {
     kinds.sort();
     let expected = [
         "add",
+        "bundle",
         "cat-object",
         "check",
         "clone",
@@ -184,6 +185,7 @@ fn every_document_kind_has_a_schema_that_names_it() {
         "doctor",
         "error",
         "event",
+        "evict",
         "export",
         "facets",
         "fetch",
@@ -207,6 +209,7 @@ fn every_document_kind_has_a_schema_that_names_it() {
         "metrics",
         "note",
         "ops",
+        "pack",
         "pipeline-check",
         "pipeline-graph",
         "pipeline-logs",
@@ -238,6 +241,7 @@ fn every_document_kind_has_a_schema_that_names_it() {
         "undo",
         "verify",
         "verify-summary",
+        "where",
         "why",
     ];
     assert_eq!(kinds, expected);

@@ -341,3 +341,14 @@ fn a_history_travels_through_a_real_sshd() {
     assert_eq!(history(&a), history(&b));
     sound_at(&store);
 }
+
+#[test]
+fn a_server_that_falls_silent_is_not_waited_for_for_ever() {
+    let dir = tempfile::tempdir().unwrap();
+    let ssh = program(dir.path(), "silent", "printf '\\nprovwire1'; cat >/dev/null");
+    let a = over(&ssh).with("PROV_SSH_TIMEOUT", "1");
+    let outcome = a.prov(["--json", "fetch"]).ends(6);
+    assert!(outcome.err().contains("nothing came for 1 s"), "{outcome}");
+    let wrong = over(&ssh).with("PROV_SSH_TIMEOUT", "soon");
+    wrong.prov(["fetch"]).ends(2);
+}

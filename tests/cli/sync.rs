@@ -128,6 +128,18 @@ fn what_one_machine_recorded_is_a_hit_on_another() {
 }
 
 #[test]
+#[cfg(not(feature = "cloud"))]
+fn a_build_without_buckets_says_how_to_get_one_that_has_them() {
+    let a = machine();
+    a.prov(["init", "-q"]).ok();
+    a.prov(["remote", "add", "origin", "s3://bucket/project?region=eu-1"]).ok();
+    for command in ["push", "fetch", "sync"] {
+        let refused = a.prov(["--json", command]).ends(7);
+        assert!(refused.err().contains("not_built") && refused.err().contains("--features cloud"), "{refused}");
+    }
+}
+
+#[test]
 fn nothing_new_is_nothing_sent_and_nothing_written() {
     let dir = shared();
     let remote = dir.path().join("project");
@@ -428,7 +440,6 @@ fn records_come_without_content_and_content_comes_later() {
     let outcome = b.prov(["fsck"]).ok();
     assert!(!outcome.out().contains("content-missing"), "what is elsewhere is not lost: {outcome}");
     b.prov(["gc"]).ok();
-    b.prov(["restore", "@last"]).ends(5);
     let json = said("fetch", b.prov(["--json", "fetch", "--content", "--run", &history(&a)[0]]));
     assert_eq!(json["runs"], 0, "{json}");
     assert!(json["objects"].as_u64().unwrap() > 0, "{json}");
@@ -448,4 +459,43 @@ fn records_come_without_content_and_content_comes_later() {
     sound_remote(&second);
     let json = said("push", a.prov(["--json", "push", &text(&second)]));
     assert_eq!(json["absent"], 0, "{json}");
+}
+
+#[test]
+fn other_names_of_scenarios_and_verdicts_travel() {
+    let dir = shared();
+    let remote = dir.path().join("project");
+    let a = pushed(&remote);
+    a.prov(["scenario", "new", "policy"]).ok();
+    a.file("in.txt", "other\n");
+    twice(&a, "in.txt", "policy.txt");
+    a.prov(["scenario", "rename", "policy", "toll"]).ok();
+    let verified = a.prov(["--json", "verify", "@last"]).ok().json();
+    let run = verified["items"][0]["run"].as_str().unwrap().to_owned();
+    push(&a);
+    let b = cloned(&remote);
+    let named = |sandbox: &Sandbox, name: &str| {
+        sandbox.prov(["--json", "scenario", "show", name]).ok().json()["items"][0].clone()
+    };
+    for name in ["toll", "policy"] {
+        let (there, here) = (named(&a, name), named(&b, name));
+        assert_eq!((&here["name"], &here["born"]), (&there["name"], &there["born"]), "{here}");
+        assert_eq!((here["name"].as_str(), here["born"].as_str()), (Some("toll"), Some("policy")), "{here}");
+    }
+    assert_eq!(named(&b, "toll")["runs"], 1);
+    let score = |sandbox: &Sandbox| {
+        let json = sandbox.prov(["--json", "verify", "--scenario", "toll", "--summary"]).ok().json();
+        (json["total"]["reproduced"].clone(), json["total"]["verified"].clone())
+    };
+    assert_eq!(score(&b), score(&a), "the verdict about {run}");
+    assert_eq!(score(&b).0, 1);
+
+    // One that is given later moves what is known there.
+    a.prov(["scenario", "rename", "toll", "fee"]).ok();
+    said("sync", a.prov(["--json", "sync"]));
+    said("sync", b.prov(["--json", "sync"]));
+    assert_eq!(named(&b, "fee")["born"], "policy");
+    sound(&a);
+    sound(&b);
+    sound_remote(&remote);
 }

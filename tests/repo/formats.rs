@@ -2,8 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use prov::object::run::{Run, RunKind};
+use prov::object::{Record, Source};
+use prov::refs::key;
+use prov::repo::entry::ScenarioRef;
 use prov::repo::{Places, Repo, World};
 use prov::run::Request;
+use prov::store::Direction;
 
 use super::{assert_sound, listed, run_in};
 
@@ -25,7 +30,7 @@ fn project(name: &str) -> (tempfile::TempDir, PathBuf) {
     let root = dir.path().canonicalize().unwrap();
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/stores").join(name);
     copy(&fixture, &root.join(".prov"));
-    for folder in ["live", "cache", "store/tmp", "store/quarantine"] {
+    for folder in ["live", "cache", "store/tmp", "store/quarantine", "store/packs", "store/tables", "store/history"] {
         std::fs::create_dir_all(root.join(".prov").join(folder)).unwrap();
     }
     std::fs::rename(root.join(".prov/in.txt"), root.join("in.txt")).unwrap();
@@ -49,5 +54,51 @@ fn version_1_is_read_hit_and_written() {
 
     let new = Request::command(["sh", "-c", "echo new > new.txt"]).step("new").output("new.txt");
     assert_eq!(run_in(&repo, &root, &new).unwrap().exit_code, 0);
+    assert_sound(&repo);
+}
+
+#[test]
+fn sweeps_scenarios_verdicts_and_pipelines_of_version_1_are_read() {
+    let (_dir, root) = project("v1-scenarios");
+    let repo = Repo::open(&root, &Places::default(), World::real(None)).unwrap();
+    assert_sound(&repo);
+    let snapshot = repo.store().snapshot().unwrap();
+    let mut kinds = std::collections::BTreeMap::new();
+    let mut verified = None;
+    for item in snapshot.scan(&key::all_runs(), Direction::Forward) {
+        let (_, object) = key::run_and_object(&item.unwrap().0).unwrap();
+        let (_, bytes) = snapshot.read(&object).unwrap().unwrap();
+        let run = Run::decode(&bytes).unwrap();
+        // What was written is what would be written.
+        assert_eq!(run.encode().unwrap(), bytes, "{}", run.run);
+        if run.step == "sort" && !run.is_hit() {
+            verified = Some(object);
+        }
+        kinds.entry(format!("{:?}", run.kind)).or_insert_with(Vec::new).push(run);
+    }
+    let count = |kind: RunKind| kinds.get(&format!("{kind:?}")).map_or(0, Vec::len);
+    let counts = [RunKind::Command, RunKind::Sweep, RunKind::Scenario, RunKind::Pipeline, RunKind::Step, RunKind::Task];
+    assert_eq!(counts.map(count), [5, 1, 1, 1, 1, 2]);
+    assert_eq!(kinds["Sweep"][0].children.len(), 3, "the rows of the sweep");
+    assert_eq!(kinds["Scenario"][0].children.len(), 1, "what the seal binds");
+
+    // The alias leads to the name that the scenario was born with.
+    assert_eq!(prov::scenario::born(&snapshot, repo.project(), "toll").unwrap(), "policy");
+    let settings = prov::scenario::settings(&snapshot, repo.project(), "toll").unwrap().unwrap();
+    assert!(settings.closed.is_some(), "{settings:?}");
+    let refs: Vec<ScenarioRef> = snapshot
+        .scan(&key::scenarios_of(repo.project()), Direction::Forward)
+        .map(|item| ScenarioRef::read(&item.unwrap().1).unwrap())
+        .collect();
+    assert_eq!(refs.iter().filter(|one| matches!(one, ScenarioRef::Alias(_))).count(), 1, "{refs:?}");
+
+    assert!(prov::verdict::newest(&snapshot, &verified.unwrap()).unwrap().is_some(), "somebody executed it once more");
+
+    // What was recorded then is a hit now.
+    let sort = Request::command(["sort", "-o", "out.txt", "in.txt"])
+        .step("sort")
+        .input("in.txt")
+        .output_as("sorted", "out.txt");
+    assert!(run_in(&repo, &root, &sort).unwrap().run.is_hit());
     assert_sound(&repo);
 }

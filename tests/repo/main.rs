@@ -9,8 +9,11 @@
 mod crash;
 mod formats;
 mod hostile;
+#[cfg(feature = "index")]
+mod lineage;
 mod many;
 mod restoring;
+mod shared_code;
 mod sync;
 mod unfinished;
 mod workflow;

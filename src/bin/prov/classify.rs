@@ -160,10 +160,19 @@ impl Classify for sync::Error {
             },
             Self::OnlyReads { .. } => Failure::of(Class::Refused, "only_reads", self)
                 .hint("push to where the server has its files from: its folder, ssh or a bucket"),
+            Self::NoBundle { .. } => {
+                Failure::of(Class::Damaged, "no_bundle", self).hint("make it again where it came from")
+            }
+            Self::OtherProject { projects, .. } => Failure::of(Class::Refused, "other_project", self)
+                .candidates(projects.iter().cloned())
+                .hint("`prov clone FILE DIR` makes a project of it"),
             Self::NotBuilt { feature, .. } => Failure::of(Class::Refused, "not_built", self)
                 .hint(format!("build prov with it: cargo install prov-store --features {feature}")),
             Self::Lost { .. } => {
                 Failure::of(Class::Network, "remote", self).hint("nothing was lost; the same command goes on")
+            }
+            Self::SameStore { .. } => {
+                Failure::of(Class::Refused, "same_store", self).hint("name a remote that is another store")
             }
             Self::Occupied { .. } => Failure::of(Class::Refused, "occupied", self)
                 .hint("name a folder that is empty or not there yet, or one that holds a store"),

@@ -17,6 +17,7 @@ use crate::pipeline::perform::{Level, Registry};
 use crate::pipeline::plan::Plan;
 use crate::refs::key;
 use crate::repo::Repo;
+use crate::run::Elsewhere;
 use crate::run::Session;
 use crate::run::batch::Batch;
 use crate::run::guard::Guard;
@@ -40,6 +41,8 @@ pub struct Around<'a> {
     pub watch: &'a mut dyn Watch,
     /// Ends what runs if this process is killed.
     pub guard: &'a Guard,
+    /// Other stores that may have what is missing here.
+    pub elsewhere: Option<&'a dyn Elsewhere>,
 }
 
 impl std::fmt::Debug for Around<'_> {
@@ -65,7 +68,10 @@ pub fn run(repo: &Repo, plan: Plan, options: &Options, order: &Order, around: Ar
         let _ = batch.end();
         return Err(Error::Taken { run: draft.run });
     }
-    let session = Session::new(repo, around.cwd.clone()).cancelled_by(around.interrupts.cancel()).in_batch(&batch);
+    let session = Session::new(repo, around.cwd.clone())
+        .cancelled_by(around.interrupts.cancel())
+        .in_batch(&batch)
+        .with_elsewhere(around.elsewhere);
     let ran = drive(repo, &batch, &session, plan, options, order, draft, around);
     session.save();
     drop(session);
@@ -87,7 +93,7 @@ fn drive(
     draft: Run,
     around: Around<'_>,
 ) -> Result<Ran, Error> {
-    let Around { cwd: _, environment, registry, interrupts, watch, guard } = around;
+    let Around { cwd: _, environment, registry, interrupts, watch, guard, elsewhere: _ } = around;
     let selected = order.selection.of(&plan)?;
     let (events, incoming) = sync_channel(MOST_EVENTS);
     let (notes, noted) = channel();

@@ -15,18 +15,22 @@ use crate::note;
 use crate::object::config::Config;
 use crate::object::recipe::Recipe;
 use crate::object::run::Run;
-use crate::object::{Record, Source};
+use crate::object::{Kind, Record, Source};
 use crate::progress::{Progress, Unit};
 use crate::query::Error;
 use crate::refs::key;
 use crate::repo::Repo;
 use crate::repo::entry::{self, NoteLine};
-use crate::store::Snapshot;
+use crate::store::{Snapshot, Whereabouts};
 
 /// Runs that are read at once while others are written.
 const BATCH: usize = 2_048;
 /// So many runs are read one after the other.
 const FEW: usize = 64;
+/// For more runs than this it pays to find out where all records lie.
+const MANY: usize = 2_048;
+/// Of more refs than this it isn't asked one by one whether their runs are there.
+const ASKED: usize = 1_024;
 /// Recipes and configs that are remembered, so that runs that share one read it once.
 const REMEMBERED: usize = 16_384;
 
@@ -61,35 +65,81 @@ fn remembered<T: Clone>(all: &Mutex<HashMap<Id, T>>, id: &Id, read: impl FnOnce(
 /// A run that is to be read.
 type Wanted = (String, Id);
 
-/// Puts all that a snapshot has, but for what is in the ref tables `known`, into the index; names the runs whose records can't be read.
-pub(super) fn fill(
-    repo: &Repo,
-    snapshot: &Snapshot,
-    writer: &mut Writer<'_>,
+/// What a snapshot has and an index has not.
+pub(super) struct Fresh {
+    /// Runs, in the order of their beginning.
+    wanted: Vec<Wanted>,
+    /// Tables that were passed over.
     known: Arc<BTreeSet<Id>>,
-    progress: &dyn Progress,
-) -> Result<Vec<String>, Error> {
-    let tables = snapshot.table_names();
-    let mut wanted: Vec<Wanted> = Vec::new();
-    for item in snapshot.scan_beside(&key::all_runs(), Arc::clone(&known)) {
-        let (raw, _) = item?;
-        let Some((run, object)) = key::run_and_object(&raw) else { continue };
-        if !writer.has(&run, &object.to_string())? {
-            wanted.push((run, object));
+}
+
+impl Fresh {
+    /// What a snapshot has that is neither in the index nor in the ref tables `known`.
+    pub(super) fn of(snapshot: &Snapshot, writer: &Writer<'_>, known: Arc<BTreeSet<Id>>) -> Result<Self, Error> {
+        let mut wanted: Vec<Wanted> = Vec::new();
+        for item in snapshot.scan_beside(&key::all_runs(), Arc::clone(&known)) {
+            let (raw, _) = item?;
+            wanted.extend(key::run_and_object(&raw));
         }
+        if wanted.len() > ASKED {
+            let there = writer.objects()?;
+            wanted.retain(|(_, object)| !there.contains(&object.to_string()));
+        } else {
+            let mut fresh = Vec::with_capacity(wanted.len());
+            for one in wanted {
+                if !writer.has(&one.1.to_string())? {
+                    fresh.push(one);
+                }
+            }
+            wanted = fresh;
+        }
+        // In the order of their beginning: what made an input comes before what took it.
+        wanted.sort_unstable();
+        Ok(Self { wanted, known })
     }
-    // In the order of their beginning: what made an input comes before what took it.
-    wanted.sort_unstable();
-    let marks = Marks::open(snapshot)?;
-    let is_few = wanted.len() <= FEW;
-    let lost = add_runs(snapshot, writer, &wanted, is_few.then_some(&marks), progress)?;
-    // Of few new runs each was asked whether something is said of the run it took; of many, all that was ever said is read.
-    said_since(snapshot, writer, if is_few { known } else { Arc::default() })?;
-    // What could not be read is looked for again by the next question.
-    let is_whole = lost.is_empty() && snapshot.damage().is_empty();
-    let read = if is_whole { tables } else { BTreeSet::new() };
-    writer.position(&super::position(repo, snapshot, &read, is_whole))?;
-    Ok(lost)
+
+    /// Whether making the index anew takes less time than adding all this to one that has `there` runs.
+    pub(super) fn is_too_much(&self, there: usize) -> bool {
+        self.wanted.len() > MANY.max(there / 4)
+    }
+
+    /// Puts it into the index; names the runs whose records can't be read.
+    pub(super) fn add(
+        self,
+        repo: &Repo,
+        snapshot: &Snapshot,
+        writer: &mut Writer<'_>,
+        progress: &dyn Progress,
+    ) -> Result<Vec<String>, Error> {
+        let tables = snapshot.table_names();
+        let marks = Marks::open(snapshot)?;
+        let is_few = self.wanted.len() <= FEW;
+        let lost = add_runs(snapshot, writer, &self.wanted, is_few.then_some(&marks), progress)?;
+        // Of few new runs each was asked whether something is said of the run it took; of many, all that was ever said is read.
+        said_since(snapshot, writer, if is_few { self.known } else { Arc::default() })?;
+        // What could not be read is looked for again by the next question.
+        let is_whole = lost.is_empty() && snapshot.damage().is_empty();
+        let read = if is_whole { tables } else { BTreeSet::new() };
+        writer.position(&super::position(repo, snapshot, &read, is_whole))?;
+        Ok(lost)
+    }
+}
+
+/// Records, read from where they lie.
+struct Records<'a> {
+    snapshot: &'a Snapshot,
+    places: Option<Whereabouts<'a>>,
+}
+
+impl Records<'_> {
+    /// The bytes of a record; `None` if it can't be read.
+    fn get(&self, id: &Id) -> Option<Vec<u8>> {
+        let found = match &self.places {
+            Some(places) => places.read(id),
+            None => self.snapshot.read(id),
+        };
+        found.ok().flatten().map(|(_, bytes)| bytes)
+    }
 }
 
 fn add_runs(
@@ -120,16 +170,20 @@ fn add_runs(
     };
     let shared = Shared::default();
     if wanted.len() <= FEW {
-        put(wanted.iter().map(|one| read(snapshot, &shared, one)).collect(), writer)?;
+        let records = Records { snapshot, places: None };
+        put(wanted.iter().map(|one| read(&records, &shared, one)).collect(), writer)?;
         return Ok(lost);
     }
+    let kinds = [Kind::RUN, Kind::RECIPE, Kind::CONFIG];
+    let places = if wanted.len() > MANY { Some(snapshot.whereabouts(&kinds)?) } else { None };
+    let records = Records { snapshot, places };
     progress.begin("index", u64::try_from(wanted.len()).ok(), Unit::Items);
     let done = std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel(2);
-        let shared = &shared;
+        let (shared, records) = (&shared, &records);
         scope.spawn(move || {
             for batch in wanted.chunks(BATCH) {
-                let rows: Vec<_> = batch.par_iter().map(|one| read(snapshot, shared, one)).collect();
+                let rows: Vec<_> = batch.par_iter().map(|one| read(records, shared, one)).collect();
                 if sender.send(rows).is_err() {
                     // Nobody wants more: writing failed.
                     break;
@@ -148,32 +202,32 @@ fn add_runs(
 }
 
 /// Reads a run with what its recipe and config say; its id if its record can't be read.
-fn read(snapshot: &Snapshot, shared: &Shared, (id, object): &Wanted) -> Result<RunRow, String> {
-    let record = snapshot.read(object).ok().flatten().and_then(|(_, bytes)| Run::decode(&bytes).ok());
+fn read(records: &Records<'_>, shared: &Shared, (id, object): &Wanted) -> Result<RunRow, String> {
+    let record = records.get(object).and_then(|bytes| Run::decode(&bytes).ok());
     let run = record.ok_or_else(|| id.clone())?;
     let mut row = row::of(&run, object.to_string());
     if let Some(recipe) = &run.recipe {
-        let said = remembered(&shared.recipes, recipe, || Arc::new(from_recipe(snapshot, recipe)));
+        let said = remembered(&shared.recipes, recipe, || Arc::new(from_recipe(records, recipe)));
         row.values.extend(said.dims.iter().cloned());
         if let Some(config) = &said.config {
             row.config = Some(config.to_string());
-            row.params = remembered(&shared.configs, config, || Arc::new(params(snapshot, config)));
+            row.params = remembered(&shared.configs, config, || Arc::new(params(records, config)));
         }
     }
     Ok(row)
 }
 
 /// What can't be read says nothing; `prov fsck` names it.
-fn from_recipe(snapshot: &Snapshot, id: &Id) -> FromRecipe {
-    let read = snapshot.read(id).ok().flatten().and_then(|(_, bytes)| Recipe::decode(&bytes).ok());
+fn from_recipe(records: &Records<'_>, id: &Id) -> FromRecipe {
+    let read = records.get(id).and_then(|bytes| Recipe::decode(&bytes).ok());
     let Some(recipe) = read else { return FromRecipe::default() };
     let mut dims = Vec::new();
     row::values(&mut dims, ValueKind::Dim, "", recipe.dims.iter(), row::MOST_VALUES);
     FromRecipe { dims, config: recipe.config }
 }
 
-fn params(snapshot: &Snapshot, id: &Id) -> Vec<ValueRow> {
-    let read = snapshot.read(id).ok().flatten().and_then(|(_, bytes)| Config::decode(&bytes).ok());
+fn params(records: &Records<'_>, id: &Id) -> Vec<ValueRow> {
+    let read = records.get(id).and_then(|bytes| Config::decode(&bytes).ok());
     let Some(Config(value)) = read else { return Vec::new() };
     match &value {
         Value::Map(_) => row::params(&value),

@@ -6,11 +6,15 @@
 
 mod fill;
 mod row;
+mod shortcut;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use shortcut::ByIndex;
+
+use self::fill::Fresh;
 use super::Error;
 use crate::hash::Id;
 use crate::index::{self, Cell, Index, Opened, Place, Position, ValueKind};
@@ -61,6 +65,24 @@ pub fn open(
             other => other,
         },
         Opened::None => made(repo, snapshot, place, progress),
+    }
+}
+
+/// Opens the index if it is there and little is missing to make it as new as `snapshot` or newer.
+///
+/// # Errors
+/// Those of [`open`].
+pub fn open_if_near(
+    repo: &Repo,
+    snapshot: &Snapshot,
+    user_cache: Option<&Path>,
+    progress: &dyn Progress,
+) -> Result<Option<Tables>, Error> {
+    let place = place(repo, user_cache);
+    let Opened::Here(index, position) = Index::open(repo.fs(), &place, repo.store().id())? else { return Ok(None) };
+    match refreshed_if(repo, snapshot, &place, index, &position, progress)? {
+        Refreshed::Here(tables) if tables.lost.is_empty() => Ok(Some(tables)),
+        Refreshed::Here(_) | Refreshed::Anew(_) => Ok(None),
     }
 }
 
@@ -148,21 +170,44 @@ fn op_of(snapshot: &Snapshot) -> Vec<u8> {
     snapshot.tip_op().map(|op| op.to_bytes().to_vec()).unwrap_or_default()
 }
 
+/// What bringing an index up to date came to.
+enum Refreshed {
+    /// It is.
+    Here(Tables),
+    /// It is to be made anew, from this snapshot.
+    Anew(Snapshot),
+}
+
 fn refreshed(
+    repo: &Repo,
+    snapshot: &Snapshot,
+    place: &Place,
+    index: Index,
+    position: &Position,
+    progress: &dyn Progress,
+) -> Result<Tables, Error> {
+    match refreshed_if(repo, snapshot, place, index, position, progress)? {
+        Refreshed::Here(tables) => Ok(tables),
+        Refreshed::Anew(newest) => made(repo, &newest, place.clone(), progress),
+    }
+}
+
+fn refreshed_if(
     repo: &Repo,
     snapshot: &Snapshot,
     place: &Place,
     mut index: Index,
     position: &Position,
     progress: &dyn Progress,
-) -> Result<Tables, Error> {
+) -> Result<Refreshed, Error> {
     let is_fresh = |position: &Position, snapshot: &Snapshot| {
         !position.op.is_empty()
             && position.op == op_of(snapshot)
             && u64::try_from(position.tip).is_ok_and(|tip| tip == snapshot.tip())
     };
+    let here = |index: Index, lost: Vec<String>| Refreshed::Here(Tables { index, place: place.clone(), lost });
     if is_fresh(position, snapshot) {
-        return Ok(Tables { index, place: place.clone(), lost: Vec::new() });
+        return Ok(here(index, Vec::new()));
     }
     let mut newest = snapshot.clone();
     if !is_before(position, &newest)? {
@@ -170,16 +215,20 @@ fn refreshed(
         newest = repo.store().snapshot()?;
         if !is_before(position, &newest)? {
             // Not the history that this index was made from: a store that was brought back from a copy.
-            return made(repo, &newest, place.clone(), progress);
+            return Ok(Refreshed::Anew(newest));
         }
     }
-    let lost = index.change(|writer, position| -> Result<Vec<String>, Error> {
+    let lost = index.change(|writer, position| -> Result<Option<Vec<String>>, Error> {
         if is_fresh(position, &newest) {
-            return Ok(Vec::new());
+            return Ok(Some(Vec::new()));
         }
-        fill::fill(repo, &newest, writer, Arc::new(known(position)), progress)
+        let fresh = Fresh::of(&newest, writer, Arc::new(known(position)))?;
+        if fresh.is_too_much(writer.count()) {
+            return Ok(None);
+        }
+        fresh.add(repo, &newest, writer, progress).map(Some)
     })?;
-    Ok(Tables { index, place: place.clone(), lost })
+    Ok(lost.map_or(Refreshed::Anew(newest), |lost| here(index, lost)))
 }
 
 /// Whether the log of a snapshot has the entry that an index is at.
@@ -194,7 +243,7 @@ fn made(repo: &Repo, snapshot: &Snapshot, place: Place, progress: &dyn Progress)
     let name = format!("{}-{}", repo.store().id(), crate::hash::hex(&repo.new_op().to_bytes()));
     let now_ns = repo.now().0.saturating_mul(1000);
     let (index, lost) = Index::create(repo.fs(), &place, &name, now_ns, |writer| {
-        fill::fill(repo, snapshot, writer, Arc::default(), progress)
+        Fresh::of(snapshot, writer, Arc::default())?.add(repo, snapshot, writer, progress)
     })?;
     Ok(Tables { index, place, lost })
 }

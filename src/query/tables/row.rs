@@ -73,6 +73,12 @@ pub(super) fn of(run: &Run, object: String) -> RunRow {
         max_rss: run.resources.as_ref().map(|used| integer(used.max_rss_bytes)),
         cpu_us: run.resources.as_ref().map(|used| integer(used.user_us.saturating_add(used.system_us))),
         tags: run.tags.iter().cloned().collect(),
+        is_exact: run
+            .inputs
+            .values()
+            .map(|input| &input.path)
+            .chain(run.outputs.values().map(|output| &output.path))
+            .all(|path| path.is_utf8()),
         ..RunRow::default()
     };
     let mut left_out = 0;
@@ -90,6 +96,7 @@ pub(super) fn of(run: &Run, object: String) -> RunRow {
             size: integer(input.size),
             stored: input.stored,
             producer: input.producer.as_ref().map(|made| made.run.clone()),
+            producer_object: input.producer.as_ref().and_then(|made| made.object).map(|id| id.to_string()),
             producer_key: input.producer.as_ref().map(|made| made.key.clone()),
             linked_by: input.producer.as_ref().map(|made| linked_by(made.linked_by).to_owned()),
             ..ArtifactRow::default()

@@ -3,8 +3,35 @@
 use super::*;
 use crate::fs::Fs;
 
+/// Makes an empty place.
+type Make = fn() -> Arc<dyn Backend>;
+
+thread_local! {
+    /// The only implementation that is tested, if there is one.
+    static ONLY: std::cell::Cell<Option<Make>> = const { std::cell::Cell::new(None) };
+}
+
+/// Runs the whole suite over an implementation of a higher layer.
+#[cfg(feature = "cloud")]
+pub(crate) fn over(make: Make) {
+    ONLY.set(Some(make));
+    an_absent_place_is_empty_and_not_an_error();
+    a_file_is_created_once_and_never_changes();
+    staged_files_are_seen_only_once_they_are_published();
+    a_staged_file_can_be_cut_back();
+    files_are_read_at_any_position();
+    removing_is_fine_twice_and_frees_the_name();
+    the_format_is_created_once();
+    of_many_who_want_a_name_exactly_one_gets_it();
+    a_store_works_in_every_place();
+    ONLY.set(None);
+}
+
 /// Runs `test` over every implementation.
 fn each(test: impl Fn(Arc<dyn Backend>)) {
+    if let Some(make) = ONLY.get() {
+        return test(make());
+    }
     test(Arc::new(MemoryBackend::new()));
     let dir = tempfile::tempdir().unwrap();
     test(Arc::new(LocalBackend::new(Fs::real(), dir.path().join("store"))));
@@ -39,7 +66,7 @@ pub(super) fn over_a_pipe(place: Arc<dyn Backend>, mode: Mode) -> WireBackend {
         let _ = serve(&place, &world(), mode, &mut input, &mut output);
     });
     let input = near.try_clone().unwrap();
-    WireBackend::connect(Box::new(input), Box::new(End(near)), "pipe".to_owned()).unwrap()
+    WireBackend::connect(Box::new(input), Box::new(End(near)), "pipe".to_owned(), Duration::from_secs(600)).unwrap()
 }
 
 fn put(place: &dyn Backend, folder: Folder, name: &str, bytes: &[u8]) -> Outcome {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bstr::BString;
 
@@ -26,6 +26,8 @@ pub struct WireBackend {
 
 struct Shared {
     place: String,
+    /// How long nothing may come while an answer is waited for.
+    patience: Duration,
     writer: Mutex<Box<dyn Write + Send>>,
     replies: Arc<Replies>,
     next: AtomicU64,
@@ -44,6 +46,8 @@ type Reply = Result<Vec<u8>, Failure>;
 #[derive(Debug, Default)]
 struct Replies {
     waiting: Mutex<HashMap<u64, mpsc::Sender<Reply>>>,
+    /// When something came last.
+    heard: Mutex<Option<Instant>>,
     /// Why no answers come any more.
     broken: Mutex<Option<String>>,
 }
@@ -58,6 +62,7 @@ impl Replies {
         let why = loop {
             match Frame::read(from) {
                 Ok(Some(frame)) => {
+                    *locked(&self.heard) = Some(Instant::now());
                     let reply = match frame.word {
                         Word::Done => Ok(frame.body),
                         Word::Failed => match decode(&frame.body) {
@@ -86,11 +91,17 @@ impl Replies {
 }
 
 impl WireBackend {
-    /// The place that answers on `from` what is asked on `to`; `place` is its name for people.
+    /// The place that answers on `from` what is asked on `to`; `place` is its name for people. Once it has greeted, it may be silent for `patience`
+    /// while it owes an answer.
     ///
     /// # Errors
     /// When nothing answers, or something else than prov.
-    pub fn connect(mut from: Box<dyn Read + Send>, to: Box<dyn Write + Send>, place: String) -> io::Result<Self> {
+    pub fn connect(
+        mut from: Box<dyn Read + Send>,
+        to: Box<dyn Write + Send>,
+        place: String,
+        patience: Duration,
+    ) -> io::Result<Self> {
         let mut said = Vec::new();
         while !said.ends_with(GREETING) {
             let mut byte = [0];
@@ -104,8 +115,14 @@ impl WireBackend {
         let replies = Arc::new(Replies::default());
         let listener = Arc::clone(&replies);
         std::thread::Builder::new().name("wire".to_owned()).spawn(move || listener.listen(&mut *from))?;
-        let shared =
-            Shared { place, writer: Mutex::new(to), replies, next: AtomicU64::new(1), entries: Mutex::default() };
+        let shared = Shared {
+            place,
+            patience,
+            writer: Mutex::new(to),
+            replies,
+            next: AtomicU64::new(1),
+            entries: Mutex::default(),
+        };
         Ok(Self { shared: Arc::new(shared) })
     }
 }
@@ -139,7 +156,24 @@ impl Shared {
     }
 
     fn wait(&self, told: &mpsc::Receiver<Reply>) -> io::Result<Reply> {
-        told.recv().map_err(|_| self.replies.lost())
+        let mut since = Instant::now();
+        loop {
+            let left = self.patience.saturating_sub(since.elapsed());
+            match told.recv_timeout(left) {
+                Ok(reply) => return Ok(reply),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return Err(self.replies.lost()),
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+            }
+            // Answers to others are a sign of life, too.
+            match *locked(&self.replies.heard) {
+                Some(heard) if heard > since => since = heard,
+                _ => {
+                    let why = format!("nothing came for {} s", self.patience.as_secs());
+                    locked(&self.replies.broken).get_or_insert(why);
+                    return Err(self.replies.lost());
+                }
+            }
+        }
     }
 
     /// Asks and waits for the answer.

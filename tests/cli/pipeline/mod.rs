@@ -4,6 +4,7 @@ mod check;
 mod known;
 mod loom;
 mod otter;
+mod programs;
 mod run;
 #[cfg(feature = "http")]
 mod web;

@@ -106,6 +106,9 @@ pub(crate) struct DiffArgs {
     /// Show the code as a patch, tables cell by cell, and other text line by line
     #[arg(short, long)]
     pub(crate) patch: bool,
+    /// With -p: bring rows of tables together by the values of these columns, not by their order
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',', requires = "patch")]
+    pub(crate) by: Vec<String>,
     /// Tell only facets, metrics and times whose names begin so, e.g. metric. or facet.region
     #[arg(long, value_name = "PREFIX")]
     pub(crate) prefix: Vec<String>,

@@ -5,6 +5,7 @@
 mod again;
 mod bring;
 mod check;
+mod elsewhere;
 mod exchange;
 mod folder;
 mod follow;
@@ -35,6 +36,7 @@ use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 pub(crate) use again::{CheckArgs, RerunArgs, VerifyArgs};
 pub(crate) use bring::{CatArgs, LinkKind, RestoreArgs};
 pub(crate) use check::{CompletionsArgs, ConfigArgs, ConfigCommand, DoctorArgs, FsckArgs, GcArgs};
+pub(crate) use elsewhere::{EvictArgs, PackArgs, WhereArgs};
 pub(crate) use exchange::{
     ExportArgs, ExportWhat, ImpactArgs, ImportArgs, ImportWhat, LanguageWord, LinesWord, OtterManifestArgs,
     PreviewArgs, SchemaArgs, SchemaCommand, TableForm,
@@ -70,7 +72,8 @@ pub(crate) use scenario::{
     ScenarioArgs, ScenarioCommand, ScenarioForkArgs, ScenarioNewArgs, ScenarioSays, ScenarioSetArgs,
 };
 pub(crate) use sync::{
-    CloneArgs, FetchArgs, PushArgs, RemoteArgs, RemoteCommand, SelectionOptions, ServeArgs, SyncArgs,
+    BundleArgs, BundleCommand, CloneArgs, FetchArgs, PushArgs, RemoteArgs, RemoteCommand, SelectionOptions, ServeArgs,
+    SyncArgs,
 };
 
 /// Record what ran, on what, and what came out, and never compute it twice
@@ -241,6 +244,14 @@ pub(crate) enum Command {
     Sync(SyncArgs),
     /// Make a project of what a remote holds
     Clone(CloneArgs),
+    /// Put runs and all that they need into one file, check it, take it in
+    Bundle(BundleArgs),
+    /// Drop bytes that a remote has; records stay
+    Evict(EvictArgs),
+    /// Say which stores hold some content
+    Where(WhereArgs),
+    /// Put a run into a folder that needs no prov
+    Pack(PackArgs),
     /// Answer what somebody at the other end of a pipe asks of a store
     Serve(ServeArgs),
     /// Have Git call prov, so that data follows code

@@ -27,7 +27,7 @@ pub(crate) enum RemoteCommand {
         /// Name it so
         #[arg(value_name = "NAME")]
         name: String,
-        /// Find it there: a folder, file:///PATH, ssh://HOST/PATH, USER@HOST:PATH, or https://HOST/PATH to read only
+        /// Find it there: a folder, file:///PATH, ssh://HOST/PATH, USER@HOST:PATH, s3://BUCKET/PATH, or https://HOST/PATH to read only
         #[arg(value_name = "URL")]
         url: String,
     },
@@ -155,6 +155,57 @@ pub(crate) struct CloneArgs {
     pub(crate) origin: String,
     #[command(flatten)]
     pub(crate) selection: SelectionOptions,
+}
+
+/// Arguments of `prov bundle`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  prov bundle create result.prov 7xkq2mzd
+  prov bundle create policy-a.prov --scenario policy-a
+  prov bundle verify policy-a.prov
+  prov bundle import policy-a.prov")]
+pub(crate) struct BundleArgs {
+    #[command(subcommand)]
+    pub(crate) command: BundleCommand,
+}
+
+/// What to do with a bundle.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BundleCommand {
+    /// Write runs, scenarios, or the whole history, with all that they come from, to one file
+    #[command(after_help = "\
+Examples:
+  prov bundle create result.prov 7xkq2mzd
+  prov bundle create policy-a.prov --scenario policy-a
+  prov bundle create records.prov --records     no content, all records")]
+    Create {
+        /// Write this file, which must not be there
+        #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+        file: PathBuf,
+        /// Put these runs into it
+        #[arg(value_name = "REV")]
+        revs: Vec<String>,
+        #[command(flatten)]
+        selection: SelectionOptions,
+    },
+    /// Check every byte of a bundle, and that nothing is missing
+    #[command(after_help = "Examples:\n  prov bundle verify policy-a.prov")]
+    Verify {
+        /// Check this file
+        #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+        file: PathBuf,
+    },
+    /// Take what is in a bundle into this project
+    #[command(after_help = "Examples:\n  prov bundle import policy-a.prov")]
+    Import {
+        /// Take in this file
+        #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+        file: PathBuf,
+        /// Say what would be taken, change nothing
+        #[arg(short = 'n', long)]
+        dry_run: bool,
+    },
 }
 
 /// Arguments of `prov serve`.

@@ -183,6 +183,26 @@ pub(crate) fn moment(text: &str, now: Micros) -> Result<Micros, String> {
     }
 }
 
+/// A number of bytes: `1000`, `500k`, `20GiB`; letters count in steps of 1024.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn size(word: &str) -> Result<u64, String> {
+    let digits = word.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = word.split_at(digits);
+    let unit = unit.trim().to_ascii_lowercase();
+    let power = match unit.trim_end_matches("ib").trim_end_matches('b') {
+        "" => Some(0),
+        "k" => Some(1),
+        "m" => Some(2),
+        "g" => Some(3),
+        "t" => Some(4),
+        _ => None,
+    };
+    let size = number.parse::<u64>().ok().zip(power).and_then(|(n, power)| n.checked_mul(1024u64.pow(power)));
+    size.ok_or_else(|| format!("`{word}` is no size; write 500MiB, 20GiB or a number of bytes"))
+}
+
 /// The bytes of a word.
 pub(crate) fn bytes(word: &OsStr) -> BString {
     word.as_bytes().into()

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use prov::hash::Id;
 use prov::object::run::Status;
+use prov::progress::Silent;
 use prov::repo::Repo;
 use prov::run::again::{self, Recorded, Repeated};
 use prov::run::interrupts::Interrupts;
@@ -15,8 +16,8 @@ use prov::store::Snapshot;
 use prov::verdict::{self, Finding, Sameness, Score, Verdict};
 use serde_json::{Map, Value, json};
 
-use super::Context;
 use super::revision::Seen;
+use super::{Context, elsewhere};
 use crate::args::{RerunArgs, VerifyArgs};
 use crate::error::{Class, Failure};
 use crate::exit::Exit;
@@ -131,7 +132,9 @@ fn once(
     interrupts: &Interrupts,
     observer: &mut dyn Observer,
 ) -> Result<Repeated, Failure> {
-    let session = Session::new(&seen.repo, cx.cwd.clone());
+    let tell = elsewhere::teller(cx);
+    let remotes = elsewhere::remotes(cx, &seen.repo, &Silent, interrupts.cancel(), &tell)?;
+    let session = Session::new(&seen.repo, cx.cwd.clone()).with_elsewhere(remotes.as_ref().map(|remotes| remotes as _));
     let laid = again::lay_out(&session, &seen.snapshot, recorded, folder)?;
     for note in &laid.notes {
         cx.ui.warn(shown(note));

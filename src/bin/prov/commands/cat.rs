@@ -17,13 +17,15 @@ use crate::output::record::shown;
 
 /// Prints the bytes of a recorded file.
 pub(crate) fn run(cx: &Context, args: &CatArgs) -> Result<Exit, Failure> {
-    let seen = Seen::open(cx)?;
+    let mut seen = Seen::open(cx)?;
     let named = shown(args.rev.as_bytes());
     let not_a_file = || {
         Failure::usage(format!("`{named}` is not a file"))
             .hint("`prov ls-tree` lists a recorded folder, `prov restore` brings it back")
     };
-    match seen.target(cx, &args.rev)? {
+    let target = seen.target(cx, &args.rev)?;
+    fetch(cx, &mut seen, &target)?;
+    match target {
         Target::Artifact(at, key) => {
             let run = seen.read_run(&at)?;
             let artifact = Seen::artifact(&run, &key).ok_or_else(not_a_file)?;
@@ -57,6 +59,19 @@ pub(crate) fn run(cx: &Context, args: &CatArgs) -> Result<Exit, Failure> {
     }
     open::complete(&seen.snapshot)?;
     Ok(Exit::Done)
+}
+
+/// Brings what is to be printed here, if it is missing and somebody has it.
+fn fetch(cx: &Context, seen: &mut Seen, target: &Target) -> Result<(), Failure> {
+    let contents: Vec<Content> =
+        super::elsewhere::contents(seen, target)?.into_iter().map(|(_, content, _)| content).collect();
+    if let [content @ Content::Blob(_)] = &contents[..]
+        && !prov::run::hydrate::is_whole(&seen.snapshot, content)?
+        && super::elsewhere::bring(cx, &seen.repo, &contents)?
+    {
+        seen.snapshot = seen.repo.store().snapshot_since(&seen.snapshot)?;
+    }
+    Ok(())
 }
 
 fn print_artifact(

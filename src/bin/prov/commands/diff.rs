@@ -75,7 +75,7 @@ fn more(seen: &Seen, args: &DiffArgs, found: &Difference) -> Result<More, Failur
             more.contents.push(match sides {
                 (Some(a), Some(b)) => {
                     let (old, new) = ((&a.content, a.size), (&b.content, b.size));
-                    Some(prov::query::diff_contents(&seen.snapshot, &b.path, old, new)?)
+                    Some(prov::query::diff_contents(&seen.snapshot, &b.path, old, new, &args.by)?)
                 }
                 _ => None,
             });
@@ -152,6 +152,9 @@ fn content_document(content: &ContentDifference) -> Value {
             json!({
                 "kind": "table",
                 "rows": {"before": table.rows.0, "after": table.rows.1},
+                "by": table.by,
+                "rows_removed": table.removed_rows,
+                "rows_added": table.added_rows,
                 "compared": table.compared,
                 "changed_rows": table.changed_rows,
                 "added": table.added,
@@ -238,7 +241,17 @@ fn patch_lines(cx: &Context, patch: &str) -> Result<(), Failure> {
 
 fn table_lines(cx: &Context, table: &TableDifference) -> Result<(), Failure> {
     let (before, after) = table.rows;
-    if before == after {
+    if !table.by.is_empty() {
+        let by: Vec<String> = table.by.iter().map(shown).collect();
+        cx.ui.line(format_args!(
+            "  rows by {}: {} gone, {} new, {} of {} changed",
+            by.join(", "),
+            table.removed_rows,
+            table.added_rows,
+            table.changed_rows,
+            table.compared
+        ))?;
+    } else if before == after {
         cx.ui.line(format_args!("  {}, {} changed", human::count(before, "row"), table.changed_rows))?;
     } else {
         cx.ui

@@ -60,7 +60,7 @@ fn document(report: &Report) -> Map<String, Value> {
     document
 }
 
-fn print(cx: &Context, report: &Report) -> Result<(), Failure> {
+pub(super) fn print(cx: &Context, report: &Report) -> Result<(), Failure> {
     let painter = cx.ui.painter();
     for one in &report.findings {
         let word = match one.severity {
@@ -174,7 +174,7 @@ fn done(done: &Done) -> Value {
     })
 }
 
-fn finding(finding: &Finding) -> Value {
+pub(super) fn finding(finding: &Finding) -> Value {
     json!({
         "severity": finding.severity.as_str(),
         "code": finding.code,

@@ -3,11 +3,12 @@
 use std::os::unix::ffi::OsStrExt;
 
 use prov::lineage::graph::{Edge, Graph, Node, NodeKind};
-use prov::lineage::{Start, TraceOptions, folded, makers, render, svg, takers, trace};
+use prov::lineage::{Start, TraceOptions, folded, makers, render, svg, takers, trace_by};
 use prov::object::Kind;
 use prov::object::recipe::Content;
 use prov::revspec::Target;
 use prov::run::Session;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::Context;
@@ -30,9 +31,14 @@ pub(crate) fn run(cx: &Context, args: &LineageArgs) -> Result<Exit, Failure> {
     let is_down = args.direction() == Direction::Down;
     let depth = args.depth.map(|depth| u32::try_from(depth).unwrap_or(u32::MAX));
     let options = TraceOptions { up: !is_down, down: is_down, depth };
-    let graph = trace(&seen.snapshot, seen.repo.project(), seen.repo.scenario(), &start, options)?;
+    #[cfg(feature = "index")]
+    let mut shortcut = prov::query::tables::ByIndex::new(&seen.repo, &seen.snapshot, cx.environment.user_cache());
+    #[cfg(not(feature = "index"))]
+    let mut shortcut = prov::lineage::facts::NoShortcut;
+    let (project, scenario) = (seen.repo.project(), seen.repo.scenario());
+    let graph = trace_by(&seen.snapshot, project, scenario, &start, options, &mut shortcut)?;
     if cx.ui.is_json() || args.format == LineageFormat::Json {
-        cx.ui.document(document(&graph))?;
+        cx.ui.written(&Document(&graph))?;
     } else {
         let short = if args.all { graph.clone() } else { folded(&graph, ALIKE) };
         match args.format {
@@ -130,13 +136,30 @@ fn no_lineage(args: &LineageArgs) -> Failure {
         .hint("name a run, an artifact (RUN:KEY) or a file")
 }
 
-fn document(graph: &Graph) -> Map<String, Value> {
-    let mut document = json::document("lineage");
-    document.insert("root".to_owned(), json!(graph.root));
-    document.insert("cut".to_owned(), json!(graph.cut));
-    document.insert("nodes".to_owned(), graph.nodes.iter().map(node).collect());
-    document.insert("edges".to_owned(), graph.edges.iter().map(edge).collect());
-    document
+/// A lineage as JSON, node by node: one of ten thousand runs would be large as a tree of values.
+struct Document<'a>(&'a Graph);
+
+/// A list, each member made when it is its turn.
+struct Each<'a, T>(&'a [T], fn(&T) -> Value);
+
+impl Serialize for Document<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (key, value) in json::document("lineage") {
+            map.serialize_entry(&key, &value)?;
+        }
+        map.serialize_entry("root", &self.0.root)?;
+        map.serialize_entry("cut", &self.0.cut)?;
+        map.serialize_entry("nodes", &Each(&self.0.nodes, node))?;
+        map.serialize_entry("edges", &Each(&self.0.edges, edge))?;
+        map.end()
+    }
+}
+
+impl<T> Serialize for Each<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(self.1))
+    }
 }
 
 fn node(node: &Node) -> Value {

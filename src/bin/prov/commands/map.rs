@@ -7,6 +7,7 @@ use std::time::Duration;
 use prov::codec::Value as Stored;
 use prov::config::rows::{Axis, Rows};
 use prov::object::run::Status;
+use prov::progress::Silent;
 use prov::run::guard::Guard;
 use prov::run::interrupts::Interrupts;
 use prov::run::request::{CacheMode, Request};
@@ -14,7 +15,7 @@ use prov::run::sweep::{self, Around, End, News, Order, Row, Swept};
 use prov::run::{Session, name};
 use serde_json::{Map, Value, json};
 
-use super::{Context, run as command};
+use super::{Context, elsewhere, run as command};
 use crate::args::{MapArgs, RunArgs};
 use crate::error::{Class, Failure};
 use crate::exit::Exit;
@@ -76,11 +77,14 @@ pub(crate) fn run(cx: &Context, args: &MapArgs) -> Result<Exit, Failure> {
         stops_at_failure: args.fail_fast,
         grace: Duration::from_millis(args.grace),
     };
+    let tell_remote = elsewhere::teller(cx);
+    let remotes = elsewhere::remotes(cx, &repo, &Silent, interrupts.cancel(), &tell_remote)?;
     let around = Around {
         cwd: cx.cwd.clone(),
         environment: cx.environment.all(),
         interrupts: &interrupts,
         guard: &guard,
+        elsewhere: remotes.as_ref().map(|remotes| remotes as _),
         hear: &mut hear,
     };
     let swept = sweep::sweep(&repo, &order, around)?;

@@ -2,6 +2,7 @@
 
 mod add;
 mod again;
+mod bundle;
 mod cat;
 mod cat_object;
 mod check;
@@ -11,6 +12,7 @@ mod config_plan;
 mod describe;
 mod diff;
 mod doctor;
+mod elsewhere;
 mod events;
 mod exchange;
 #[cfg(feature = "index")]
@@ -31,6 +33,7 @@ mod ls_tree;
 mod map;
 mod mark;
 mod name;
+mod pack;
 mod pieces;
 mod pipeline;
 mod plan;
@@ -131,7 +134,11 @@ pub(crate) fn dispatch(cx: &Context, command: &Command) -> Result<Exit, Failure>
         Command::Push(args) => sync::push(cx, args),
         Command::Fetch(args) | Command::Pull(args) => sync::fetch(cx, args),
         Command::Sync(args) => sync::sync(cx, args),
+        Command::Bundle(args) => bundle::run(cx, args),
         Command::Clone(args) => sync::clone(cx, args),
+        Command::Evict(args) => elsewhere::evict(cx, args),
+        Command::Where(args) => elsewhere::whereabouts(cx, args),
+        Command::Pack(args) => pack::run(cx, args),
         Command::Serve(args) => serve::run(cx, args),
         Command::Hooks(args) => hooks::run(cx, args),
         Command::Fsck(args) => fsck::run(cx, args),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
 use prov::code::git::{Discovery, discover};
+use prov::object::recipe::Content;
 use prov::object::run::Output;
 use prov::query;
 use prov::revspec::Target;
@@ -78,7 +79,15 @@ fn of_revision(
     let target = prov::revspec::resolve(repo, snapshot, repo.scenario(), &cx.cwd, text)?;
     let to = destination(cx, &args.to, &target, snapshot)?;
     let options = RestoreOptions { to, force: args.force, link: link(args), dry_run: args.dry_run };
-    Ok(prov::run::restore(session, snapshot, &target, &options)?)
+    let restored = prov::run::restore(session, snapshot, &target, &options)?;
+    if !is_missing(&restored) || options.dry_run {
+        return Ok(restored);
+    }
+    let contents = prov::run::contents_of(session, snapshot, &target)?;
+    if !super::elsewhere::bring(cx, repo, &contents)? {
+        return Ok(restored);
+    }
+    Ok(prov::run::restore(session, &repo.store().snapshot_since(snapshot)?, &target, &options)?)
 }
 
 fn link(args: &RestoreArgs) -> Link {
@@ -112,6 +121,14 @@ fn of_commit(
         _ => return Err(Failure::usage("--git takes one folder with --to")),
     };
     let options = RestoreOptions { to, force: args.force, link: link(args), dry_run: args.dry_run };
+    let lists: Vec<Content> = of.outputs.values().map(|output| output.content.clone()).collect();
+    if of.is_locked && !args.dry_run && is_any_missing(snapshot, &lists)? && super::elsewhere::bring(cx, repo, &lists)?
+    {
+        // With the lists of folders it is known what is in them.
+        let newest = repo.store().snapshot_since(snapshot)?;
+        let of = query::of_commit(repo, &newest, &commit)?;
+        return bring_outputs(cx, session, &newest, &of.outputs, &options);
+    }
     if of.outputs.is_empty() {
         cx.ui.say(format_args!("no outputs on record belong to commit {}", of.commit));
         return Ok(Restoration::default());
@@ -121,13 +138,35 @@ fn of_commit(
 
 /// Brings outputs back that are known by themselves.
 pub(crate) fn bring_outputs(
-    _: &Context,
+    cx: &Context,
     session: &Session<'_>,
     snapshot: &Snapshot,
     outputs: &BTreeMap<String, Output>,
     options: &RestoreOptions,
 ) -> Result<Restoration, Failure> {
-    Ok(prov::run::restore_outputs(session, snapshot, outputs, options)?)
+    let restored = prov::run::restore_outputs(session, snapshot, outputs, options)?;
+    if !is_missing(&restored) || options.dry_run {
+        return Ok(restored);
+    }
+    let contents: Vec<Content> = outputs.values().map(|output| output.content.clone()).collect();
+    if !super::elsewhere::bring(cx, session.repo, &contents)? {
+        return Ok(restored);
+    }
+    let newest = session.repo.store().snapshot_since(snapshot)?;
+    Ok(prov::run::restore_outputs(session, &newest, outputs, options)?)
+}
+
+fn is_missing(restored: &Restoration) -> bool {
+    restored.items.iter().any(|item| item.outcome == Outcome::Missing)
+}
+
+fn is_any_missing(snapshot: &Snapshot, contents: &[Content]) -> Result<bool, Failure> {
+    for content in contents {
+        if !prov::run::hydrate::is_whole(snapshot, content)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Where to: like `cp`, one artifact goes into a folder that exists or whose name ends with `/`, else it gets that name. A run's outputs
@@ -193,7 +232,7 @@ fn verdict(items: &[RestoredItem]) -> Result<Exit, Failure> {
             "content_missing",
             format!("the content of `{first}`{more} is not in the store"),
         )
-        .hint("run the step again, or fetch it from a store that has it"));
+        .hint("`prov where` says who has it; or run the step again"));
     }
     let refused = named(Outcome::Refused);
     if let Some(first) = refused.first() {

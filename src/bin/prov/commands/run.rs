@@ -12,7 +12,7 @@ use prov::run::observer::{Notice, Observer, PassThrough, Stream};
 use prov::run::request::Request;
 use prov::run::{Performed, Session, Surroundings};
 
-use super::{Context, events, plan, run_summary};
+use super::{Context, elsewhere, events, plan, run_summary};
 use crate::args::RunArgs;
 use crate::error::{Class, Failure};
 use crate::exit::Exit;
@@ -50,7 +50,11 @@ fn heard(cx: &Context, args: &RunArgs, interrupts: &Interrupts) -> Result<Exit, 
     let repo = open::repo_for_run(cx)?;
     let request = request(cx, &repo, args)?;
     let bar = cx.ui.bar();
-    let session = Session::with_progress(&repo, cx.cwd.clone(), &bar).cancelled_by(interrupts.cancel());
+    let tell = elsewhere::teller(cx);
+    let remotes = elsewhere::remotes(cx, &repo, &bar, interrupts.cancel(), &tell)?;
+    let session = Session::with_progress(&repo, cx.cwd.clone(), &bar)
+        .cancelled_by(interrupts.cancel())
+        .with_elsewhere(remotes.as_ref().map(|remotes| remotes as _));
     cx.ui.flush()?;
     let mut observer = Heard { through: observer(cx)?, cx, tells_events: args.json_lines };
     let surroundings =
@@ -101,6 +105,7 @@ pub(crate) fn template(cx: &Context, repo: &Repo, args: &RunArgs) -> Result<Requ
     let exists = |path: &std::path::Path| cx.fs.stat(path).is_ok_and(|found| found.is_some());
     let seen = Seen { root: repo.root(), cwd: &cx.cwd, exists: &exists };
     let mut request = settings::request(args, step.as_ref(), &cx.settings, seen)?;
+    settings::scheduler(&cx.environment, &mut request.lifecycle);
     let is_said = args.options.restore.is_some() || step.as_ref().is_some_and(|step| step.options.restore.is_some());
     request.restore_is_said = is_said;
     if !is_said && let Some(mode) = repo.settings().cache_restore().and_then(settings::restore_word) {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use prov::fetch;
 use prov::progress::Cancel;
 use prov::repo::{InitOptions, Places, Repo};
+use prov::revspec::Target;
 use prov::sync::{self, Address, Depth, Means, Moved, Options, Report, Selection};
 use serde_json::{Map, Value, json};
 
@@ -29,13 +30,40 @@ pub(crate) fn means(cx: &Context) -> Result<Means, Failure> {
         })?,
     };
     let proxies = fetch::Proxies::of_variables(&text);
+    let number = |text: String| {
+        let wrong = || Failure::usage("PROV_SSH_TIMEOUT is a number of seconds, at least 1");
+        text.parse().ok().filter(|&seconds: &u64| seconds > 0).ok_or_else(wrong)
+    };
+    let patience = cx.environment.utf8("PROV_SSH_TIMEOUT")?.map(number).transpose()?;
     Ok(Means {
         ssh: words.split_whitespace().map(str::to_owned).collect(),
+        patience: patience.map(std::time::Duration::from_secs),
         web: fetch::Options { proxies, trusted, ..fetch::Options::default() },
+        variables: sync::Variables(keys_in(cx)),
+        profiles: sync::Profiles(profiles(cx)),
+        ..Means::default()
     })
 }
 
-fn selection(options: &SelectionOptions) -> Selection {
+/// Variables that say how to get at buckets.
+fn keys_in(cx: &Context) -> Vec<(String, String)> {
+    let is_ours = |name: &str| ["AWS_", "GOOGLE_", "AZURE_"].iter().any(|prefix| name.starts_with(prefix));
+    let all = cx.environment.all().iter();
+    let text = all.filter_map(|(name, value)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned())));
+    text.filter(|(name, value)| is_ours(name) && !value.is_empty()).collect()
+}
+
+/// The user's own files with keys by profile. One that can't be read is as good as none: whoever needs it is told that keys are missing.
+fn profiles(cx: &Context) -> Vec<String> {
+    let home = |name: &str| cx.environment.path("HOME").map(|home| home.join(".aws").join(name));
+    let of = |variable: &str, name: &str| cx.environment.path(variable).or_else(|| home(name));
+    let paths = [of("AWS_SHARED_CREDENTIALS_FILE", "credentials"), of("AWS_CONFIG_FILE", "config")];
+    let fs = open::world(cx).fs;
+    let read = |path: PathBuf| fs.read(&path).ok().flatten().and_then(|bytes| String::from_utf8(bytes).ok());
+    paths.into_iter().flatten().filter_map(read).collect()
+}
+
+pub(super) fn selection(options: &SelectionOptions) -> Selection {
     Selection {
         runs: options.runs.clone(),
         scenarios: options.scenarios.clone(),
@@ -44,16 +72,16 @@ fn selection(options: &SelectionOptions) -> Selection {
     }
 }
 
-fn depth(options: &SelectionOptions) -> Depth {
+pub(super) fn depth(options: &SelectionOptions) -> Depth {
     if options.records { Depth::Records } else { Depth::Content }
 }
 
 /// Runs that revisions of this project stand for, by id, where a transfer goes out from here.
-fn named_here(cx: &Context, repo: &Repo, selection: &mut Selection) -> Result<(), Failure> {
+pub(super) fn named_here(cx: &Context, repo: &Repo, selection: &mut Selection) -> Result<(), Failure> {
     let snapshot = repo.store().snapshot()?;
     for text in &mut selection.runs {
         match prov::revspec::resolve(repo, &snapshot, repo.scenario(), &cx.cwd, text)? {
-            prov::revspec::Target::Run(run) => *text = run.run,
+            Target::Run(run) | Target::Artifact(run, _) | Target::Outputs(run) => *text = run.run,
             _ => return Err(Failure::usage(format!("`{text}` is no run")).hint("name a run by its id or name")),
         }
     }
@@ -212,6 +240,8 @@ fn folder_of(address: &Address) -> Option<PathBuf> {
     let path = match address {
         Address::Folder(path) => path.clone(),
         Address::Ssh(address) => PathBuf::from(&address.path),
+        Address::Bucket(address) if address.prefix.is_empty() => PathBuf::from(&address.bucket),
+        Address::Bucket(address) => PathBuf::from(&address.prefix),
         Address::Web(url) => {
             let name = url.place();
             // The folder of a project, not what lies in it.
@@ -224,7 +254,7 @@ fn folder_of(address: &Address) -> Option<PathBuf> {
     (!name.is_empty() && name != "." && name != "..").then(|| PathBuf::from(name))
 }
 
-fn tell(cx: &Context, report: &Report, is_push: bool, is_dry: bool) {
+pub(super) fn tell(cx: &Context, report: &Report, is_push: bool, is_dry: bool) {
     let place = prov::path::shown(report.place.as_bytes());
     if report.is_other_history {
         cx.ui.warn(format_args!(
@@ -276,7 +306,7 @@ fn tell(cx: &Context, report: &Report, is_push: bool, is_dry: bool) {
     }
 }
 
-fn summary(moved: &Moved) -> String {
+pub(super) fn summary(moved: &Moved) -> String {
     let mut parts = vec![
         human::count(moved.runs, "run"),
         format!("{} in {}", human::size(moved.bytes), human::count(moved.objects, "object")),
@@ -289,7 +319,7 @@ fn summary(moved: &Moved) -> String {
     parts.join(", ")
 }
 
-fn document(what: &str, remote: &str, report: &Report, is_dry: bool) -> Map<String, Value> {
+pub(super) fn document(what: &str, remote: &str, report: &Report, is_dry: bool) -> Map<String, Value> {
     let mut document = json::document(what);
     document.insert("remote".to_owned(), json!(remote));
     document.insert("dry_run".to_owned(), json!(is_dry));
@@ -297,7 +327,7 @@ fn document(what: &str, remote: &str, report: &Report, is_dry: bool) -> Map<Stri
     document
 }
 
-fn counts(report: &Report) -> Map<String, Value> {
+pub(super) fn counts(report: &Report) -> Map<String, Value> {
     let moved = &report.moved;
     let met = moved
         .met

@@ -14,4 +14,4 @@ mod ui;
 pub(crate) use pager::in_path;
 pub(crate) use paint::Painter;
 pub(crate) use progress::{Bar, Tasks};
-pub(crate) use ui::{Streams, Ui};
+pub(crate) use ui::{Streams, Ui, note};

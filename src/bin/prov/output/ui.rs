@@ -119,6 +119,16 @@ impl Ui {
         self.line(text)
     }
 
+    /// Prints a document that would be large in memory: it is written as it is made.
+    pub(crate) fn written(&self, document: &impl serde::Serialize) -> Result<(), Failure> {
+        let text = if self.streams.out_is_terminal {
+            serde_json::to_string_pretty(document)
+        } else {
+            serde_json::to_string(document)
+        };
+        self.line(text.map_err(std::io::Error::from)?)
+    }
+
     /// Says something that people may want to know; silent under `--quiet`.
     pub(crate) fn say(&self, text: impl fmt::Display) {
         if self.streams.verbosity >= Verbosity::Normal {
@@ -180,6 +190,11 @@ impl Ui {
             }
         }
     }
+}
+
+/// Says something on standard error for who has no [`Ui`] at hand: another thread.
+pub(crate) fn note(text: &str) {
+    talk(&text);
 }
 
 fn talk(text: &dyn fmt::Display) {

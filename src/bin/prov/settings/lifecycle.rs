@@ -4,6 +4,7 @@ use prov::codec::Value;
 use prov::config::Override;
 use prov::run::lifecycle::{Lifecycle, OWN_FACETS, Replay, Retry};
 
+use super::Environment;
 use crate::args::{LifecycleOptions, ReplayWord};
 use crate::error::Failure;
 
@@ -49,6 +50,24 @@ pub(crate) fn lifecycle(file: &LifecycleOptions, given: &LifecycleOptions) -> Re
         None => {}
     }
     Ok(lifecycle)
+}
+
+/// What Slurm says of the job around prov, and the facet that keeps it.
+const SLURM: [(&str, &str); 3] = [
+    ("SLURM_JOB_ID", "slurm:job_id"),
+    ("SLURM_ARRAY_JOB_ID", "slurm:array_job_id"),
+    ("SLURM_ARRAY_TASK_ID", "slurm:array_task_id"),
+];
+
+/// Remarks which job of a scheduler a run is part of. What the user says of it himself stays.
+pub(crate) fn scheduler(environment: &Environment, lifecycle: &mut Lifecycle) {
+    for (name, key) in SLURM {
+        let Some(text) = environment.text(name).and_then(|text| text.to_str()).filter(|text| !text.is_empty()) else {
+            continue;
+        };
+        let value = text.parse().map_or_else(|_| Value::Text(text.to_owned()), Value::Int);
+        lifecycle.facets.entry(key.to_owned()).or_insert(value);
+    }
 }
 
 /// A facet `K=V`: V is a YAML 1.2 scalar, dots in K are its own.

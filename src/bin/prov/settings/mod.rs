@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use prov::run::request::{CacheMode, RestoreMode};
 
 pub(crate) use environment::Environment;
-pub(crate) use lifecycle::{facet, lifecycle};
+pub(crate) use lifecycle::{facet, lifecycle, scheduler};
 pub(crate) use request::{Seen, request};
 pub(crate) use rows::{of_row, with_keys};
 pub(crate) use step::{Step, step_of};

@@ -10,6 +10,7 @@ use prov::pipeline::perform::{Registry, World};
 use prov::pipeline::plan::{Plan, TaskId};
 use prov::pipeline::rollup::Outcome;
 use prov::pipeline::state::{End, State};
+use prov::progress::Silent;
 use prov::repo::Repo;
 use prov::run::guard::Guard;
 use prov::run::interrupts::Interrupts;
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::{Seen, keep, live};
 use crate::args::{PipelineRunArgs, PipelineSelection};
-use crate::commands::Context;
+use crate::commands::{Context, elsewhere};
 use crate::error::{Class, Failure};
 use crate::exit::Exit;
 use crate::open;
@@ -47,6 +48,8 @@ pub(super) fn run(cx: &Context, args: &PipelineRunArgs) -> Result<Exit, Failure>
     let registry = Registry::new(world);
     let guard = Guard::new(crate::app::guard_command());
     let Seen { checked, options, file, .. } = seen;
+    let tell_remote = elsewhere::teller(cx);
+    let remotes = elsewhere::remotes(cx, &repo, &Silent, interrupts.cancel(), &tell_remote)?;
     let go = |keeper: Option<keep::Keeper>| {
         let mut watch = live::Watcher::new(cx, args.stream, args.json_lines, keeper);
         let around = Around {
@@ -56,6 +59,7 @@ pub(super) fn run(cx: &Context, args: &PipelineRunArgs) -> Result<Exit, Failure>
             interrupts: &interrupts,
             watch: &mut watch,
             guard: &guard,
+            elsewhere: remotes.as_ref().map(|remotes| remotes as _),
         };
         execute::run(&repo, checked.plan, &options, &order, around)
     };

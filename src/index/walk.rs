@@ -1,0 +1,192 @@
+//! Walking from runs to those that they came from, or that came from them, in one go.
+
+use rusqlite::Row;
+use rusqlite::types::ValueRef;
+
+use super::{Error, Index};
+use crate::hash::Id;
+
+/// A run on the way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Its number in the index.
+    pub n: i64,
+    /// Its object.
+    pub object: Id,
+    /// Its run id.
+    pub run: String,
+    /// Its step.
+    pub step: String,
+    /// Its scenario.
+    pub scenario: String,
+    /// How it ended.
+    pub status: String,
+    /// `hit`, `miss` or `off`.
+    pub cache: String,
+    /// When it began, microseconds.
+    pub started_us: i64,
+    /// Of a hit, the run whose result it took.
+    pub source: Option<(String, Id)>,
+    /// Up, its inputs; down, its outputs; by key.
+    pub ends: Vec<LineEnd>,
+}
+
+/// An input or output of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LineEnd {
+    /// Its key.
+    pub key: String,
+    /// Its content.
+    pub content: Id,
+    /// Where it lived.
+    pub path: String,
+    /// Its bytes.
+    pub size: i64,
+    /// Of an input, the run that made it, if its object is known: run id, object, key, and how it was found.
+    pub maker: Option<(String, Id, String, String)>,
+}
+
+/// A run that took some content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LineTaker {
+    /// The content.
+    pub content: Id,
+    /// Its run id.
+    pub run: String,
+    /// Its object.
+    pub object: Id,
+    /// Under which key.
+    pub key: String,
+    /// Where it lived; `None` if that is no text.
+    pub path: Option<String>,
+    /// Its project.
+    pub project: String,
+    /// Its scenario.
+    pub scenario: String,
+    /// When it began, microseconds.
+    pub started_us: i64,
+}
+
+const SEEDS: &str = "select r.n from json_each(?1) j join t_runs r on r.object = j.value";
+
+impl Index {
+    /// These runs and all that they came from, as far as records name the objects of those. Runs with paths that are no text are left out.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn lines_up(&self, from: &[Id]) -> Result<Vec<Line>, Error> {
+        self.walk(
+            from,
+            &format!(
+                "with recursive walk(n) as ({SEEDS} union select a.producer_n from walk w join t_artifacts a \
+                 on a.owner = w.n where a.is_output = 0 and a.producer_n is not null and a.producer_object is not null) select n from walk"
+            ),
+            &[],
+        )?;
+        self.lines(false)
+    }
+
+    /// These runs and all that came from them at the same paths of this project, and who took what these made.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn lines_down(&self, from: &[Id], project: &str) -> Result<(Vec<Line>, Vec<LineTaker>), Error> {
+        self.walk(
+            from,
+            &format!(
+                "with recursive walk(n) as ({SEEDS} union select i.owner from walk w \
+                 join t_artifacts o on o.owner = w.n and o.is_output = 1 and o.member = '' \
+                 join t_artifacts i on i.content = o.content and +i.is_output = 0 and +i.path = o.path \
+                 join t_runs r on r.n = i.owner and +r.project = ?2) select n from walk"
+            ),
+            &[&project],
+        )?;
+        let mut takers = self.connection.prepare_cached(
+            "select c.content, r.run, r.object, i.key, iif(r.exact, i.path, null), r.project, r.scenario, r.started_us \
+             from (select distinct o.content from temp.walk w join t_artifacts o on o.owner = w.n where o.is_output = 1 and o.member = '') c \
+             join t_artifacts i on i.content = c.content join t_runs r on r.n = i.owner \
+             where +i.is_output = 0 and i.content_type <> 'external:absent'",
+        )?;
+        let mut found = Vec::new();
+        let mut rows = takers.query([])?;
+        while let Some(row) = rows.next()? {
+            let (Some(content), Some(object)) = (id(row, 0)?, id(row, 2)?) else { continue };
+            found.push(LineTaker {
+                content,
+                run: row.get(1)?,
+                object,
+                key: row.get(3)?,
+                path: row.get(4)?,
+                project: row.get(5)?,
+                scenario: row.get(6)?,
+                started_us: row.get(7)?,
+            });
+        }
+        Ok((self.lines(true)?, found))
+    }
+
+    /// Keeps the numbers of the runs on the way.
+    fn walk(&self, from: &[Id], sql: &str, more: &[&dyn rusqlite::ToSql]) -> Result<(), Error> {
+        self.connection
+            .execute_batch("create temp table if not exists walk (n integer primary key); delete from temp.walk;")?;
+        let from: Vec<String> = from.iter().map(Id::to_string).collect();
+        let from = super::find::list(&from);
+        let mut all: Vec<&dyn rusqlite::ToSql> = vec![&from];
+        all.extend(more);
+        self.connection.prepare_cached(&format!("insert into temp.walk {sql}"))?.execute(&*all)?;
+        Ok(())
+    }
+
+    fn lines(&self, is_output: bool) -> Result<Vec<Line>, Error> {
+        let mut lines = Vec::new();
+        let mut runs = self.connection.prepare_cached(
+            "select r.n, r.object, r.run, r.step, r.scenario, r.status, r.cache, r.started_us, r.source, r.source_object \
+             from temp.walk w join t_runs r on r.n = w.n where r.exact order by w.n",
+        )?;
+        let mut rows = runs.query([])?;
+        while let Some(row) = rows.next()? {
+            let Some(object) = id(row, 1)? else { continue };
+            let source: Option<String> = row.get(8)?;
+            lines.push(Line {
+                n: row.get(0)?,
+                object,
+                run: row.get(2)?,
+                step: row.get(3)?,
+                scenario: row.get(4)?,
+                status: row.get(5)?,
+                cache: row.get(6)?,
+                started_us: row.get(7)?,
+                source: source.zip(id(row, 9)?),
+                ends: Vec::new(),
+            });
+        }
+        let mut ends = self.connection.prepare_cached(
+            "select a.owner, a.key, a.content, a.path, a.size, a.producer, a.producer_object, a.producer_key, a.linked_by \
+             from temp.walk w join t_artifacts a on a.owner = w.n where a.is_output = ? and a.member = '' order by w.n, a.key",
+        )?;
+        let mut rows = ends.query([is_output])?;
+        let mut at = 0;
+        while let Some(row) = rows.next()? {
+            let owner: i64 = row.get(0)?;
+            while lines.get(at).is_some_and(|line| line.n < owner) {
+                at += 1;
+            }
+            let Some(line) = lines.get_mut(at).filter(|line| line.n == owner) else { continue };
+            let Some(content) = id(row, 2)? else { continue };
+            let maker = match (row.get_ref(5)?, id(row, 6)?) {
+                (ValueRef::Text(_), Some(object)) => Some((row.get(5)?, object, row.get(7)?, row.get(8)?)),
+                _ => None,
+            };
+            line.ends.push(LineEnd { key: row.get(1)?, content, path: row.get(3)?, size: row.get(4)?, maker });
+        }
+        Ok(lines)
+    }
+}
+
+/// An id in a column; `None` if it is null, or none.
+fn id(row: &Row<'_>, at: usize) -> Result<Option<Id>, Error> {
+    match row.get_ref(at)? {
+        ValueRef::Text(text) => Ok(std::str::from_utf8(text).ok().and_then(|text| text.parse().ok())),
+        _ => Ok(None),
+    }
+}
