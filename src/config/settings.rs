@@ -261,6 +261,15 @@ impl Settings {
         self.texts("cache.remotes")
     }
 
+    /// Whether there is any remote, or may be: asked at every run, nothing is allocated for it.
+    pub fn has_remotes(&self) -> bool {
+        self.values.keys().any(|path| match &path[..] {
+            [table, ..] if table == "remote" => true,
+            [table, name] => table == "cache" && name == "remotes",
+            _ => false,
+        })
+    }
+
     /// Names of remotes, with where they are and who says so.
     pub fn remotes(&self) -> Vec<(&str, &str, &Origin)> {
         let urls = self.values.iter().filter(|(path, _)| path.len() == 3 && path[0] == "remote" && path[2] == "url");

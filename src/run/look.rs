@@ -60,18 +60,22 @@ pub(super) fn consult(session: &Session<'_>, request: &Request, looked: Looked) 
         return Ok(looked);
     }
     let recipe = looked.prepared.recipe();
-    // The outputs of the newest outcome, as far as they are not here.
+    // The outputs of the newest outcome, as far as they are not here; there is one only if it was passed over for that.
     let mut lost: Vec<Content> = Vec::new();
     let mut seen = std::collections::BTreeSet::new();
     let mut is_first = true;
-    lookup::lookup(&looked.snapshot, &recipe, &mut |key, output| {
+    let is_lost = looked.reasons.iter().any(|reason| reason.kind == ReasonKind::OutputsLost);
+    let mut look = |key: &str, output: &crate::object::run::Output| {
         is_first &= seen.insert(key.to_owned());
         let is_here = can_be_had(session, &looked.snapshot, request, &looked.prepared, key, output)?;
         if !is_here && is_first {
             lost.push(output.content.clone());
         }
         Ok(is_here)
-    })?;
+    };
+    if is_lost {
+        lookup::lookup(&looked.snapshot, &recipe, &mut look)?;
+    }
     let has_more = (!lost.is_empty() && elsewhere.bring(&lost)) || elsewhere.consult(&recipe);
     if !has_more {
         return Ok(looked);

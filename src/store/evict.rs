@@ -14,7 +14,7 @@ use super::error::Error;
 use super::scrub::{self, Scrubbed};
 use super::snapshot::Snapshot;
 use crate::hash::Id;
-use crate::progress::{Cancel, Progress};
+use crate::progress::{Cancel, Progress, Unit};
 
 /// What an eviction did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -63,10 +63,12 @@ pub fn evict(
     if names.is_empty() {
         return Ok(Evicted::default());
     }
+    progress.begin("evict", Some(names.len() as u64), Unit::Items);
     let copies = Arc::new(scrub::without(snapshot, &names, &doomed)?);
     for pack in &copies.packs {
         done.bytes -= i64::try_from(pack.row.file_len()).unwrap_or(0);
     }
+    progress.end();
     if !prove()? {
         return Err(Error::Outdated);
     }

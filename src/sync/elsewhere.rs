@@ -67,8 +67,7 @@ impl<'a> Remotes<'a> {
         cancel: Cancel,
         tell: &'a (dyn Fn(&str) + Sync),
     ) -> Option<Self> {
-        let has_any = !repo.settings().remotes().is_empty() || !repo.settings().cache_remotes().is_empty();
-        has_any.then(|| Self { repo, means, tell, progress, cancel, reached: Mutex::default() })
+        repo.settings().has_remotes().then(|| Self { repo, means, tell, progress, cancel, reached: Mutex::default() })
     }
 
     fn reached(&self) -> MutexGuard<'_, BTreeMap<String, Option<Reached>>> {

@@ -7,6 +7,7 @@
 )]
 
 mod crash;
+mod evict;
 mod formats;
 mod hostile;
 #[cfg(feature = "index")]

@@ -36,6 +36,9 @@ pub(crate) fn remotes<'a>(
     cancel: Cancel,
     tell: &'a (dyn Fn(&str) + Sync),
 ) -> Result<Option<Remotes<'a>>, Failure> {
+    if !repo.settings().has_remotes() {
+        return Ok(None);
+    }
     Ok(Remotes::of(repo, super::sync::means(cx)?, progress, cancel, tell))
 }
 
