@@ -20,6 +20,31 @@ pub const BLAKE3: u8 = 0x1e;
 /// Bytes of an id on disk: the algorithm byte and the digest.
 pub const ID_LEN: usize = 33;
 
+/// A map whose keys are ids: as good as random already, they are not hashed again.
+pub type IdMap<V> = std::collections::HashMap<Id, V, std::hash::BuildHasherDefault<IdHasher>>;
+
+/// A set of ids, as [`IdMap`].
+pub type IdSet = std::collections::HashSet<Id, std::hash::BuildHasherDefault<IdHasher>>;
+
+/// Takes the first bytes of an id for its hash.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct IdHasher(u64);
+
+impl std::hash::Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        // A derived `Hash` may write a length before the digest.
+        if let Some(first) = bytes.first_chunk() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// A 32-byte BLAKE3 digest: the identity of an object.
 ///
 /// Shown and parsed as 64 hexadecimal digits; stored as 33 bytes ([`BLAKE3`] and the digest).

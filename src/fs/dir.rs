@@ -185,6 +185,14 @@ impl Dir {
         Ok(Output::new(self.fs.clone(), file, path))
     }
 
+    /// Gives the file at `from`, which prov named, the name `name` here as well; a link there is not followed.
+    pub fn adopt(&self, from: &Path, name: &[u8]) -> io::Result<()> {
+        let name = plain(name)?;
+        self.fs.effect(Op::Link, &self.path.join(name), || {
+            Ok(rustix::fs::linkat(CWD, from, &self.fd, name, AtFlags::empty())?)
+        })
+    }
+
     /// Creates the folder `name`.
     pub fn make_dir(&self, name: &[u8]) -> io::Result<()> {
         let name = plain(name)?;

@@ -51,6 +51,31 @@ impl Output {
         }
     }
 
+    /// Makes this file, which is empty, share all blocks of `source` until one of the two is changed.
+    ///
+    /// # Errors
+    /// Where the file system can't do that; nothing was changed then.
+    pub fn share(&self, source: &File) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        return self.fs.effect(Op::Write, &self.path, || Ok(rustix::fs::ioctl_ficlone(self.file()?, source)?));
+        #[cfg(not(target_os = "linux"))]
+        {
+            let _ = source;
+            Err(io::ErrorKind::Unsupported.into())
+        }
+    }
+
+    /// Asks the system to begin writing these bytes to the disk, so that a flush later on has less to wait for. Promises nothing.
+    pub fn begin_flush(&self, offset: u64, len: u64) {
+        #[cfg(target_os = "linux")]
+        if let (Inner::File(file), Some(len)) = (&self.file, std::num::NonZeroU64::new(len)) {
+            // Pages that are being written stay in memory: only clean ones would go.
+            let _ = rustix::fs::fadvise(file, offset, Some(len), rustix::fs::Advice::DontNeed);
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = (offset, len);
+    }
+
     /// Sets permission bits.
     pub fn set_mode(&self, mode: u32) -> io::Result<()> {
         use std::os::unix::fs::PermissionsExt;

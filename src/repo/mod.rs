@@ -142,6 +142,11 @@ impl Repo {
         self.layout.cache().join("stat")
     }
 
+    /// Where files lie that others may share.
+    pub fn shelf(&self) -> PathBuf {
+        self.layout.cache().join("files")
+    }
+
     /// Where it is remembered which folders the store was seen to have whole.
     pub fn whole_cache(&self) -> PathBuf {
         self.layout.cache().join("whole")

@@ -41,6 +41,8 @@ struct Inner {
     waiting: Vec<Waiting>,
     /// What runs of this batch made, by path: it may not be in the snapshot yet.
     made: HashMap<BString, Made>,
+    /// Records that could not be published: nothing that names them may be.
+    unpublished: HashSet<Id>,
 }
 
 #[derive(Debug)]
@@ -78,7 +80,7 @@ impl<'a> Batch<'a> {
     /// When the store can't be read.
     pub fn new(repo: &'a Repo, around: Option<live::Running>) -> Result<Self, Error> {
         let snapshot = repo.store().snapshot()?;
-        let inner = Inner { snapshot, waiting: Vec::new(), made: HashMap::new() };
+        let inner = Inner { snapshot, waiting: Vec::new(), made: HashMap::new(), unpublished: HashSet::new() };
         Ok(Self { repo, around, inner: Mutex::new(inner), grace: None, turn: Mutex::new(()) })
     }
 
@@ -268,7 +270,13 @@ impl<'a> Batch<'a> {
         flushed
     }
 
-    fn publish(&self, mut chunk: Vec<Waiting>, flushed: &mut Flushed) {
+    fn publish(&self, chunk: Vec<Waiting>, flushed: &mut Flushed) {
+        let (mut chunk, left) = self.complete(chunk);
+        let why = "a part of it could not be recorded";
+        self.leave(left, why, flushed);
+        if chunk.is_empty() {
+            return;
+        }
         let known = self.snapshot();
         let collected = chunk.iter_mut().map(|one| std::mem::take(&mut one.collected));
         let collected = Arc::new(Collected::together(collected));
@@ -299,16 +307,37 @@ impl<'a> Batch<'a> {
                 let _ = self.refresh();
             }
             Err(err) => {
-                let why = super::chain(&err);
-                for one in chunk {
-                    let err = Error::Batch { why: why.clone() };
-                    let publication = match one.running {
-                        Some(running) => publish::leave(&one.pending, running, err),
-                        None => publish::leave_alone(self.repo, &one.run, &one.pending, err),
-                    };
-                    flushed.failed.push((one.run, publication));
-                }
+                self.inner().unpublished.extend(chunk.iter().map(|one| one.object));
+                self.leave(chunk, &super::chain(&err), flushed);
             }
+        }
+    }
+
+    /// Parts those of which a part could not be published from the others: in history they would name what is not there.
+    fn complete(&self, chunk: Vec<Waiting>) -> (Vec<Waiting>, Vec<Waiting>) {
+        let mut inner = self.inner();
+        if inner.unpublished.is_empty() {
+            return (chunk, Vec::new());
+        }
+        // They were closed from the parts up.
+        chunk.into_iter().partition(|one| {
+            let is_complete = !one.run.children.values().any(|part| inner.unpublished.contains(part));
+            if !is_complete {
+                inner.unpublished.insert(one.object);
+            }
+            is_complete
+        })
+    }
+
+    /// Leaves runs in the live folder.
+    fn leave(&self, chunk: Vec<Waiting>, why: &str, flushed: &mut Flushed) {
+        for one in chunk {
+            let err = Error::Batch { why: why.to_owned() };
+            let publication = match one.running {
+                Some(running) => publish::leave(&one.pending, running, err),
+                None => publish::leave_alone(self.repo, &one.run, &one.pending, err),
+            };
+            flushed.failed.push((one.run, publication));
         }
     }
 

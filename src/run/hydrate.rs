@@ -20,7 +20,7 @@ use crate::object::tree::{self, EntryKind};
 use crate::object::{AccessError, Source};
 use crate::path::{Place, RelPath};
 use crate::store::Snapshot;
-use crate::worktree::restore::{self, Existing, InTheWay, Outcome, RestoreOptions, State, Wanted};
+use crate::worktree::restore::{self, Existing, InTheWay, Link, Outcome, RestoreOptions, Shelf, State, Wanted};
 use crate::worktree::{self, CaptureOptions, Fence};
 
 pub use super::outputs::lies_there;
@@ -156,7 +156,7 @@ pub enum Replace {
 
 type Plans = Vec<(Vec<usize>, restore::Plan)>;
 
-fn plans(session: &Session<'_>, snapshot: &Snapshot, items: &[Item]) -> Result<Plans, Error> {
+fn plans(session: &Session<'_>, snapshot: &Snapshot, items: &[Item], link: Link) -> Result<Plans, Error> {
     let worktree = session.worktree();
     let mut groups: BTreeMap<PathBuf, Vec<(usize, Wanted)>> = BTreeMap::new();
     for (at, item) in items.iter().enumerate() {
@@ -167,7 +167,9 @@ fn plans(session: &Session<'_>, snapshot: &Snapshot, items: &[Item]) -> Result<P
     for (root, wanted) in groups {
         let (at, wanted): (Vec<usize>, Vec<Wanted>) = wanted.into_iter().unzip();
         let plan = restore::plan(&worktree, &root, snapshot, &wanted, &RestoreOptions::default());
-        plans.push((at, plan.map_err(|err| not_back(items, err))?));
+        let plan = plan.map_err(|err| not_back(items, err))?;
+        let is_shared = link != Link::Copy || plan.is_worth_sharing();
+        plans.push((at, if is_shared { plan.with_shelf(Shelf::new(session.repo.shelf(), link)) } else { plan }));
     }
     Ok(plans)
 }
@@ -215,7 +217,22 @@ pub fn bring_back(
     extras: &[Extra],
     replace: Replace,
 ) -> Result<(Vec<Restored>, Vec<KeptSafe>), Error> {
-    let plans = plans(session, snapshot, items)?;
+    bring_back_as(session, snapshot, items, extras, replace, Link::Copy)
+}
+
+/// As [`bring_back`], for files that may be links to shared ones.
+///
+/// # Errors
+/// As [`bring_back`].
+pub fn bring_back_as(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    items: &[Item],
+    extras: &[Extra],
+    replace: Replace,
+    link: Link,
+) -> Result<(Vec<Restored>, Vec<KeptSafe>), Error> {
+    let plans = plans(session, snapshot, items, link)?;
     let mut spots = in_the_way(&plans);
     spots.extend(extras.iter().map(|extra| extra.spot.clone()));
     // What may go is found out before anything is stored, so that what is refused leaves no trace.
@@ -385,7 +402,7 @@ pub fn would_bring_back(
     extras: &[Extra],
     replace: Replace,
 ) -> Result<Vec<Restored>, Error> {
-    let plans = plans(session, snapshot, items)?;
+    let plans = plans(session, snapshot, items, Link::Copy)?;
     let mut spots = in_the_way(&plans);
     spots.extend(extras.iter().map(|extra| extra.spot.clone()));
     let known = clear::known(session, snapshot, &spots)?;

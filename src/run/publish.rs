@@ -145,7 +145,9 @@ pub fn with(
         edits.push(
             line(repo, command, run, object).edit(repo, op, run.finished_at).map_err(|source| Error::Ref { source })?,
         );
-        Ok(Some(super::draft_of(Arc::clone(collected), edits)))
+        // What it is made up of must be on record before it is.
+        let relies_on = run.children.values().copied().collect();
+        Ok(Some(Draft { relies_on, ..super::draft_of(Arc::clone(collected), edits) }))
     })?;
     Ok(())
 }

@@ -17,7 +17,7 @@ use crate::object::{Kind, Source};
 use crate::path::{Place, RelPath};
 use crate::revspec::{self, RunRef, Target};
 use crate::store::Snapshot;
-use crate::worktree::restore::Outcome;
+use crate::worktree::restore::{Link, Outcome};
 
 /// Where to, and what may be replaced.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +26,8 @@ pub struct RestoreOptions {
     pub to: Option<Destination>,
     /// Replaces what the store does not know, after storing it.
     pub force: bool,
+    /// Whether files are brought back as links to shared ones.
+    pub link: Link,
     /// Nothing is changed.
     pub dry_run: bool,
 }
@@ -177,7 +179,7 @@ fn restore_pieces(
     let (mut restored, displaced) = if options.dry_run || is_refused {
         (hydrate::would_bring_back(session, snapshot, &wanted, &extras, replace)?, Vec::new())
     } else {
-        hydrate::bring_back(session, snapshot, &wanted, &extras, replace)?
+        hydrate::bring_back_as(session, snapshot, &wanted, &extras, replace, options.link)?
     };
     if is_refused {
         for done in restored.iter_mut().filter(|done| done.outcome == Outcome::Restored) {

@@ -1,6 +1,6 @@
 //! Seeing to what dead processes left: runs that were killed become aborted ones, finished ones are published.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +18,9 @@ use crate::repo::Repo;
 use crate::run::Session;
 use crate::store::{Draft, OpId};
 use crate::worktree::{self, CaptureOptions};
+
+/// Runs inside each other that are put in order; there are three levels.
+const MOST_LEVELS: usize = 8;
 
 /// How long what is left of a dead run's child may take to die.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -64,8 +67,21 @@ type Children = BTreeMap<String, BTreeMap<String, Id>>;
 
 /// Settles entries: parts before what they are part of, so that it names them; of parts, the finished ones first.
 fn settle_all(repo: &Repo, live: &Live, mut entries: Vec<Entry>, known: &mut Children, settled: &mut Vec<Settled>) {
-    entries.sort_by_cached_key(|entry| (live.has_parked(entry), !matches!(entry.state, State::Finished { .. })));
+    let around: BTreeMap<String, String> =
+        entries.iter().filter_map(|entry| Some((entry.run.clone(), parent_of(entry)?))).collect();
+    let depth = |run: &str| std::iter::successors(around.get(run), |run| around.get(*run)).take(MOST_LEVELS).count();
+    entries.sort_by_cached_key(|entry| {
+        (live.has_parked(entry), !matches!(entry.state, State::Finished { .. }), std::cmp::Reverse(depth(&entry.run)))
+    });
+    // Runs of which a part is still to be recorded.
+    let mut incomplete = BTreeSet::new();
     for entry in entries {
+        if incomplete.contains(&entry.run) && matches!(entry.state, State::Finished { owner: Liveness::Dead, .. }) {
+            incomplete.extend(parent_of(&entry));
+            let why = "parts of it could not be recorded".to_owned();
+            settled.push(Settled::Left { run: entry.run.clone(), why });
+            continue;
+        }
         let is_over = matches!(entry.state, State::Dead | State::Finished { owner: Liveness::Dead, .. });
         if is_over && live.has_parked(&entry) {
             settle_all(repo, live, live.parked(&entry), known, settled);
@@ -77,14 +93,22 @@ fn settle_all(repo: &Repo, live: &Live, mut entries: Vec<Entry>, known: &mut Chi
         }
         let children = known.remove(&entry.run).unwrap_or_default();
         let Some(done) = settle_one(repo, live, &entry, children) else { continue };
+        let parent = parent_of(&entry);
+        if matches!(done, Settled::Left { .. }) {
+            incomplete.extend(parent.clone());
+        }
         settled.push(done);
-        let parent = entry.intent.as_ref().and_then(|intent| intent.parent.clone());
         let snapshot = parent.as_ref().and_then(|_| repo.store().snapshot().ok());
         let object = snapshot.and_then(|snapshot| recorded(&snapshot, &entry.run).ok().flatten());
         if let (Some(parent), Some(object)) = (parent, object) {
             known.entry(parent).or_default().insert(entry.run.clone(), object);
         }
     }
+}
+
+/// The run that an entry's run is a part of.
+fn parent_of(entry: &Entry) -> Option<String> {
+    entry.intent.as_ref().and_then(|intent| intent.parent.clone())
 }
 
 /// Settles one entry; `None` if it is none of our business.
@@ -233,6 +257,14 @@ fn finish(repo: &Repo, live: &Live, entry: &Entry, payload: &[u8]) -> Result<(),
         live.end_at(&entry.dir, &entry.run)?;
         return Ok(());
     }
+    // A part that had to wait as well may have become another record than was thought, or none.
+    let mut children = BTreeMap::new();
+    for part in run.children.keys() {
+        if let Some(object) = recorded(&snapshot, part)? {
+            children.insert(part.clone(), object);
+        }
+    }
+    run.children = children;
     let intake = repo.store().intake(&snapshot);
     fill(repo, &intake, &pending, &mut run)?;
     let logs = std::mem::take(&mut run.logs);

@@ -16,7 +16,7 @@ use super::objects::Place;
 use super::pack::PackWriter;
 use super::rules::{Rule, Rules};
 use super::snapshot::Snapshot;
-use crate::hash::Id;
+use crate::hash::{Id, IdMap, IdSet};
 use crate::object::{AccessError, Kind, Sink, id_of};
 
 /// Bytes of a blob from which on it is stored in pieces. Not a part of the format: a reader takes both.
@@ -52,8 +52,8 @@ pub struct Intake {
 
 #[derive(Debug, Default)]
 struct Inner {
-    taken: HashSet<Id>,
-    relied: HashMap<Id, Place>,
+    taken: IdSet,
+    relied: IdMap<Place>,
     kept: HashMap<Id, (Kind, Vec<u8>)>,
     kept_bytes: usize,
     waiting: Vec<(Kind, Id, Vec<u8>)>,
@@ -89,7 +89,7 @@ pub struct Collected {
     pub(super) inline: Vec<(Kind, Id, Vec<u8>)>,
     pub(super) packs: Vec<AddedPack>,
     /// Objects that the snapshot had, and where.
-    pub(super) relied: HashMap<Id, Place>,
+    pub(super) relied: IdMap<Place>,
     /// Bytes of some of those, should they have to be stored again.
     pub(super) kept: HashMap<Id, (Kind, Vec<u8>)>,
 }

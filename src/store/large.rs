@@ -16,7 +16,10 @@ use crate::object::chunks::{self, Piece};
 use crate::object::{AccessError, Kind, Sink};
 
 /// Bytes that are read at once and then cut; four times as many are held at most.
-const BATCH: u64 = 8 << 20;
+const BATCH: usize = 8 << 20;
+
+/// The same where many files are taken at once.
+const SMALL_BATCH: usize = 2 << 20;
 
 /// Bytes that lie in memory, cut.
 #[derive(Debug, Default)]
@@ -47,12 +50,13 @@ impl Intake {
     pub(super) fn put_large(&self, expected: Option<&Id>, len: u64, reader: &mut dyn Read) -> Result<Id, AccessError> {
         // Where many files are taken at once, each by its own thread, all threads have enough to do.
         let is_alone = !self.rules().is_sequential() && rayon::current_thread_index().is_none();
+        let most = if is_alone { BATCH } else { SMALL_BATCH };
         let mut hasher = BlobHasher::new();
         let mut pieces = Vec::new();
         let mut seen = 0;
         let mut spare = Vec::new();
         let mut waiting: Option<(Batch, Vec<Cut>)> = None;
-        let mut batch = self.next_batch(&Batch::default(), Vec::new(), reader)?;
+        let mut batch = self.next_batch(&Batch::default(), Vec::new(), most, reader)?;
         loop {
             seen += (batch.bytes.len() - batch.carried) as u64;
             if seen > len {
@@ -67,7 +71,7 @@ impl Intake {
                 if batch.is_last {
                     return Ok(left);
                 }
-                next = Some(self.next_batch(&batch, spare, reader)?);
+                next = Some(self.next_batch(&batch, spare, most, reader)?);
                 Ok(left)
             };
             let fresh = &batch.bytes[batch.carried..];
@@ -108,16 +112,21 @@ impl Intake {
         self.put_pieces(&id, len, &built.root).map(|()| id)
     }
 
-    /// What `before` left over and the next bytes, cut; `room` is used for them.
-    fn next_batch(&self, before: &Batch, room: Vec<u8>, reader: &mut dyn Read) -> Result<Batch, AccessError> {
+    /// What `before` left over and the next bytes, `most` of them, cut; `room` is used for them.
+    fn next_batch(
+        &self,
+        before: &Batch,
+        room: Vec<u8>,
+        most: usize,
+        reader: &mut dyn Read,
+    ) -> Result<Batch, AccessError> {
         let rest = &before.bytes[before.ranges.last().map_or(0, |range| range.end)..];
         let mut bytes = room;
         bytes.clear();
         bytes.extend_from_slice(rest);
-        let most = usize::try_from(BATCH).unwrap_or(usize::MAX);
         // Room for all of it at once: it is never moved.
         bytes.reserve_exact((most + cut::MOST).saturating_sub(bytes.len()));
-        reader.take(BATCH).read_to_end(&mut bytes)?;
+        reader.take(most as u64).read_to_end(&mut bytes)?;
         let is_last = bytes.len() - rest.len() < most;
         let ranges = self.rules().cut(&bytes, is_last);
         Ok(Batch { bytes, carried: rest.len(), ranges, is_last })

@@ -15,6 +15,9 @@ use super::backend::{Backend, BackendError, Folder, Outcome, Queued, ReadAt, Sta
 /// Bytes collected before they are written to a staged file.
 const BUFFER: usize = 128 << 10;
 
+/// Bytes of a staged file that are written before the system is asked to bring them to the disk: few files are as large.
+const AHEAD: u64 = 8 << 20;
+
 /// Hash context of where a writer runs.
 const PLACE_CONTEXT: &str = "prov 2026-11 where a writer runs";
 
@@ -91,7 +94,7 @@ impl LocalBackend {
 
     fn stage_at(&self) -> Result<LocalStaged, BackendError> {
         let out = self.create_staged().map_err(|err| self.failed("create a file in", &self.dir(Folder::Tmp), err))?;
-        Ok(LocalStaged { place: self.clone(), out: Some(out), buffer: Vec::new(), written: 0, failed: false })
+        Ok(LocalStaged { place: self.clone(), out: Some(out), buffer: Vec::new(), written: 0, begun: 0, failed: false })
     }
 }
 
@@ -187,6 +190,8 @@ struct LocalStaged {
     out: Option<Output>,
     buffer: Vec<u8>,
     written: u64,
+    /// Bytes of which the system was asked to write them to the disk.
+    begun: u64,
     failed: bool,
 }
 
@@ -207,6 +212,10 @@ impl LocalStaged {
         // How much of it arrived is not known, so the file is of no use after a failure.
         self.failed = result.is_err();
         self.written += bytes.len() as u64;
+        if self.written - self.begun >= AHEAD {
+            out.begin_flush(self.begun, self.written - self.begun);
+            self.begun = self.written;
+        }
         result
     }
 
@@ -295,6 +304,7 @@ impl Staged for LocalStaged {
         self.failed = result.is_err();
         self.buffer.clear();
         self.written = len;
+        self.begun = self.begun.min(len);
         result
     }
 

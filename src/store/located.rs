@@ -5,6 +5,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use super::backend::Folder;
+use super::collect::prefix;
 use super::error::Error;
 use super::objects::{Place, WHOLE_MAX};
 use super::pack::{self, PackRecord};
@@ -88,7 +89,7 @@ impl Snapshot {
                 return None;
             }
         }
-        catalogue.objects.sort_unstable();
+        catalogue.objects.sort_unstable_by_key(|(id, _)| prefix(id));
         Some(catalogue)
     }
 
@@ -155,15 +156,16 @@ impl Source for Located<'_> {
 #[derive(Debug)]
 pub(super) struct Catalogue {
     packs: Vec<Id>,
-    /// Sorted.
+    /// Sorted by the beginnings of their ids.
     objects: Vec<(Id, u32)>,
 }
 
 impl Catalogue {
     /// Where an object lies.
     pub(super) fn get(&self, id: &Id) -> Option<Place> {
-        let at = self.objects.partition_point(|(known, _)| known < id);
-        let (_, pack) = self.objects.get(at).filter(|(known, _)| known == id)?;
+        let at = self.objects.partition_point(|(known, _)| prefix(known) < prefix(id));
+        let alike = self.objects[at..].iter().take_while(|(known, _)| prefix(known) == prefix(id));
+        let (_, pack) = alike.into_iter().find(|(known, _)| known == id)?;
         Some(Place::Pack(self.packs[*pack as usize]))
     }
 }

@@ -21,7 +21,7 @@ use super::snapshot::{Snapshot, log_file};
 use super::sorted::{Direction, KEY_MAX};
 use super::state::KNOWN_FEATURES;
 use super::{Store, files::Unusable, fold};
-use crate::hash::Id;
+use crate::hash::{Id, IdSet};
 use crate::object::{AccessError, Sink};
 
 /// How long a writer waits for others on this machine, so that they do not rewrite each other's entries.
@@ -351,7 +351,7 @@ fn settle(snapshot: &Snapshot, draft: &Draft, replacements: &mut Replacements) -
     for _ in 0..8 {
         let mut rely = BTreeSet::new();
         let mut gone: Vec<Id> = Vec::new();
-        let mut stored: HashSet<Id> = HashSet::new();
+        let mut stored = IdSet::default();
         let all: Vec<Arc<Collected>> = draft.collected.iter().chain(&replacements.collected).cloned().collect();
         for collected in &all {
             stored.extend(collected.inline.iter().map(|(_, id, _)| *id));

@@ -25,6 +25,7 @@ Needs Linux, strace 5.14 or later and Python 3.9 or later, nothing else.
 
 import argparse
 import ctypes
+import hashlib
 import json
 import os
 import re
@@ -236,6 +237,45 @@ def is_scrubbed(project):
             raise Broken(f"{path.name} still holds what was scrubbed")
 
 
+def make_large(project):
+    """Content that is stored in pieces."""
+    (project.folder / "big.dat").write_bytes(b"".join(hashlib.blake2b(i.to_bytes(4, "big")).digest() for i in range(3 << 14)))
+
+
+def make_rows(project):
+    (project.folder / "rows.csv").write_text("v\n1\n2\n")
+
+
+def has_scenario(name):
+    def check(project):
+        listed = project.call("--json", "scenario", "list")
+        if listed.returncode or name not in [item["name"] for item in json.loads(listed.stdout)["items"]]:
+            raise Broken(f"there is no scenario {name}")
+    return check
+
+
+def rows_are_made(project):
+    for value in "12":
+        if (project.folder / f"row{value}.txt").read_text() != f"{value}\n":
+            raise Broken(f"row{value}.txt does not hold what its row makes")
+
+
+FOLDER_STEP = ["run", "--name", "folder", "-o", "folder=folder", "--", "sh", "-c",
+               "mkdir -p folder; n=0; while [ $n -lt 60 ]; do echo $n >folder/$n; n=$((n+1)); done"]
+
+
+def make_folder(project):
+    """The folder of a step is recorded and gone."""
+    project.must(*FOLDER_STEP)
+    shutil.rmtree(project.folder / "folder")
+
+
+def folder_is_made(project):
+    names = os.listdir(project.folder / "folder")
+    if len(names) != 60 or any((project.folder / "folder" / name).read_text() != f"{name}\n" for name in names):
+        raise Broken("the folder does not hold what its step makes")
+
+
 # name -> (further preparation or None, command, check after the repeated command or None)
 COMMANDS = {
     "init": ("fresh", ["init"], None),
@@ -256,11 +296,28 @@ COMMANDS = {
     "gc": (leave_garbage, ["gc"], None),
     "scrub": (commit_extra, ["scrub", "-y", "extra/2.dat"], is_scrubbed),
     "repair": (fold, ["fsck", "--repair"], None),
+    "add-large": (make_large, ["add", "big.dat"], None),
+    "commit-large": (make_large, ["commit", "big.dat", "-m", "large"], None),
+    "hide": (None, ["hide", "@last"], None),
+    "scenario-new": (None, ["scenario", "new", "other"], has_scenario("other")),
+    "scenario-fork": (None, ["scenario", "fork", "main", "forked"], has_scenario("forked")),
+    "scenario-close": (None, ["scenario", "close", "main"], None),
+    "map": (make_rows, ["map", "m", "--rows", "rows.csv", "-o", "a=row{row.v}.txt", "--", "sh", "-c", "echo {row.v} >row{row.v}.txt"], rows_are_made),
+    "verify": (None, ["verify", "sum"], None),
+    "push": (None, ["push", "./remote"], None),
+    "run-folder": (None, FOLDER_STEP, folder_is_made),
+    "hit-folder": (make_folder, FOLDER_STEP, folder_is_made),
+    "restore-folder": (make_folder, ["restore", "folder"], folder_is_made),
+    "find": (None, ["find", "runs"], None),
+    "start": (None, ["start", "later", "-o", "later=later.txt"], None),
+    "restore-link": (remove_outputs, ["restore", "sum", "--link", "hard"], lambda p: outputs_of_step(p.folder)),
 }
 # What is done to a project after it was looked at.
 LATE = {"repair": spoil_table}
 # A repeated commit may find that the killed one had been recorded after all, and say that there is nothing left to do.
-MAY_HAVE_LANDED = {"commit", "commit-staged", "init", "retract"}
+MAY_HAVE_LANDED = {"commit", "commit-staged", "commit-large", "init", "retract"}
+# These say that it exists already.
+MAY_EXIST = {"init", "scenario-new", "scenario-fork", "scenario-close"}
 
 
 # --- counting and killing --------------------------------------------------------------------------------------------------------
@@ -373,7 +430,7 @@ class Harness:
                     raise Broken(f"`prov cat {address}` ended with {got.returncode} or gave other bytes: {text(got.stderr)}")
         again = project.call(*command)
         if again.returncode != 0:
-            grew = name in MAY_HAVE_LANDED and (name == "init" or len(project.runs()) > len(known))
+            grew = name in MAY_EXIST or (name in MAY_HAVE_LANDED and len(project.runs()) > len(known))
             if not grew:
                 raise Broken(f"the same command again ended with {again.returncode}: {text(again.stderr)}")
         if after:

@@ -11,6 +11,7 @@
 | `files` | the same with inodes |
 | `descriptors` | each command with 3 to 40 open files allowed |
 | `read-only` | each command on a file system that was turned read-only |
+| `reflink` | XFS and btrfs in an image: a large file that is restored twice takes its room once, and the two are nobody else's |
 | `power` | a file system in an image, shut down at once (FS_IOC_SHUTDOWN without flushing its log) while several prov work; then mounted anew |
 
 Afterwards `prov fsck` exits with 0, every run that was acknowledged is listed, its outputs can be had, and with room the same command succeeds. Needs root,
@@ -33,7 +34,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from kill_points import COMMANDS, STEP, Broken, Harness, Project, become_subreaper, copy, prepare, reap, text
 
-KINDS = ["space", "files", "descriptors", "read-only", "power"]
+KINDS = ["space", "files", "descriptors", "read-only", "power", "reflink"]
 FS_IOC_SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32)
 NO_FLUSH = 2
 DESCRIPTORS = [3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 20, 24, 32, 40]
@@ -152,6 +153,58 @@ class Places(Harness):
             print(f"{name:14} {done}; {len(self.failures) - broken} broken", flush=True)
         self.clear()
 
+    def reflink(self, kind):
+        """A restored file shares its blocks with the next one, until one of them is changed."""
+        if not shutil.which(f"mkfs.{kind}"):
+            raise Refused(f"there is no mkfs.{kind}")
+        image, place = self.scratch / f"{kind}.img", self.scratch / "disk"
+        with open(image, "wb") as file:
+            file.truncate(640 << 20)
+        sh(f"mkfs.{kind}", "-q", image)
+        with Mount(place, "-o", "loop", image):
+            project = Project(self.prov, place / "project", self.home)
+            project.folder.mkdir()
+            content = random.Random(3).randbytes(48 << 20)
+            (project.folder / "big.dat").write_bytes(content)
+            project.must("init")
+            project.must("commit", "big.dat", "-m", "big")
+
+            def used():
+                os.sync()
+                subprocess.run(["sync", "-f", str(place)], check=True)
+                stat = os.statvfs(place)
+                return (stat.f_blocks - stat.f_bfree) * stat.f_frsize
+            took = []
+            for name in ("one.dat", "two.dat", "three.dat"):
+                before = used()
+                project.must("restore", "big", "--to", name)
+                took.append((used() - before) >> 20)
+            try:
+                if took[1] > 4 or took[2] > 4:
+                    raise Broken(f"restoring again took {took} MiB")
+                with open(project.folder / "two.dat", "r+b") as file:
+                    file.write(b"changed")
+                project.must("restore", "big", "--to", "four.dat")
+                for name in ("one.dat", "three.dat", "four.dat"):
+                    if (project.folder / name).read_bytes() != content:
+                        raise Broken(f"{name} changed with another file")
+                # A shared file that was spoilt is not given away.
+                for path in (project.folder / ".prov/cache/files").rglob("*"):
+                    if path.is_file():
+                        path.chmod(0o644)
+                        with open(path, "r+b") as file:
+                            file.write(b"spoilt")
+                        path.chmod(0o444)
+                project.must("restore", "big", "--to", "five.dat")
+                if (project.folder / "five.dat").read_bytes() != content:
+                    raise Broken("a spoilt shared file was given away")
+                self.fsck(project, "after sharing")
+            except Broken as broken:
+                self.failures.append(f"reflink, {kind}: {broken}")
+        image.unlink(missing_ok=True)
+        self.count["reflink"] = self.count.get("reflink", 0) + 1
+        print(f"reflink, {kind:5} restoring 48 MiB three times took {took} MiB", flush=True)
+
     # --- power ---------------------------------------------------------------------------------------------------------------
 
     def power(self, kind, cuts, rng):
@@ -258,7 +311,7 @@ def main():
     scratch = Path(tempfile.mkdtemp(prefix="prov-places.", dir=args.work)).resolve()
     places = Places(args, [str(Path(shutil.which(args.prov)).resolve())], scratch)
     try:
-        still = [kind for kind in kinds if kind != "power"]
+        still = [kind for kind in kinds if kind not in ("power", "reflink")]
         if any(kind != "descriptors" for kind in still):
             try:
                 with Mount(scratch / "place", "-t", "tmpfs", "tmpfs"):
@@ -268,6 +321,12 @@ def main():
                 still = [kind for kind in still if kind == "descriptors"]
         if still:
             places.places(still, names)
+        if "reflink" in kinds:
+            for kind in ("xfs", "btrfs"):
+                try:
+                    places.reflink(kind)
+                except Refused as refused:
+                    print(f"reflink, {kind}: left out: {refused}")
         if "power" in kinds:
             for kind in ("ext4", "xfs"):
                 try:

@@ -2,10 +2,14 @@
 //!
 //!     cargo run --release --features simulate --bin simulate -- [--seeds N] [--first SEED] [--mutations [N]] [--fuzz N]
 //!
+//! `--runs N DIR` makes a project with N runs in DIR, to measure questions with.
+//!
 //! Without arguments 2,000 seeds. `PROV_SIM_SEED=SEED` runs one seed and prints what happened in it, step by step; with
 //! `PROV_SIM_MUTATION=NAME` with that bug planted. Ends with 1 if a promise was broken, or if a planted bug was not noticed.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this program is there to print")]
+
+mod scale;
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -40,6 +44,10 @@ fn main() -> ExitCode {
                 let most = args.next_if(|next| !next.starts_with("--"));
                 mutations = Some(number(most).unwrap_or(MUTATION_SEEDS));
             }
+            "--runs" => match (number(args.next()), args.next()) {
+                (Some(runs), Some(folder)) => return make_runs(std::path::Path::new(&folder), runs),
+                _ => return usage(),
+            },
             "--fuzz" => match number(args.next()) {
                 Some(value) => executions = Some(value),
                 None => return usage(),
@@ -68,6 +76,20 @@ fn main() -> ExitCode {
     match mutations {
         Some(most) => plant(first, most),
         None => explore(first, seeds, &mutation),
+    }
+}
+
+fn make_runs(folder: &std::path::Path, runs: u64) -> ExitCode {
+    let began = Instant::now();
+    match scale::make(folder, runs) {
+        Ok(()) => {
+            println!("{runs} runs in {}, {:.0} s", folder.display(), began.elapsed().as_secs_f64());
+            ExitCode::SUCCESS
+        }
+        Err(err) => {
+            eprintln!("no store of {runs} runs: {err}");
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bstr::BString;
@@ -11,9 +11,11 @@ use bstr::BString;
 use super::super::names::STAGING_PREFIX;
 use super::super::spread;
 use super::super::{Error, Fence, Worktree};
+use super::shelf::{Shelved, cannot_link};
 use super::validate::join;
 use super::{Done, Existing, Here, InTheWay, Node, Outcome, Plan, PlanItem, State, WantedFolder, Work};
-use crate::fs::{Dir, is_absent};
+use super::{Link, Shelf};
+use crate::fs::{Dir, Output, is_absent};
 use crate::hash::Id;
 use crate::object::Source;
 use crate::object::tree::EntryKind;
@@ -227,6 +229,7 @@ struct Target<'a> {
     dir: Dir,
     name: BString,
     fence: Option<&'a Fence>,
+    shelf: Option<&'a Shelf>,
 }
 
 fn open<'a>(
@@ -243,7 +246,7 @@ fn open<'a>(
     let above = item.wanted.to.parent().unwrap_or_default();
     let dir = root.make_beneath(&above).map_err(failed)?;
     let name = item.wanted.to.file_name().map(BString::from).unwrap_or_default();
-    Ok(Target { worktree, source, item, dir, name, fence })
+    Ok(Target { worktree, source, item, dir, name, fence, shelf: plan.shelf.as_ref() })
 }
 
 /// What has to be written of an existing folder: each under a number.
@@ -267,9 +270,25 @@ impl Target<'_> {
         let (beside, done) = match &self.item.work {
             Work::Nothing => return Err(Stop::Outcome(Outcome::Refused)),
             Work::File => {
-                let mode = if self.item.wanted.exec { 0o777 } else { 0o666 };
+                let (id, exec) = (self.item.wanted.content.id(), self.item.wanted.exec);
+                if let Some((shelf, path)) = self.on_shelf(&id, exec)? {
+                    let made = fresh_name(|name| match shelf.link() {
+                        Link::Symbolic => self.dir.symlink(path.as_os_str().as_bytes(), name),
+                        _ => self.dir.adopt(&path, name),
+                    });
+                    match made {
+                        Ok((beside, ())) => {
+                            self.worktree.progress.add(self.item.size);
+                            return Ok(beside);
+                        }
+                        // A file of its own will do.
+                        Err(err) if cannot_link(&err) => {}
+                        Err(err) => return Err(self.failed()(err)),
+                    }
+                }
+                let mode = if exec { 0o777 } else { 0o666 };
                 let (beside, out) = fresh_name(|name| self.dir.create_new(name, mode)).map_err(self.failed())?;
-                let done = self.copy(out, &self.item.wanted.content.id(), None, &self.item.path);
+                let done = self.copy(&self.dir, &beside, out, &id, self.item.size, &self.item.path);
                 (beside, done)
             }
             Work::Folder(folders) => {
@@ -405,8 +424,27 @@ impl Target<'_> {
         };
         let path = self.item.path.join(OsStr::from_bytes(&join(&folder.path, &node.entry.name)));
         let failed = |source| Stop::Error(Error::Io { doing: "write", path: path.clone(), source });
+        if let Some((_, shared)) = self.on_shelf(&node.entry.id, node.entry.kind == EntryKind::Exec)? {
+            match dir.adopt(&shared, name) {
+                Ok(()) => {
+                    self.worktree.progress.add(node.entry.size);
+                    return Ok(());
+                }
+                Err(err) if cannot_link(&err) => {}
+                Err(err) => return Err(failed(err)),
+            }
+        }
         let out = dir.create_new(name, mode).map_err(failed)?;
-        self.copy(out, &node.entry.id, Some(node.entry.size), &path)
+        self.copy(dir, name, out, &node.entry.id, node.entry.size, &path)
+    }
+
+    /// The file that is to be shared under another name, if that is asked for.
+    fn on_shelf(&self, id: &Id, exec: bool) -> Result<Option<(&Shelf, PathBuf)>, Stop> {
+        let Some(shelf) = self.shelf.filter(|shelf| shelf.link() != Link::Copy) else { return Ok(None) };
+        match shelf.file(self.worktree, self.source, id, exec)? {
+            Shelved::At(path) => Ok(Some((shelf, path))),
+            Shelved::Missing => Err(Stop::Outcome(Outcome::Missing)),
+        }
     }
 
     fn make_link(&self, dir: &Dir, name: &[u8], node: &Node) -> Result<(), Stop> {
@@ -416,21 +454,36 @@ impl Target<'_> {
         }
     }
 
-    fn copy(&self, mut out: crate::fs::Output, id: &Id, size: Option<u64>, path: &Path) -> Result<(), Stop> {
+    /// Fills the file `name`, which is `out`, with `size` bytes.
+    fn copy(&self, dir: &Dir, name: &[u8], mut out: Output, id: &Id, size: u64, path: &Path) -> Result<(), Stop> {
+        let shelf = self.shelf.filter(|shelf| shelf.shares(size));
+        if let Some(shelf) = shelf
+            && let Ok(Some(shared)) = shelf.find(self.worktree, id, false)
+            && let Ok(shared) = self.worktree.fs.open(&shared)
+            && out.share(&shared).is_ok()
+        {
+            self.worktree.progress.add(size);
+            return Ok(());
+        }
         let copied = self.source.copy(id, &mut out).map_err(|source| Error::Access {
             doing: "restore",
             path: path.to_owned(),
             source,
         })?;
-        match (copied, size) {
+        match copied {
             // It was there when the plan was made.
-            (None, _) => Err(Stop::Outcome(Outcome::Missing)),
-            (Some(len), Some(size)) if len != size => {
+            None => Err(Stop::Outcome(Outcome::Missing)),
+            Some(len) if len != size => {
                 let rule = "the listing tells a wrong size".to_owned();
                 Err(Stop::Error(Error::Unsafe { path: path.to_owned(), rule }))
             }
-            (Some(len), _) => {
+            Some(len) => {
                 self.worktree.progress.add(len);
+                if let (Some(shelf), Ok(file)) = (shelf, dir.open_file(name)) {
+                    // The next one shares its blocks. Where that fails, it is written as this one was.
+                    let _ =
+                        shelf.put(self.worktree, id, false, &mut |shared| Ok(shared.share(&file).ok().map(|()| len)));
+                }
                 Ok(())
             }
         }

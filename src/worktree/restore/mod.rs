@@ -12,11 +12,13 @@
 //!    crash can leave old files beside new ones, but no torn one.
 //!
 //! Nothing is ever reached or written through a symbolic link: all steps below the root start at a folder that is held
-//! open ([`crate::fs::Dir`]). Modes are 0666 or 0777 less the process's mask. Nothing is flushed to the disk: the store has
+//! open ([`crate::fs::Dir`]). Modes are 0666 or 0777 less the process's mask, apart
+//! from links to shared files ([`Shelf`]), which are read-only. Nothing is flushed to the disk: the store has
 //! the content. A process that is killed may leave a `.prov-restore-*` beside the destination; it is never captured.
 
 mod apply;
 mod plan;
+mod shelf;
 mod validate;
 
 use std::path::PathBuf;
@@ -31,6 +33,7 @@ use crate::path::RelPath;
 
 pub use apply::{Staging, apply, stage};
 pub use plan::plan;
+pub use shelf::{Link, Shelf, sweep as sweep_shelf};
 
 /// One thing to bring back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,9 +182,21 @@ pub struct Plan {
     items: Vec<PlanItem>,
     /// Items inside other items: the position of the inner, of the outer.
     covered: Vec<(usize, usize)>,
+    shelf: Option<Shelf>,
 }
 
 impl Plan {
+    /// Whether any of it is so large that a shelf is worth its while.
+    pub fn is_worth_sharing(&self) -> bool {
+        self.items.iter().any(|item| item.size >= shelf::WORTH_SHARING)
+    }
+
+    /// The same plan, whose files share their bytes with those of a shelf.
+    #[must_use]
+    pub fn with_shelf(self, shelf: Shelf) -> Self {
+        Self { shelf: Some(shelf), ..self }
+    }
+
     /// The destinations, in the order in which they were wanted.
     pub fn items(&self) -> &[PlanItem] {
         &self.items

@@ -92,7 +92,7 @@ pub fn plan(
             item.work = Work::Nothing;
         }
     }
-    Ok(Plan { root: root.to_owned(), items, covered })
+    Ok(Plan { root: root.to_owned(), items, covered, shelf: None })
 }
 
 fn check_destination(to: &RelPath, path: &Path) -> Result<(), Error> {

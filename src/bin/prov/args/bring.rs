@@ -27,9 +27,21 @@ pub(crate) struct RestoreArgs {
     /// Replace files whose content is not in the store
     #[arg(short, long)]
     pub(crate) force: bool,
+    /// Make files read-only links to files that all who ask for the same content share
+    #[arg(long, value_name = "KIND", value_enum)]
+    pub(crate) link: Option<LinkKind>,
     /// Say what would be restored, restore nothing
     #[arg(short = 'n', long)]
     pub(crate) dry_run: bool,
+}
+
+/// Links instead of copies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LinkKind {
+    /// Other names of the same files
+    Hard,
+    /// Symbolic links; inside of folders hard ones
+    Symbolic,
 }
 
 /// Arguments of `prov cat`.

@@ -34,7 +34,7 @@ use std::path::PathBuf;
 use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub(crate) use again::{CheckArgs, RerunArgs, VerifyArgs};
-pub(crate) use bring::{CatArgs, RestoreArgs};
+pub(crate) use bring::{CatArgs, LinkKind, RestoreArgs};
 pub(crate) use check::{CompletionsArgs, ConfigArgs, ConfigCommand, DoctorArgs, FsckArgs, GcArgs};
 pub(crate) use elsewhere::{EvictArgs, PackArgs, WhereArgs};
 pub(crate) use exchange::{

@@ -28,6 +28,17 @@ pub(crate) fn run(cx: &Context, args: &GcArgs) -> Result<Exit, Failure> {
         let (plan, done) = maintain::gc(&repo, options, &bar, &cancel)?;
         (plan, Some(done))
     };
+    let shelf = repo.shelf();
+    let (shared, bytes) = prov::worktree::restore::sweep_shelf(repo.fs(), &shelf, args.dry_run)
+        .map_err(|err| Failure::from(prov::worktree::Error::Io { doing: "clear", path: shelf, source: err }))?;
+    if shared > 0 {
+        let verb = if args.dry_run { "would go" } else { "gone" };
+        cx.ui.say(format_args!(
+            "{} that nothing shares any more {verb}, {}",
+            human::count(shared, "file"),
+            human::size(bytes)
+        ));
+    }
     if cx.ui.is_json() {
         cx.ui.document(document(&plan, done.as_ref()))?;
     } else {

@@ -10,11 +10,11 @@ use prov::query;
 use prov::revspec::Target;
 use prov::run::{Destination, Restoration, RestoreOptions, RestoredItem, Session};
 use prov::store::Snapshot;
-use prov::worktree::restore::Outcome;
+use prov::worktree::restore::{Link, Outcome};
 use serde_json::{Map, Value, json};
 
 use super::Context;
-use crate::args::{RestoreArgs, values};
+use crate::args::{LinkKind, RestoreArgs, values};
 use crate::error::{Class, Failure};
 use crate::exit::Exit;
 use crate::open;
@@ -78,7 +78,7 @@ fn of_revision(
     let repo = session.repo;
     let target = prov::revspec::resolve(repo, snapshot, repo.scenario(), &cx.cwd, text)?;
     let to = destination(cx, &args.to, &target, snapshot)?;
-    let options = RestoreOptions { to, force: args.force, dry_run: args.dry_run };
+    let options = RestoreOptions { to, force: args.force, link: link(args), dry_run: args.dry_run };
     let restored = prov::run::restore(session, snapshot, &target, &options)?;
     if !is_missing(&restored) || options.dry_run {
         return Ok(restored);
@@ -88,6 +88,14 @@ fn of_revision(
         return Ok(restored);
     }
     Ok(prov::run::restore(session, &repo.store().snapshot_since(snapshot)?, &target, &options)?)
+}
+
+fn link(args: &RestoreArgs) -> Link {
+    match args.link {
+        None => Link::Copy,
+        Some(LinkKind::Hard) => Link::Hard,
+        Some(LinkKind::Symbolic) => Link::Symbolic,
+    }
 }
 
 /// The outputs that belong to a commit.
@@ -112,7 +120,7 @@ fn of_commit(
         [folder] => Some(Destination::Below(prov::path::normal(&cx.cwd.join(folder)))),
         _ => return Err(Failure::usage("--git takes one folder with --to")),
     };
-    let options = RestoreOptions { to, force: args.force, dry_run: args.dry_run };
+    let options = RestoreOptions { to, force: args.force, link: link(args), dry_run: args.dry_run };
     let lists: Vec<Content> = of.outputs.values().map(|output| output.content.clone()).collect();
     if of.is_locked && !args.dry_run && is_any_missing(snapshot, &lists)? && super::elsewhere::bring(cx, repo, &lists)?
     {
