@@ -58,7 +58,7 @@ fn a_run_in_pieces_is_a_result_for_the_next_start_and_for_no_command() {
     assert_eq!((again["outcome"].as_str(), again["taken"].as_bool()), (Some("hit"), Some(true)));
     assert_eq!((again["source"].clone(), read(&sandbox, "out").as_str()), (begun["run"].clone(), "made\n"));
     assert_eq!(again["outputs"]["out"]["size"], 5);
-    assert!(std::fs::read_dir(sandbox.path(".prov/live")).unwrap().next().is_none(), "nothing is left to be finished");
+    assert_eq!(sandbox.live_runs(), [""; 0], "nothing is left to be finished");
     run(&sandbox, [&FIT[..], &["--", "sh", "-c", "echo made > out"]].concat()).misses();
     sandbox.file("in", "2\n");
     assert_eq!(start(&sandbox, &[&FIT[..], &["--take"]].concat())["outcome"], "miss");

@@ -50,6 +50,12 @@ impl Sandbox {
         self.root.path().join("project")
     }
 
+    /// The folders of runs that are not on record.
+    pub(crate) fn live_runs(&self) -> Vec<String> {
+        let names = std::fs::read_dir(self.path(".prov/live")).unwrap().map(|entry| entry.unwrap().file_name());
+        names.map(|name| name.into_string().unwrap()).filter(|name| !name.starts_with('.')).collect()
+    }
+
     /// A path in the project.
     pub(crate) fn path(&self, path: impl AsRef<Path>) -> PathBuf {
         self.project().join(path)
