@@ -317,10 +317,12 @@ pub enum ListError<E> {
 pub fn list<E>(root: Id, read: &mut dyn FnMut(&Id) -> Result<Vec<u8>, E>) -> Result<Vec<Entry>, ListError<E>> {
     let invalid = |rule: &str| ListError::Object(Error::Invalid { kind: Kind::TREE, rule: rule.to_owned() });
     let mut entries: Vec<Entry> = Vec::new();
-    let mut todo: Vec<(Id, Option<(u8, BString)>)> = vec![(root, None)];
+    // Level, first name, count of entries, and size, as the piece above says.
+    type Said = (u8, Option<BString>, u64, u64);
+    let mut todo: Vec<(Id, Option<Said>)> = vec![(root, None)];
     while let Some((id, expected)) = todo.pop() {
         let bytes = read(&id).map_err(ListError::Read)?;
-        let (level, first) = match Tree::decode(&bytes).map_err(ListError::Object)? {
+        let found: Said = match Tree::decode(&bytes).map_err(ListError::Object)? {
             Tree::Leaf(piece) => {
                 let first = piece.first().map(|e| e.name.clone());
                 if let (Some(last), Some(first)) = (entries.last(), &first)
@@ -328,19 +330,23 @@ pub fn list<E>(root: Id, read: &mut dyn FnMut(&Id) -> Result<Vec<u8>, E>) -> Res
                 {
                     return Err(invalid("pieces are in order"));
                 }
+                let size = piece.iter().fold(0u64, |sum, e| sum.saturating_add(e.size));
+                let count = piece.len() as u64;
                 entries.extend(piece);
-                (0, first)
+                (0, first, count, size)
             }
             Tree::Inner { level, children } => {
                 let first = children.first().map(|c| c.first.clone());
-                todo.extend(children.into_iter().rev().map(|c| (c.id, Some((level - 1, c.first)))));
-                (level, first)
+                let total = |of: fn(&Child) -> u64| children.iter().fold(0u64, |sum, c| sum.saturating_add(of(c)));
+                let (count, size) = (total(|c| c.count), total(|c| c.size));
+                todo.extend(
+                    children.into_iter().rev().map(|c| (c.id, Some((level - 1, Some(c.first), c.count, c.size)))),
+                );
+                (level, first, count, size)
             }
         };
-        if let Some((expected_level, expected_first)) = expected
-            && (level != expected_level || first.as_ref() != Some(&expected_first))
-        {
-            return Err(invalid("a piece has the level and first name that are said of it"));
+        if expected.is_some_and(|expected| expected != found) {
+            return Err(invalid("a piece has the level, first name, count and size that are said of it"));
         }
     }
     Ok(entries)
