@@ -22,7 +22,7 @@ pub use declared::{Declared, Role, below};
 pub use explain::{Given, ReadObject, explain, explain_given};
 pub use key::{check_key, check_step, check_task, derive_key, split_declaration, variable_name};
 pub use members::Members;
-pub use nearest::{Candidate, nearest};
+pub use nearest::{Candidate, difference, nearest};
 pub use normalise::{Expansion, Normalised, expand, from_here, normalise};
 pub use pattern::{Captured, Disagreement, Pattern, Type};
 

@@ -31,7 +31,7 @@ pub fn nearest<'a>(recipe: &Recipe, candidates: impl IntoIterator<Item = Candida
 }
 
 /// In how many parts two recipes differ.
-fn difference(a: &Recipe, b: &Recipe) -> usize {
+pub fn difference(a: &Recipe, b: &Recipe) -> usize {
     let words = a.action.argv.len().max(b.action.argv.len())
         - a.action.argv.iter().zip(&b.action.argv).filter(|(x, y)| x == y).count();
     let single = [

@@ -86,8 +86,13 @@ pub(crate) fn candidates(
         }
         let Some(recipe) = read(&Kind::RECIPE, &other).and_then(|bytes| Recipe::decode(&bytes).ok()) else { continue };
         let at = crate::clock::Micros(i64::try_from(key::rank_after(&of_step, &raw).unwrap_or(0)).unwrap_or(0));
+        // An older one can't differ in less than one part.
+        let is_least = most == 1 && recipe::difference(&own, &recipe) <= 1;
+        if is_least {
+            found.clear();
+        }
         found.push((recipe, other, at, run, line.object));
-        if found.len() == COMPARED {
+        if is_least || found.len() == COMPARED {
             break;
         }
     }

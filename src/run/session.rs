@@ -43,6 +43,8 @@ pub struct Session<'a> {
     git: OnceLock<Option<Git>>,
     batch: Option<&'a Batch<'a>>,
     claims: Mutex<Option<(Instant, Arc<Claimed>)>>,
+    /// The state of the store that was looked at last.
+    seen: Mutex<Option<Snapshot>>,
     stretch: Stretch,
     elsewhere: Option<&'a dyn Elsewhere>,
 }
@@ -68,6 +70,7 @@ impl<'a> Session<'a> {
             batch: None,
             claims: Mutex::default(),
             stretch: Stretch::default(),
+            seen: Mutex::default(),
             elsewhere: None,
         }
     }
@@ -125,7 +128,11 @@ impl<'a> Session<'a> {
     pub(super) fn snapshot(&self) -> Result<Snapshot, store::Error> {
         match self.batch {
             Some(batch) => Ok(batch.snapshot()),
-            None => self.repo.store().snapshot(),
+            None => {
+                let snapshot = self.repo.store().snapshot()?;
+                *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(snapshot.clone());
+                Ok(snapshot)
+            }
         }
     }
 

@@ -97,7 +97,11 @@ fn snakemake_asks_prov() {
 
 #[test]
 fn pre_commit_keeps_stale_results_out() {
-    if !is_there("pre-commit") {
+    // Of an older one the stages have other names, and the hooks say so.
+    let version = Command::new("pre-commit").arg("--version").output().ok();
+    let version = version.map(|it| String::from_utf8_lossy(&it.stdout).replace("pre-commit", ""));
+    let number = |text: &str| -> Vec<u32> { text.trim().split('.').filter_map(|part| part.parse().ok()).collect() };
+    if version.is_none_or(|version| number(&version) < vec![3, 2]) {
         return;
     }
     let sandbox = project();
