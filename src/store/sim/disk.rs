@@ -176,6 +176,10 @@ impl Files {
             return;
         }
         let bytes = Arc::make_mut(&mut self.inodes[inode].bytes);
+        if bytes.is_empty() {
+            // It was damaged before.
+            return;
+        }
         let position = chance.below(bytes.len());
         match chance.below(3) {
             0 => bytes.truncate(position),
