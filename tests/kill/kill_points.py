@@ -316,8 +316,8 @@ COMMANDS = {
 LATE = {"repair": spoil_table}
 # A repeated commit may find that the killed one had been recorded after all, and say that there is nothing left to do.
 MAY_HAVE_LANDED = {"commit", "commit-staged", "commit-large", "init", "retract"}
-# These say that it exists already.
-MAY_EXIST = {"init", "scenario-new", "scenario-fork", "scenario-close"}
+# These say that it exists already; a run that was started stays so until somebody finishes it or gives it up.
+MAY_EXIST = {"init", "scenario-new", "scenario-fork", "scenario-close", "start"}
 
 
 # --- counting and killing --------------------------------------------------------------------------------------------------------

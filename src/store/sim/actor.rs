@@ -267,6 +267,12 @@ impl Actor {
                 Err(Error::Expectation { .. }) => return None,
                 Err(Error::ReliedGone { .. }) if matches!(task, Task::Rely { .. }) => return None,
                 Err(Error::Draft { .. }) if matches!(task, Task::Remove) => return None,
+                // The packs of a frozen writer may be collected as orphans, and what streamed by is not in memory: it is told of, and stored
+                // anew by who tries again.
+                Err(Error::ReliedGone { .. }) if tries < 4 && matches!(task, Task::Run { is_streamed: true, .. }) => {
+                    tries += 1;
+                    self.store = None;
+                }
                 Err(err) => {
                     self.refused(&err);
                     tries += 1;
