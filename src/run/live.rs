@@ -31,6 +31,7 @@ mod notes;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clock::{Clock, SystemClock};
 use crate::fs::Fs;
@@ -169,7 +170,7 @@ impl Live {
         let mut renamed = self.fs.rename(dir, &away);
         if renamed.as_ref().is_err_and(|err| !crate::fs::is_absent(err)) {
             // Left by one of the same pid that did not come to an end with it.
-            let _ = self.fs.remove_tree(&away);
+            let _ = self.discard(&away);
             renamed = self.fs.rename(dir, &away);
         }
         match renamed {
@@ -194,13 +195,22 @@ impl Live {
             let Some(text) = name.to_str() else { continue };
             let path = self.root.join(&name);
             if text.starts_with(ENDED) || (text.starts_with(NEW) && self.is_abandoned(text, &path)) {
-                match self.fs.remove_tree(&path) {
-                    Err(err) if !crate::fs::is_absent(&err) => return Err(at(&path)(err)),
-                    _ => {}
-                }
+                self.discard(&path)?;
             }
         }
         Ok(())
+    }
+
+    /// Removes a folder that somebody else may be about to make the spare one. It is taken first, by a name that nobody else knows: else what
+    /// is removed from it could be that of the run whose folder it is by then.
+    fn discard(&self, path: &Path) -> Result<(), LiveError> {
+        static TAKEN: AtomicU64 = AtomicU64::new(0);
+        let (owner, number) = (self.here(), TAKEN.fetch_add(1, Ordering::Relaxed));
+        let taken = self.root.join(format!("{ENDED}0-{}-{}-{}-{number}", self.place(), owner.pid, owner.start));
+        match self.fs.rename(path, &taken).and_then(|()| self.fs.remove_tree(&taken)) {
+            Err(err) if !crate::fs::is_absent(&err) => Err(at(path)(err)),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the folder of a run that ended is the spare one now, emptied. It must be as readable as the folder around it, whoever made it.

@@ -475,7 +475,10 @@ pub(super) fn retire_if(
             let named = loaded.entry.packs.iter().map(PackRow::name);
             holds &= !named.chain(loaded.entry.rely.iter().copied()).any(|name| names.contains(&name));
         }
-        if !holds || names.iter().any(|name| !newest.state().has_pack(name)) || !may(newest)? {
+        // Whoever condemned one since had a reason that the copies made of it know nothing of: what was scrubbed would be back.
+        let is_as_it_was =
+            |name: &Id| newest.state().has_pack(name) && newest.state().is_live(name) == snapshot.state().is_live(name);
+        if !holds || !names.iter().all(is_as_it_was) || !may(newest)? {
             return Err(Error::Outdated);
         }
         let condemn: Vec<Id> = names.iter().filter(|name| newest.state().is_live(name)).copied().collect();

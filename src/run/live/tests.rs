@@ -412,3 +412,32 @@ fn a_folder_with_something_of_its_run_in_it_is_no_spare_one() {
         assert!(fs.names(&bench.live.root).unwrap().is_empty(), "{what}");
     }
 }
+
+/// Hears what is removed.
+#[derive(Debug, Default)]
+struct Removals(std::sync::Mutex<Vec<String>>);
+
+impl crate::fs::Fault for Removals {
+    fn before(&self, op: crate::fs::Op, path: &Path) -> crate::fs::Verdict {
+        if op == crate::fs::Op::Remove {
+            self.0.lock().unwrap().push(path.file_name().unwrap().to_str().unwrap().to_owned());
+        }
+        crate::fs::Verdict::Go
+    }
+}
+
+#[test]
+fn nothing_is_removed_from_a_folder_that_may_be_that_of_another_run_by_now() {
+    // Whoever ends a run makes `.ended-PID-RUN` the spare folder, and the next run makes that its own. One that is swept at the same time
+    // must not be that folder any more, or the files of the next run would go, its intent and its claim first.
+    let bench = Bench::new();
+    let removals = Arc::new(Removals::default());
+    let fs = Fs::with_fault(removals.clone());
+    let live = Live::new(fs, bench.live.root.clone(), Process::current());
+    let ended = bench.live.root.join(".ended-7-r-1");
+    Fs::real().make_dirs(&ended.join("output")).unwrap();
+    live.sweep().unwrap();
+    assert!(Fs::real().names(&bench.live.root).unwrap().is_empty());
+    let removed = removals.0.lock().unwrap();
+    assert!(!removed.is_empty() && removed.iter().all(|name| name.starts_with(".ended-0-")), "{removed:?}");
+}

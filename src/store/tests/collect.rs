@@ -46,9 +46,13 @@ fn kept_ref(bytes: &[u8]) -> RefEdit {
 }
 
 fn refs(store: &Store, edits: Vec<RefEdit>) {
+    try_refs(store, edits).unwrap();
+}
+
+fn try_refs(store: &Store, edits: Vec<RefEdit>) -> Result<Published, Error> {
     let relies_on = edits.iter().filter_map(|edit| Id::from_bytes(edit.new.as_deref()?)).collect();
     let draft = Draft { edits, relies_on, ..Draft::default() };
-    store.publish(op(), "refs", &mut |_| Ok::<_, Error>(Some(draft.clone()))).unwrap();
+    store.publish(op(), "refs", &mut |_| Ok::<_, Error>(Some(draft.clone())))
 }
 
 fn has(store: &Store, bytes: &[u8]) -> bool {
@@ -217,7 +221,23 @@ fn collecting_while_others_write_loses_nothing() {
                 for i in 0..20 {
                     let bytes = noise(writer * 1000 + i, 70_000);
                     let dead = noise(9_000_000 + writer * 1000 + i, 300_000);
-                    keep(&store, &[bytes, dead], &[0]);
+                    let wanted = [kept_ref(&bytes)];
+                    let all = [bytes, dead];
+                    // Orphans go on request only, since they may be what somebody is about to name, who then has to bring it again.
+                    loop {
+                        let collected = Arc::new(store_of(&all, &store));
+                        let draft = Draft { collected: Some(collected), ..Draft::default() };
+                        match store.publish(op(), "put", &mut |_| Ok::<_, Error>(Some(draft.clone()))) {
+                            Ok(_) => {}
+                            Err(Error::ReliedGone { .. }) => continue,
+                            Err(err) => panic!("{err}"),
+                        }
+                        match try_refs(&store, wanted.to_vec()) {
+                            Ok(_) => break,
+                            Err(Error::ReliedGone { .. }) => {}
+                            Err(err) => panic!("{err}"),
+                        }
+                    }
                 }
             });
         }
@@ -235,4 +255,28 @@ fn collecting_while_others_write_loses_nothing() {
         }
     }
     assert_sound(&store, "");
+}
+
+#[test]
+fn copies_of_a_pack_that_somebody_condemned_since_are_not_taken() {
+    // What is copied here may be what somebody scrubs or evicts there, out of the same pack, from the same state.
+    let (_, store) = memory();
+    let large = pattern(3, 300_000);
+    keep(&store, std::slice::from_ref(&large), &[0]);
+    let snapshot = store.snapshot().unwrap();
+    let names: Vec<Id> = snapshot.state().packs.iter().map(|row| row.name()).collect();
+    assert!(!names.is_empty());
+    let draft = Draft { condemn: names.clone(), ..Draft::default() };
+    store.publish(op(), "condemn", &mut |_| Ok::<_, Error>(Some(draft.clone()))).unwrap();
+    let copies = {
+        let intake = crate::store::intake::Intake::shunning(&snapshot, names.iter().copied().collect());
+        intake.put_blob(&hash::blob(&large), large.len() as u64, &mut large.as_slice()).unwrap();
+        Arc::new(intake.finish().unwrap())
+    };
+    let retired = collect::retire(&snapshot, &names, Some(&copies), "late");
+    assert!(matches!(retired, Err(Error::Outdated)), "{retired:?}");
+    assert_eq!(store.snapshot().unwrap().state().packs.len(), names.len());
+    // Seen as it is, it goes.
+    collect::retire(&store.snapshot().unwrap(), &names, Some(&copies), "again").unwrap();
+    assert!(has(&store, &large));
 }
