@@ -264,7 +264,7 @@ fn copies_of_a_pack_that_somebody_condemned_since_are_not_taken() {
     let large = pattern(3, 300_000);
     keep(&store, std::slice::from_ref(&large), &[0]);
     let snapshot = store.snapshot().unwrap();
-    let names: Vec<Id> = snapshot.state().packs.iter().map(|row| row.name()).collect();
+    let names: Vec<Id> = snapshot.state().packs.iter().map(PackRow::name).collect();
     assert!(!names.is_empty());
     let draft = Draft { condemn: names.clone(), ..Draft::default() };
     store.publish(op(), "condemn", &mut |_| Ok::<_, Error>(Some(draft.clone()))).unwrap();
