@@ -379,7 +379,7 @@ pub(super) fn record_inputs(
     let made = if prepared.inputs.len() > ASKED_ALONE {
         let asked = prepared.inputs.values().filter(|input| input.declared_by.is_none());
         let ids = asked.map(|input| &input.captured.content).filter(|content| !content.is_absent());
-        Some(crate::lineage::made(snapshot, ids.map(|content| content.id()))?)
+        Some(crate::lineage::made(snapshot, ids.map(crate::object::recipe::Content::id))?)
     } else {
         None
     };

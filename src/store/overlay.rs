@@ -50,9 +50,9 @@ impl<'a> Edited<'a> {
     }
 
     /// What was made of a ref; `None` if it was not edited.
-    pub(super) fn get(self, key: &[u8]) -> Option<Option<&'a [u8]>> {
+    pub(super) fn get(self, key: &[u8]) -> Option<(&'a [u8], Option<&'a [u8]>)> {
         let found = self.order.binary_search_by(|&place| self.edit(place).0.cmp(key)).ok()?;
-        Some(self.edit(self.order[found]).1)
+        Some(self.edit(self.order[found]))
     }
 
     /// All of them.

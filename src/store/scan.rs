@@ -57,7 +57,7 @@ impl Snapshot {
     /// # Errors
     /// When the store can't be read. A damaged table is passed over and told of by [`Snapshot::damage`].
     pub fn get_ref(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        if let Some(value) = self.overlay().get(key) {
+        if let Some((_, value)) = self.overlay().get(key) {
             return Ok(value.map(<[u8]>::to_vec));
         }
         for row in &self.inner.state.tables {
