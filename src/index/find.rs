@@ -2,11 +2,13 @@
 
 use rusqlite::OptionalExtension;
 
+use super::literal::{guessed, typed};
+use super::near::near;
 use super::predicate::{Comparison, Expr, Literal};
 use super::read::{Answer, Cell, Heading};
 use super::tables::{self, Column, Kind, Table};
 use super::{Error, Index, ValueKind, read};
-use crate::clock::{Micros, parse_duration_ms};
+use crate::clock::Micros;
 
 /// What is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -592,145 +594,7 @@ fn compared(column: &str, comparison: Comparison, values: &[String]) -> String {
     }
 }
 
-/// A value of a type that is known.
-fn typed(kind: Kind, literal: &Literal, now: Micros) -> Option<Cell> {
-    let text = literal.text.as_str();
-    match kind {
-        Kind::Text => Some(Cell::Text(text.to_owned())),
-        Kind::Bool => match text {
-            "true" | "yes" | "1" => Some(Cell::Int(1)),
-            "false" | "no" | "0" => Some(Cell::Int(0)),
-            _ => None,
-        },
-        Kind::Int => text.parse().ok().map(Cell::Int),
-        Kind::Real => text.parse().ok().map(Cell::Real),
-        Kind::Size => size(text).map(Cell::Int),
-        Kind::Millis => {
-            let plain: Option<f64> = text.parse().ok();
-            let ms = match plain {
-                Some(n) => Some(n),
-                #[expect(clippy::cast_precision_loss, reason = "durations are far below")]
-                None => parse_duration_ms(text).map(|ms| ms as f64),
-            };
-            ms.filter(|n| n.is_finite()).map(Cell::Real)
-        }
-        Kind::Time => {
-            let parsed = Micros::parse(text).or_else(|| Micros::parse(&format!("{text}T00:00:00Z")));
-            let ago = || parse_duration_ms(text).filter(|_| text.ends_with(|c: char| c.is_ascii_alphabetic()));
-            let at = parsed.or_else(|| {
-                let us = i64::try_from(ago()?.checked_mul(1000)?).ok()?;
-                Some(Micros(now.0.saturating_sub(us)))
-            });
-            at.map(|at| Cell::Int(at.0))
-        }
-        Kind::Any => Some(guessed(literal)),
-    }
-}
-
-/// A value whose type is told by how it is written.
-fn guessed(literal: &Literal) -> Cell {
-    let text = literal.text.as_str();
-    if literal.is_quoted {
-        return Cell::Text(text.to_owned());
-    }
-    match text {
-        "true" => return Cell::Bool(true),
-        "false" => return Cell::Bool(false),
-        "null" => return Cell::Null,
-        _ => {}
-    }
-    if let Ok(n) = text.parse::<i64>() {
-        return Cell::Int(n);
-    }
-    match text.parse::<f64>() {
-        Ok(n) if n.is_finite() && text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) => Cell::Real(n),
-        _ => Cell::Text(text.to_owned()),
-    }
-}
-
-/// A size: `1000`, `10k`, `1.5GiB`.
-fn size(text: &str) -> Option<i64> {
-    let digits = text.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
-    let (number, unit) = text.split_at(digits);
-    let factor: f64 = match unit.trim().to_ascii_lowercase().trim_end_matches("ib").trim_end_matches('b') {
-        "" => 1.0,
-        "k" => 1024.0,
-        "m" => 1024.0 * 1024.0,
-        "g" => 1024.0 * 1024.0 * 1024.0,
-        "t" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
-        _ => return None,
-    };
-    let n: f64 = number.parse().ok()?;
-    #[expect(clippy::cast_possible_truncation, reason = "too much is the greatest there is")]
-    Some((n * factor) as i64)
-}
-
 /// A list of texts as JSON.
 pub(super) fn list(items: &[String]) -> String {
     serde_json::Value::from(items).to_string()
-}
-
-/// The names that differ from `typed` by no more than a typing mistake or two, or begin or end like it.
-pub(super) fn near(typed: &str, names: &[String]) -> Vec<String> {
-    let lower = typed.to_lowercase();
-    let most = if lower.chars().count() < 5 { 1 } else { 2 };
-    let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_lowercase();
-    let mut found: Vec<(usize, String)> = names
-        .iter()
-        .filter_map(|name| {
-            let other = name.to_lowercase();
-            let apart = distance(&lower, &other);
-            let is_part =
-                lower.len() >= 3 && (other.starts_with(&lower) || last(&other) == lower || other.ends_with(&lower));
-            (apart <= most || is_part).then(|| (apart, name.clone()))
-        })
-        .collect();
-    found.sort();
-    found.into_iter().map(|(_, name)| name).take(8).collect()
-}
-
-/// How many letters must be inserted, removed or replaced to get from one word to the other.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.iter().enumerate() {
-        let mut corner = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replaced = corner + usize::from(from != to);
-            corner = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
-        }
-    }
-    row.last().copied().unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_have_the_type_they_are_written_in() {
-        let bare = |text: &str| Literal { text: text.to_owned(), is_quoted: false };
-        assert_eq!(guessed(&bare("3")), Cell::Int(3));
-        assert_eq!(guessed(&bare("-0.5")), Cell::Real(-0.5));
-        assert_eq!(guessed(&bare("true")), Cell::Bool(true));
-        assert_eq!(guessed(&bare("inf")), Cell::Text("inf".to_owned()));
-        assert_eq!(guessed(&Literal { text: "3".to_owned(), is_quoted: true }), Cell::Text("3".to_owned()));
-        let now = Micros(1_000_000_000_000);
-        assert_eq!(typed(Kind::Time, &bare("1s"), now), Some(Cell::Int(now.0 - 1_000_000)));
-        assert_eq!(typed(Kind::Time, &bare("1970-01-02"), now), Some(Cell::Int(86_400_000_000)));
-        assert_eq!(typed(Kind::Time, &bare("soon"), now), None);
-        assert_eq!(typed(Kind::Millis, &bare("2s"), now), Some(Cell::Real(2000.0)));
-        assert_eq!(typed(Kind::Size, &bare("2KiB"), now), Some(Cell::Int(2048)));
-        assert_eq!(typed(Kind::Int, &bare("x"), now), None);
-    }
-
-    #[test]
-    fn names_that_are_almost_right_are_suggested() {
-        let names = ["status", "started_at", "step"].map(String::from);
-        assert_eq!(near("statsu", &names), ["status"]);
-        assert_eq!(near("started", &names), ["started_at"]);
-        assert!(near("zzzzzz", &names).is_empty());
-    }
 }

@@ -8,6 +8,8 @@ mod error;
 mod file;
 mod find;
 mod lines;
+mod literal;
+mod near;
 mod predicate;
 mod read;
 mod rows;

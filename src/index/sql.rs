@@ -131,6 +131,6 @@ pub fn meant(message: &str) -> Vec<String> {
         "no such table" => tables::TABLES.iter().map(|table| table.name.to_owned()).collect(),
         _ => return Vec::new(),
     };
-    let near = super::find::near(name, &known);
+    let near = super::near::near(name, &known);
     if near.is_empty() && what == "no such table" { known } else { near }
 }
