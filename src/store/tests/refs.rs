@@ -30,6 +30,11 @@ fn agrees(snapshot: &Snapshot, model: &Model, probes: &[Vec<u8>]) {
     assert_eq!(collect(snapshot.scan(b"", Direction::Forward)), whole);
     let backward: Vec<_> = whole.iter().rev().cloned().collect();
     assert_eq!(collect(snapshot.scan(b"", Direction::Backward)), backward);
+    let mut prefixes: Vec<Vec<u8>> = probes.to_vec();
+    prefixes.sort();
+    prefixes.dedup_by(|later, earlier| later.starts_with(earlier));
+    let begun = prefixes.iter().map(|prefix| whole.iter().any(|(key, _)| key.starts_with(prefix)));
+    assert_eq!(snapshot.which_begin(&prefixes).unwrap(), begun.collect::<Vec<_>>());
     for probe in probes {
         assert_eq!(snapshot.get_ref(probe).unwrap(), model.get(probe).cloned());
         let under: Vec<_> = whole.iter().filter(|(key, _)| key.starts_with(probe)).cloned().collect();
