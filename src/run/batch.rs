@@ -54,6 +54,25 @@ struct Inner {
     files: u64,
 }
 
+impl Inner {
+    fn wait(
+        &mut self,
+        run: &Run,
+        object: Id,
+        collected: Collected,
+        running: Option<live::Running>,
+        pending: Pending,
+    ) -> Publication {
+        let run = Arc::new(run.clone());
+        for (key, output) in &run.outputs {
+            let made = Made { content: output.content.id(), run: run.run.clone(), object, key: key.clone() };
+            self.made.insert(output.path.clone(), made);
+        }
+        self.waiting.push(Waiting { run, object, collected, running, pending });
+        Publication::Batched
+    }
+}
+
 #[derive(Debug)]
 struct Made {
     content: Id,
@@ -181,17 +200,17 @@ impl<'a> Batch<'a> {
         let collected = match (collected, running) {
             (Ok(collected), Some(running)) => {
                 let Some(around) = &self.around else {
-                    return self.wait(&mut self.inner(), run, object, collected, Some(running), pending);
+                    return self.inner().wait(run, object, collected, Some(running), pending);
                 };
                 // What it printed is read from its folder, should this process be killed.
                 let needs_folder = Stream::ALL.iter().any(|stream| run.logs.contains_key(stream.name()));
                 if needs_folder {
                     let running = park(running, around, &pending);
-                    return self.wait(&mut self.inner(), run, object, collected, Some(running), pending);
+                    return self.inner().wait(run, object, collected, Some(running), pending);
                 }
                 return self.note(run, object, collected, running, around, pending);
             }
-            (Ok(collected), None) => return self.wait(&mut self.inner(), run, object, collected, None, pending),
+            (Ok(collected), None) => return self.inner().wait(run, object, collected, None, pending),
             (Err(err), Some(running)) => return publish::leave(&pending, running, err),
             (Err(err), None) => err,
         };
@@ -220,9 +239,9 @@ impl<'a> Batch<'a> {
         });
         if !is_noted {
             let running = park(running, around, &pending);
-            return self.wait(&mut inner, run, object, collected, Some(running), pending);
+            return inner.wait(run, object, collected, Some(running), pending);
         }
-        let publication = self.wait(&mut inner, run, object, collected, None, pending);
+        let publication = inner.wait(run, object, collected, None, pending);
         drop(inner);
         // If it can't be moved away it is found to be that of a finished run.
         if let Ok(Some(spare)) = running.into_spare() {
@@ -244,24 +263,6 @@ impl<'a> Batch<'a> {
             Some(spare) => live.begin_in(spare, intent),
             None => live.begin(intent),
         }
-    }
-
-    fn wait(
-        &self,
-        inner: &mut Inner,
-        run: &Run,
-        object: Id,
-        collected: Collected,
-        running: Option<live::Running>,
-        pending: Pending,
-    ) -> Publication {
-        let run = Arc::new(run.clone());
-        for (key, output) in &run.outputs {
-            let made = Made { content: output.content.id(), run: run.run.clone(), object, key: key.clone() };
-            inner.made.insert(output.path.clone(), made);
-        }
-        inner.waiting.push(Waiting { run, object, collected, running, pending });
-        Publication::Batched
     }
 
     /// Takes a closed run that needs nothing but itself, e.g. one that others are part of.

@@ -286,7 +286,6 @@ pub enum Passed {
 /// # Errors
 /// The command was not started. Once it runs there is an outcome, unless the system does not let prov wait for it; then
 /// its group is killed.
-#[expect(clippy::needless_pass_by_value, reason = "a context is for one child")]
 pub fn execute(cx: Context<'_>, command: &Command) -> Result<Outcome, SpawnError> {
     if let Some(signal) = cx.interrupts.and_then(Interrupts::ending) {
         return Err(SpawnError::Interrupted { signal });
