@@ -167,7 +167,7 @@ fn together(project: &Project, repo: &Repo, n: u64, fault: &NthEffect) -> Result
         let done = perform(&session, &request, around);
         match done {
             Ok(done) if matches!(done.publication, Publication::Batched) && !fault.has_struck() => {
-                closed.push(done.run.run)
+                closed.push(done.run.run);
             }
             _ => return Ok(closed),
         }
