@@ -1,8 +1,9 @@
 //! The closure of records: what has to travel with them, found level by level and carried in long stretches.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+use std::hash::BuildHasherDefault;
 
-use crate::hash::Id;
+use crate::hash::{Id, IdHasher, IdMap, IdSet};
 use crate::object::config::Config;
 use crate::object::mark::Mark;
 use crate::object::note::Note;
@@ -29,6 +30,9 @@ const BLOBS: usize = 64 << 10;
 
 /// What stands for an id where very many are held: nobody can make two that share it.
 type Short = [u8; 16];
+
+/// Many of those: as good as random already, they are not hashed again.
+type ShortSet = HashSet<Short, BuildHasherDefault<IdHasher>>;
 
 fn short(id: &Id) -> Short {
     id.digest().first_chunk().copied().unwrap_or_default()
@@ -158,16 +162,16 @@ pub(super) struct Walk<'a> {
     pub(super) is_own: bool,
     pub(super) progress: &'a dyn Progress,
     pub(super) cancel: &'a Cancel,
-    seen: HashSet<Short>,
+    seen: ShortSet,
     /// Records and listings to be looked at, with the kind that was said of them.
     records: Vec<(Id, Kind)>,
     blobs: Vec<Id>,
     /// Objects without which a record would be a promise that nobody keeps.
-    required: HashSet<Short>,
-    missing: HashMap<Id, Kind>,
+    required: ShortSet,
+    missing: IdMap<Kind>,
     /// Contents in pieces: id, length, list.
     claims: Vec<(Id, u64, Id)>,
-    heads: HashSet<Id>,
+    heads: IdSet,
     brought: Brought,
 }
 
@@ -188,13 +192,13 @@ impl<'a> Walk<'a> {
             is_own,
             progress,
             cancel,
-            seen: HashSet::new(),
+            seen: ShortSet::default(),
             records: Vec::new(),
             blobs: Vec::new(),
-            required: HashSet::new(),
-            missing: HashMap::new(),
+            required: ShortSet::default(),
+            missing: IdMap::default(),
             claims: Vec::new(),
-            heads: HashSet::new(),
+            heads: IdSet::default(),
             brought: Brought::default(),
         }
     }
@@ -298,7 +302,7 @@ impl<'a> Walk<'a> {
     fn listings(&mut self) -> Result<(), Error> {
         let is_listing = |kind: &Kind| *kind == Kind::TREE || *kind == Kind::CHUNKS;
         let most = if self.records.last().is_some_and(|(_, kind)| is_listing(kind)) { LISTINGS } else { RECORDS };
-        let mut said: HashMap<Id, Kind> = HashMap::new();
+        let mut said: IdMap<Kind> = IdMap::default();
         while said.len() < most {
             match self.records.pop() {
                 Some((id, kind)) => said.insert(id, kind),
@@ -334,7 +338,7 @@ impl<'a> Walk<'a> {
         for (id, kind) in &known.here {
             self.check_kind(id, Some(&Kind::BLOB), kind)?;
         }
-        self.take(&known.lacking, &HashMap::new(), false)
+        self.take(&known.lacking, &IdMap::default(), false)
     }
 
     fn check_kind(&self, id: &Id, said: Option<&Kind>, kind: &Kind) -> Result<(), Error> {
@@ -348,7 +352,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Carries objects; those that the target has are only looked at.
-    fn take(&mut self, ids: &[Id], said: &HashMap<Id, Kind>, are_here: bool) -> Result<(), Error> {
+    fn take(&mut self, ids: &[Id], said: &IdMap<Kind>, are_here: bool) -> Result<(), Error> {
         if ids.is_empty() {
             return Ok(());
         }
