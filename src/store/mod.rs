@@ -64,6 +64,7 @@ mod located;
 mod memory;
 mod merge;
 mod objects;
+mod overlay;
 mod pack;
 mod pieces;
 mod plain;

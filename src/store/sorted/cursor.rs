@@ -77,6 +77,11 @@ impl Cursor {
         Ok(Self { file: Arc::clone(file), path: Path::Backward(path) })
     }
 
+    /// The file that it walks through.
+    pub(in crate::store) fn file(&self) -> &Arc<SortedFile> {
+        &self.file
+    }
+
     /// The record here; `None` at the end.
     pub(in crate::store) fn record(&self) -> Option<(&[u8], &[u8])> {
         match &self.path {

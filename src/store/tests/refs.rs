@@ -34,6 +34,11 @@ fn agrees(snapshot: &Snapshot, model: &Model, probes: &[Vec<u8>]) {
     let many: BTreeSet<&[u8]> = probes.iter().chain(model.keys()).map(Vec::as_slice).collect();
     let many: Vec<&[u8]> = many.into_iter().collect();
     assert_eq!(snapshot.get_refs(&many).unwrap(), many.iter().map(|key| model.get(*key).cloned()).collect::<Vec<_>>());
+    let mut prefixes: Vec<Vec<u8>> = probes.to_vec();
+    prefixes.sort();
+    prefixes.dedup_by(|later, earlier| later.starts_with(earlier));
+    let begun = prefixes.iter().map(|prefix| whole.iter().any(|(key, _)| key.starts_with(prefix)));
+    assert_eq!(snapshot.which_begin(&prefixes).unwrap(), begun.collect::<Vec<_>>());
     for probe in probes {
         assert_eq!(snapshot.get_ref(probe).unwrap(), model.get(probe).cloned());
         let under: Vec<_> = whole.iter().filter(|(key, _)| key.starts_with(probe)).cloned().collect();
