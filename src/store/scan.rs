@@ -84,9 +84,10 @@ impl Snapshot {
     pub fn get_refs(&self, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, Error> {
         let mut values: Vec<Option<Vec<u8>>> = vec![None; keys.len()];
         let mut wanted: Vec<usize> = Vec::new();
+        let overlay = self.overlay();
         for (at, key) in keys.iter().enumerate() {
-            match self.inner.overlay.get(*key) {
-                Some(value) => values[at].clone_from(value),
+            match overlay.get(key) {
+                Some((_, value)) => values[at] = value.map(<[u8]>::to_vec),
                 None => wanted.push(at),
             }
         }

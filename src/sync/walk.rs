@@ -5,6 +5,7 @@ use std::hash::BuildHasherDefault;
 
 use crate::hash::{Id, IdHasher, IdMap, IdSet};
 use crate::object::config::Config;
+use crate::object::envelope::Envelope;
 use crate::object::mark::Mark;
 use crate::object::note::Note;
 use crate::object::recipe::Recipe;
@@ -85,46 +86,50 @@ fn bad_names(run: &Run) -> Option<&'static str> {
     None
 }
 
-/// Reads a record, every rule of its kind checked. What this prov does not know is carried, not judged.
+/// Reads a record that passed [`object::verify`], every rule of its kind checked. What this prov does not know is carried, not judged.
 fn look(id: &Id, kind: &Kind, bytes: &[u8]) -> Result<Seen, AccessError> {
     let wrong = |err: object::Error| AccessError::Other(Box::new(Wrong { id: *id, kind: kind.clone(), source: err }));
-    let checked = if *kind == Kind::RUN {
-        let run = Run::decode(bytes).map_err(wrong)?;
-        let damaged = |source| wrong(object::Error::Damaged { kind: kind.clone(), source });
+    let damaged = |source| wrong(object::Error::Damaged { kind: kind.clone(), source });
+    let envelope = Envelope::parse_verified(bytes).map_err(damaged)?;
+    if *kind == Kind::RUN {
+        let run = Run::of_envelope(&envelope).map_err(wrong)?;
         if let Some(rule) = bad_names(&run) {
             return Err(wrong(object::Error::Invalid { kind: kind.clone(), rule: rule.to_owned() }));
         }
-        let (links, edits) = (
-            run.links().map_err(damaged)?,
-            record::edits_by_itself(&run, *id).map_err(|err| AccessError::Other(Box::new(err)))?,
-        );
+        let mut edits = record::edits_by_itself(&run, *id).map_err(|err| AccessError::Other(Box::new(err)))?;
+        // Very many are held for a while.
+        for edit in &mut edits {
+            edit.key.shrink_to_fit();
+            edit.new.iter_mut().for_each(Vec::shrink_to_fit);
+        }
+        edits.shrink_to_fit();
         let Run { run, project, scenario, .. } = run;
         let run = RunRefs { object: *id, run, project, scenario, edits };
-        return Ok(Seen { links, run: Some(Box::new(run)) });
-    } else if *kind == Kind::TREE {
-        Tree::decode(bytes).map(drop)
+        return Ok(Seen { links: envelope.links, run: Some(Box::new(run)) });
+    }
+    let checked = if *kind == Kind::TREE {
+        Tree::of_envelope(&envelope).map(drop)
     } else if *kind == Kind::RECIPE {
-        Recipe::decode(bytes).map(drop)
+        Recipe::of_envelope(&envelope).map(drop)
     } else if *kind == Kind::CHUNKS {
-        Chunks::decode(bytes).map(drop)
+        Chunks::of_envelope(&envelope).map(drop)
     } else if *kind == Kind::SCENARIO {
-        Scenario::decode(bytes).map(drop)
+        Scenario::of_envelope(&envelope).map(drop)
     } else if *kind == Kind::CONFIG {
-        Config::decode(bytes).map(drop)
+        Config::of_envelope(&envelope).map(drop)
     } else if *kind == Kind::NOTE {
-        Note::decode(bytes).map(drop)
+        Note::of_envelope(&envelope).map(drop)
     } else if *kind == Kind::MARK {
-        Mark::decode(bytes).map(drop)
+        Mark::of_envelope(&envelope).map(drop)
     } else if *kind == Kind::VERDICT {
-        Verdict::decode(bytes).map(drop)
+        Verdict::of_envelope(&envelope).map(drop)
     } else {
         Ok(())
     };
     match checked {
-        Ok(()) | Err(object::Error::TooNew { .. }) => {}
-        Err(err) => return Err(wrong(err)),
+        Ok(()) | Err(object::Error::TooNew { .. }) => Ok(Seen { links: envelope.links, run: None }),
+        Err(err) => Err(wrong(err)),
     }
-    Ok(Seen { links: object::links(kind, bytes).map_err(wrong)?, run: None })
 }
 
 /// A record that breaks the rules of its kind.
