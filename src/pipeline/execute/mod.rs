@@ -215,7 +215,9 @@ impl Ran {
                 here = by.0;
             }
             let cause = causes[here].unwrap_or(TaskId(here));
-            way.into_iter().for_each(|blocked| causes[blocked] = Some(cause));
+            for blocked in way {
+                causes[blocked] = Some(cause);
+            }
         }
         causes
     }
