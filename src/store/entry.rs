@@ -390,6 +390,12 @@ impl Entry {
     }
 }
 
+/// The digest of an entry's bytes; `None` if they are not whole.
+pub(super) fn digest(bytes: &[u8]) -> Option<Id> {
+    let (body, digest) = bytes.split_at_checked(bytes.len().checked_sub(DIGEST_LEN)?)?;
+    Some(derived(CONTEXT, body)).filter(|found| is_meant(body) && found.digest() == digest)
+}
+
 /// Whether bytes begin as an entry does.
 pub fn is_meant(bytes: &[u8]) -> bool {
     bytes.starts_with(MAGIC)

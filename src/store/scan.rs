@@ -77,6 +77,49 @@ impl Snapshot {
         Ok(None)
     }
 
+    /// The values of many refs, `keys` being sorted: each table is gone through once, as far as they lie close together.
+    ///
+    /// # Errors
+    /// As [`Snapshot::get_ref`].
+    pub fn get_refs(&self, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, Error> {
+        let mut values: Vec<Option<Vec<u8>>> = vec![None; keys.len()];
+        let mut wanted: Vec<usize> = Vec::new();
+        let overlay = self.overlay();
+        for (at, key) in keys.iter().enumerate() {
+            match overlay.get(key) {
+                Some((_, value)) => values[at] = value.map(<[u8]>::to_vec),
+                None => wanted.push(at),
+            }
+        }
+        for row in &self.inner.state.tables {
+            let Some(&first) = wanted.first() else { break };
+            let file = match self.file(Folder::Tables, &row.name())? {
+                File::Here(file) => file,
+                File::Lost => continue,
+                File::Moved(newer) => return newer.get_refs(keys),
+            };
+            let mut found: Vec<usize> = Vec::new();
+            let mut walk = || -> Result<(), Broken> {
+                let mut cursor = Cursor::forward(&file, keys[first])?;
+                for &at in &wanted {
+                    cursor.skip_to(keys[at])?;
+                    let Some((key, value)) = cursor.record() else { break };
+                    if key == keys[at] {
+                        values[at] = decode_value(value)?.map(<[u8]>::to_vec);
+                        found.push(at);
+                    }
+                }
+                Ok(())
+            };
+            if let Err(what) = walk() {
+                self.note(Folder::Tables, &row.name(), what);
+            }
+            let mut found = found.into_iter().peekable();
+            wanted.retain(|at| found.next_if_eq(at).is_none());
+        }
+        Ok(values)
+    }
+
     /// All refs whose keys begin with `prefix`, in the order of their keys.
     pub fn scan(&self, prefix: &[u8], direction: Direction) -> Scan {
         self.scan_from(prefix, Bound::Unbounded, direction)

@@ -187,3 +187,14 @@ fn a_creation_cut_off_anywhere_is_completed_by_the_next() {
         }
     }
 }
+
+#[test]
+fn a_store_that_is_made_and_written_to_between_two_looks_is_no_damaged_one() {
+    let (place, store) = memory();
+    count(&store, op()).unwrap();
+    let late = Lying::new(&place);
+    late.script.lock().unwrap().is_early = true;
+    assert_eq!(Store::open(Arc::new(late.clone()), &world()).unwrap().id(), store.id());
+    late.script.lock().unwrap().is_early = true;
+    assert!(matches!(Store::create(Arc::new(late), &world()), Err(Error::Exists { .. })));
+}

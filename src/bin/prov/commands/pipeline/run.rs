@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bstr::BString;
 use prov::object::run::{Run, RunError};
 use prov::pipeline::execute::{self, Around, Looked, Order, Ran, Selection};
 use prov::pipeline::perform::{Registry, World};
@@ -14,6 +15,7 @@ use prov::progress::Silent;
 use prov::repo::Repo;
 use prov::run::guard::Guard;
 use prov::run::interrupts::Interrupts;
+use prov::run::lifecycle::Lifecycle;
 use prov::run::{Request, Session};
 use serde_json::{Value, json};
 
@@ -30,10 +32,13 @@ use crate::settings;
 /// Failed tasks that are listed at the end.
 const LISTED: usize = 20;
 
+/// Tasks that are named with each of them, because they could not be started.
+const NAMED: usize = 5;
+
 /// Runs a pipeline.
 pub(super) fn run(cx: &Context, args: &PipelineRunArgs) -> Result<Exit, Failure> {
     // Before anything else, so that no signal is lost between a look and a start.
-    let interrupts = Interrupts::from_requests()
+    let interrupts = Interrupts::from_signals()
         .map_err(|err| Failure::new(Class::Failed, "no_signals", "can not listen to signals").because_of(Some(&err)))?;
     let seen = Seen::open(cx, &args.options)?;
     seen.sound()?;
@@ -136,9 +141,23 @@ fn order(cx: &Context, repo: &Repo, seen: &Seen, args: &PipelineRunArgs) -> Resu
         attempt: args.attempt,
         is_last_attempt: args.last_attempt,
         parent,
-        bases: bases(cx, repo, &seen.checked.plan)?,
+        bases: scheduled(cx, &seen.checked.plan, bases(cx, repo, &seen.checked.plan)?),
         is_heard: args.stream || args.json_lines,
     })
+}
+
+/// The same, with remarks which job of a scheduler the tasks are part of.
+fn scheduled(cx: &Context, plan: &Plan, mut bases: BTreeMap<String, Arc<Request>>) -> BTreeMap<String, Arc<Request>> {
+    let mut job = Lifecycle::default();
+    settings::scheduler(&cx.environment, &mut job);
+    if !job.facets.is_empty() {
+        for step in &plan.steps {
+            let none = || Arc::new(Request::command(Vec::<BString>::new()));
+            let base = Arc::make_mut(bases.entry(step.name.clone()).or_insert_with(none));
+            settings::scheduler(&cx.environment, &mut base.lifecycle);
+        }
+    }
+    bases
 }
 
 /// What `[steps.NAME]` of `prov.toml` says for all tasks of the step of that name: everything but its command and its files.
@@ -207,6 +226,7 @@ fn tell(cx: &Context, ran: &Ran, file: &str, in_a_line: bool) -> Result<(), Fail
         .map(TaskId)
         .filter(|id| matches!(ran.states[id.0], State::Done(End::Failure(_))) && ran.errors[id.0].is_some())
         .collect();
+    let causes = ran.causes();
     for id in failed.iter().take(LISTED) {
         let why = ran.errors[id.0].as_ref().map(|error: &RunError| error.message.clone()).unwrap_or_default();
         cx.ui.say(format_args!("{} {}: {}", paint.bad("failed"), shown(plan.label(*id)), shown(why)));
@@ -217,6 +237,16 @@ fn tell(cx: &Context, ran: &Ran, file: &str, in_a_line: bool) -> Result<(), Fail
                 paint.dim("see"),
                 shown(plan.label(*id))
             ));
+        }
+        let blocked: Vec<TaskId> = (0..causes.len()).map(TaskId).filter(|other| causes[other.0] == Some(*id)).collect();
+        let more = match blocked.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        if !blocked.is_empty() {
+            let named = blocked.iter().take(NAMED).map(|other| format!("'{}'", shown(plan.label(*other))));
+            let named = named.collect::<Vec<_>>().join(", ");
+            cx.ui.say(format_args!("  {} {named}{more}", paint.dim("blocks")));
         }
     }
     if failed.len() > LISTED {
@@ -270,6 +300,7 @@ fn document(ran: &Ran, counts: &Counts, file: &str) -> serde_json::Map<String, V
     let plan = &ran.plan;
     let step = |(step, outcome): (&prov::pipeline::plan::PlannedStep, &Outcome)| json!({"name": step.name, "result": outcome.as_str()});
     document.insert("steps".to_owned(), plan.steps.iter().zip(&ran.steps).map(step).collect());
+    let causes = ran.causes();
     let task = |task: &prov::pipeline::plan::Task| {
         let (end, phase) = execute::table::end_word(ran.states[task.id.0]);
         let error = ran.errors[task.id.0].as_ref();
@@ -281,6 +312,7 @@ fn document(ran: &Ran, counts: &Counts, file: &str) -> serde_json::Map<String, V
             "phase": phase,
             "run": ran.runs[task.id.0].as_ref().map(|(run, _)| run),
             "object": ran.runs[task.id.0].as_ref().map(|(_, object)| object.to_string()),
+            "blocked_by": causes[task.id.0].map(|by| plan.label(by)),
             "error": error.map(|error| json!({"type": error.kind, "message": error.message, "run": error.run})),
         })
     };
