@@ -49,12 +49,12 @@ impl Snapshot {
             let mut found = |id: Id, record: PackRecord| {
                 places.entry(id).or_insert((at, record));
             };
-            let _: Result<(), Broken> = if (ids.len() as u64).saturating_mul(WORTH_A_WALK) < row.count() {
+            let _: Result<(), Broken> = if is_worth_a_walk(ids.len(), row.count()) {
+                meet(&file, &ids, &mut found)
+            } else {
                 ids.iter().try_for_each(|id| {
                     pack::find(&file, id).map(|record| record.into_iter().for_each(|record| found(*id, record)))
                 })
-            } else {
-                meet(&file, &ids, &mut found)
             };
             ids.retain(|id| !located.places.contains_key(id));
         }
@@ -99,8 +99,13 @@ impl Snapshot {
     }
 }
 
+/// Whether an index of so many records is walked through for so many objects, instead of being asked for each.
+pub(super) fn is_worth_a_walk(objects: usize, records: u64) -> bool {
+    (objects as u64).saturating_mul(WORTH_A_WALK) >= records
+}
+
 /// Shows what a pack has of `ids`, which are sorted.
-fn meet(file: &Arc<SortedFile>, ids: &[Id], found: &mut dyn FnMut(Id, PackRecord)) -> Result<(), Broken> {
+pub(super) fn meet(file: &Arc<SortedFile>, ids: &[Id], found: &mut dyn FnMut(Id, PackRecord)) -> Result<(), Broken> {
     let Some(first) = ids.first() else { return Ok(()) };
     let mut cursor = Cursor::forward(file, &first.to_bytes())?;
     let mut ids = ids.iter().peekable();

@@ -397,6 +397,12 @@ fn settle(snapshot: &Snapshot, draft: &Draft, replacements: &mut Replacements) -
                 note(snapshot, id, &mut rely, &mut gone)?;
             }
         }
+        for name in &draft.relies_on_packs {
+            if !snapshot.is_live(name) {
+                return Err(Error::Outdated);
+            }
+            rely.insert(*name);
+        }
         if gone.is_empty() {
             return Ok(rely);
         }
