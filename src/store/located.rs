@@ -1,6 +1,6 @@
 //! Many objects at once: one walk through the indexes of the packs instead of a look-up for each object.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::objects::{Place, WHOLE_MAX};
 use super::pack::{self, PackRecord};
 use super::snapshot::{File, Snapshot};
 use super::sorted::{Broken, Cursor, SortedFile};
-use crate::hash::Id;
+use crate::hash::{Id, IdMap};
 use crate::object::{AccessError, Kind, Source};
 
 /// Objects that a catalogue lists at most: 36 bytes of memory each.
@@ -25,7 +25,7 @@ const WORTH_A_WALK: u64 = 16;
 struct Located<'a> {
     snapshot: &'a Snapshot,
     packs: Vec<Id>,
-    places: HashMap<Id, (usize, PackRecord)>,
+    places: IdMap<(usize, PackRecord)>,
 }
 
 impl Snapshot {
@@ -36,7 +36,8 @@ impl Snapshot {
     pub(super) fn locate_all(&self, mut ids: Vec<Id>) -> Result<Box<dyn Source + '_>, Error> {
         ids.sort_unstable();
         ids.dedup();
-        let mut located = Located { snapshot: self, packs: Vec::new(), places: HashMap::with_capacity(ids.len()) };
+        let mut located = Located { snapshot: self, packs: Vec::new(), places: IdMap::default() };
+        located.places.reserve(ids.len());
         for row in self.state().packs.iter().rev() {
             if ids.is_empty() {
                 break;

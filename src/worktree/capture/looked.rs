@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use bstr::BString;
 
-use super::{Captured, CaptureOptions, Leaf, Todo, Tree, capture, capture_file, seen};
+use super::{CaptureOptions, Captured, Leaf, Todo, Tree, capture, capture_file, seen};
 use crate::fs::Stat;
 use crate::hash::Id;
 use crate::object::recipe::Content;
