@@ -102,7 +102,13 @@ impl Repair<'_> {
     pub(super) fn whole_entries(&mut self) -> Result<(), Error> {
         let mut tried: HashSet<u64> = HashSet::new();
         loop {
-            let snapshot = self.store.snapshot()?;
+            let snapshot = match self.store.snapshot() {
+                // What came back named another checkpoint than the one that stood in for it.
+                Err(Error::Damaged { .. }) if !tried.is_empty() && self.checkpoint_from_elsewhere()? => {
+                    self.store.snapshot()?
+                }
+                snapshot => snapshot?,
+            };
             let log = &snapshot.inner.log;
             let base = (!log.base_is_sound).then_some(log.base);
             let lost = log.holes.iter().map(|(number, _)| *number).chain(base);
