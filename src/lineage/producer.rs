@@ -1,5 +1,7 @@
 //! Finding the run that made some content.
 
+use std::collections::{BTreeMap, HashSet};
+
 use bstr::BStr;
 
 use crate::codec;
@@ -43,6 +45,17 @@ pub struct Found {
 /// When the store can't be read.
 pub fn makers(snapshot: &Snapshot, content: &Id) -> Result<Vec<Found>, Error> {
     touching(snapshot, &key::producers_of(content))
+}
+
+/// Those of these contents that some run made.
+///
+/// # Errors
+/// When the store can't be read.
+pub fn made(snapshot: &Snapshot, contents: impl IntoIterator<Item = Id>) -> Result<HashSet<Id>, Error> {
+    let contents: BTreeMap<Vec<u8>, Id> = contents.into_iter().map(|id| (key::producers_of(&id), id)).collect();
+    let (prefixes, ids): (Vec<Vec<u8>>, Vec<Id>) = contents.into_iter().unzip();
+    let begun = snapshot.which_begin(&prefixes)?;
+    Ok(ids.into_iter().zip(begun).filter_map(|(id, is_made)| is_made.then_some(id)).collect())
 }
 
 /// The runs that took `content` as an input, newest first, at most 256.

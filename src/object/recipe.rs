@@ -8,7 +8,7 @@ use bstr::BString;
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Kind, Link, Record, Strength};
-use crate::codec::{self, Limits, Value};
+use crate::codec::{self, Value};
 use crate::hash::Id;
 
 /// The newest rule set by which recipes are made. Older ones stay computable, so better rules lose no hits.
@@ -249,6 +249,6 @@ impl Record for Recipe {
     }
 
     fn from_parts(_links: &[Link], body: &[u8]) -> Result<Self, Error> {
-        codec::decode(body, &Limits::RECORD).map_err(|source| Error::Damaged { kind: Self::KIND, source })
+        codec::decode_checked(body).map_err(|source| Error::Damaged { kind: Self::KIND, source })
     }
 }

@@ -10,7 +10,7 @@ use bstr::{BStr, BString, ByteSlice};
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Kind, Link, Record, Strength, envelope};
-use crate::codec::{self, Limits};
+use crate::codec;
 use crate::hash::{self, Id};
 use crate::path::{RelPath, is_name};
 
@@ -116,13 +116,17 @@ struct Body {
 impl Record for Tree {
     const KIND: Kind = Kind::TREE;
 
-    fn to_parts(&self) -> Result<(Vec<Link>, Vec<u8>), codec::Error> {
-        let links = envelope::sorted(match self {
+    fn links(&self) -> Result<Vec<Link>, codec::Error> {
+        Ok(match self {
             Tree::Leaf(entries) => entries.iter().map(|e| Link(e.id, e.kind.object(), Strength::Content)).collect(),
             Tree::Inner { children, .. } => {
                 children.iter().map(|c| Link(c.id, Kind::TREE, Strength::Content)).collect()
             }
-        });
+        })
+    }
+
+    fn to_parts(&self) -> Result<(Vec<Link>, Vec<u8>), codec::Error> {
+        let links = envelope::sorted(self.links()?);
         let position = |id: Id, kind: Kind| {
             let at = links.binary_search(&Link(id, kind, Strength::Content)).unwrap_or(0);
             u32::try_from(at).unwrap_or(u32::MAX)
@@ -152,8 +156,7 @@ impl Record for Tree {
 
     fn from_parts(links: &[Link], body: &[u8]) -> Result<Self, Error> {
         let invalid = |rule: &str| Error::Invalid { kind: Kind::TREE, rule: rule.to_owned() };
-        let body: Body =
-            codec::decode(body, &Limits::RECORD).map_err(|source| Error::Damaged { kind: Kind::TREE, source })?;
+        let body: Body = codec::decode_checked(body).map_err(|source| Error::Damaged { kind: Kind::TREE, source })?;
         let target = |at: u32, kind: Kind| {
             links
                 .get(at as usize)

@@ -4,13 +4,16 @@ use bstr::{BStr, BString};
 
 use crate::hash::Id;
 
+/// Bytes that most keys have room in.
+const LEN: usize = 128;
+
 /// Builds a key component by component.
 #[derive(Debug, Clone, Default)]
 struct Key(Vec<u8>);
 
 impl Key {
     fn of(name: &str) -> Self {
-        Self::default().with(name.as_bytes())
+        Self(Vec::with_capacity(LEN)).with(name.as_bytes())
     }
 
     /// A whole component: `00` becomes `00 ff`, the end is `00 01`.
@@ -22,11 +25,11 @@ impl Key {
 
     /// The beginning of a component, for scans by prefix.
     fn partial(mut self, start: &[u8]) -> Self {
-        for &byte in start {
-            self.0.push(byte);
-            if byte == 0 {
-                self.0.push(0xff);
+        for (at, piece) in start.split(|&byte| byte == 0).enumerate() {
+            if at > 0 {
+                self.0.extend([0, 0xff]);
             }
+            self.0.extend_from_slice(piece);
         }
         self
     }

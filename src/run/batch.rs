@@ -1,7 +1,8 @@
 //! Runs that are closed one by one and made history together: what many runs of one process share.
 //!
-//! A closed run waits here, and in the live folder of the run around it ([`super::live::Running::park`]), until [`Batch::flush`] puts
-//! all that wait into one transaction, in the order in which they were closed. If this process is killed before, the next command
+//! A closed run waits here, and in the live folder of the run around it (in a file with others, or if its own folder holds what its record
+//! needs, that: [`super::live::Running::park`]), until [`Batch::flush`] puts all that wait into one transaction, in the order in which they
+//! were closed. If this process is killed before, the next command
 //! publishes them; a power cut loses them. What they made is known to the runs that follow in this process at once.
 
 use std::collections::{HashMap, HashSet};
@@ -9,8 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use std::time::Duration;
 
+use std::path::PathBuf;
+
 use bstr::{BStr, BString};
 
+use super::observer::Stream;
 use super::publish::{self, Pending, Publication};
 use super::{Error, live, record};
 use crate::hash::Id;
@@ -33,6 +37,8 @@ pub struct Batch<'a> {
     grace: Option<Duration>,
     /// One transaction at a time, so that runs land in the order in which they were closed.
     turn: Mutex<()>,
+    /// Folders of runs that ended, for those to come.
+    spares: Mutex<Vec<PathBuf>>,
 }
 
 #[derive(Debug)]
@@ -43,6 +49,28 @@ struct Inner {
     made: HashMap<BString, Made>,
     /// Records that could not be published: nothing that names them may be.
     unpublished: HashSet<Id>,
+    /// Where closed runs that wait are written down, and how many such files there were.
+    closed: Option<live::Closed>,
+    files: u64,
+}
+
+impl Inner {
+    fn wait(
+        &mut self,
+        run: &Run,
+        object: Id,
+        collected: Collected,
+        running: Option<live::Running>,
+        pending: Pending,
+    ) -> Publication {
+        let run = Arc::new(run.clone());
+        for (key, output) in &run.outputs {
+            let made = Made { content: output.content.id(), run: run.run.clone(), object, key: key.clone() };
+            self.made.insert(output.path.clone(), made);
+        }
+        self.waiting.push(Waiting { run, object, collected, running, pending });
+        Publication::Batched
+    }
 }
 
 #[derive(Debug)]
@@ -80,8 +108,16 @@ impl<'a> Batch<'a> {
     /// When the store can't be read.
     pub fn new(repo: &'a Repo, around: Option<live::Running>) -> Result<Self, Error> {
         let snapshot = repo.store().snapshot()?;
-        let inner = Inner { snapshot, waiting: Vec::new(), made: HashMap::new(), unpublished: HashSet::new() };
-        Ok(Self { repo, around, inner: Mutex::new(inner), grace: None, turn: Mutex::new(()) })
+        let inner = Inner {
+            snapshot,
+            waiting: Vec::new(),
+            made: HashMap::new(),
+            unpublished: HashSet::new(),
+            closed: None,
+            files: 0,
+        };
+        let spares = Mutex::default();
+        Ok(Self { repo, around, inner: Mutex::new(inner), grace: None, turn: Mutex::new(()), spares })
     }
 
     /// The same, its commands killed this long after they were asked to end.
@@ -162,35 +198,71 @@ impl<'a> Batch<'a> {
             Err(err) => Err(err),
         };
         let collected = match (collected, running) {
-            (Ok(collected), running) => {
-                let running = match (running, &self.around) {
-                    (Some(running), Some(around)) => Some(park(running, around, &pending)),
-                    (running, _) => running,
+            (Ok(collected), Some(running)) => {
+                let Some(around) = &self.around else {
+                    return self.inner().wait(run, object, collected, Some(running), pending);
                 };
-                return self.wait(run, object, collected, running, pending);
+                // What it printed is read from its folder, should this process be killed.
+                let needs_folder = Stream::ALL.iter().any(|stream| run.logs.contains_key(stream.name()));
+                if needs_folder {
+                    let running = park(running, around, &pending);
+                    return self.inner().wait(run, object, collected, Some(running), pending);
+                }
+                return self.note(run, object, collected, running, around, pending);
             }
+            (Ok(collected), None) => return self.inner().wait(run, object, collected, None, pending),
             (Err(err), Some(running)) => return publish::leave(&pending, running, err),
             (Err(err), None) => err,
         };
         Publication::Lost(collected)
     }
 
-    fn wait(
+    /// Takes a closed run whose folder nobody needs any more, once it is written down with others.
+    fn note(
         &self,
         run: &Run,
         object: Id,
         collected: Collected,
-        running: Option<live::Running>,
+        running: live::Running,
+        around: &live::Running,
         pending: Pending,
     ) -> Publication {
-        let run = Arc::new(run.clone());
+        let payload = crate::codec::encode(&pending);
+        // What is in the file waits: who takes the one takes the other.
         let mut inner = self.inner();
-        for (key, output) in &run.outputs {
-            let made = Made { content: output.content.id(), run: run.run.clone(), object, key: key.clone() };
-            inner.made.insert(output.path.clone(), made);
+        let is_noted = payload.is_ok_and(|payload| {
+            if inner.closed.is_none() {
+                inner.closed = around.closed(inner.files).ok();
+                inner.files += 1;
+            }
+            inner.closed.as_mut().is_some_and(|closed| closed.add(&running, &payload).is_ok())
+        });
+        if !is_noted {
+            let running = park(running, around, &pending);
+            return inner.wait(run, object, collected, Some(running), pending);
         }
-        inner.waiting.push(Waiting { run, object, collected, running, pending });
-        Publication::Batched
+        let publication = inner.wait(run, object, collected, None, pending);
+        drop(inner);
+        // If it can't be moved away it is found to be that of a finished run.
+        if let Ok(Some(spare)) = running.into_spare() {
+            self.spares().push(spare);
+        }
+        publication
+    }
+
+    fn spares(&self) -> MutexGuard<'_, Vec<PathBuf>> {
+        // Nothing that panics runs under this lock.
+        self.spares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins a run of this batch.
+    pub(super) fn begin_run(&self, intent: live::Intent) -> Result<live::Running, live::LiveError> {
+        let live = super::live_folder(self.repo);
+        let spare = self.spares().pop();
+        match spare {
+            Some(spare) => live.begin_in(spare, intent),
+            None => live.begin(intent),
+        }
     }
 
     /// Takes a closed run that needs nothing but itself, e.g. one that others are part of.
@@ -256,7 +328,11 @@ impl<'a> Batch<'a> {
     pub fn flush(&self) -> Flushed {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut flushed = Flushed::default();
-        let mut waiting = std::mem::take(&mut self.inner().waiting).into_iter().peekable();
+        let (waiting, closed) = {
+            let mut inner = self.inner();
+            (std::mem::take(&mut inner.waiting), inner.closed.take())
+        };
+        let mut waiting = waiting.into_iter().peekable();
         while waiting.peek().is_some() {
             let (mut chunk, mut size): (Vec<Waiting>, usize) = (Vec::new(), 0);
             while let Some(next) =
@@ -266,6 +342,10 @@ impl<'a> Batch<'a> {
                 chunk.push(next);
             }
             self.publish(chunk, &mut flushed);
+        }
+        // What could not be published waits in folders of its own by now.
+        if let Some(closed) = closed {
+            closed.remove();
         }
         flushed
     }
@@ -351,6 +431,10 @@ impl<'a> Batch<'a> {
     /// # Errors
     /// When its folder can't be removed.
     pub fn end(self) -> Result<(), Error> {
+        let live = super::live_folder(self.repo);
+        for spare in self.spares().drain(..) {
+            live.spared(&spare);
+        }
         if let Some(around) = self.around {
             around.end()?;
         }

@@ -99,6 +99,8 @@ fn rules(session: &Session<'_>, request: &Request, cwd: &RelPath) -> Result<Rule
 pub(super) struct Listing<'a> {
     pub(super) files: &'a [(RelPath, crate::fs::Stat)],
     pub(super) is_fresh: bool,
+    /// What the program was before the command ran.
+    pub(super) program: Option<&'a Program>,
 }
 
 /// Selects the files that count as code and hashes them.
@@ -168,10 +170,15 @@ fn select_as(
     let first: &BStr = words.first().map_or(BStr::new(""), |word| word.as_bstr());
     let search = environment.get(OsStr::new("PATH")).map_or(OsStr::new(""), |path| path.as_os_str());
     let find = || code::find_program(repo.fs(), repo.root(), cwd, search, first, &|path| session.is_ignored(path));
-    let program = if may_share && !first.contains(&b'/') {
-        session.stretch().program((first.to_owned(), cwd.to_owned(), search.to_owned()), find)
-    } else {
-        find()
+    let program = match files.program {
+        // A program of the machine is recorded and does not count: only another one of the project would make a difference.
+        Some(Program::Elsewhere(path)) if !first.contains(&b'/') && !searches_inside(repo.root(), cwd, search) => {
+            Ok(Program::Elsewhere(path.clone()))
+        }
+        _ if may_share && !first.contains(&b'/') => {
+            session.stretch().program((first.to_owned(), cwd.to_owned(), search.to_owned()), find)
+        }
+        _ => find(),
     }
     .map_err(io)?;
     let named = code::named_files(repo.fs(), repo.root(), cwd, words, &is_declared).map_err(io)?;
@@ -205,6 +212,11 @@ fn select_as(
     let selected = selected(files, &rules, &scope);
     let tree = Arc::new(tree_of(&selected)?);
     Ok(CodePart { tree, left_out: selected.left_out, unmatched: selected.unmatched, named: names, program })
+}
+
+/// Whether a folder in which programs are looked for lies in the project.
+fn searches_inside(root: &std::path::Path, cwd: &std::path::Path, search: &OsStr) -> bool {
+    std::env::split_paths(search).any(|folder| matches!(crate::path::locate(root, cwd, &folder), Place::Inside(_)))
 }
 
 fn selected(files: Listing<'_>, rules: &Rules, scope: &Scope<'_>) -> Selected {

@@ -130,6 +130,20 @@ impl Command {
         }
     }
 
+    /// As [`Command::program`], where one was found for the same word a moment ago.
+    ///
+    /// # Errors
+    /// As [`Command::program`].
+    pub(super) fn program_again(&self, known: Option<&Path>) -> Result<PathBuf, SpawnError> {
+        let path = self.set_env.get(OsStr::new("PATH")).or(self.search_path.as_ref()).map(OsString::as_os_str);
+        match (self.argv.first(), known) {
+            (Some(name), Some(known)) if program::is_still(OsStr::from_bytes(name), known, path) => {
+                Ok(known.to_owned())
+            }
+            _ => self.program(),
+        }
+    }
+
     /// The program that would be executed, as [`program::find`] says it.
     pub fn program(&self) -> Result<PathBuf, SpawnError> {
         let name = self.argv.first().ok_or(SpawnError::Invalid { what: "no words" })?;
@@ -150,8 +164,24 @@ pub struct Context<'a> {
     pub interrupts: Option<&'a Interrupts>,
     /// Hears the output.
     pub observer: &'a mut dyn Observer,
-    /// Told the pid once the child runs, e.g. to note it in the live folder.
+    /// Told the pid once the child runs, e.g. to limit it.
     pub started: &'a mut dyn FnMut(u32),
+    /// Told the pid once the child has run for a while.
+    pub lasts: Option<Lasts<'a>>,
+}
+
+/// Who is told of a child that does not end at once: what only matters if it, or prov, is killed meanwhile need not be done for one that does.
+pub struct Lasts<'a> {
+    /// How long it must have run.
+    pub after: Duration,
+    /// Told the pid, at most once. The observer hears of the start right after.
+    pub tell: &'a mut dyn FnMut(u32),
+}
+
+impl std::fmt::Debug for Lasts<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lasts").field("after", &self.after).finish_non_exhaustive()
+    }
 }
 
 impl std::fmt::Debug for Context<'_> {
@@ -256,7 +286,6 @@ pub enum Passed {
 /// # Errors
 /// The command was not started. Once it runs there is an outcome, unless the system does not let prov wait for it; then
 /// its group is killed.
-#[expect(clippy::needless_pass_by_value, reason = "a context is for one child")]
 pub fn execute(cx: Context<'_>, command: &Command) -> Result<Outcome, SpawnError> {
     if let Some(signal) = cx.interrupts.and_then(Interrupts::ending) {
         return Err(SpawnError::Interrupted { signal });
@@ -307,7 +336,16 @@ pub fn execute(cx: Context<'_>, command: &Command) -> Result<Outcome, SpawnError
         }
     };
     (cx.started)(child.id());
-    cx.observer.notice(Notice::Started(child.id()));
+    let lasts = match cx.lasts {
+        Some(Lasts { after, tell }) if !after.is_zero() => Some((after, tell as &mut dyn FnMut(u32))),
+        at_once => {
+            if let Some(lasts) = at_once {
+                (lasts.tell)(child.id());
+            }
+            cx.observer.notice(Notice::Started(child.id()));
+            None
+        }
+    };
 
     let side = |stream, pipe: Option<OwnedFd>| {
         let spool = Spool::new(cx.fs, cx.spool_dir, stream, command.spool).without(&command.secrets);
@@ -320,7 +358,7 @@ pub fn execute(cx: Context<'_>, command: &Command) -> Result<Outcome, SpawnError
     ];
     // From here on the child is reaped by the pump; the handle of the standard library knows nothing of it.
     drop(child);
-    let pump = Pump::new(command, cx.clock, cx.interrupts, cx.observer, group, pid, ended, sides);
+    let pump = Pump::new(command, cx.clock, cx.interrupts, cx.observer, group, pid, ended, sides, lasts);
     let end = pump.run().map_err(system)?;
     let [stdout, stderr] = end.sides.map(Side::finish);
     Ok(Outcome {

@@ -149,7 +149,7 @@ impl Stray {
 /// The session of this process, as the process table tells it. 0 in a container that was entered from outside: its
 /// leader has no number in here (and `rustix::process::getsid` takes none for an answer).
 #[expect(unsafe_code, reason = "no safe wrapper at hand allows for 0")]
-fn own_session() -> u32 {
+pub(super) fn own_session() -> u32 {
     // SAFETY: a system call that takes and returns a number; it can't fail for the calling process.
     unsafe { libc::getsid(0) }.unsigned_abs()
 }
@@ -187,8 +187,13 @@ pub fn orphans(here: &Process, leader: &Process, word: &[u8]) -> Vec<ProcessStat
 /// Kills every process that was started with `word`, a `NAME=value`, in its environment, and waits until they are gone; returns whether
 /// nothing is left. Gives up after `patience`.
 pub fn end_started_with(word: &[u8], patience: Duration) -> bool {
+    end_all(&|| started_with(word), patience)
+}
+
+/// The processes that were started with `word`, a `NAME=value`, in their environment.
+pub fn started_with(word: &[u8]) -> Vec<ProcessStatus> {
     let is_meant = |p: &ProcessStatus| !p.is_zombie() && host::was_started_with(p.pid, word);
-    end_all(&|| host::processes().unwrap_or_default().into_iter().filter(is_meant).collect(), patience)
+    host::processes().unwrap_or_default().into_iter().filter(is_meant).collect()
 }
 
 /// Kills what [`orphans`] finds and waits until it is gone; returns whether nothing is left.
@@ -235,7 +240,7 @@ mod tests {
         let here = Process::current();
         let mut child = Command::new("sh")
             .args(["-c", "sleep 1000 & echo $!; exec 1>&-; trap '' TERM; wait"])
-            .env("PROV_RUN_ID", "r-1")
+            .env("PROV_RUN_ID", "group-1")
             .process_group(0)
             .stdout(Stdio::piped())
             .spawn()
@@ -245,16 +250,16 @@ mod tests {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let grandchild: u32 = line.trim().parse().unwrap();
 
-        assert_eq!(orphans(&here, &leader, b"PROV_RUN_ID=r-1").len(), 2);
+        assert_eq!(orphans(&here, &leader, b"PROV_RUN_ID=group-1").len(), 2);
         let elsewhere = Process { boot: "other".to_owned(), ..leader.clone() };
-        assert!(orphans(&here, &elsewhere, b"PROV_RUN_ID=r-1").is_empty());
+        assert!(orphans(&here, &elsewhere, b"PROV_RUN_ID=group-1").is_empty());
 
         child.kill().unwrap();
         child.wait().unwrap();
-        let left: Vec<u32> = orphans(&here, &leader, b"PROV_RUN_ID=r-1").iter().map(|p| p.pid).collect();
+        let left: Vec<u32> = orphans(&here, &leader, b"PROV_RUN_ID=group-1").iter().map(|p| p.pid).collect();
         assert_eq!(left, [grandchild]);
-        assert!(orphans(&here, &leader, b"PROV_RUN_ID=r-2").is_empty(), "another run's process is a stranger");
-        assert!(end_orphans(&here, &leader, b"PROV_RUN_ID=r-1", Duration::from_secs(60)));
+        assert!(orphans(&here, &leader, b"PROV_RUN_ID=group-2").is_empty(), "another run's process is a stranger");
+        assert!(end_orphans(&here, &leader, b"PROV_RUN_ID=group-1", Duration::from_secs(60)));
         assert!(!host::is_running(grandchild, 0));
     }
 }

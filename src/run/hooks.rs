@@ -146,6 +146,7 @@ impl Hooks {
             interrupts,
             observer: &mut ToStderr(observer),
             started: &mut |_| {},
+            lasts: None,
         };
         Ok(execute::execute(context, &command)?)
     }

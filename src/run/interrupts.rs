@@ -46,9 +46,11 @@ type Flags = Arc<[Arc<AtomicBool>; HEARD.len()]>;
 /// [`Interrupts::is_raised`] tells whether to go on; [`super::execute`] passes them on to the child.
 pub struct Interrupts {
     read: UnixStream,
-    write: UnixStream,
+    write: Arc<UnixStream>,
     flags: Flags,
     actions: Vec<SigId>,
+    /// Whether the system tells of children that stop or end.
+    hears_children: bool,
     /// From then on the signals do again what they do by default.
     released: Arc<AtomicBool>,
 }
@@ -56,7 +58,7 @@ pub struct Interrupts {
 /// Raises interrupts by hand, from any thread.
 #[derive(Debug)]
 pub struct Interrupter {
-    write: UnixStream,
+    write: Arc<UnixStream>,
     flags: Flags,
 }
 
@@ -67,7 +69,8 @@ impl Interrupts {
         read.set_nonblocking(true)?;
         write.set_nonblocking(true)?;
         let flags = Arc::new(std::array::from_fn(|_| Arc::new(AtomicBool::new(false))));
-        Ok(Self { read, write, flags, actions: Vec::new(), released: Arc::new(AtomicBool::new(false)) })
+        let (write, actions, released) = (Arc::new(write), Vec::new(), Arc::new(AtomicBool::new(false)));
+        Ok(Self { read, write, flags, actions, hears_children: false, released })
     }
 
     /// Hears the signals that this process gets: SIGINT, SIGTERM, SIGHUP and SIGQUIT no longer end it.
@@ -76,14 +79,29 @@ impl Interrupts {
     /// too; where that can't be had (elsewhere than on Linux) they are heard. When the value is dropped, the signals
     /// do again what they do by default.
     pub fn from_signals() -> io::Result<Self> {
+        Self::hearing(true)
+    }
+
+    /// As [`Interrupts::from_signals`], without news of children: for who has so many that hearing of each costs more than looking now and
+    /// then whether one of them was stopped.
+    ///
+    /// # Errors
+    /// As [`Interrupts::from_signals`].
+    pub fn from_requests() -> io::Result<Self> {
+        Self::hearing(false)
+    }
+
+    fn hearing(hears_children: bool) -> io::Result<Self> {
         let mut this = Self::by_hand()?;
+        this.hears_children = hears_children;
         let ignored = host::ignored_signals();
         for (flag, signal) in this.flags.iter().zip(HEARD) {
             let is_ignored = ignored & (1 << (signal - 1)) != 0;
-            if (is_ignored && signal != SIGCHLD) || signal == SIGWINCH {
+            let is_of_children = signal == SIGCHLD;
+            if (is_ignored && !is_of_children) || signal == SIGWINCH || (is_of_children && !hears_children) {
                 continue;
             }
-            if signal != SIGCHLD {
+            if !is_of_children {
                 signal_hook::flag::register_conditional_default(signal, Arc::clone(&this.released))?;
             }
             this.actions.push(signal_hook::flag::register(signal, Arc::clone(flag))?);
@@ -105,8 +123,13 @@ impl Interrupts {
     }
 
     /// A handle that raises interrupts as if signals had come.
-    pub fn interrupter(&self) -> io::Result<Interrupter> {
-        Ok(Interrupter { write: self.write.try_clone()?, flags: Arc::clone(&self.flags) })
+    pub fn interrupter(&self) -> Interrupter {
+        Interrupter { write: Arc::clone(&self.write), flags: Arc::clone(&self.flags) }
+    }
+
+    /// Whether the system tells of children that stop; else whoever has one has to look.
+    pub(super) fn hears_children(&self) -> bool {
+        self.hears_children
     }
 
     /// Whether a request to end waits to be seen to.
@@ -167,7 +190,7 @@ impl Interrupts {
     }
 
     /// Takes everything that came in since the last time.
-    pub(super) fn take(&self) -> Vec<i32> {
+    pub(crate) fn take(&self) -> Vec<i32> {
         let mut sink = [0; 64];
         while (&self.read).read(&mut sink).is_ok_and(|n| n > 0) {}
         let taken = self.flags.iter().zip(HEARD).filter(|(flag, _)| flag.swap(false, Ordering::SeqCst));
@@ -203,7 +226,7 @@ impl Interrupter {
         if let Some(at) = HEARD.iter().position(|&heard| heard == signal) {
             self.flags[at].store(true, Ordering::SeqCst);
             // A full pipe wakes as well.
-            let _ = (&self.write).write(b"X");
+            let _ = (&*self.write).write(b"X");
         }
     }
 }
@@ -216,7 +239,7 @@ mod tests {
     fn what_is_raised_is_seen_once() {
         let interrupts = Interrupts::by_hand().unwrap();
         assert!(!interrupts.is_raised());
-        interrupts.interrupter().unwrap().raise(SIGTERM);
+        interrupts.interrupter().raise(SIGTERM);
         assert_eq!(interrupts.ending(), Some(SIGTERM));
         assert_eq!(interrupts.take(), [SIGTERM]);
         assert!(interrupts.take().is_empty());

@@ -10,6 +10,7 @@
 //!         /stdout, /stderr    what was printed (see [`super::spool`])
 //!         /pending            a finished run that waits to be published
 //!         /parked/<run id>/   folders of runs that are part of it, finished or without claims
+//!         /closed-<n>         finished runs that are part of it and have no folders any more (see [`closed`])
 //! .new-..., .ended-...        folders being made or removed; mean nothing to readers
 //! .spare                      an empty folder (with an empty one for outputs in it), which the next run makes its own: making and
 //!                             removing folders takes longer than all else here
@@ -23,6 +24,7 @@
 
 mod children;
 mod claim;
+mod closed;
 mod entry;
 mod frame;
 mod intent;
@@ -40,6 +42,7 @@ use crate::host::{self, Liveness, Process, This};
 use crate::path::{is_name, show, shown};
 
 pub use claim::{Claimed, Held};
+pub(super) use closed::Closed;
 pub use entry::{Entry, State};
 pub use frame::FrameError;
 pub use intent::{Intent, Open, SetClaim};
@@ -137,8 +140,7 @@ impl Live {
     pub fn begin(&self, intent: Intent) -> Result<Running, LiveError> {
         let dir = self.dir(&intent.run)?;
         let bytes = intent.encode().map_err(|source| LiveError::Encode { run: intent.run.clone(), source })?;
-        let owner = self.here();
-        let new = self.root.join(format!("{NEW}{}-{}-{}-{}", self.place(), owner.pid, owner.start, intent.run));
+        let new = self.new_name(&intent.run);
         if self.fs.rename(&self.root.join(SPARE), &new).is_err() {
             match self.fs.make_dir(&new) {
                 Err(err) if err.kind() == io::ErrorKind::NotFound => {
@@ -147,7 +149,35 @@ impl Live {
                 made => made.map_err(at(&new))?,
             }
         }
-        let appeared = self.write(&new.join(INTENT), &bytes).and_then(|()| {
+        self.appear(new, dir, intent, &bytes)
+    }
+
+    /// As [`Live::begin`], in a folder of this process that [`Running::into_spare`] gave.
+    ///
+    /// # Errors
+    /// As [`Live::begin`]; the folder is gone then.
+    pub fn begin_in(&self, spare: PathBuf, intent: Intent) -> Result<Running, LiveError> {
+        let dir = self.dir(&intent.run)?;
+        let bytes = intent.encode().map_err(|source| LiveError::Encode { run: intent.run.clone(), source })?;
+        self.appear(spare, dir, intent, &bytes)
+    }
+
+    /// Gives back a folder that nobody begins in any more.
+    pub fn spared(&self, spare: &Path) {
+        if self.fs.rename(spare, &self.root.join(SPARE)).is_err() {
+            let _ = self.fs.remove_tree(spare);
+        }
+    }
+
+    /// The name of a folder that is being made ready for `run`.
+    fn new_name(&self, run: &str) -> PathBuf {
+        let owner = self.here();
+        self.root.join(format!("{NEW}{}-{}-{}-{run}", self.place(), owner.pid, owner.start))
+    }
+
+    /// Makes the folder `new` that of a run.
+    fn appear(&self, new: PathBuf, dir: PathBuf, intent: Intent, bytes: &[u8]) -> Result<Running, LiveError> {
+        let appeared = self.write(&new.join(INTENT), bytes).and_then(|()| {
             // Renaming to a folder that holds anything fails, and every folder of a run holds its intent.
             self.fs.rename(&new, &dir).map_err(at(&dir))
         });
@@ -213,25 +243,34 @@ impl Live {
         }
     }
 
-    /// Whether the folder of a run that ended is the spare one now, emptied. It must be as readable as the folder around it, whoever made it.
+    /// Whether the folder of a run that ended is the spare one now, emptied.
     fn is_spared(&self, path: &Path) -> bool {
+        self.is_emptied(path) && self.fs.rename(path, &self.root.join(SPARE)).is_ok()
+    }
+
+    /// Whether the folder of a run that ended, by a name that nobody else knows, is empty now. It must be as readable as the folder around
+    /// it, whoever made it.
+    fn is_emptied(&self, path: &Path) -> bool {
         let mode =
             |path: &Path| self.fs.lstat(path).ok().flatten().filter(crate::fs::Stat::is_folder).map(|stat| stat.mode);
         let (own, folder) = (mode(&self.root), path.join(super::managed::NAME));
         let is_empty = |path: &Path| self.fs.names(path).is_ok_and(|names| names.is_empty());
+        let mut is_plain = true;
         let removed = |name: std::ffi::OsString| {
             if name == super::managed::NAME {
                 mode(&folder) == own && is_empty(&folder)
             } else {
+                is_plain &= name == INTENT;
                 self.fs.remove_file(&path.join(name)).is_ok()
             }
         };
         own.is_some()
             && mode(path) == own
             && self.fs.names(path).is_ok_and(|names| names.into_iter().all(removed))
-            // Nothing of one run may be found in the folder of another.
-            && self.fs.names(path).is_ok_and(|names| names.iter().all(|name| name == super::managed::NAME))
-            && self.fs.rename(path, &self.root.join(SPARE)).is_ok()
+            // Nothing of one run may be found in the folder of another. Whom it held more of than its intent, others knew, who may still
+            // have been at it.
+            && (is_plain
+                || self.fs.names(path).is_ok_and(|names| names.iter().all(|name| name == super::managed::NAME)))
     }
 
     /// Whether the process that makes this new folder is known to be dead.
@@ -324,16 +363,18 @@ impl Live {
 
     /// Whether folders of other runs lie in that of the run `entry`.
     pub fn has_parked(&self, entry: &Entry) -> bool {
-        self.is_folder(&entry.dir.join(PARKED))
+        self.is_folder(&entry.dir.join(PARKED)) || self.has_closed(entry)
     }
 
-    /// The runs whose folders lie in that of the run `entry`, oldest first: parts of it that are finished or under way.
+    /// The runs inside of the run `entry`: parts of it that are finished or under way. First those whose folders lie in its own, oldest
+    /// first, then those that have none any more.
     pub fn parked(&self, entry: &Entry) -> Vec<Entry> {
         let folder = entry.dir.join(PARKED);
         let mut names = self.fs.names(&folder).unwrap_or_default();
         names.sort_unstable();
         let names = names.into_iter().filter_map(|name| name.into_string().ok());
-        names.filter_map(|run| entry::read(self, &run, &folder.join(&run))).collect()
+        let folders = names.filter_map(|run| entry::read(self, &run, &folder.join(&run)));
+        folders.chain(self.closed(entry)).collect()
     }
 
     /// Whether anything is in the folder, besides the spare one: one listing, for those who only want to know if there is
@@ -377,19 +418,10 @@ impl Running {
     /// `around`. If this process is killed the next command publishes it; after a power cut it may be gone.
     #[must_use]
     pub fn park(self, around: &Running, payload: &[u8]) -> Running {
-        let path = self.dir.join(PENDING);
-        match self
-            .live
-            .fs
-            .create_new(&path, 0o666)
-            .and_then(|mut file| file.write_all(&frame::seal(PENDING, intent::VERSION, payload)))
-        {
+        // Cut off it would be taken for damage: it appears whole.
+        match self.live.fs.replace(&self.dir.join(PENDING), &frame::seal(PENDING, intent::VERSION, payload), false) {
             Ok(()) => self.inside(around),
-            Err(_) => {
-                // A half-written one would be taken for damage.
-                let _ = self.live.fs.remove_file(&path);
-                self
-            }
+            Err(_) => self,
         }
     }
 
@@ -439,6 +471,25 @@ impl Running {
         let path = dir.join(PENDING);
         fs.replace(&path, &frame::seal(PENDING, intent::VERSION, payload), true).map_err(at(&path))?;
         fs.sync_dir(&self.live.root).map_err(at(&self.live.root))
+    }
+
+    /// As [`Running::end`], but the folder, empty, is for the next run of this process to begin in ([`Live::begin_in`]), if it can be had.
+    ///
+    /// # Errors
+    /// When it can't be moved away.
+    pub fn into_spare(self) -> Result<Option<PathBuf>, LiveError> {
+        static SPARED: AtomicU64 = AtomicU64::new(0);
+        // Not by its own name: the run may have to begin once more, to wait for the next command.
+        let spare = self.live.new_name(&format!("{SPARE}{}", SPARED.fetch_add(1, Ordering::Relaxed)));
+        if self.live.fs.rename(&self.dir, &spare).is_err() {
+            return self.end().map(|()| None);
+        }
+        if self.live.is_emptied(&spare) {
+            return Ok(Some(spare));
+        }
+        // What stays is swept later.
+        let _ = self.live.fs.remove_tree(&spare);
+        Ok(None)
     }
 
     /// The run is recorded, or came to nothing: its folder goes, and its claims with it.

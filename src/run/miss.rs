@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::execute::{self, Command};
 use super::hooks::{Hooks, Moment};
@@ -25,6 +26,9 @@ use crate::object::{Kind, Record, id_of};
 use crate::path::RelPath;
 use crate::store::{Intake, Snapshot};
 use crate::worktree;
+
+/// How long a part of a larger run may take before something of it is written down.
+const QUIET: Duration = Duration::from_millis(5);
 
 /// Why something is executed.
 pub(super) struct Why<'a> {
@@ -57,7 +61,11 @@ pub(super) fn execute(
 
     let op = repo.new_op();
     let live = super::live_folder(repo);
-    let running = live.begin(intent(repo, request, &prepared, &run, op.to_bytes()))?;
+    let intent = intent(repo, request, &prepared, &run, op.to_bytes());
+    let running = match session.batch() {
+        Some(batch) => batch.begin_run(intent)?,
+        None => live.begin(intent)?,
+    };
     let mut warnings: Vec<String> = prepared.warnings().collect();
     let hooks = Hooks::of(session, environment);
     let explain = |prepared: &Prepared| reasons.is_empty().then(|| look::explain(session, &snapshot, prepared));
@@ -99,6 +107,10 @@ pub(super) fn execute(
     if let Some(part) = &mut part {
         part.starting(&run.run);
     }
+    // A part has a guard, who ends what runs if this process is killed, and has many like it: of one that ends at once nothing is written
+    // down before its end, unless somebody listens.
+    let is_quiet = part.is_some() && session.batch().is_some() && !observer.hears_events();
+    let quiet = if is_quiet { QUIET } else { Duration::ZERO };
     let mut body: Option<Ended> = None;
     let outcome = match command {
         Ok(Some(mut command)) => {
@@ -115,20 +127,25 @@ pub(super) fn execute(
                     if let Some(part) = &mut part {
                         part.started(&run.run, pid);
                     }
-                    let _ = running.note_child(pid);
-                    // While the command runs there is time for what it need not wait for, and for what only matters if prov is killed.
-                    let found = perform::record_inputs(session, &snapshot, &prepared, &stored);
-                    let mut known = run.clone();
-                    known.inputs = found.as_ref().map(Clone::clone).unwrap_or_default();
-                    inputs = Some(found);
-                    if let Some(Ok((why, _))) = explained.get_or_insert_with(|| explain(&prepared)) {
-                        known.cache = Cache::Miss { reasons: why.clone() };
-                    }
-                    let beside: &Pending = beside.get_or_init(|| publish::beside_of(&prepared));
-                    // Not being able to write it costs something only then.
-                    let _ = publish::note_draft(&running, draft.get_or_init(|| known), beside);
-                    git = Some(ending::Looking::begin(session));
                 },
+                lasts: Some(execute::Lasts {
+                    after: quiet,
+                    tell: &mut |pid| {
+                        let _ = running.note_child(pid);
+                        // While the command runs there is time for what it need not wait for, and for what only matters if prov is killed.
+                        let found = perform::record_inputs(session, &snapshot, &prepared, &stored);
+                        let mut known = run.clone();
+                        known.inputs = found.as_ref().map(Clone::clone).unwrap_or_default();
+                        inputs = Some(found);
+                        if let Some(Ok((why, _))) = explained.get_or_insert_with(|| explain(&prepared)) {
+                            known.cache = Cache::Miss { reasons: why.clone() };
+                        }
+                        let beside: &Pending = beside.get_or_init(|| publish::beside_of(&prepared));
+                        // Not being able to write it costs something only then.
+                        let _ = publish::note_draft(&running, draft.get_or_init(|| known), beside);
+                        git = Some(ending::Looking::begin(session));
+                    },
+                }),
             };
             let outcome = execute::execute(context, &command);
             if let Ok(outcome) = &outcome {
@@ -392,7 +409,9 @@ fn prepare_place(
     let mut command =
         if has_body { None } else { Some(given::command(session, snapshot, request, prepared, running, environment)?) };
     let startable = match &mut command {
-        Some(command) => command.program().map(|program| command.found = Some(program)),
+        Some(command) => {
+            command.program_again(prepared.program.as_deref()).map(|program| command.found = Some(program))
+        }
         None => Ok(()),
     };
     let written: Vec<&str> =

@@ -363,6 +363,9 @@ fn facets(request: &Request, prepared: &Prepared) -> BTreeMap<String, Value> {
     facets
 }
 
+/// How many inputs are asked for one by one who made them.
+const ASKED_ALONE: usize = 8;
+
 /// The inputs of a run as its record has them.
 pub(super) fn record_inputs(
     session: &Session<'_>,
@@ -372,6 +375,14 @@ pub(super) fn record_inputs(
 ) -> Result<BTreeMap<String, crate::object::run::Input>, Error> {
     let repo = session.repo;
     let mut inputs = BTreeMap::new();
+    // Most of many inputs were made by nobody.
+    let made = if prepared.inputs.len() > ASKED_ALONE {
+        let asked = prepared.inputs.values().filter(|input| input.declared_by.is_none());
+        let ids = asked.map(|input| &input.captured.content).filter(|content| !content.is_absent());
+        Some(crate::lineage::made(snapshot, ids.map(crate::object::recipe::Content::id))?)
+    } else {
+        None
+    };
     for (key, input) in &prepared.inputs {
         let path = input.recorded.clone().unwrap_or_else(|| repo.recorded_path(&input.place));
         let content = input.captured.content.clone();
@@ -383,6 +394,7 @@ pub(super) fn record_inputs(
                 let here = session.batch().and_then(|batch| batch.producer_of(path.as_ref(), &id));
                 match here {
                     Some(producer) => Some(producer),
+                    None if made.as_ref().is_some_and(|made| !made.contains(&id)) => None,
                     None => {
                         crate::lineage::producer_of(snapshot, repo.project(), &prepared.scenario, path.as_ref(), &id)?
                     }

@@ -116,7 +116,7 @@ pub fn prepare(
     let step = request.step.clone().unwrap_or_else(|| super::name::step_of(&request.argv));
     let scenario = request.scenario.clone().unwrap_or_else(|| repo.scenario().to_owned());
     crate::scenario::check_name(&scenario)?;
-    let about = crate::scenario::settings(snapshot, repo.project(), &scenario)?;
+    let about = session.scenario(snapshot, &scenario)?;
     let scenario = about.as_ref().map_or(scenario, |about| about.name.clone());
 
     let mut declared = Declared::new(repo.root(), &cwd);
@@ -287,7 +287,7 @@ pub fn prepare(
     let needs_files = !matches!(request.code, Some(CodeMode::None | CodeMode::Command));
     let is_fresh = !session.is_listed();
     let files = if needs_files { session.files()? } else { Files::default() };
-    let listing = code_part::Listing { files: &files, is_fresh };
+    let listing = code_part::Listing { files: &files, is_fresh, program: None };
     let code = code_part::select_for_lookup(session, snapshot, request, &declared, environment, listing)?;
     let (program, outside) = code_part::program(session, &code)?;
     let part = Code { tree: code.tree.root, program };

@@ -151,6 +151,20 @@ pub fn find(name: &OsStr, cwd: &Path, path: Option<&OsStr>) -> Result<PathBuf, S
     Err(refused.unwrap_or_else(not_found))
 }
 
+/// Whether `known`, which was found for `name` a moment ago, can still be executed and lies in a folder of `path`: then it need not be
+/// looked for again.
+pub(super) fn is_still(name: &OsStr, known: &Path, path: Option<&OsStr>) -> bool {
+    let path = path.unwrap_or(OsStr::new(DEFAULT_PATH));
+    !name.as_bytes().contains(&b'/')
+        && known.is_absolute()
+        && known.file_name() == Some(name)
+        && path
+            .as_bytes()
+            .split(|&b| b == b':')
+            .any(|folder| known.parent() == Some(Path::new(OsStr::from_bytes(folder))))
+        && check(Path::new("/"), known).is_ok()
+}
+
 /// Whether `program`, seen from `cwd`, is a file that may be executed.
 fn check(cwd: &Path, program: &Path) -> Result<(), SpawnError> {
     let seen = cwd.join(program);
@@ -238,5 +252,21 @@ mod tests {
         assert_eq!(find("").unwrap_err().exit_code(), 127);
         assert_eq!(find("b/folder").unwrap_err().exit_code(), 126);
         assert_eq!(super::find(OsStr::new("sh"), cwd, None).unwrap().file_name().unwrap(), "sh");
+    }
+
+    #[test]
+    fn a_program_that_was_found_before_is_taken_only_as_long_as_it_would_be_found() {
+        let dir = tempfile::tempdir().unwrap();
+        file(dir.path(), "tool", 0o755);
+        file(dir.path(), "plain", 0o644);
+        let path = OsString::from(format!("/nowhere:{}", dir.path().display()));
+        let is_still = |name: &str, known: &Path, path: &OsStr| super::is_still(OsStr::new(name), known, Some(path));
+
+        assert!(is_still("tool", &dir.path().join("tool"), &path));
+        assert!(!is_still("plain", &dir.path().join("plain"), &path), "not to be executed");
+        assert!(!is_still("other", &dir.path().join("tool"), &path), "another name");
+        assert!(!is_still("tool", &dir.path().join("tool"), OsStr::new("/nowhere")), "another PATH");
+        assert!(!is_still("gone", &dir.path().join("gone"), &path));
+        assert!(!is_still("./tool", &dir.path().join("tool"), &path), "a path is seen from the working folder");
     }
 }

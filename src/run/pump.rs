@@ -29,6 +29,9 @@ const PIPE_WRITE: usize = 4096;
 /// How often to look where nothing can wake us. Only for what is rare: strays on old systems, the moment after a kill.
 const TICK: Duration = Duration::from_millis(20);
 
+/// How often to look whether a child was stopped, where no signal tells.
+const LOOK: Duration = Duration::from_millis(500);
+
 /// How long killed processes may take to go.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -183,6 +186,10 @@ pub(super) struct Pump<'a> {
     ended: OwnedFd,
     sides: [Side; 2],
     timeout_at: Option<Instant>,
+    /// Who is to be told that the child lasts, and when.
+    lasts: Option<(Instant, &'a mut dyn FnMut(u32))>,
+    /// When to look whether the child was stopped.
+    look_at: Option<Instant>,
     ending: Option<Ending>,
     after: Option<After>,
     timed_out: bool,
@@ -202,7 +209,9 @@ impl<'a> Pump<'a> {
         pid: Pid,
         ended: OwnedFd,
         sides: [Side; 2],
+        lasts: Option<(Duration, &'a mut dyn FnMut(u32))>,
     ) -> Self {
+        let now = Instant::now();
         Self {
             command,
             clock,
@@ -212,7 +221,9 @@ impl<'a> Pump<'a> {
             pid,
             ended,
             sides,
-            timeout_at: command.timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+            timeout_at: command.timeout.and_then(|timeout| now.checked_add(timeout)),
+            lasts: lasts.and_then(|(after, tell)| Some((now.checked_add(after)?, tell))),
+            look_at: interrupts.filter(|interrupts| !interrupts.hears_children()).map(|_| now + LOOK),
             ending: None,
             after: None,
             timed_out: false,
@@ -378,7 +389,9 @@ impl<'a> Pump<'a> {
         let timeout = self.timeout_at.filter(|_| self.may_time_out());
         let kill = self.ending.as_ref().filter(|ending| ending.killed_at.is_none()).and_then(|ending| ending.kill_at);
         let linger = self.after.as_ref().map(|after| after.linger_until).filter(|&at| at > now && !self.is_blocked());
-        [timeout, kill, linger].into_iter().flatten().min()
+        let lasts = self.lasts.as_ref().map(|(at, _)| *at).filter(|_| self.after.is_none());
+        let look = self.look_at.filter(|_| self.after.is_none());
+        [timeout, kill, linger, lasts, look].into_iter().flatten().min()
     }
 
     /// Whether the child runs and nothing sets it an end yet: an interrupt that it lives through does not.
@@ -393,6 +406,15 @@ impl<'a> Pump<'a> {
     /// Does what is due.
     fn look_at_deadlines(&mut self, now: Instant) {
         if self.after.is_none() {
+            if let Some((_, tell)) = self.lasts.take_if(|(at, _)| now >= *at) {
+                let pid = self.pid.as_raw_nonzero().get().unsigned_abs();
+                tell(pid);
+                self.observer.notice(Notice::Started(pid));
+            }
+            if self.look_at.is_some_and(|at| now >= at) {
+                self.look_at = Some(now + LOOK);
+                self.look_whether_stopped();
+            }
             if self.may_time_out() && self.timeout_at.is_some_and(|at| now >= at) {
                 self.timed_out = true;
                 self.begin_ending(Cause::TimedOut);
@@ -488,14 +510,7 @@ impl<'a> Pump<'a> {
         let Some(interrupts) = self.interrupts else { return };
         for signal in interrupts.take() {
             match signal {
-                SIGCHLD => {
-                    let wants = self.after.is_none()
-                        && reap::stopped_by(self.pid).is_some_and(|by| by == SIGTTIN || by == SIGTTOU);
-                    if wants && self.ending.is_none() {
-                        self.wanted_terminal = true;
-                        self.begin_ending(Cause::WantsTerminal);
-                    }
-                }
+                SIGCHLD => self.look_whether_stopped(),
                 SIGTSTP => {
                     self.group.signal(Signal::STOP);
                     // Returns when somebody lets us go on.
@@ -512,6 +527,15 @@ impl<'a> Pump<'a> {
                 }
                 signal => self.interrupt(signal),
             }
+        }
+    }
+
+    /// Ends a child that was stopped because it wanted the terminal.
+    fn look_whether_stopped(&mut self) {
+        let wants = self.after.is_none() && reap::stopped_by(self.pid).is_some_and(|by| by == SIGTTIN || by == SIGTTOU);
+        if wants && self.ending.is_none() {
+            self.wanted_terminal = true;
+            self.begin_ending(Cause::WantsTerminal);
         }
     }
 

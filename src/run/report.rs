@@ -56,8 +56,11 @@ impl<'a> Reporter<'a> {
         self.tell(What::CommandEnd { exit_code, signal, resources });
     }
 
-    /// Tells what happened now.
+    /// Tells what happened now. If nothing was told of it so far, its record will tell it all.
     fn tell(&mut self, what: What) {
+        if self.seq == 0 {
+            return;
+        }
         let event = Event { at: self.clock.now(), what };
         let line = self.line(&event);
         self.write(&line);

@@ -83,7 +83,8 @@ fn select_again(
     environment: &Environment,
 ) -> Result<CodePart, Error> {
     let files = if prepared.needs_files { session.list_files()? } else { Files::default() };
-    let listing = code_part::Listing { files: &files, is_fresh: true };
+    let program = Some(&prepared.code.program);
+    let listing = code_part::Listing { files: &files, is_fresh: true, program };
     let after = code_part::select(session, snapshot, request, &prepared.declared, environment, listing)?;
     if after.tree.root == prepared.code.tree.root {
         return Ok(after);

@@ -13,9 +13,11 @@ use std::time::{Duration, Instant};
 use crate::code::git;
 use crate::fs::Stat;
 use crate::object::run::Git;
+use crate::object::scenario::Scenario;
 use crate::path::{Place, RelPath};
 use crate::progress::{Cancel, Progress, Silent};
 use crate::repo::Repo;
+use crate::scenario;
 use crate::store::{self, Snapshot};
 use crate::worktree::stat_cache::Forget;
 use crate::worktree::{self, CaptureOptions, Rules, ScanOptions, StatCache, Worktree};
@@ -43,6 +45,8 @@ pub struct Session<'a> {
     git: OnceLock<Option<Git>>,
     batch: Option<&'a Batch<'a>>,
     claims: Mutex<Option<(Instant, Arc<Claimed>)>>,
+    /// The settings of the scenario that was asked for last, and in which state of the store.
+    scenario: Mutex<Option<(u64, String, Option<Scenario>)>>,
     /// The state of the store that was looked at last.
     seen: Mutex<Option<Snapshot>>,
     stretch: Stretch,
@@ -69,6 +73,7 @@ impl<'a> Session<'a> {
             git,
             batch: None,
             claims: Mutex::default(),
+            scenario: Mutex::default(),
             stretch: Stretch::default(),
             seen: Mutex::default(),
             elsewhere: None,
@@ -249,6 +254,28 @@ impl<'a> Session<'a> {
         let found = Arc::new(look(self));
         *claims = Some((Instant::now(), Arc::clone(&found)));
         found
+    }
+
+    /// The settings of a scenario in a state of the store. In a batch they are read once as long as that does not change.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub(super) fn scenario(&self, snapshot: &Snapshot, name: &str) -> Result<Option<Scenario>, scenario::Error> {
+        let read = || scenario::settings(snapshot, self.repo.project(), name);
+        if self.batch.is_none() {
+            return read();
+        }
+        // No two states of a log have one number.
+        let tip = snapshot.tip();
+        let mut known = self.scenario.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, whose, settings)) = &*known
+            && (*at, whose.as_str()) == (tip, name)
+        {
+            return Ok(settings.clone());
+        }
+        let settings = read()?;
+        *known = Some((tip, name.to_owned(), settings.clone()));
+        Ok(settings)
     }
 
     /// As [`Session::save`], unless whoever has the batch does that at its end.

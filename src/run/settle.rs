@@ -58,8 +58,26 @@ pub fn settle(repo: &Repo) -> Result<Vec<Settled>, Error> {
     }
     let _ = live.sweep();
     let mut settled = Vec::new();
-    settle_all(repo, &live, live.list()?, &mut BTreeMap::new(), &mut settled);
+    settle_all(repo, &live, entries(&live)?, &mut BTreeMap::new(), &mut settled);
     Ok(settled)
+}
+
+/// Everything in the live folder. A run that was killed between being closed and its folder's end is a finished one.
+fn entries(live: &Live) -> Result<Vec<Entry>, Error> {
+    let mut entries = live.list()?;
+    let is_dead = |entry: &&Entry| entry.state == State::Dead;
+    let closed: BTreeMap<String, State> = entries
+        .iter()
+        .filter(is_dead)
+        .flat_map(|entry| live.closed(entry))
+        .map(|closed| (closed.run, closed.state))
+        .collect();
+    for entry in entries.iter_mut().filter(|entry| entry.state == State::Dead) {
+        if let Some(state) = closed.get(&entry.run) {
+            entry.state = state.clone();
+        }
+    }
+    Ok(entries)
 }
 
 /// Objects of runs by the run around them.
@@ -85,6 +103,7 @@ fn settle_all(repo: &Repo, live: &Live, mut entries: Vec<Entry>, known: &mut Chi
         let is_over = matches!(entry.state, State::Dead | State::Finished { owner: Liveness::Dead, .. });
         if is_over && live.has_parked(&entry) {
             settle_all(repo, live, live.parked(&entry), known, settled);
+            forget_recorded(repo, live, &entry);
             if !live.parked(&entry).is_empty() {
                 let why = "parts of it could not be recorded".to_owned();
                 settled.push(Settled::Left { run: entry.run.clone(), why });
@@ -103,6 +122,14 @@ fn settle_all(repo: &Repo, live: &Live, mut entries: Vec<Entry>, known: &mut Chi
         if let (Some(parent), Some(object)) = (parent, object) {
             known.entry(parent).or_default().insert(entry.run.clone(), object);
         }
+    }
+}
+
+/// Removes the files of finished runs inside of an entry once all of them are on record.
+fn forget_recorded(repo: &Repo, live: &Live, entry: &Entry) {
+    let Ok(snapshot) = repo.store().snapshot() else { return };
+    if live.closed(entry).iter().all(|closed| recorded(&snapshot, &closed.run).is_ok_and(|object| object.is_some())) {
+        live.forget_closed(entry);
     }
 }
 

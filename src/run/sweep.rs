@@ -389,7 +389,7 @@ impl Driver {
         let slots = (0..jobs)
             .map(|_| {
                 let interrupts = Interrupts::by_hand()?;
-                let raise = interrupts.interrupter()?;
+                let raise = interrupts.interrupter();
                 Ok(Slot { interrupts, raise })
             })
             .collect::<std::io::Result<Vec<Slot>>>()
@@ -469,7 +469,6 @@ impl Driver {
     fn heed(&mut self, signals: &[i32], slots: &[Slot], floor: &Floor<'_>) {
         for &signal in signals {
             match signal {
-                interrupts::CHILD => {}
                 interrupts::STOP => {
                     interrupts::stop_here();
                     continue;
@@ -629,12 +628,7 @@ impl RowPart<'_> {
     /// Its commands have ended.
     fn end(&self) {
         let seen = std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner));
-        for pid in seen.pids {
-            self.guard.forget(pid);
-        }
-        for run in seen.runs {
-            self.guard.done(&run);
-        }
+        self.guard.over(seen.pids, seen.runs.iter().map(String::as_str));
     }
 }
 

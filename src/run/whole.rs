@@ -137,7 +137,7 @@ impl<'a> Before<'a> {
 
     fn tree_at(&self, path: &[u8]) -> Option<Id> {
         let (folder, name) = path.rfind_byte(b'/').map_or((&path[..0], path), |at| (&path[..at], &path[at + 1..]));
-        find(&*self.listing(folder)?, name).filter(|entry| entry.kind == EntryKind::Tree).map(|entry| entry.id)
+        find(&self.listing(folder)?, name).filter(|entry| entry.kind == EntryKind::Tree).map(|entry| entry.id)
     }
 
     /// Whether the entry was there, with all that is in it.

@@ -390,6 +390,12 @@ impl Entry {
     }
 }
 
+/// The digest of an entry's bytes; `None` if they are not whole.
+pub(super) fn digest(bytes: &[u8]) -> Option<Id> {
+    let (body, digest) = bytes.split_at_checked(bytes.len().checked_sub(DIGEST_LEN)?)?;
+    Some(derived(CONTEXT, body)).filter(|found| is_meant(body) && found.digest() == digest)
+}
+
 /// Whether bytes begin as an entry does.
 pub fn is_meant(bytes: &[u8]) -> bool {
     bytes.starts_with(MAGIC)
@@ -397,7 +403,12 @@ pub fn is_meant(bytes: &[u8]) -> bool {
 
 /// The name of entry `number` in the log's folder.
 pub fn name(number: u64) -> String {
-    format!("{number:020}")
+    let (mut digits, mut rest) = (*b"00000000000000000000", number);
+    for digit in digits.iter_mut().rev() {
+        *digit += u8::try_from(rest % 10).unwrap_or(0);
+        rest /= 10;
+    }
+    digits.iter().map(|&digit| char::from(digit)).collect()
 }
 
 /// The number that `name` names; `None` if it is no such name.

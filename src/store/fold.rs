@@ -360,12 +360,8 @@ impl Made<'_> {
     /// Moves the edits of refs into a table, together with the newest tables if they are due to be merged.
     fn table(&mut self, checkpoint: &mut Checkpoint) -> Result<(), Error> {
         let snapshot = self.snapshot;
-        let new: BTreeMap<Vec<u8>, Vec<u8>> = snapshot
-            .inner
-            .overlay
-            .iter()
-            .map(|(key, value)| (key.clone(), scan::encode_value(value.as_deref())))
-            .collect();
+        let new: BTreeMap<Vec<u8>, Vec<u8>> =
+            snapshot.overlay().iter().map(|(key, value)| (key.to_vec(), scan::encode_value(value))).collect();
         let mut usable = checkpoint.tables.len();
         loop {
             // The order of tables says which value is newer, so only a stretch from the newest on can become one.

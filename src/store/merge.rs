@@ -115,6 +115,7 @@ pub(super) fn merge(
     for (at, file) in files.iter().enumerate() {
         cursors.push(Cursor::forward(file, b"").map_err(|what| MergeError::Source(at, what))?);
     }
+    let mut taken: Vec<u8> = Vec::new();
     loop {
         let mut best: Option<(&[u8], &[u8])> = first.map(|(key, value)| (key.as_slice(), value.as_slice()));
         for cursor in &cursors {
@@ -126,12 +127,13 @@ pub(super) fn merge(
         }
         let Some((key, value)) = best else { return Ok(()) };
         each(key, value).map_err(MergeError::Out)?;
-        let key = key.to_vec();
-        if first.is_some_and(|(other, _)| *other == key) {
+        taken.clear();
+        taken.extend_from_slice(key);
+        if first.is_some_and(|(other, _)| *other == taken) {
             first = fresh.next();
         }
         for (at, cursor) in cursors.iter_mut().enumerate() {
-            if cursor.record().is_some_and(|(other, _)| other == key) {
+            if cursor.record().is_some_and(|(other, _)| other == taken) {
                 cursor.advance().map_err(|what| MergeError::Source(at, what))?;
             }
         }

@@ -64,6 +64,7 @@ mod located;
 mod memory;
 mod merge;
 mod objects;
+mod overlay;
 mod pack;
 mod pieces;
 mod plain;
@@ -136,6 +137,10 @@ impl Store {
         }
         backend.prepare()?;
         if load::numbers(&*backend)?.iter().any(|&number| number > 0) {
+            if backend.read_format()?.is_some() {
+                // Somebody else made it since, and wrote to it.
+                return Err(Error::Exists { place });
+            }
             // Entries without a format: a store that lost the file, not one that was never made.
             return Err(Error::Damaged { file: "format".to_owned(), what: "it is missing".to_owned() });
         }
@@ -185,12 +190,16 @@ impl Store {
 
     fn open_under(rules: Rules, backend: Arc<dyn Backend>, world: &World) -> Result<Self, Error> {
         let place = backend.place();
-        let Some(bytes) = backend.read_format()? else {
+        let bytes = match backend.read_format()? {
+            Some(bytes) => bytes,
             // The first entry alone is a creation that was cut off before it was a store; `create` goes on from there.
-            if load::numbers(&*backend)?.iter().all(|&number| number == 0) {
+            None if load::numbers(&*backend)?.iter().all(|&number| number == 0) => {
                 return Err(Error::NotAStore { place });
             }
-            return Err(Error::Damaged { file: "format".to_owned(), what: "it is missing".to_owned() });
+            // Somebody may have made it between the two looks, and written to it.
+            None => backend
+                .read_format()?
+                .ok_or_else(|| Error::Damaged { file: "format".to_owned(), what: "it is missing".to_owned() })?,
         };
         let id = format::decode(&bytes, &place)?;
         let files = Files::new(Arc::clone(&backend));

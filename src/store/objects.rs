@@ -93,7 +93,10 @@ impl Snapshot {
         first: Class,
         each: &mut dyn FnMut(Found) -> Result<bool, AccessError>,
     ) -> Result<Search, AccessError> {
-        if let Some(&(at, position)) = self.inline().get(id)
+        // Most of what is asked for and lies in an entry is named by a ref beside it; the ids of all others have to be computed, which waits
+        // until no pack has it.
+        let named = self.named_inline(id);
+        if let Some((at, position)) = named
             && each(Found::Inline(at, position))?
         {
             return Ok(Search::Done);
@@ -133,6 +136,12 @@ impl Snapshot {
                     unsearched = Some((Folder::Packs.file(&name), what));
                 }
             }
+        }
+        if named.is_none()
+            && let Some(&(at, position)) = self.inline().get(id)
+            && each(Found::Inline(at, position))?
+        {
+            return Ok(Search::Done);
         }
         Ok(moved.map_or(Search::Missed(unsearched), Search::Moved))
     }

@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::entry::OpId;
+use super::backend::Folder;
+use super::entry::{self, OpId};
 use super::error::Error;
 use super::snapshot::Snapshot;
+use super::{Store, load};
 use crate::hash::Id;
 
 /// The newest entry of a log at some time: number, digest, operation.
@@ -19,6 +21,21 @@ pub struct Point {
     op: Option<OpId>,
     /// Its digest.
     digest: Id,
+}
+
+impl Store {
+    /// Whether the log ends there: told by one listing and its newest entry, of which nothing is decoded. Each entry holds the digest of the
+    /// one before, so all that a reader would see is what it was then.
+    ///
+    /// # Errors
+    /// When the log can't be listed or read.
+    pub fn ends_at(&self, point: &Point) -> Result<bool, Error> {
+        if point.digest == Id::ZERO || load::numbers(self.backend())?.last() != Some(&point.number) {
+            return Ok(false);
+        }
+        let newest = self.backend().read(Folder::Log, &entry::name(point.number))?;
+        Ok(newest.and_then(|bytes| entry::digest(&bytes)) == Some(point.digest))
+    }
 }
 
 impl Snapshot {

@@ -57,8 +57,8 @@ impl Snapshot {
     /// # Errors
     /// When the store can't be read. A damaged table is passed over and told of by [`Snapshot::damage`].
     pub fn get_ref(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        if let Some(value) = self.inner.overlay.get(key) {
-            return Ok(value.clone());
+        if let Some((_, value)) = self.overlay().get(key) {
+            return Ok(value.map(<[u8]>::to_vec));
         }
         for row in &self.inner.state.tables {
             match self.file(Folder::Tables, &row.name())? {
@@ -75,6 +75,49 @@ impl Snapshot {
             }
         }
         Ok(None)
+    }
+
+    /// The values of many refs, `keys` being sorted: each table is gone through once, as far as they lie close together.
+    ///
+    /// # Errors
+    /// As [`Snapshot::get_ref`].
+    pub fn get_refs(&self, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, Error> {
+        let mut values: Vec<Option<Vec<u8>>> = vec![None; keys.len()];
+        let mut wanted: Vec<usize> = Vec::new();
+        let overlay = self.overlay();
+        for (at, key) in keys.iter().enumerate() {
+            match overlay.get(key) {
+                Some((_, value)) => values[at] = value.map(<[u8]>::to_vec),
+                None => wanted.push(at),
+            }
+        }
+        for row in &self.inner.state.tables {
+            let Some(&first) = wanted.first() else { break };
+            let file = match self.file(Folder::Tables, &row.name())? {
+                File::Here(file) => file,
+                File::Lost => continue,
+                File::Moved(newer) => return newer.get_refs(keys),
+            };
+            let mut found: Vec<usize> = Vec::new();
+            let mut walk = || -> Result<(), Broken> {
+                let mut cursor = Cursor::forward(&file, keys[first])?;
+                for &at in &wanted {
+                    cursor.skip_to(keys[at])?;
+                    let Some((key, value)) = cursor.record() else { break };
+                    if key == keys[at] {
+                        values[at] = decode_value(value)?.map(<[u8]>::to_vec);
+                        found.push(at);
+                    }
+                }
+                Ok(())
+            };
+            if let Err(what) = walk() {
+                self.note(Folder::Tables, &row.name(), what);
+            }
+            let mut found = found.into_iter().peekable();
+            wanted.retain(|at| found.next_if_eq(at).is_none());
+        }
+        Ok(values)
     }
 
     /// All refs whose keys begin with `prefix`, in the order of their keys.
@@ -108,6 +151,27 @@ impl Snapshot {
     /// what is in them. For refs that are only ever added; of others, one that was deleted since is not told.
     pub fn scan_beside(&self, prefix: &[u8], known: Arc<BTreeSet<Id>>) -> Scan {
         Scan { known: Some(known), ..self.scan(prefix, Direction::Forward) }
+    }
+
+    /// Which of these prefixes any ref begins with. They ascend, and none begins another. One walk for all of them.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn which_begin(&self, prefixes: &[Vec<u8>]) -> Result<Vec<bool>, Error> {
+        let mut found = vec![false; prefixes.len()];
+        let (Some(first), Some(last)) = (prefixes.first(), prefixes.last()) else { return Ok(found) };
+        let mut scan = self.scan(first, Direction::Forward);
+        scan.upper = after_prefix(last);
+        let mut ahead: Option<Vec<u8>> = None;
+        for (prefix, found) in prefixes.iter().zip(&mut found) {
+            if ahead.as_ref().is_none_or(|key| key < prefix) {
+                scan.pass_over(prefix);
+                let Some(item) = scan.next().transpose()? else { break };
+                ahead = Some(item.0);
+            }
+            *found = ahead.as_ref().is_some_and(|key| key.starts_with(prefix));
+        }
+        Ok(found)
     }
 
     /// The names of the tables of its refs.
@@ -200,22 +264,42 @@ impl Scan {
         }
     }
 
+    /// Goes on at `lower`, walking forward, if that lies ahead.
+    fn pass_over(&mut self, lower: &[u8]) {
+        if lower <= self.lower.as_slice() {
+            return;
+        }
+        lower.clone_into(&mut self.lower);
+        let mut feeds = std::mem::take(&mut self.feeds);
+        feeds.retain_mut(|feed| {
+            if feed.next.as_ref().is_none_or(|(key, _)| key.as_slice() >= lower) {
+                return true;
+            }
+            if let Source::Table(name, cursor) = &mut feed.source {
+                match Cursor::forward(cursor.file(), lower) {
+                    Ok(there) => *cursor = there,
+                    Err(what) => {
+                        self.snapshot.note(Folder::Tables, name, what);
+                        return false;
+                    }
+                }
+            }
+            self.refill(feed);
+            true
+        });
+        self.feeds = feeds;
+    }
+
     /// Takes the next key of the range from a source; the range has been narrowed to what is still wanted.
     fn refill(&self, feed: &mut Feed) {
         feed.next = match &feed.source {
             Source::Overlay => {
-                let upper = self.upper.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-                if self.upper.as_ref().is_some_and(|upper| *upper <= self.lower) {
-                    None
-                } else {
-                    let mut range =
-                        self.snapshot.inner.overlay.range::<[u8], _>((Bound::Included(self.lower.as_slice()), upper));
-                    let found = match self.direction {
-                        Direction::Forward => range.next(),
-                        Direction::Backward => range.next_back(),
-                    };
-                    found.map(|(key, value)| (key.clone(), value.clone()))
-                }
+                let range = self.snapshot.overlay().range(&self.lower, self.upper.as_deref());
+                let found = match self.direction {
+                    Direction::Forward => range.first(),
+                    Direction::Backward => range.last(),
+                };
+                found.map(|(key, value)| (key.to_vec(), value.map(<[u8]>::to_vec)))
             }
             Source::Table(name, cursor) => match cursor.record() {
                 Some((key, value)) if self.wants(key) => match decode_value(value) {

@@ -1,6 +1,6 @@
 //! A snapshot: the store as it was at one entry of its log.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::Store;
@@ -10,6 +10,7 @@ use super::error::{Damage, Error};
 use super::files::Unusable;
 use super::history;
 use super::load::{Loaded, Log};
+use super::overlay::{Edited, Overlay};
 use super::sorted::{Broken, SortedFile};
 use crate::clock::Micros;
 use crate::hash::Id;
@@ -29,8 +30,7 @@ pub(super) struct Inner {
     pub(super) log: Log,
     /// The state at the tip.
     pub(super) state: Checkpoint,
-    /// Refs edited since the checkpoint.
-    pub(super) overlay: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    overlay: Overlay,
     /// Numbers of the operations since the checkpoint, its own included.
     ops: HashMap<[u8; 16], u64>,
     /// Positions in `log.entries` of those that count: an operation that was there before counts as nothing.
@@ -83,7 +83,6 @@ impl Snapshot {
 
     fn of(store: &Store, log: Log) -> Self {
         let mut state = log.checkpoint.clone();
-        let mut overlay = BTreeMap::new();
         let mut ops = HashMap::new();
         let mut counting = Vec::with_capacity(log.entries.len());
         if let Some(fold) = &log.fold {
@@ -97,16 +96,13 @@ impl Snapshot {
             ops.insert(entry.op.to_bytes(), loaded.number);
             counting.push(at);
             state.apply(loaded.number, entry);
-            for edit in &entry.refs {
-                overlay.insert(edit.0.to_vec(), edit.2.as_ref().map(|value| value.to_vec()));
-            }
         }
         let damage = log.healed.iter().chain(log.holes.iter().map(|(_, damage)| damage)).cloned().collect();
         let inner = Inner {
             store: store.clone(),
-            log,
             state,
-            overlay,
+            overlay: Overlay::of(&log.entries, &counting),
+            log,
             ops,
             counting,
             inline: OnceLock::new(),
@@ -128,7 +124,7 @@ impl Snapshot {
 
     /// Whether nothing was ever recorded.
     pub fn is_empty(&self) -> bool {
-        self.inner.overlay.is_empty() && self.inner.state.tables.is_empty() && self.inner.state.packs.is_empty()
+        self.overlay().is_empty() && self.inner.state.tables.is_empty() && self.inner.state.packs.is_empty()
     }
 
     /// The store it is of.
@@ -233,6 +229,11 @@ impl Snapshot {
         self.inner.ops.get(&op.to_bytes()).copied()
     }
 
+    /// The refs that were edited since the checkpoint.
+    pub(super) fn overlay(&self) -> Edited<'_> {
+        self.inner.overlay.over(&self.inner.log.entries)
+    }
+
     /// Where each inline object lies.
     pub(super) fn inline(&self) -> &HashMap<Id, (usize, usize)> {
         self.inner.inline.get_or_init(|| {
@@ -244,6 +245,23 @@ impl Snapshot {
                 }
             }
             found
+        })
+    }
+
+    /// Where an inline object lies, if a ref of its entry names it or it is known already where all lie.
+    pub(super) fn named_inline(&self, id: &Id) -> Option<(usize, usize)> {
+        if let Some(all) = self.inner.inline.get() {
+            return all.get(id).copied();
+        }
+        let bytes = id.to_bytes();
+        let bytes = bstr::Finder::new(&bytes);
+        self.inner.counting.iter().rev().find_map(|&at| {
+            let entry = &self.inner.log.entries[at].entry;
+            if !entry.refs.iter().filter_map(|edit| edit.2.as_ref()).any(|value| bytes.find(value).is_some()) {
+                return None;
+            }
+            let is_it = |object: &entry::Inline| crate::object::id_of(&object.0, &object.1) == *id;
+            Some((at, entry.objects.iter().position(is_it)?))
         })
     }
 

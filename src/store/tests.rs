@@ -184,6 +184,8 @@ struct Script {
     bytes_read: Arc<AtomicU64>,
     /// The next file of this folder that is read or opened can't be, for want of file descriptors.
     denied: Option<Folder>,
+    /// The next look for the format is made before there was one.
+    is_early: bool,
     /// What the next listings of the log show.
     shown: std::collections::VecDeque<Vec<String>>,
 }
@@ -356,6 +358,9 @@ impl Backend for Lying {
     }
 
     fn read_format(&self) -> Result<Option<Vec<u8>>, BackendError> {
+        if std::mem::take(&mut self.script.lock().unwrap().is_early) {
+            return Ok(None);
+        }
         self.inner.read_format()
     }
 

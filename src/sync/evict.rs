@@ -3,7 +3,7 @@
 //! Two stores that evict at the same time, each because the other one has it, would lose the last copy. So each marks what it is about to
 //! drop before it looks, and nobody believes a store that has such a mark: of two, at least one sees the other's.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::Error;
 use super::place::{self, Means};
@@ -24,6 +24,9 @@ use crate::store::{self, Direction, Draft, RefEdit, Snapshot, evict};
 
 /// How often it is begun anew because others wrote meanwhile.
 const ATTEMPTS: u32 = 8;
+
+/// Contents that are asked for at once.
+const PROVEN: usize = 4_096;
 
 /// Marks in one transaction.
 const MARKS: usize = 8_192;
@@ -195,53 +198,44 @@ fn open(repo: &Repo, from: &Remote, means: &Means) -> Result<Snapshot, Error> {
     }
 }
 
-/// Which of these the remote does not prove to have.
+/// Which of these the remote does not prove to have; `wanted` is sorted by ids.
 fn unprovable(
     far: &Snapshot,
     wanted: &[(&Id, &Chosen)],
     options: &EvictOptions<'_>,
 ) -> Result<Vec<(Id, Stays)>, Error> {
     let place = far.store().backend().place();
-    let mut kept: HashMap<&[u8], bool> = HashMap::new();
+    let kept = kept_there(far, wanted).map_err(Error::at(&place))?;
+    let leaving = leaving_there(far).map_err(Error::at(&place))?;
     let mut unproven = Vec::new();
-    for (id, chosen) in wanted {
+    for part in wanted.chunks(PROVEN) {
         if options.cancel.is_raised() {
             return Err(Error::Cancelled);
         }
-        let mut is_kept = false;
-        for key in &chosen.keys {
-            is_kept |= match kept.get(key.as_slice()) {
-                Some(known) => *known,
-                None => {
-                    let object = key::run_and_object(key).map(|(_, object)| object);
-                    let is_there = far.get_ref(key).map_err(Error::at(&place))?.is_some()
-                        && object.is_some_and(
-                            |object| matches!(far.read(&object), Ok(Some((kind, _))) if kind == Kind::RUN),
-                        );
-                    kept.insert(key, is_there);
-                    is_there
-                }
-            };
-        }
-        let stays = if far.is_elsewhere(id).map_err(Error::at(&place))? {
-            Some(Stays::LeavesThere)
-        } else if !is_kept {
-            Some(Stays::NotKept)
-        } else {
-            match is_live(far, id) {
-                Ok(true) if options.reads_content => match far.copy(id, &mut std::io::sink()) {
-                    Ok(Some(_)) => None,
-                    Ok(None) => Some(Stays::NotThere),
-                    Err(AccessError::Damaged { .. } | AccessError::Changed) => Some(Stays::Damaged),
-                    Err(err) => return Err(err.into()),
-                },
-                Ok(true) => None,
-                Ok(false) => Some(Stays::NotThere),
-                Err(AccessError::Damaged { .. } | AccessError::Changed) => Some(Stays::Damaged),
-                Err(err) => return Err(err.into()),
+        let mut asked = Vec::with_capacity(part.len());
+        for (id, chosen) in part {
+            if leaving.contains(*id) {
+                unproven.push((**id, Stays::LeavesThere));
+            } else if !chosen.keys.iter().any(|key| kept.contains(key.as_slice())) {
+                unproven.push((**id, Stays::NotKept));
+            } else {
+                asked.push(**id);
             }
-        };
-        unproven.extend(stays.map(|stays| (**id, stays)));
+        }
+        let before = unproven.len();
+        not_live(far, &asked, &mut unproven)?;
+        if options.reads_content {
+            let missing: HashSet<Id> = unproven[before..].iter().map(|(id, _)| *id).collect();
+            for id in asked.iter().filter(|id| !missing.contains(*id)) {
+                let stays = match far.copy(id, &mut std::io::sink()) {
+                    Ok(Some(_)) => continue,
+                    Ok(None) => Stays::NotThere,
+                    Err(AccessError::Damaged { .. } | AccessError::Changed) => Stays::Damaged,
+                    Err(err) => return Err(err.into()),
+                };
+                unproven.push((*id, stays));
+            }
+        }
     }
     // What could not be read there proves nothing.
     if let Some(damage) = far.damage().into_iter().find(|damage| damage.file.starts_with("tables/")) {
@@ -250,10 +244,47 @@ fn unprovable(
     Ok(unproven)
 }
 
-/// Whether a store has all of some content, in packs that are there to stay.
-fn is_live(far: &Snapshot, id: &Id) -> Result<bool, AccessError> {
-    let Some(ground) = far.find_all(&[*id])? else { return Ok(false) };
-    Ok(ground.packs.iter().all(|pack| far.state().is_live(pack)))
+/// Which of the runs that made something the remote has, with a record that can be read: the keys of their refs.
+fn kept_there<'a>(far: &Snapshot, wanted: &[(&Id, &'a Chosen)]) -> Result<HashSet<&'a [u8]>, store::Error> {
+    let keys: BTreeSet<&[u8]> = wanted.iter().flat_map(|(_, chosen)| &chosen.keys).map(Vec::as_slice).collect();
+    let keys: Vec<&[u8]> = keys.into_iter().collect();
+    let mut known = far.get_refs(&keys)?.into_iter();
+    let is_record = |key: &[u8]| {
+        let object = key::run_and_object(key).map(|(_, object)| object);
+        object.is_some_and(|object| matches!(far.read(&object), Ok(Some((kind, _))) if kind == Kind::RUN))
+    };
+    Ok(keys.into_iter().filter(|key| known.next().flatten().is_some() && is_record(key)).collect())
+}
+
+/// What the remote itself is about to drop, or has dropped.
+fn leaving_there(far: &Snapshot) -> Result<HashSet<Id>, store::Error> {
+    let mut leaving = HashSet::new();
+    for item in far.scan(&key::presences(), Direction::Forward) {
+        let (key, _) = item?;
+        leaving.extend(key::components(&key).and_then(|parts| Id::from_bytes(parts.get(1)?)));
+    }
+    Ok(leaving)
+}
+
+/// Names those of `ids`, sorted, of which the remote has not everything in packs that are there to stay. Most often it has all of them, which one
+/// look into its indexes tells; else each half is asked for.
+fn not_live(far: &Snapshot, ids: &[Id], unproven: &mut Vec<(Id, Stays)>) -> Result<(), Error> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let stays = match far.find_all(ids) {
+        Ok(Some(ground)) if ground.packs.iter().all(|pack| far.state().is_live(pack)) => return Ok(()),
+        Ok(_) => Stays::NotThere,
+        Err(AccessError::Damaged { .. } | AccessError::Changed) => Stays::Damaged,
+        Err(err) => return Err(err.into()),
+    };
+    if let [id] = ids {
+        unproven.push((*id, stays));
+        return Ok(());
+    }
+    let (one, other) = ids.split_at(ids.len() / 2);
+    not_live(far, one, unproven)?;
+    not_live(far, other, unproven)
 }
 
 /// Says of contents that they are elsewhere, in as many transactions as it takes.

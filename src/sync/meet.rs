@@ -53,6 +53,13 @@ pub struct Report {
     pub is_other_history: bool,
 }
 
+impl Report {
+    /// Nothing to do.
+    fn nothing(place: String) -> Self {
+        Self { moved: Moved::default(), is_new: false, place, is_other_store: false, is_other_history: false }
+    }
+}
+
 /// Sends what the remote lacks.
 ///
 /// # Errors
@@ -164,9 +171,17 @@ impl Meeting<'_> {
     fn go(&self, is_push: bool) -> Result<Report, Error> {
         let place = self.far.backend().place();
         let options = self.options;
+        let is_all = options.selection.is_all();
+        let mut position = Position::load(self.repo, self.remote);
+        let ways = (is_push, options.depth);
+        if is_all
+            && !(options.is_thorough || options.is_complete)
+            && position.rests(self.repo, self.repo.store(), &self.far, ways).map_err(Error::at(&place))?
+        {
+            return Ok(Report::nothing(place));
+        }
         let near = self.repo.store().snapshot()?;
         let far = self.far.snapshot().map_err(Error::at(&place))?;
-        let mut position = Position::load(self.repo, self.remote);
         let before = position.clone();
         let fit = position.check(self.repo, &near, &far)?;
         let (from, to) = if is_push { (&near, &far) } else { (&far, &near) };
@@ -177,7 +192,6 @@ impl Meeting<'_> {
             None => None,
         };
         let reader = Reader { from, to, project: self.repo.project() };
-        let is_all = options.selection.is_all();
         let mut heads =
             if is_all { reader.all(edited.as_deref(), is_behind) } else { reader.selected(&options.selection) }?;
         if is_all && options.is_complete {
@@ -214,7 +228,9 @@ impl Meeting<'_> {
             // What was not taken over because nobody said so would never be asked for again.
             if is_all && moved.scrubbed_there.is_empty() {
                 let is_quiet = moved.is_nothing() && edited.is_some();
+                let rest = self.rest(&near, &far, is_push)?;
                 let far = if moved.is_nothing() || !is_push { far } else { self.far.snapshot()? };
+                position.rest_at(ways, rest, is_quiet);
                 if !is_quiet {
                     *Self::mark(&mut position, is_push, options.depth) =
                         Some(Mark { near: near.point(), far: far.point() });
@@ -234,6 +250,19 @@ impl Meeting<'_> {
             is_other_store: fit == Fit::OtherStore,
             is_other_history: fit == Fit::OtherHistory,
         })
+    }
+
+    /// Where both logs end now, if nothing that travels on this way came to its source since `near` or `far` were read.
+    fn rest(&self, near: &Snapshot, far: &Snapshot, is_push: bool) -> Result<Option<Mark>, Error> {
+        let place = self.far.backend().place();
+        let near_now = self.repo.store().snapshot_since(near)?;
+        let far_now = self.far.snapshot_since(far).map_err(Error::at(&place))?;
+        let (source, now) = if is_push { (near, &near_now) } else { (far, &far_now) };
+        let stays = ["remotes", "presence", "workspaces"].map(key::all_of);
+        let is_still = now
+            .edited_since(&source.point())
+            .is_some_and(|edited| edited.iter().all(|key| stays.iter().any(|prefix| key.starts_with(prefix))));
+        Ok(is_still.then(|| Mark { near: near_now.point(), far: far_now.point() }))
     }
 
     /// Marks a store to which records came without all their content, so that nobody takes what is missing for lost.

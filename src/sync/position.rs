@@ -1,12 +1,15 @@
 //! How far two stores have seen each other: a cache, so that what is known not to be new need not be looked at again. Without it, and where it
 //! does not fit any more, everything is compared.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::remote::Remote;
+use super::walk::Depth;
 use crate::codec::{self, Limits};
 use crate::repo::Repo;
-use crate::store::{Point, Snapshot};
+use crate::store::{Point, Snapshot, Store};
 
 /// Up to which entry of the one log everything is in the other store, and where the log of the other one stood then.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +38,19 @@ pub(super) struct Position {
     pub(super) pushed: Option<Mark>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) pushed_records: Option<Mark>,
+    /// Where both logs end if there is nothing to do, by the way that was gone.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    rest: BTreeMap<String, Mark>,
+}
+
+/// The name of a way in [`Position::rest`].
+fn way(is_push: bool, depth: Depth) -> &'static str {
+    match (is_push, depth) {
+        (true, Depth::Content) => "push",
+        (true, Depth::Records) => "push records",
+        (false, Depth::Content) => "fetch",
+        (false, Depth::Records) => "fetch records",
+    }
 }
 
 /// What a position says of a log.
@@ -72,6 +88,29 @@ impl Position {
         bytes.extend(text);
         let Some(dir) = path.parent() else { return };
         let _ = repo.fs().make_dirs(dir).and_then(|()| repo.fs().replace(&path, &bytes, false));
+    }
+
+    /// Whether both logs end where they did when there was nothing to do: two listings tell, and no log is read.
+    pub(super) fn rests(
+        &self,
+        repo: &Repo,
+        near: &Store,
+        far: &Store,
+        (is_push, depth): (bool, Depth),
+    ) -> Result<bool, crate::store::Error> {
+        let Some(rest) = self.rest.get(way(is_push, depth)) else { return Ok(false) };
+        let is_of_these = self.far == far.id() && self.near == near.id() && self.project == repo.project();
+        Ok(is_of_these && near.ends_at(&rest.near)? && far.ends_at(&rest.far)?)
+    }
+
+    /// Remembers that there is nothing to do where both logs end now. What held for the other ways may not hold any more.
+    pub(super) fn rest_at(&mut self, (is_push, depth): (bool, Depth), rest: Option<Mark>, is_quiet: bool) {
+        if !is_quiet {
+            self.rest.clear();
+        }
+        if let Some(rest) = rest {
+            self.rest.insert(way(is_push, depth).to_owned(), rest);
+        }
     }
 
     /// Whether what is remembered is of these stores; else it is forgotten.

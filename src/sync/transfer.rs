@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use crate::codec::Value;
-use crate::hash::Id;
+use crate::hash::{Id, IdSet};
 use crate::object::config::Config;
 use crate::object::mark::{Mark, MarkKind};
 use crate::object::note::Note;
@@ -26,7 +26,7 @@ use super::walk::{Brought, Depth, RunRefs, Walk};
 const RUNS: usize = 16 << 10;
 
 /// Bytes of refs in one transaction.
-const REFS: usize = 2 << 20;
+const REFS: usize = 4 << 20;
 
 /// One way between two stores.
 pub(super) struct Transfer<'a> {
@@ -115,7 +115,7 @@ struct Given {
     /// Those of this transfer.
     runs: HashSet<String>,
     /// Their objects.
-    objects: HashSet<Id>,
+    objects: IdSet,
     /// Whether the target had nothing before: then there are no others.
     was_empty: bool,
 }
@@ -141,7 +141,7 @@ impl Transfer<'_> {
         }
         self.progress.begin(if self.is_push { "push" } else { "fetch" }, None, Unit::Items);
         let mut given =
-            Given { runs: HashSet::new(), objects: HashSet::new(), was_empty: self.to.snapshot()?.is_empty() };
+            Given { runs: HashSet::new(), objects: IdSet::default(), was_empty: self.to.snapshot()?.is_empty() };
         // Before the runs: one that was retracted there must at no time be a hit here.
         self.about(heads.about.clone(), &mut given, &mut moved)?;
         let mut rest = heads.runs.as_slice();
@@ -232,50 +232,87 @@ impl Transfer<'_> {
         given: &mut Given,
         moved: &mut Moved,
     ) -> Result<Vec<Vec<RefEdit>>, Error> {
-        let mut portions: Vec<BTreeMap<Vec<u8>, RefEdit>> = Vec::new();
+        let own = |run: &RunRefs| key::run(&run.project, &run.scenario, &run.run, &run.object);
+        let mut runs: Vec<(Vec<u8>, RunRefs)> = runs.into_iter().map(|run| (own(&run), run)).collect();
+        runs.retain(|(_, run)| given.objects.insert(run.object));
+        runs.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        let mut foreign: HashSet<String> = HashSet::new();
+        if !given.was_empty {
+            let keys: Vec<&[u8]> = runs.iter().map(|(own, _)| own.as_slice()).collect();
+            let mut known = snapshot.get_refs(&keys)?.into_iter();
+            runs.retain(|_| known.next().flatten().is_none());
+            foreign = Self::foreign(snapshot, &runs)?;
+        }
+        moved.runs += runs.len() as u64;
+        let newest = Self::newest_at_paths(snapshot, &runs)?;
+        let mut portions: Vec<Vec<RefEdit>> = Vec::new();
         let mut bytes = usize::MAX;
-        for run in runs {
-            let own = key::run(&run.project, &run.scenario, &run.run, &run.object);
-            let is_new = given.objects.insert(run.object);
-            if !is_new || (!given.was_empty && snapshot.get_ref(&own)?.is_some()) {
-                continue;
-            }
-            moved.runs += 1;
+        for (own, run) in runs {
             // A run id belongs to whoever came first: another run that claims it is listed, and nothing that leads to the first one changes.
-            let is_known = !given.runs.insert(run.run.clone())
-                || !given.was_empty
-                    && snapshot.get_ref(&key::id(&run.run))?.is_some_and(|value| {
-                        entry::decode::<entry::RunPlace>(&value).map_or(true, |place| place.object != run.object)
-                    });
-            let edits: Vec<RefEdit> = run.edits.into_iter().filter(|edit| !is_known || edit.key == own).collect();
+            let is_known = !given.runs.insert(run.run.clone()) || foreign.contains(&run.run);
+            let is_wanted = |edit: &RefEdit| match newest.get(&edit.key) {
+                _ if is_known => edit.key == own,
+                Some(newest) => *newest == edit.new,
+                None => true,
+            };
+            let edits: Vec<RefEdit> = run.edits.into_iter().filter(is_wanted).collect();
             let size: usize = edits.iter().map(|edit| edit.key.len() + edit.new.as_ref().map_or(0, Vec::len) + 8).sum();
             if bytes.saturating_add(size) > REFS {
-                portions.push(BTreeMap::new());
+                portions.push(Vec::new());
                 bytes = 0;
             }
             bytes += size;
-            let Some(portion) = portions.last_mut() else { continue };
-            for edit in edits {
-                if Self::is_older_path(snapshot, portion, &edit)? {
-                    continue;
-                }
-                portion.insert(edit.key.clone(), edit);
+            if let Some(portion) = portions.last_mut() {
+                portion.extend(edits);
             }
         }
-        Ok(portions.into_iter().map(|portion| portion.into_values().collect()).collect())
+        for portion in &mut portions {
+            portion.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+            portion.dedup_by(|a, b| a.key == b.key);
+        }
+        Ok(portions)
     }
 
-    /// Whether the edit names a run that wrote a path before another one did that is known: run ids begin with their time.
-    fn is_older_path(snapshot: &Snapshot, portion: &BTreeMap<Vec<u8>, RefEdit>, edit: &RefEdit) -> Result<bool, Error> {
-        if !edit.key.starts_with(&key::outpaths()) {
-            return Ok(false);
+    /// Ids of runs that are another run's at the target.
+    fn foreign(snapshot: &Snapshot, runs: &[(Vec<u8>, RunRefs)]) -> Result<HashSet<String>, Error> {
+        let mut ids: Vec<(Vec<u8>, &RunRefs)> = runs.iter().map(|(_, run)| (key::id(&run.run), run)).collect();
+        ids.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        let keys: Vec<&[u8]> = ids.iter().map(|(key, _)| key.as_slice()).collect();
+        let is_own = |value: &[u8], run: &RunRefs| {
+            entry::decode::<entry::RunPlace>(value).is_ok_and(|place| place.object == run.object)
+        };
+        let known = snapshot.get_refs(&keys)?.into_iter().zip(ids);
+        Ok(known
+            .filter(|(value, (_, run))| value.as_ref().is_some_and(|value| !is_own(value, run)))
+            .map(|(_, (_, run))| run.run.clone())
+            .collect())
+    }
+
+    /// What refs of paths are to say, by their keys: the newest run that wrote there, of these and of those that are known (run ids begin with their
+    /// time).
+    fn newest_at_paths(
+        snapshot: &Snapshot,
+        runs: &[(Vec<u8>, RunRefs)],
+    ) -> Result<BTreeMap<Vec<u8>, Option<Vec<u8>>>, Error> {
+        let prefix = key::outpaths();
+        let run = |value: &Option<Vec<u8>>| value.as_deref().and_then(|value| entry::decode::<String>(value).ok());
+        let mut newest: BTreeMap<Vec<u8>, Option<Vec<u8>>> = BTreeMap::new();
+        for edit in runs.iter().flat_map(|(_, run)| &run.edits).filter(|edit| edit.key.starts_with(&prefix)) {
+            match newest.get_mut(&edit.key) {
+                Some(other) if run(other) >= run(&edit.new) => {}
+                Some(other) => other.clone_from(&edit.new),
+                None => drop(newest.insert(edit.key.clone(), edit.new.clone())),
+            }
         }
-        let run = |value: &[u8]| entry::decode::<String>(value).ok();
-        let new = edit.new.as_deref().and_then(run);
-        if let Some(other) = portion.get(&edit.key) {
-            return Ok(other.new.as_deref().and_then(run) >= new);
+        let keys: Vec<&[u8]> = newest.keys().map(Vec::as_slice).collect();
+        let known = snapshot.get_refs(&keys)?;
+        for (newest, known) in newest.values_mut().zip(known) {
+            if known.is_some() && run(&known) >= run(newest) {
+                // Nobody's edit.
+                *newest = None;
+            }
         }
-        Ok(snapshot.get_ref(&edit.key)?.is_some_and(|value| run(&value) >= new))
+        Ok(newest)
     }
 
     /// What is said of objects, whether these are here already or not.

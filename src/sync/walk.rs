@@ -1,9 +1,11 @@
 //! The closure of records: what has to travel with them, found level by level and carried in long stretches.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+use std::hash::BuildHasherDefault;
 
-use crate::hash::Id;
+use crate::hash::{Id, IdHasher, IdMap, IdSet};
 use crate::object::config::Config;
+use crate::object::envelope::Envelope;
 use crate::object::mark::Mark;
 use crate::object::note::Note;
 use crate::object::recipe::Recipe;
@@ -29,6 +31,9 @@ const BLOBS: usize = 64 << 10;
 
 /// What stands for an id where very many are held: nobody can make two that share it.
 type Short = [u8; 16];
+
+/// Many of those: as good as random already, they are not hashed again.
+type ShortSet = HashSet<Short, BuildHasherDefault<IdHasher>>;
 
 fn short(id: &Id) -> Short {
     id.digest().first_chunk().copied().unwrap_or_default()
@@ -81,46 +86,50 @@ fn bad_names(run: &Run) -> Option<&'static str> {
     None
 }
 
-/// Reads a record, every rule of its kind checked. What this prov does not know is carried, not judged.
+/// Reads a record that passed [`object::verify`], every rule of its kind checked. What this prov does not know is carried, not judged.
 fn look(id: &Id, kind: &Kind, bytes: &[u8]) -> Result<Seen, AccessError> {
     let wrong = |err: object::Error| AccessError::Other(Box::new(Wrong { id: *id, kind: kind.clone(), source: err }));
-    let checked = if *kind == Kind::RUN {
-        let run = Run::decode(bytes).map_err(wrong)?;
-        let damaged = |source| wrong(object::Error::Damaged { kind: kind.clone(), source });
+    let damaged = |source| wrong(object::Error::Damaged { kind: kind.clone(), source });
+    let envelope = Envelope::parse_verified(bytes).map_err(damaged)?;
+    if *kind == Kind::RUN {
+        let run = Run::of_envelope(&envelope).map_err(wrong)?;
         if let Some(rule) = bad_names(&run) {
             return Err(wrong(object::Error::Invalid { kind: kind.clone(), rule: rule.to_owned() }));
         }
-        let (links, edits) = (
-            run.links().map_err(damaged)?,
-            record::edits_by_itself(&run, *id).map_err(|err| AccessError::Other(Box::new(err)))?,
-        );
+        let mut edits = record::edits_by_itself(&run, *id).map_err(|err| AccessError::Other(Box::new(err)))?;
+        // Very many are held for a while.
+        for edit in &mut edits {
+            edit.key.shrink_to_fit();
+            edit.new.iter_mut().for_each(Vec::shrink_to_fit);
+        }
+        edits.shrink_to_fit();
         let Run { run, project, scenario, .. } = run;
         let run = RunRefs { object: *id, run, project, scenario, edits };
-        return Ok(Seen { links, run: Some(Box::new(run)) });
-    } else if *kind == Kind::TREE {
-        Tree::decode(bytes).map(drop)
+        return Ok(Seen { links: envelope.links, run: Some(Box::new(run)) });
+    }
+    let checked = if *kind == Kind::TREE {
+        Tree::of_envelope(&envelope).map(drop)
     } else if *kind == Kind::RECIPE {
-        Recipe::decode(bytes).map(drop)
+        Recipe::of_envelope(&envelope).map(drop)
     } else if *kind == Kind::CHUNKS {
-        Chunks::decode(bytes).map(drop)
+        Chunks::of_envelope(&envelope).map(drop)
     } else if *kind == Kind::SCENARIO {
-        Scenario::decode(bytes).map(drop)
+        Scenario::of_envelope(&envelope).map(drop)
     } else if *kind == Kind::CONFIG {
-        Config::decode(bytes).map(drop)
+        Config::of_envelope(&envelope).map(drop)
     } else if *kind == Kind::NOTE {
-        Note::decode(bytes).map(drop)
+        Note::of_envelope(&envelope).map(drop)
     } else if *kind == Kind::MARK {
-        Mark::decode(bytes).map(drop)
+        Mark::of_envelope(&envelope).map(drop)
     } else if *kind == Kind::VERDICT {
-        Verdict::decode(bytes).map(drop)
+        Verdict::of_envelope(&envelope).map(drop)
     } else {
         Ok(())
     };
     match checked {
-        Ok(()) | Err(object::Error::TooNew { .. }) => {}
-        Err(err) => return Err(wrong(err)),
+        Ok(()) | Err(object::Error::TooNew { .. }) => Ok(Seen { links: envelope.links, run: None }),
+        Err(err) => Err(wrong(err)),
     }
-    Ok(Seen { links: object::links(kind, bytes).map_err(wrong)?, run: None })
 }
 
 /// A record that breaks the rules of its kind.
@@ -158,16 +167,16 @@ pub(super) struct Walk<'a> {
     pub(super) is_own: bool,
     pub(super) progress: &'a dyn Progress,
     pub(super) cancel: &'a Cancel,
-    seen: HashSet<Short>,
+    seen: ShortSet,
     /// Records and listings to be looked at, with the kind that was said of them.
     records: Vec<(Id, Kind)>,
     blobs: Vec<Id>,
     /// Objects without which a record would be a promise that nobody keeps.
-    required: HashSet<Short>,
-    missing: HashMap<Id, Kind>,
+    required: ShortSet,
+    missing: IdMap<Kind>,
     /// Contents in pieces: id, length, list.
     claims: Vec<(Id, u64, Id)>,
-    heads: HashSet<Id>,
+    heads: IdSet,
     brought: Brought,
 }
 
@@ -188,13 +197,13 @@ impl<'a> Walk<'a> {
             is_own,
             progress,
             cancel,
-            seen: HashSet::new(),
+            seen: ShortSet::default(),
             records: Vec::new(),
             blobs: Vec::new(),
-            required: HashSet::new(),
-            missing: HashMap::new(),
+            required: ShortSet::default(),
+            missing: IdMap::default(),
             claims: Vec::new(),
-            heads: HashSet::new(),
+            heads: IdSet::default(),
             brought: Brought::default(),
         }
     }
@@ -298,7 +307,7 @@ impl<'a> Walk<'a> {
     fn listings(&mut self) -> Result<(), Error> {
         let is_listing = |kind: &Kind| *kind == Kind::TREE || *kind == Kind::CHUNKS;
         let most = if self.records.last().is_some_and(|(_, kind)| is_listing(kind)) { LISTINGS } else { RECORDS };
-        let mut said: HashMap<Id, Kind> = HashMap::new();
+        let mut said: IdMap<Kind> = IdMap::default();
         while said.len() < most {
             match self.records.pop() {
                 Some((id, kind)) => said.insert(id, kind),
@@ -334,7 +343,7 @@ impl<'a> Walk<'a> {
         for (id, kind) in &known.here {
             self.check_kind(id, Some(&Kind::BLOB), kind)?;
         }
-        self.take(&known.lacking, &HashMap::new(), false)
+        self.take(&known.lacking, &IdMap::default(), false)
     }
 
     fn check_kind(&self, id: &Id, said: Option<&Kind>, kind: &Kind) -> Result<(), Error> {
@@ -348,7 +357,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Carries objects; those that the target has are only looked at.
-    fn take(&mut self, ids: &[Id], said: &HashMap<Id, Kind>, are_here: bool) -> Result<(), Error> {
+    fn take(&mut self, ids: &[Id], said: &IdMap<Kind>, are_here: bool) -> Result<(), Error> {
         if ids.is_empty() {
             return Ok(());
         }

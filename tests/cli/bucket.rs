@@ -8,9 +8,10 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
-use crate::project::{read, run};
+use crate::elsewhere;
+use crate::project::{noise, read, run};
 use crate::sandbox::Sandbox;
-use crate::sync::{fetch, history, large, machine, push, said, twice};
+use crate::sync::{fetch, four_pushers, history, large, machine, push, rounds, said, twice};
 
 /// What happens to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -334,15 +335,23 @@ fn four_pushers_at_once_lose_nothing() {
     let Some(server) = server() else { return };
     let place = place();
     let machines: Vec<Sandbox> = (0..4).map(|_| with_keys(&server, &place)).collect();
-    for round in 0..3 {
-        std::thread::scope(|scope| {
-            for (at, machine) in machines.iter().enumerate() {
-                scope.spawn(move || {
-                    run(machine, ["--name", &format!("m{at}r{round}"), "--", "true"]);
-                    push(machine);
-                });
-            }
-        });
-    }
-    assert_eq!(seen(&server, &place).len(), 12);
+    four_pushers(&machines, rounds(3), || {
+        let all = with_keys(&server, &place);
+        fetch(&all);
+        all
+    });
+}
+
+#[test]
+fn content_goes_comes_back_and_is_taken_from_a_bucket() {
+    let Some(server) = server() else { return };
+    let place = place();
+    let on = || with_keys(&server, &place);
+    let a = on();
+    a.file("in.txt", noise(100_000));
+    twice(&a, "in.txt", "out.txt").misses();
+    push(&a);
+    elsewhere::goes_and_comes_back(&a, "origin");
+    elsewhere::comes_on_first_use(&on());
+    elsewhere::is_taken_for_a_hit(&on());
 }

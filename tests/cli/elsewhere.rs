@@ -293,6 +293,44 @@ fn folders_and_large_files_go_and_come_back() {
     a.prov(["fsck"]).ok();
 }
 
+/// What is evicted from `a` because the remote has it comes back from there.
+pub(crate) fn goes_and_comes_back(a: &Sandbox, remote: &str) {
+    for words in [["restore", "@last"], ["cat", "@last"]] {
+        assert_eq!(evict(a, &[remote, "--all", "--verify"])["objects"], 1);
+        assert_eq!((has(a, "@last", "here").as_str(), has(a, "@last", remote).as_str()), ("no", "all"));
+        remove(a, "out.txt");
+        a.prov(words).ok();
+        assert_eq!(has(a, "@last", "here"), "all", "{words:?}");
+    }
+    assert_eq!(evict(a, &[remote, "--all"])["objects"], 1);
+    assert_eq!(twice(a, "in.txt", "out.txt").hits().action("out"), "restored");
+    assert_eq!(read(a, "out.txt"), doubled());
+    a.prov(["fsck"]).ok();
+}
+
+/// A machine that knows the remote as `origin` fetches records alone, and content when a hit needs it.
+pub(crate) fn comes_on_first_use(b: &Sandbox) {
+    b.file("in.txt", noise(100_000));
+    said("fetch", b.prov(["--json", "fetch", "--records"]));
+    assert_eq!(has(b, "@last", "here"), "no");
+    twice(b, "in.txt", "out.txt").hits();
+    assert_eq!(read(b, "out.txt"), doubled());
+    assert_eq!(has(b, "@last", "here"), "all");
+    b.prov(["fsck"]).ok();
+}
+
+/// A machine that knows the remote as `origin` and has fetched nothing takes a result from there.
+pub(crate) fn is_taken_for_a_hit(c: &Sandbox) {
+    c.file("in.txt", noise(100_000));
+    c.file(".prov/config.toml", read(c, ".prov/config.toml") + "\n[cache]\nremotes = ['origin']\n");
+    let hit = twice(c, "in.txt", "out.txt").hits();
+    assert!(hit.outcome.err().contains("from remote origin"), "{}", hit.outcome);
+    assert_eq!(read(c, "out.txt"), doubled());
+    c.file("in.txt", "nobody knows\n");
+    twice(c, "in.txt", "out.txt").misses();
+    c.prov(["fsck"]).ok();
+}
+
 #[test]
 fn a_clone_of_records_brings_content_on_first_use() {
     let dir = shared();

@@ -174,6 +174,27 @@ fn ci_jobs_share_what_they_compute() {
 }
 
 #[test]
+fn slurm_jobs_are_on_record_of_tasks_of_a_pipeline() {
+    let sandbox = project();
+    let steps = "steps:\n  s:\n    tasks:\n      - {name: a, run: ['true'], cache: reuse}\n      - {name: b, run: ['true'], cache: overwrite}\n";
+    sandbox.file("prov.yaml", steps);
+    let run = |job: &str| {
+        let mut command = sandbox.command(["-q", "pipeline", "run"]);
+        command.env("SLURM_JOB_ID", job);
+        sandbox.outcome(command).ok();
+    };
+    let found = |facet: &str| {
+        let log = sandbox.prov(["--json", "log", "--all", "--facet", facet]).ok().json();
+        log["runs"].as_array().unwrap().len()
+    };
+    run("17");
+    assert_eq!(found("slurm:job_id=17"), 2);
+    // Which job it was is no part of the recipe: the task that may be known is.
+    run("18");
+    assert_eq!((found("slurm:job_id=17"), found("slurm:job_id=18")), (2, 1));
+}
+
+#[test]
 fn slurm_jobs_are_on_record() {
     let sandbox = project();
     sandbox.file("job.sh", recipe("slurm")).file("fit.sh", "mkdir -p out\necho \"$1\" > \"$2\"\n");

@@ -6,9 +6,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use crate::elsewhere;
 use crate::project::read;
 use crate::sandbox::Sandbox;
-use crate::sync::{fetch, history, machine, push, said, shared, text, twice};
+use crate::sync::{fetch, four_pushers, history, machine, push, rounds, said, shared, text, twice};
 
 fn executable(path: &Path, script: &str) -> String {
     std::fs::write(path, script).unwrap();
@@ -309,6 +310,17 @@ impl Sshd {
             self.dir.join("known").display()
         )
     }
+
+    /// A machine that knows it as `origin`.
+    fn machine(&self) -> Sandbox {
+        let whoami = Command::new("id").arg("-un").output().unwrap();
+        let user = String::from_utf8(whoami.stdout).unwrap();
+        let sandbox = machine().with("PROV_SSH", &self.ssh());
+        sandbox.prov(["init", "-q"]).ok();
+        let url = format!("ssh://{}@127.0.0.1:{}/whatever", user.trim(), self.port);
+        sandbox.prov(["remote", "add", "origin", &url]).ok();
+        sandbox
+    }
 }
 
 #[test]
@@ -319,16 +331,7 @@ fn a_history_travels_through_a_real_sshd() {
         eprintln!("SKIPPED: there is no /usr/sbin/sshd on this machine, or root has no /run/sshd for it (see .ci/run)");
         return;
     };
-    let whoami = Command::new("id").arg("-un").output().unwrap();
-    let user = String::from_utf8(whoami.stdout).unwrap();
-    let url = format!("ssh://{}@127.0.0.1:{}/whatever", user.trim(), sshd.port);
-    let on = || {
-        let sandbox = machine().with("PROV_SSH", &sshd.ssh());
-        sandbox.prov(["init", "-q"]).ok();
-        sandbox.prov(["remote", "add", "origin", &url]).ok();
-        sandbox
-    };
-    let (a, b) = (on(), on());
+    let (a, b) = (sshd.machine(), sshd.machine());
     twice(&a, "in.txt", "out.txt");
     a.file("data/large.bin", noise(3, 2_500_000));
     a.prov(["commit", "data", "-m", "large"]).ok();
@@ -339,6 +342,36 @@ fn a_history_travels_through_a_real_sshd() {
     assert_eq!(push(&b)["bytes"], 0);
     fetch(&a);
     assert_eq!(history(&a), history(&b));
+    sound_at(&store);
+}
+
+#[test]
+fn content_goes_comes_back_and_is_taken_over_ssh() {
+    let dir = shared();
+    let ssh = program(dir.path(), "ssh", RUN);
+    let a = over(&ssh);
+    a.file("in.txt", crate::project::noise(100_000));
+    twice(&a, "in.txt", "out.txt").misses();
+    push(&a);
+    elsewhere::goes_and_comes_back(&a, "origin");
+    elsewhere::comes_on_first_use(&over(&ssh));
+    elsewhere::is_taken_for_a_hit(&over(&ssh));
+}
+
+#[test]
+fn four_pushers_at_once_through_a_real_sshd_lose_nothing() {
+    let dir = shared();
+    let store = dir.path().join("store");
+    let Some(sshd) = Sshd::start(dir.path(), &store) else {
+        eprintln!("SKIPPED: there is no /usr/sbin/sshd on this machine, or root has no /run/sshd for it (see .ci/run)");
+        return;
+    };
+    let on = || sshd.machine();
+    four_pushers(&[on(), on(), on(), on()], rounds(2), || {
+        let all = on();
+        fetch(&all);
+        all
+    });
     sound_at(&store);
 }
 

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::project::{read, run};
+use crate::elsewhere;
+use crate::project::{noise, read, run};
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{Asked, Reply, Server};
 use crate::sync::{fetch, history, large, machine, push, said, shared, text, twice};
@@ -131,6 +132,30 @@ fn a_folder_that_any_web_server_gives_can_be_cloned_and_fetched_from() {
         let refused = b.prov(["--json", "push"]).fails();
         assert!(refused.err().contains("only_reads") && refused.err().contains("hint"), "{refused}");
     }
+}
+
+#[test]
+fn content_goes_comes_back_and_is_taken_from_a_web_server() {
+    let dir = shared();
+    let remote = dir.path().join("project");
+    let server = PLAIN.server(dir.path().to_owned());
+    let url = server.url("/project");
+    let a = machine();
+    a.prov(["init", "-q"]).ok();
+    a.prov(["remote", "add", "writes", &text(&remote)]).ok();
+    a.prov(["remote", "add", "reads", &url]).ok();
+    a.file("in.txt", noise(100_000));
+    twice(&a, "in.txt", "out.txt").misses();
+    a.prov(["push", "writes"]).ok();
+    elsewhere::goes_and_comes_back(&a, "reads");
+    let on = || {
+        let sandbox = machine();
+        sandbox.prov(["init", "-q"]).ok();
+        sandbox.prov(["remote", "add", "origin", &url]).ok();
+        sandbox
+    };
+    elsewhere::comes_on_first_use(&on());
+    elsewhere::is_taken_for_a_hit(&on());
 }
 
 #[test]

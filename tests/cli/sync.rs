@@ -389,20 +389,14 @@ fn folders_and_large_content_come_whole() {
     sound(&b);
 }
 
-#[test]
-fn four_pushers_at_once_lose_nothing() {
-    let dir = shared();
-    let remote = dir.path().join("project");
-    let machines: Vec<Sandbox> = (0..4)
-        .map(|n| {
-            let sandbox = machine();
-            sandbox.prov(["init", "-q"]).ok();
-            sandbox.prov(["remote", "add", "origin", &text(&remote)]).ok();
-            sandbox.file("in.txt", format!("machine {n}\n"));
-            sandbox
-        })
-        .collect();
-    for round in 0..6 {
+/// How many rounds a test of pushers at once takes: more with `PROV_TEST_ROUNDS`.
+pub(crate) fn rounds(few: u32) -> u32 {
+    std::env::var("PROV_TEST_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(few)
+}
+
+/// Four machines that record, each its own, and push at once, round after round. `all` is a machine that comes new to the remote then.
+pub(crate) fn four_pushers(machines: &[Sandbox], rounds: u32, all: impl FnOnce() -> Sandbox) {
+    for round in 0..rounds {
         for (n, sandbox) in machines.iter().enumerate() {
             sandbox.file("in.txt", format!("machine {n} round {round}\n"));
             assert_eq!(twice(sandbox, "in.txt", "out.txt").status(), "success");
@@ -412,14 +406,72 @@ fn four_pushers_at_once_lose_nothing() {
             sandbox.finished(child).ok();
         }
     }
-    let all = cloned(&remote);
-    assert_eq!(history(&all).len(), 24);
-    for sandbox in &machines {
+    let mut recorded: Vec<String> = machines.iter().flat_map(history).collect();
+    recorded.sort();
+    assert_eq!(recorded.len(), machines.len() * rounds as usize);
+    let all = all();
+    assert_eq!(history(&all), recorded);
+    sound(&all);
+    for sandbox in machines {
         fetch(sandbox);
-        assert_eq!(history(sandbox), history(&all));
+        assert_eq!(history(sandbox), recorded);
         sound(sandbox);
     }
+}
+
+#[test]
+fn four_pushers_at_once_lose_nothing() {
+    let dir = shared();
+    let remote = dir.path().join("project");
+    let one = || {
+        let sandbox = machine();
+        sandbox.prov(["init", "-q"]).ok();
+        sandbox.prov(["remote", "add", "origin", &text(&remote)]).ok();
+        sandbox
+    };
+    let machines = [one(), one(), one(), one()];
+    four_pushers(&machines, rounds(6), || cloned(&remote));
     sound_remote(&remote);
+}
+
+#[test]
+fn what_is_recorded_after_there_was_nothing_to_do_travels() {
+    let dir = shared();
+    let remote = dir.path().join("project");
+    let a = pushed(&remote);
+    let b = cloned(&remote);
+    let nothing = |json: Value| assert_eq!((&json["runs"], &json["objects"]), (&0.into(), &0.into()), "{json}");
+    for n in 0..3 {
+        (0..3).for_each(|_| nothing(push(&a)));
+        a.file("in.txt", format!("round {n}\n"));
+        twice(&a, "in.txt", "out.txt").misses();
+        (0..3).for_each(|_| nothing(fetch(&b)));
+        (0..3).for_each(|_| nothing(push(&b)));
+        assert_eq!(push(&a)["runs"], 1);
+        assert_eq!(fetch(&b)["runs"], 1);
+        // What travels by itself, with records alone, and in the other direction.
+        a.prov(["tag", &format!("t{n}"), "@last"]).ok();
+        assert_eq!(said("push", a.prov(["--json", "push", "--records"]))["tags"], 1);
+        nothing(push(&a));
+        assert_eq!(fetch(&b)["tags"], 1);
+        b.prov(["retract", "@last", "-m", "wrong"]).ok();
+        assert_eq!(push(&b)["marks"], 1);
+        assert_eq!(fetch(&a)["marks"], 1);
+    }
+    assert_eq!(history(&a), history(&b));
+    // A remote that lost its newest entries, and one that is another one.
+    let (before, other) = (dir.path().join("before"), dir.path().join("other"));
+    copy(&remote, &before);
+    twice(&a, "twice.sh", "other.txt").misses();
+    push(&a);
+    nothing(push(&a));
+    Fs::real().remove_tree(&remote).unwrap();
+    copy(&before, &remote);
+    let json = push(&a);
+    assert_eq!((&json["other_history"], &json["runs"]), (&true.into(), &1.into()), "{json}");
+    std::fs::rename(&remote, &other).unwrap();
+    let json = push(&a);
+    assert_eq!((&json["created"], &json["runs"]), (&true.into(), &5.into()), "{json}");
 }
 
 #[test]

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use prov::fs::{Fs, NthEffect, Verdict};
 use prov::host::Process;
+use prov::object::run::{Run, RunKind, Status};
 use prov::repo::{Repo, World};
-use prov::run::{CommitOptions, Publication, Request, Session, add, commit, settle};
+use prov::run::observer::Unheard;
+use prov::run::{Batch, CommitOptions, Publication, Request, Session, Surroundings, add, commit, perform, settle};
 
-use super::{Project, assert_sound, run_in};
+use super::{Project, assert_sound, environment, run_in};
 
 /// One operation on a project; whether it was acknowledged.
 type Operation = fn(&Project, &Repo, u64) -> bool;
@@ -141,4 +143,75 @@ fn add_and_commit_survive_a_crash_at_every_effect() {
 fn add_and_commit_survive_a_full_disk_at_every_effect() {
     strike(stage, full);
     strike(record, full);
+}
+
+/// Runs that are closed together; those that were closed before the crash.
+fn together(project: &Project, repo: &Repo, n: u64, fault: &NthEffect) -> Result<Vec<String>, prov::run::Error> {
+    let id = format!("20260101T000000.{n:06}Z-many-0123456789abcdef");
+    let mut around =
+        Run::begun(&id, repo.project(), repo.scenario(), RunKind::Pipeline, "many", prov::clock::Micros(1_800_000_000));
+    let batch = Batch::new(repo, Some(Batch::begin(repo, &around)?))?;
+    let session = Session::new(repo, project.root.clone()).in_batch(&batch);
+    let environment = environment();
+    let mut closed = Vec::new();
+    // Two that say nothing, which leave no folder, one that does, and one more after some became history.
+    for (at, script) in [":", "echo \"$0\" > made.txt", "echo said", "echo \"$0\" > more.txt"].iter().enumerate() {
+        let request = Request::command(["sh".to_owned(), "-c".to_owned(), (*script).to_owned(), format!("{n}.{at}")])
+            .step(format!("part-{at}"));
+        let request = match at {
+            1 => request.output("made.txt"),
+            3 => request.output("more.txt"),
+            _ => request,
+        };
+        let around = Surroundings { environment: &environment, observer: &mut Unheard, interrupts: None };
+        let done = perform(&session, &request, around);
+        match done {
+            Ok(done) if matches!(done.publication, Publication::Batched) && !fault.has_struck() => {
+                closed.push(done.run.run);
+            }
+            _ => return Ok(closed),
+        }
+        if at == 2 && !batch.flush().failed.is_empty() {
+            return Ok(closed);
+        }
+    }
+    around.status = Status::Success;
+    around.finished_at = repo.now();
+    if batch.add_light(&around).is_ok() {
+        batch.flush();
+    }
+    let _ = batch.end();
+    Ok(closed)
+}
+
+#[test]
+fn what_was_closed_together_with_others_survives_a_crash_at_every_effect() {
+    let project = project();
+    let mut struck = 0;
+    for n in 0.. {
+        let fault = Arc::new(crash(n));
+        let closed = together(&project, &project.open_in(world(&fault)), n, &fault).unwrap_or_default();
+        let repo = project.open();
+        settle(&repo).unwrap();
+        let snapshot = repo.store().snapshot().unwrap();
+        for run in &closed {
+            assert_eq!(status_of(&snapshot, run), Some(Status::Success), "effect {n}: {run} was closed");
+        }
+        assert_sound(&repo);
+        let again = settle(&repo).unwrap();
+        let left: Vec<_> = Fs::real().names(&project.root.join(".prov/live")).unwrap();
+        assert!(again.is_empty() && left.iter().all(|name| name == ".spare"), "effect {n}: {again:?} {left:?}");
+        if !fault.has_struck() {
+            assert_eq!(closed.len(), 4);
+            break;
+        }
+        struck += 1;
+    }
+    assert!(struck > 40, "only {struck} effects");
+}
+
+fn status_of(snapshot: &prov::store::Snapshot, run: &str) -> Option<Status> {
+    let value = snapshot.get_ref(&prov::refs::key::id(run)).unwrap()?;
+    let place: prov::repo::entry::RunPlace = prov::repo::entry::decode(&value).unwrap();
+    Some(prov::revspec::read_run(snapshot, run, &place.object).unwrap().status)
 }

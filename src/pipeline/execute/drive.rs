@@ -133,9 +133,10 @@ fn drive(
             while local.wants_thread(order.jobs) {
                 let (floor, local) = (&floor, &local);
                 let thread = std::thread::Builder::new().name("task".to_owned()).spawn_scoped(scope, move || {
+                    let mut interrupts = None;
                     while let Some(work) = local.next() {
                         let id = work.id;
-                        let ended = job::work(floor, work);
+                        let ended = job::work(floor, work, &mut interrupts);
                         local.forget(id);
                         if floor.events.send(Event::Ended(Box::new(ended))).is_err() {
                             break;

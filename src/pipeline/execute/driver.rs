@@ -65,6 +65,8 @@ pub(super) struct Driver<'a> {
     glance: &'a dyn Fn(&mut Work) -> Option<Ended>,
     /// The recorder; `None` once it is told nothing more.
     pub(super) notes: Option<Sender<Note>>,
+    /// Whether it was told that something waits, since it made history the last time.
+    is_noted: bool,
     watch: &'a mut dyn Watch,
     known: Vec<Known>,
     steps: BTreeMap<usize, OpenStep>,
@@ -109,6 +111,7 @@ impl<'a> Driver<'a> {
             more,
             glance,
             notes: Some(notes),
+            is_noted: false,
             watch,
             known,
             steps: BTreeMap::new(),
@@ -149,8 +152,10 @@ impl<'a> Driver<'a> {
         }
     }
 
-    fn note(&self, note: Note) {
-        if let Some(notes) = &self.notes {
+    /// Tells the recorder; what it knows already would only wake it.
+    fn note(&mut self, note: Note) {
+        let is_known = note == Note::Waits && std::mem::replace(&mut self.is_noted, true);
+        if let Some(notes) = self.notes.as_ref().filter(|_| !is_known) {
             let _ = notes.send(note);
         }
     }
@@ -223,9 +228,7 @@ impl<'a> Driver<'a> {
 
     fn signals(&mut self, signals: &[i32]) {
         for &signal in signals {
-            if signal == interrupts::CHILD {
-                self.local.look_at_children();
-            } else if signal == interrupts::STOP {
+            if signal == interrupts::STOP {
                 interrupts::stop_here();
             } else {
                 self.signal = self.signal.or(Some(signal));
@@ -546,6 +549,11 @@ impl<'a> Driver<'a> {
     }
 
     fn flushed(&mut self, flushed: Flushed) {
+        self.is_noted = false;
+        if self.batch.waiting() > 0 {
+            // It was closed after what was made history was taken.
+            self.note(Note::Waits);
+        }
         for (run, object) in flushed.done {
             if matches!(run.kind, RunKind::Step | RunKind::Pipeline) {
                 self.tell(&run, Some(object), 1);

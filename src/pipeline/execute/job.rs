@@ -16,6 +16,7 @@ use crate::pipeline::state::{self, End};
 use crate::pipeline::task::Builtin;
 use crate::pipeline::validate::{self, Checked, Subject};
 use crate::run::guard::Guard;
+use crate::run::interrupts::Interrupts;
 use crate::run::observer::{Observer, Stream};
 use crate::run::part::{At, Ended as BodyEnded, Part};
 use crate::run::prepare::Environment;
@@ -61,12 +62,26 @@ struct Heard {
     runs: Vec<String>,
 }
 
-/// Does a task and says how it ended.
-pub(super) fn work(floor: &Floor<'_>, mut work: Work) -> Ended {
+/// Does a task and says how it ended. The interrupts are those of the tasks of this thread, made with the first.
+pub(super) fn work(floor: &Floor<'_>, mut work: Work, interrupts: &mut Option<Interrupts>) -> Ended {
     let begun = work.begun.take();
     let work = &work;
     let started_at = floor.session.repo.now();
-    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| attempt(floor, work, begun)));
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let interrupts = match &mut *interrupts {
+            Some(interrupts) => interrupts,
+            none => none.insert(Interrupts::by_hand().map_err(|err| RunError {
+                kind: "system".to_owned(),
+                message: format!("no descriptors are left: {err}"),
+                run: None,
+            })?),
+        };
+        work.stop.raises(interrupts);
+        attempt(floor, work, begun, interrupts)
+    }));
+    if let Some(interrupts) = interrupts {
+        work.stop.leaves(interrupts);
+    }
     let failed = |kind: &str, message: String, may_pass: bool| Ended {
         id: work.id,
         // What it reads could not be had now: that is a failure of its work.
@@ -147,7 +162,12 @@ pub(super) fn glance(floor: &Floor<'_>, work: &mut Work) -> Option<Ended> {
     }
 }
 
-fn attempt(floor: &Floor<'_>, work: &Work, begun: Option<Box<Begun>>) -> Result<Ended, RunError> {
+fn attempt(
+    floor: &Floor<'_>,
+    work: &Work,
+    begun: Option<Box<Begun>>,
+    interrupts: &Interrupts,
+) -> Result<Ended, RunError> {
     let error = |kind: &str, message: String| RunError { kind: kind.to_owned(), message, run: None };
     let kind = floor.registry.kind(&work.kind);
     let root = floor.session.repo.root();
@@ -158,21 +178,16 @@ fn attempt(floor: &Floor<'_>, work: &Work, begun: Option<Box<Begun>>) -> Result<
             (asked, None)
         }
     };
-    let interrupts = work.stop.listen().map_err(|err| error("system", format!("no descriptors are left: {err}")))?;
     let heard = Mutex::new(Heard::default());
     let mut part = TaskPart::new(floor, work, &asked, kind.as_deref(), &heard);
     let mut ear = Ear { id: work.id, events: &floor.events, is_heard: floor.is_heard };
-    let around = Surroundings { environment: floor.environment, observer: &mut ear, interrupts: Some(&interrupts) };
+    let around = Surroundings { environment: floor.environment, observer: &mut ear, interrupts: Some(interrupts) };
     let performed = run::perform_part(floor.session, &asked.request, Some(&mut part), around, looked);
     let may_pass = part.failure != Some(false);
     let replayed = std::mem::take(&mut part.replayed);
     let mut heard = heard.into_inner().unwrap_or_else(PoisonError::into_inner);
-    for pid in std::mem::take(&mut heard.pids) {
-        floor.guard.forget(pid);
-    }
-    for run in std::mem::take(&mut heard.runs) {
-        floor.guard.done(&run);
-    }
+    let (pids, runs) = (std::mem::take(&mut heard.pids), std::mem::take(&mut heard.runs));
+    floor.guard.over(pids, runs.iter().map(String::as_str));
     heard.provided.extend(replayed);
     let performed = performed.map_err(|err| {
         let kind = match err {

@@ -98,19 +98,21 @@ impl Stop {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the task listens to from now on; raised already if it was asked to stop.
-    ///
-    /// # Errors
-    /// When the system has no descriptors left.
-    pub fn listen(&self) -> std::io::Result<Interrupts> {
-        let interrupts = Interrupts::by_hand()?;
-        let raise = interrupts.interrupter()?;
+    /// The task listens to these interrupts from now on; they are raised already if it was asked to stop.
+    pub fn raises(&self, interrupts: &Interrupts) {
+        let raise = interrupts.interrupter();
         let mut inner = self.inner();
         if inner.why.is_some() {
             raise.raise(crate::run::interrupts::TERM);
         }
         inner.raise = Some(raise);
-        Ok(interrupts)
+    }
+
+    /// The task listens no more: what is asked from now on raises nothing, and what was raised for it is taken back, so that the next
+    /// task can listen to the same interrupts.
+    pub fn leaves(&self, interrupts: &Interrupts) {
+        self.inner().raise = None;
+        drop(interrupts.take());
     }
 
     /// Asks for it. The first reason counts.
@@ -128,13 +130,6 @@ impl Stop {
     /// Why it was asked for, if it was.
     pub fn why(&self) -> Option<RunError> {
         self.inner().why.clone()
-    }
-
-    /// News of children have come in: one of them may have been stopped.
-    pub(super) fn look_at_children(&self) {
-        if let Some(raise) = &self.inner().raise {
-            raise.raise(crate::run::interrupts::CHILD);
-        }
     }
 }
 
@@ -261,13 +256,6 @@ impl Local {
         state.waiting.clear();
         drop(state);
         self.bell.notify_all();
-    }
-
-    /// News of children have come in.
-    pub(super) fn look_at_children(&self) {
-        for stop in self.state().under_way.values() {
-            stop.look_at_children();
-        }
     }
 }
 

@@ -89,8 +89,7 @@ impl TaskKind for Program {
         drop(says);
 
         let interrupts = Interrupts::by_hand().map_err(io_failure("start a process in", folder()))?;
-        let interrupter = || interrupts.interrupter().map_err(io_failure("start a process in", folder()));
-        let (ends, on_abort) = (interrupter()?, interrupter()?);
+        let (ends, on_abort) = (interrupts.interrupter(), interrupts.interrupter());
         let _watch = abort.watch(move || on_abort.raise(terminate()));
 
         let listener = Listener::new(Reader::new(job.flavour, job.spec.at, self.may_expand), hear, ends);
@@ -104,6 +103,7 @@ impl TaskKind for Program {
                 interrupts: Some(&interrupts),
                 observer: &mut printed,
                 started: &mut |pid| hear(Said::Started { pid }),
+                lasts: None,
             };
             let outcome = execute(context, &command);
             // What is still to be read is read; what a process that was left behind says later is nobody's.

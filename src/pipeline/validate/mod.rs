@@ -247,7 +247,7 @@ fn command(
         return Seen::fail(format!("`{}` can't be made: {err}", show(&folder)));
     }
     let Ok(interrupts) = Interrupts::by_hand() else { return Seen::fail("no process can be started") };
-    let Ok(interrupter) = interrupts.interrupter() else { return Seen::fail("no process can be started") };
+    let interrupter = interrupts.interrupter();
     let _watch = abort.watch(move || interrupter.raise(rustix::process::Signal::TERM.as_raw()));
     let mut printed = Printed::default();
     let context = Context {
@@ -257,6 +257,7 @@ fn command(
         interrupts: Some(&interrupts),
         observer: &mut printed,
         started: &mut |pid| hear(Said::Started { pid }),
+        lasts: None,
     };
     let executed = execute(context, &command);
     match executed {

@@ -85,6 +85,7 @@ impl Bench {
             interrupts,
             observer,
             started: &mut |_| {},
+            lasts: None,
         };
         execute(cx, command)
     }
@@ -314,7 +315,7 @@ fn when_the_time_is_up_the_group_is_asked_and_then_killed() {
 fn an_interrupt_reaches_the_group_and_makes_no_success() {
     let bench = Bench::new();
     let interrupts = Interrupts::by_hand().unwrap();
-    let mut heard = Collect { at_ready: Some((interrupts.interrupter().unwrap(), SIGTERM)), ..Collect::default() };
+    let mut heard = Collect { at_ready: Some((interrupts.interrupter(), SIGTERM)), ..Collect::default() };
     let mut command = bench.sh("trap 'echo got it; exit 0' TERM; echo ready; while :; do sleep 1000 & wait; done");
     // A `sleep` that was just being forked may miss the signal; it is then a leftover.
     command.grace = Duration::from_millis(20);
@@ -331,7 +332,7 @@ fn an_interrupt_reaches_the_group_and_makes_no_success() {
 fn a_repeated_interrupt_kills() {
     let bench = Bench::new();
     let interrupts = Interrupts::by_hand().unwrap();
-    let mut heard = Collect { at_ready: Some((interrupts.interrupter().unwrap(), SIGINT)), ..Collect::default() };
+    let mut heard = Collect { at_ready: Some((interrupts.interrupter(), SIGINT)), ..Collect::default() };
     // The trap says `ready` again, which raises the second one.
     let command = bench.sh("trap 'echo ready' INT; echo ready; while :; do sleep 1000 & wait; done");
     let outcome = bench.run(&command, &mut heard, Some(&interrupts)).unwrap();
@@ -344,7 +345,7 @@ fn a_repeated_interrupt_kills() {
 fn an_interrupt_that_came_before_starts_nothing() {
     let bench = Bench::new();
     let interrupts = Interrupts::by_hand().unwrap();
-    interrupts.interrupter().unwrap().raise(SIGINT);
+    interrupts.interrupter().raise(SIGINT);
     let refused = bench.run(&bench.sh("echo never"), &mut Collect::default(), Some(&interrupts)).unwrap_err();
     assert_eq!(refused.exit_code(), 130);
 }
@@ -399,7 +400,7 @@ fn a_daemon_is_let_alone_and_does_not_hold_us_up() {
 fn killing_reaches_groups_below_the_group() {
     let bench = Bench::new();
     let interrupts = Interrupts::by_hand().unwrap();
-    let mut heard = Collect { at_ready: Some((interrupts.interrupter().unwrap(), SIGINT)), ..Collect::default() };
+    let mut heard = Collect { at_ready: Some((interrupts.interrupter(), SIGINT)), ..Collect::default() };
     // With job control the inner shell puts its job in a group of its own, as a nested `prov run` does.
     let script = "trap 'echo ready' INT; set -m; sh -c 'trap \"\" INT TERM; sleep 1000' >/dev/null 2>&1 & echo $!; \
                   echo ready; while :; do wait; done";
@@ -424,6 +425,7 @@ fn a_full_disk_loses_the_log_but_not_the_run() {
         interrupts: None,
         observer: &mut heard,
         started: &mut |_| {},
+        lasts: None,
     };
     let outcome = execute(cx, &bench.sh("echo out")).unwrap();
     assert!(outcome.is_success());

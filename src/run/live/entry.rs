@@ -80,13 +80,30 @@ impl Entry {
     ///
     /// Processes are taken for its own only if they were started with `PROV_RUN_ID=<run id>`, or are the very child.
     pub fn end_child(&self, live: &Live, patience: std::time::Duration) -> bool {
-        self.child.as_ref().is_none_or(|child| group::end_orphans(live.here(), child, &self.word(), patience))
+        match &self.child {
+            Some(child) => group::end_orphans(live.here(), child, &self.word(), patience),
+            None => !self.may_have_started(live) || group::end_started_with(&self.word(), patience),
+        }
+    }
+
+    /// Whether a child may have been started here that there was no time to write down.
+    fn may_have_started(&self, live: &Live) -> bool {
+        let is_here = |owner: &Process| {
+            let here = live.here();
+            !here.boot.is_empty() && owner.boot == here.boot && owner.pid_namespace == here.pid_namespace
+        };
+        let intent = self.intent.as_ref().filter(|intent| intent.open.is_none() && intent.is_of_a_run());
+        intent.is_some_and(|intent| is_here(&intent.owner))
     }
 
     /// Whether something of the child still runs though its prov is dead.
     pub fn is_orphaned(&self, live: &Live) -> bool {
-        self.state == State::Dead
-            && self.child.as_ref().is_some_and(|child| !group::orphans(live.here(), child, &self.word()).is_empty())
+        let left = || match &self.child {
+            Some(child) => group::orphans(live.here(), child, &self.word()),
+            None if self.may_have_started(live) => group::started_with(&self.word()),
+            None => Vec::new(),
+        };
+        self.state == State::Dead && !left().is_empty()
     }
 
     fn word(&self) -> Vec<u8> {

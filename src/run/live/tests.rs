@@ -121,21 +121,43 @@ fn the_child_of_a_dead_run_keeps_its_paths_until_it_is_ended() {
     use std::os::unix::process::CommandExt;
     let bench = Bench::new();
     let prov = sleeper();
-    let running = bench.begin_as(bench.live.here().neighbour(prov.id()).unwrap(), "r-1", &["out"]);
+    let running = bench.begin_as(bench.live.here().neighbour(prov.id()).unwrap(), "with-child-1", &["out"]);
     assert_eq!(running.claim().unwrap(), Claimed::Won);
-    let child = Command::new("sleep").arg("1000").env("PROV_RUN_ID", "r-1").process_group(0).spawn().unwrap();
+    let child = Command::new("sleep").arg("1000").env("PROV_RUN_ID", "with-child-1").process_group(0).spawn().unwrap();
     running.note_child(child.id()).unwrap();
     kill(prov);
-    let entry = bench.live.entry("r-1").unwrap();
+    let entry = bench.live.entry("with-child-1").unwrap();
     assert_eq!(entry.state, State::Dead);
     assert!(entry.is_orphaned(&bench.live));
     let other = bench.begin("r-2", &["out/part"]);
     let Claimed::Held(held) = other.claim().unwrap() else { panic!("the child may still write") };
-    assert_eq!((held.by.as_str(), held.liveness), ("r-1", Liveness::Dead));
+    assert_eq!((held.by.as_str(), held.liveness), ("with-child-1", Liveness::Dead));
     assert!(entry.end_child(&bench.live, Duration::from_secs(600)));
     assert!(!entry.is_orphaned(&bench.live));
     assert_eq!(other.claim().unwrap(), Claimed::Won);
     kill(child);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_child_that_there_was_no_time_to_write_down_is_found_by_what_it_was_started_with() {
+    let bench = Bench::new();
+    let owner = sleeper();
+    let dead = bench.live.here().neighbour(owner.id()).unwrap();
+    kill(owner);
+    let run = format!("r-{}", std::process::id());
+    assert_eq!(bench.begin_as(dead, &run, &["out"]).claim().unwrap(), Claimed::Won);
+    let mut child = Command::new("sleep").arg("1000").env("PROV_RUN_ID", &run).spawn().unwrap();
+    while !crate::host::was_started_with(child.id(), format!("PROV_RUN_ID={run}").as_bytes()) {
+        std::thread::yield_now();
+    }
+    let entry = bench.live.entry(&run).unwrap();
+    assert!(entry.is_orphaned(&bench.live));
+    assert!(matches!(bench.begin("s-1", &["out"]).claim().unwrap(), Claimed::Held(_)));
+    let waits = std::thread::spawn(move || child.wait().unwrap());
+    assert!(entry.end_child(&bench.live, Duration::from_secs(60)));
+    assert!(!waits.join().unwrap().success());
+    assert!(!entry.is_orphaned(&bench.live));
 }
 
 #[test]
@@ -440,4 +462,98 @@ fn nothing_is_removed_from_a_folder_that_may_be_that_of_another_run_by_now() {
     assert!(Fs::real().names(&bench.live.root).unwrap().is_empty());
     let removed = removals.0.lock().unwrap();
     assert!(!removed.is_empty() && removed.iter().all(|name| name.starts_with(".ended-0-")), "{removed:?}");
+}
+
+#[test]
+fn finished_runs_are_read_from_one_file_up_to_where_it_is_cut_off() {
+    let bench = Bench::new();
+    let around = bench.begin("r-0", &[]);
+    let mut closed = around.closed(0).unwrap();
+    for n in 1..4 {
+        let part = bench.begin(&format!("r-{n}"), &[]);
+        closed.add(&part, format!("payload {n}").as_bytes()).unwrap();
+        assert!(part.into_spare().unwrap().is_some());
+    }
+    let entry = bench.live.entry("r-0").unwrap();
+    let found = bench.live.parked(&entry);
+    assert_eq!(found.iter().map(|entry| entry.run.as_str()).collect::<Vec<_>>(), ["r-1", "r-2", "r-3"]);
+    let payload = |entry: &Entry| match &entry.state {
+        State::Finished { payload, owner: Liveness::Alive } => String::from_utf8(payload.clone()).unwrap(),
+        state => format!("{state:?}"),
+    };
+    assert_eq!(found.iter().map(payload).collect::<Vec<_>>(), ["payload 1", "payload 2", "payload 3"]);
+    assert!(bench.live.has_parked(&entry));
+
+    let path = around.dir().join("closed-0");
+    let whole = Fs::real().read(&path).unwrap().unwrap();
+    let mut counts = Vec::new();
+    for len in 0..whole.len() {
+        Fs::real().replace(&path, &whole[..len], false).unwrap();
+        counts.push(bench.live.closed(&entry).len());
+    }
+    assert!(counts.is_sorted() && counts[0] == 0 && *counts.last().unwrap() == 2);
+    for at in (0..whole.len()).step_by(7) {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 1;
+        Fs::real().replace(&path, &flipped, false).unwrap();
+        assert!(bench.live.closed(&entry).len() < 3, "byte {at}");
+    }
+    bench.live.forget_closed(&entry);
+    assert!(!bench.live.has_parked(&entry));
+}
+
+/// The second write of a file of finished runs takes a piece only, and the disk is full.
+#[derive(Debug, Default)]
+struct FullInTheMiddle(AtomicUsize);
+
+impl crate::fs::Fault for FullInTheMiddle {
+    fn before(&self, op: crate::fs::Op, path: &Path) -> crate::fs::Verdict {
+        if op != crate::fs::Op::Write || !path.ends_with("closed-0") {
+            return crate::fs::Verdict::Go;
+        }
+        match self.0.fetch_add(1, Ordering::SeqCst) {
+            1 => crate::fs::Verdict::Short(10),
+            2 => crate::fs::Verdict::Fail(28),
+            _ => crate::fs::Verdict::Go,
+        }
+    }
+}
+
+#[test]
+fn a_run_that_can_not_be_added_to_others_leaves_those_before_and_after_it_readable() {
+    let bench = Bench::new();
+    let fs = Fs::with_fault(Arc::new(FullInTheMiddle::default()));
+    let live = Live::new(fs, bench.live.root.clone(), bench.live.here().clone());
+    let around = live.begin(bench.intent("r-0", &[])).unwrap();
+    let mut closed = around.closed(0).unwrap();
+    assert!(around.closed(0).is_err(), "a file is written by one process, once");
+    closed.add(&bench.begin("r-1", &[]), b"one").unwrap();
+    closed.add(&bench.begin("r-2", &[]), b"two").unwrap_err();
+    closed.add(&bench.begin("r-3", &[]), b"three").unwrap();
+    let entry = bench.live.entry("r-0").unwrap();
+    let runs: Vec<String> = bench.live.closed(&entry).into_iter().map(|entry| entry.run).collect();
+    assert_eq!(runs, ["r-1", "r-3"]);
+    closed.remove();
+    assert!(bench.live.closed(&entry).is_empty());
+}
+
+#[test]
+fn a_folder_is_given_to_the_next_run_of_a_process_with_nothing_of_the_last_one_in_it() {
+    let (bench, fs) = (Bench::new(), Fs::real());
+    let running = bench.begin("r-1", &["out.csv"]);
+    assert_eq!(running.claim().unwrap(), Claimed::Won);
+    running.note_draft(b"draft").unwrap();
+    fs.make_dirs(&running.dir().join("output")).unwrap();
+    let spare = running.into_spare().unwrap().unwrap();
+    assert!(bench.live.list().unwrap().is_empty());
+    bench.live.sweep().unwrap();
+    assert_eq!(fs.names(&spare).unwrap(), ["output"], "a living process keeps it");
+    bench.begin("r-1", &[]).end().unwrap();
+    let second = bench.live.begin_in(spare.clone(), bench.intent("r-2", &["out.csv"])).unwrap();
+    assert!(!spare.exists());
+    assert_eq!(second.claim().unwrap(), Claimed::Won);
+    assert!(bench.live.list().unwrap()[0].draft(&bench.live).is_none());
+    fs.create_new(&second.dir().join("output/late"), 0o666).unwrap();
+    assert!(second.into_spare().unwrap().is_none(), "what a command left there is no next one's");
+    assert_eq!(fs.names(&bench.live.root).unwrap(), [SPARE]);
 }

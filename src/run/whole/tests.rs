@@ -271,7 +271,9 @@ fn of_a_folder_that_changed_a_little_the_rest_is_what_it_was() {
         assert!(project.is_believed());
     }
     // None of it is believed once a pack is not what it was.
-    before.iter().for_each(|pack| project.repo.fs().remove_file(pack).unwrap());
+    for pack in &before {
+        project.repo.fs().remove_file(pack).unwrap();
+    }
     project.write("data/in/9", "small");
     assert_eq!(project.add("data"), ItemAction::Stored);
     assert!(project.is_whole());

@@ -128,7 +128,7 @@ impl Repair<'_> {
             }
         }
         // Later entries may name what this one stored.
-        for item in snapshot.inner.overlay.iter().filter_map(|(key, value)| Some((key, value.as_ref()?))) {
+        for item in snapshot.overlay().iter().filter_map(|(key, value)| Some((key, value?))) {
             todo.extend(self.options.records.targets(item.0, item.1).unwrap_or_default());
         }
         let mut found = Found::new();

@@ -120,6 +120,6 @@ fn last_values(snapshot: &Snapshot, records: &dyn Records) -> Result<BTreeMap<Ve
         verify(&file, history::MAGIC, &mut each, &mut |_| {});
     }
     // What was changed since the checkpoint is in the entries, and newer than all of this.
-    last.retain(|key, _| !snapshot.inner.overlay.contains_key(key));
+    last.retain(|key, _| snapshot.overlay().get(key).is_none());
     Ok(last.into_iter().map(|(key, (_, value))| (key, value)).collect())
 }

@@ -6,6 +6,9 @@ use super::block::Block;
 use super::file::{Broken, SortedFile};
 use super::walker::Walker;
 
+/// Blocks that are gone through one after the other before the way is looked up from the root.
+const NEAR: usize = 8;
+
 /// Which way a walk goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
@@ -74,6 +77,11 @@ impl Cursor {
         Ok(Self { file: Arc::clone(file), path: Path::Backward(path) })
     }
 
+    /// The file that it walks through.
+    pub(in crate::store) fn file(&self) -> &Arc<SortedFile> {
+        &self.file
+    }
+
     /// The record here; `None` at the end.
     pub(in crate::store) fn record(&self) -> Option<(&[u8], &[u8])> {
         match &self.path {
@@ -99,6 +107,22 @@ impl Cursor {
             },
         };
         if has_moved { Ok(()) } else { self.climb() }
+    }
+
+    /// Goes on to the first record with a key not below `key`, which is no smaller than the last one asked for; walking forward.
+    pub(in crate::store) fn skip_to(&mut self, key: &[u8]) -> Result<(), Broken> {
+        for _ in 0..NEAR {
+            let Path::Forward(path) = &mut self.path else { return Ok(()) };
+            let Some(walker) = path.last_mut() else { return Ok(()) };
+            if walker.seek_from(key)? {
+                return Ok(());
+            }
+            self.climb()?;
+        }
+        if self.record().is_some_and(|(here, _)| here < key) {
+            *self = Self::forward(&self.file, key)?;
+        }
+        Ok(())
     }
 
     /// Leaves the block of records for the one beside it.

@@ -188,6 +188,7 @@ fn a_creation_cut_off_anywhere_is_completed_by_the_next() {
     }
 }
 
+<<<<<<< HEAD
 /// Every link fails, with nothing done.
 #[derive(Debug)]
 struct NoLinks(i32);
@@ -217,4 +218,15 @@ fn where_no_name_can_be_made_it_ends_with_an_error_and_nothing_is_lost() {
         assert_eq!((snapshot.tip(), holds(&snapshot, "never")), (tip, false), "{failure}");
         record(&store, "later");
     }
+=======
+#[test]
+fn a_store_that_is_made_and_written_to_between_two_looks_is_no_damaged_one() {
+    let (place, store) = memory();
+    count(&store, op()).unwrap();
+    let late = Lying::new(&place);
+    late.script.lock().unwrap().is_early = true;
+    assert_eq!(Store::open(Arc::new(late.clone()), &world()).unwrap().id(), store.id());
+    late.script.lock().unwrap().is_early = true;
+    assert!(matches!(Store::create(Arc::new(late), &world()), Err(Error::Exists { .. })));
+>>>>>>> main
 }

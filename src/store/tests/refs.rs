@@ -1,5 +1,6 @@
 //! Refs of a snapshot: lookups and walks agree with a map, wherever the edits lie.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use proptest::prelude::*;
@@ -30,6 +31,14 @@ fn agrees(snapshot: &Snapshot, model: &Model, probes: &[Vec<u8>]) {
     assert_eq!(collect(snapshot.scan(b"", Direction::Forward)), whole);
     let backward: Vec<_> = whole.iter().rev().cloned().collect();
     assert_eq!(collect(snapshot.scan(b"", Direction::Backward)), backward);
+    let many: BTreeSet<&[u8]> = probes.iter().chain(model.keys()).map(Vec::as_slice).collect();
+    let many: Vec<&[u8]> = many.into_iter().collect();
+    assert_eq!(snapshot.get_refs(&many).unwrap(), many.iter().map(|key| model.get(*key).cloned()).collect::<Vec<_>>());
+    let mut prefixes: Vec<Vec<u8>> = probes.to_vec();
+    prefixes.sort();
+    prefixes.dedup_by(|later, earlier| later.starts_with(earlier));
+    let begun = prefixes.iter().map(|prefix| whole.iter().any(|(key, _)| key.starts_with(prefix)));
+    assert_eq!(snapshot.which_begin(&prefixes).unwrap(), begun.collect::<Vec<_>>());
     for probe in probes {
         assert_eq!(snapshot.get_ref(probe).unwrap(), model.get(probe).cloned());
         let under: Vec<_> = whole.iter().filter(|(key, _)| key.starts_with(probe)).cloned().collect();
@@ -103,6 +112,27 @@ fn the_first_few_of_very_many_are_cheap() {
     assert_eq!(snapshot.get_ref(b"k/000777").unwrap(), Some(vec![b'v'; 40]));
     let all: u64 = place.list(Folder::Tables).unwrap().iter().map(|(_, size)| size).sum();
     assert!(reads.bytes_read() < 100_000 && all > 300_000, "{} of {all}", reads.bytes_read());
+}
+
+#[test]
+fn many_refs_are_found_however_far_apart_they_lie() {
+    let (_, store) = memory();
+    let mut model = Model::new();
+    let name = |n: u32| format!("k/{n:06}").into_bytes();
+    for i in 0..40u32 {
+        // Two tables in turn, so that each lacks what the other one has.
+        let edits = (0..500u32).map(|j| (name(2 * ((j * 40) + i)), Some(i.to_be_bytes().to_vec())));
+        apply(&store, &mut model, edits.collect());
+    }
+    apply(&store, &mut model, vec![(name(4_000), None), (name(4_002), Some(key("new")))]);
+    let snapshot = store.snapshot().unwrap();
+    for apart in [1, 2, 7, 499, 5_000, 39_999] {
+        let keys: Vec<Vec<u8>> = (0..50_000).step_by(apart).map(name).collect();
+        let asked: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+        let expected: Vec<_> = keys.iter().map(|key| model.get(key).cloned()).collect();
+        assert_eq!(snapshot.get_refs(&asked).unwrap(), expected, "{apart}");
+    }
+    assert_eq!(snapshot.get_refs(&[]).unwrap(), Vec::<Option<Vec<u8>>>::new());
 }
 
 #[test]

@@ -193,6 +193,14 @@ fn a_task_that_takes_too_long_is_ended_and_has_failed() {
 }
 
 #[test]
+fn a_task_that_the_terminal_stopped_is_ended_and_does_not_hang() {
+    // What the system does to a process of the background that reads from the terminal.
+    let sandbox = with("steps:\n  s:\n    - {name: asks, run: 'kill -TTIN $$; echo never'}\n");
+    let asked = run(&sandbox, &[]).ends(1);
+    assert!(asked.outcome.to_string().contains("terminal"), "{}", asked.outcome);
+}
+
+#[test]
 fn a_task_that_a_signal_ends_names_it() {
     let sandbox = with("steps:\n  s:\n    - {name: dies, run: 'kill -SEGV $$'}\n");
     let ran = run(&sandbox, &[]).ends(1);

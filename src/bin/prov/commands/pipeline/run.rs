@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bstr::BString;
 use prov::object::run::{Run, RunError};
 use prov::pipeline::execute::{self, Around, Looked, Order, Ran, Selection};
 use prov::pipeline::perform::{Registry, World};
@@ -14,6 +15,7 @@ use prov::progress::Silent;
 use prov::repo::Repo;
 use prov::run::guard::Guard;
 use prov::run::interrupts::Interrupts;
+use prov::run::lifecycle::Lifecycle;
 use prov::run::{Request, Session};
 use serde_json::{Value, json};
 
@@ -136,9 +138,23 @@ fn order(cx: &Context, repo: &Repo, seen: &Seen, args: &PipelineRunArgs) -> Resu
         attempt: args.attempt,
         is_last_attempt: args.last_attempt,
         parent,
-        bases: bases(cx, repo, &seen.checked.plan)?,
+        bases: scheduled(cx, &seen.checked.plan, bases(cx, repo, &seen.checked.plan)?),
         is_heard: args.stream || args.json_lines,
     })
+}
+
+/// The same, with remarks which job of a scheduler the tasks are part of.
+fn scheduled(cx: &Context, plan: &Plan, mut bases: BTreeMap<String, Arc<Request>>) -> BTreeMap<String, Arc<Request>> {
+    let mut job = Lifecycle::default();
+    settings::scheduler(&cx.environment, &mut job);
+    if !job.facets.is_empty() {
+        for step in &plan.steps {
+            let none = || Arc::new(Request::command(Vec::<BString>::new()));
+            let base = Arc::make_mut(bases.entry(step.name.clone()).or_insert_with(none));
+            settings::scheduler(&cx.environment, &mut base.lifecycle);
+        }
+    }
+    bases
 }
 
 /// What `[steps.NAME]` of `prov.toml` says for all tasks of the step of that name: everything but its command and its files.
