@@ -188,7 +188,6 @@ fn a_creation_cut_off_anywhere_is_completed_by_the_next() {
     }
 }
 
-<<<<<<< HEAD
 /// Every link fails, with nothing done.
 #[derive(Debug)]
 struct NoLinks(i32);
@@ -218,7 +217,8 @@ fn where_no_name_can_be_made_it_ends_with_an_error_and_nothing_is_lost() {
         assert_eq!((snapshot.tip(), holds(&snapshot, "never")), (tip, false), "{failure}");
         record(&store, "later");
     }
-=======
+}
+
 #[test]
 fn a_store_that_is_made_and_written_to_between_two_looks_is_no_damaged_one() {
     let (place, store) = memory();
@@ -228,5 +228,4 @@ fn a_store_that_is_made_and_written_to_between_two_looks_is_no_damaged_one() {
     assert_eq!(Store::open(Arc::new(late.clone()), &world()).unwrap().id(), store.id());
     late.script.lock().unwrap().is_early = true;
     assert!(matches!(Store::create(Arc::new(late), &world()), Err(Error::Exists { .. })));
->>>>>>> main
 }
