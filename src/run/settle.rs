@@ -207,7 +207,10 @@ fn abort(repo: &Repo, live: &Live, entry: &Entry, children: BTreeMap<String, Id>
             fill(repo, &intake, &pending, &mut run)?;
             run
         }
-        None => of_intent(intent),
+        None => {
+            let kind = if is_task(live, intent) { RunKind::Task } else { RunKind::Command };
+            Run { kind, ..of_intent(intent) }
+        }
     };
     run.meta.remove(super::started::SEEN);
     run.status = Status::Aborted;
@@ -237,6 +240,16 @@ pub(super) fn drafted(entry: &Entry, live: &Live) -> Option<(Run, Pending)> {
     let pending: Pending = crate::codec::decode(&payload, &crate::codec::Limits::RECORD).ok()?;
     let run = Run::decode(&pending.run).ok().filter(|run| run.run == entry.run)?;
     Some((run, pending))
+}
+
+/// Whether the run around an intent's run is a step that died with it: then it is a task of a pipeline.
+fn is_task(live: &Live, intent: &super::live::Intent) -> bool {
+    let Some(parent) = &intent.parent else { return false };
+    let entries = live.list().unwrap_or_default();
+    let parked: Vec<Entry> =
+        entries.iter().filter(|entry| live.has_parked(entry)).flat_map(|entry| live.parked(entry)).collect();
+    let around = entries.iter().chain(&parked).find(|entry| entry.run == *parent);
+    around.and_then(|entry| drafted(entry, live)).is_some_and(|(run, _)| run.kind == RunKind::Step)
 }
 
 /// All that an intent tells.

@@ -195,7 +195,11 @@ fn what_was_closed_together_with_others_survives_a_crash_at_every_effect() {
         settle(&repo).unwrap();
         let snapshot = repo.store().snapshot().unwrap();
         for run in &closed {
-            assert_eq!(status_of(&snapshot, run), Some(Status::Success), "effect {n}: {run} was closed");
+            assert_eq!(
+                run_of(&snapshot, run).map(|run| run.status),
+                Some(Status::Success),
+                "effect {n}: {run} was closed"
+            );
         }
         assert_sound(&repo);
         let again = settle(&repo).unwrap();
@@ -210,8 +214,35 @@ fn what_was_closed_together_with_others_survives_a_crash_at_every_effect() {
     assert!(struck > 40, "only {struck} effects");
 }
 
-fn status_of(snapshot: &prov::store::Snapshot, run: &str) -> Option<Status> {
+fn run_of(snapshot: &prov::store::Snapshot, run: &str) -> Option<Run> {
     let value = snapshot.get_ref(&prov::refs::key::id(run)).unwrap()?;
     let place: prov::repo::entry::RunPlace = prov::repo::entry::decode(&value).unwrap();
-    Some(prov::revspec::read_run(snapshot, run, &place.object).unwrap().status)
+    Some(prov::revspec::read_run(snapshot, run, &place.object).unwrap())
+}
+
+#[test]
+fn a_task_that_was_killed_before_anything_was_written_of_it_is_on_record_as_a_task_of_its_step() {
+    let project = project();
+    let (step, task) = ("20260101T000000.000000Z-s-0123456789abcdef", "20260101T000001.000000Z-s_t-0123456789abcdeg");
+    {
+        let repo = project.open_in(world(&Arc::new(crash(u64::MAX))));
+        let at = prov::clock::Micros(1_767_225_600_000_000);
+        let around = Run::begun(step, repo.project(), repo.scenario(), RunKind::Step, "s", at);
+        let running = Batch::begin(&repo, &around).unwrap();
+        let intent = prov::run::live::Intent {
+            run: task.to_owned(),
+            step: "s/t".to_owned(),
+            parent: Some(step.to_owned()),
+            argv: vec!["true".into()],
+            op: *b"0123456789abcdef",
+            ..running.intent().clone()
+        };
+        prov::run::live_folder(&repo).begin(intent).unwrap();
+    }
+    let repo = project.open();
+    assert_eq!(settle(&repo).unwrap().len(), 2);
+    let snapshot = repo.store().snapshot().unwrap();
+    let found = run_of(&snapshot, task).unwrap();
+    assert_eq!((found.kind, found.status, found.parent.as_deref()), (RunKind::Task, Status::Aborted, Some(step)));
+    assert!(run_of(&snapshot, step).unwrap().children.contains_key(task));
 }

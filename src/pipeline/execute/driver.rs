@@ -635,7 +635,12 @@ impl<'a> Driver<'a> {
             }
         }
         let states = (0..self.plan.tasks.len()).map(|at| self.schedule.state(TaskId(at))).collect();
+        let blocked_by = (0..self.plan.tasks.len()).map(TaskId).map(|id| match self.schedule.state(id) {
+            State::Done(End::Blocked) => self.schedule.blocked_by(id),
+            _ => None,
+        });
         Ok(Ran {
+            blocked_by: blocked_by.collect(),
             object: self.recorded.get(&run.run).copied(),
             run,
             outcome,

@@ -7,7 +7,7 @@ use super::table::TASK;
 use super::work::{Begun, Ended, Event, Events, Work};
 use crate::codec::Value;
 use crate::event::{self, Of};
-use crate::object::run::{Cache, Run, RunError, Status};
+use crate::object::run::{Cache, Reason, ReasonKind, Run, RunError, Status};
 use crate::pipeline::perform::{
     self, Artifact, Failure, Job, Level, Location, Phase, Places, Registry, Said, TaskKind,
 };
@@ -215,7 +215,8 @@ fn ended(work: &Work, asked: &Asked, performed: Performed, heard: Heard, may_pas
     };
     let is_recorded = !matches!(performed.publication, Publication::Unrecorded | Publication::Lost(_));
     let why = match &run.cache {
-        Cache::Miss { reasons } => reasons.first().map(|reason| reason.part.clone()).unwrap_or_default(),
+        Cache::Miss { .. } if work.is_forced => "forced".to_owned(),
+        Cache::Miss { reasons } => reasons.first().map(in_a_word).unwrap_or_default(),
         _ => String::new(),
     };
     let mut warnings = performed.warnings;
@@ -243,6 +244,20 @@ fn ended(work: &Work, asked: &Asked, performed: Performed, heard: Heard, may_pas
         checks: request::checks_id(&asked.settings.validate).filter(|_| is_good).map(|id| id.to_string()),
         warnings,
     }
+}
+
+/// A reason for a miss in a word or two: the part that differs, unless it is about something else.
+fn in_a_word(reason: &Reason) -> String {
+    let word = match reason.kind {
+        ReasonKind::FirstRun => "first time",
+        ReasonKind::OutputsLost => "outputs are gone",
+        ReasonKind::Policy => "not to be looked up",
+        ReasonKind::Failed => "failed before",
+        ReasonKind::Unsealed => "not sealed before",
+        ReasonKind::Retracted => "taken back before",
+        _ => return reason.part.clone(),
+    };
+    word.to_owned()
 }
 
 /// The scratchpad values that a recorded result comes with.

@@ -188,6 +188,8 @@ pub struct Ran {
     pub runs: Vec<Option<(String, Id)>>,
     /// What went wrong with each task.
     pub errors: Vec<Option<RunError>>,
+    /// The task because of which each one that was not started can't be.
+    pub blocked_by: Vec<Option<TaskId>>,
     /// The steps' results.
     pub steps: Vec<Outcome>,
     /// The signal that ended it.
@@ -196,6 +198,29 @@ pub struct Ran {
     pub unrecorded: usize,
     /// Tasks whose process ran.
     pub executed: usize,
+}
+
+impl Ran {
+    /// For each task that was not started the one that failed, or was stopped, because of which it was not: the first of all that led to it.
+    pub fn causes(&self) -> Vec<Option<TaskId>> {
+        let count = self.blocked_by.len();
+        let mut causes = vec![None; count];
+        for at in 0..count {
+            let (mut way, mut here) = (Vec::new(), at);
+            while causes[here].is_none()
+                && way.len() < count
+                && let Some(by) = self.blocked_by[here]
+            {
+                way.push(here);
+                here = by.0;
+            }
+            let cause = causes[here].unwrap_or(TaskId(here));
+            for blocked in way {
+                causes[blocked] = Some(cause);
+            }
+        }
+        causes
+    }
 }
 
 /// What keeps a pipeline from being run.

@@ -106,6 +106,10 @@ fn a_dry_run_and_the_plan_say_what_would_be_done_and_change_nothing() {
     run(&sandbox, &[]).ends(0);
     assert_eq!(outcomes(&["plan"]), ["hit"; 3]);
     assert_eq!(outcomes(&["run", "-n", "--force", "-t", "count"]), ["left_out", "miss", "left_out"]);
+    assert_eq!(outcomes(&["plan", "-t", "count"]), ["left_out", "hit", "left_out"]);
+    assert!(sandbox.prov(["pipeline", "plan", "-t", "cuont"]).ends(4).err().contains("`count`"));
+    let forced = sandbox.prov(["pipeline", "run", "--force", "-t", "count"]).ok();
+    assert!(forced.err().contains("(forced)"), "{forced}");
     sandbox.file("in.txt", "9\n");
     assert_eq!(outcomes(&["plan"]), ["miss", "depends", "depends"]);
     let text = sandbox.prov(["pipeline", "run", "--dry-run"]).ok();
@@ -163,6 +167,10 @@ fn with_keep_going_everything_that_does_not_depend_on_it_runs() {
     let status = sandbox.prov(["--json", "pipeline", "status"]).ok().json();
     let after = status["tasks"].as_array().unwrap().iter().find(|task| task["name"] == "after").unwrap();
     assert_eq!(after["reason"], "s/bad did not end well");
+    assert_eq!(ran.task("after")["blocked_by"], "s/bad");
+    assert!(ran.task("other")["blocked_by"].is_null());
+    let told = sandbox.prov(["pipeline", "run", "-k"]).ends(1);
+    assert!(told.err().contains("blocks 's/after'"), "{told}");
     assert_eq!(sandbox.prov(["pipeline", "logs", "bad"]).ok().out(), "broken\n");
     // A failure is never a hit; what went well is.
     let again = run(&sandbox, &["--keep-going"]).ends(1);

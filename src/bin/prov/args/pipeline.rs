@@ -213,6 +213,8 @@ Examples:
 pub(crate) struct PipelinePlanArgs {
     #[command(flatten)]
     pub(crate) options: PipelineOptions,
+    #[command(flatten)]
+    pub(crate) selection: PipelineSelection,
 }
 
 /// Arguments of `prov pipeline graph`.

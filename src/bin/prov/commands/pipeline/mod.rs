@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use prov::fs::FileKind;
 use prov::pipeline::check::{Checked, check, unknown_types};
-use prov::pipeline::execute::{Looked, Outlook, Selection};
+use prov::pipeline::execute::{Looked, Outlook};
 use prov::pipeline::file::{self, Flavour, Given, Options, Pipeline};
 use prov::pipeline::finding::{Finding, Severity};
 use prov::pipeline::graph::draw::{self, Detail};
@@ -263,8 +263,13 @@ fn plan(cx: &Context, args: &PipelinePlanArgs) -> Result<Exit, Failure> {
     seen.sound()?;
     // Without a project there is nothing to look up.
     let looked = match open::untouched(cx) {
-        Ok(repo) => Some(run::look(cx, &repo, &seen, Selection::default(), false)?),
-        Err(_) => None,
+        Ok(repo) => Some(run::look(cx, &repo, &seen, run::selection(&args.selection), false)?),
+        // Names are checked all the same.
+        Err(_) => {
+            let chosen = run::selection(&args.selection).of(&seen.checked.plan);
+            drop(chosen.map_err(|err| Failure::from(prov::pipeline::execute::Error::from(err)))?);
+            None
+        }
     };
     tell_plan(cx, &seen, looked.as_deref())
 }

@@ -32,6 +32,9 @@ use crate::settings;
 /// Failed tasks that are listed at the end.
 const LISTED: usize = 20;
 
+/// Tasks that are named with each of them, because they could not be started.
+const NAMED: usize = 5;
+
 /// Runs a pipeline.
 pub(super) fn run(cx: &Context, args: &PipelineRunArgs) -> Result<Exit, Failure> {
     // Before anything else, so that no signal is lost between a look and a start.
@@ -223,6 +226,7 @@ fn tell(cx: &Context, ran: &Ran, file: &str, in_a_line: bool) -> Result<(), Fail
         .map(TaskId)
         .filter(|id| matches!(ran.states[id.0], State::Done(End::Failure(_))) && ran.errors[id.0].is_some())
         .collect();
+    let causes = ran.causes();
     for id in failed.iter().take(LISTED) {
         let why = ran.errors[id.0].as_ref().map(|error: &RunError| error.message.clone()).unwrap_or_default();
         cx.ui.say(format_args!("{} {}: {}", paint.bad("failed"), shown(plan.label(*id)), shown(why)));
@@ -233,6 +237,16 @@ fn tell(cx: &Context, ran: &Ran, file: &str, in_a_line: bool) -> Result<(), Fail
                 paint.dim("see"),
                 shown(plan.label(*id))
             ));
+        }
+        let blocked: Vec<TaskId> = (0..causes.len()).map(TaskId).filter(|other| causes[other.0] == Some(*id)).collect();
+        let more = match blocked.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        if !blocked.is_empty() {
+            let named = blocked.iter().take(NAMED).map(|other| format!("'{}'", shown(plan.label(*other))));
+            let named = named.collect::<Vec<_>>().join(", ");
+            cx.ui.say(format_args!("  {} {named}{more}", paint.dim("blocks")));
         }
     }
     if failed.len() > LISTED {
@@ -286,6 +300,7 @@ fn document(ran: &Ran, counts: &Counts, file: &str) -> serde_json::Map<String, V
     let plan = &ran.plan;
     let step = |(step, outcome): (&prov::pipeline::plan::PlannedStep, &Outcome)| json!({"name": step.name, "result": outcome.as_str()});
     document.insert("steps".to_owned(), plan.steps.iter().zip(&ran.steps).map(step).collect());
+    let causes = ran.causes();
     let task = |task: &prov::pipeline::plan::Task| {
         let (end, phase) = execute::table::end_word(ran.states[task.id.0]);
         let error = ran.errors[task.id.0].as_ref();
@@ -297,6 +312,7 @@ fn document(ran: &Ran, counts: &Counts, file: &str) -> serde_json::Map<String, V
             "phase": phase,
             "run": ran.runs[task.id.0].as_ref().map(|(run, _)| run),
             "object": ran.runs[task.id.0].as_ref().map(|(_, object)| object.to_string()),
+            "blocked_by": causes[task.id.0].map(|by| plan.label(by)),
             "error": error.map(|error| json!({"type": error.kind, "message": error.message, "run": error.run})),
         })
     };
