@@ -16,8 +16,8 @@ use crate::path::Place;
 use crate::recipe::{Declared, Role};
 use crate::refs::key;
 use crate::repo::entry::{self, Staged};
-use crate::store::{Direction, Draft, RefEdit, Snapshot};
-use crate::worktree::{self, Captured};
+use crate::store::{self, Direction, Draft, Ground, RefEdit, Snapshot};
+use crate::worktree::{self, Captured, Earlier};
 
 /// What was done about one path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -80,46 +80,60 @@ pub struct Committed {
     pub warnings: Vec<String>,
 }
 
+/// Captures what lies at `place` and stores what the store lacks of it. `trusting`: what did not change since the folder was last known to be
+/// whole is not looked up; what that stands on is returned, for the transaction to rely on.
 fn take(
     session: &Session<'_>,
     snapshot: &Snapshot,
     place: &Place,
     sink: &dyn Sink,
     dry_run: bool,
-) -> Result<(Captured, Item), Error> {
+    trusting: bool,
+) -> Result<(Captured, Item, Ground), Error> {
     let worktree = session.worktree();
     let options = session.capture_options(place)?;
-    let looked_at = if dry_run {
-        Some(worktree::capture(&worktree, place, &options, None)?)
+    let path = crate::revspec::recorded_path(place);
+    let mut ground = Ground::default();
+    let mut looked = worktree::look(&worktree, place, &options)?;
+    let is_known = |captured: &Captured| -> Result<bool, Error> {
+        Ok(match captured.content.kind() {
+            Some(_) => {
+                snapshot.header(&captured.content.id())?.is_some()
+                    && whole::is_whole_as_remembered(session.repo, snapshot, path.as_ref(), &captured.content)?
+            }
+            None => true,
+        })
+    };
+    let (captured, known) = if dry_run {
+        let captured = looked.identify(None)?;
+        let known = is_known(&captured)?;
+        (captured, known)
+    } else if looked.is_mostly_new() {
+        let captured = looked.store(snapshot, sink, None)?;
+        let known = is_known(&captured)?;
+        (captured, known)
     } else {
-        worktree::capture_unless_new(&worktree, place, &options)?
-    };
-    let is_taken = looked_at.is_none();
-    let mut captured = match looked_at {
-        Some(captured) => captured,
-        None => worktree::capture(&worktree, place, &options, Some(sink))?,
-    };
-    let known = match captured.content.kind() {
-        Some(_) => {
-            snapshot.header(&captured.content.id())?.is_some()
-                && whole::is_whole_as_remembered(session.repo, snapshot, &captured.content)?
+        let captured = looked.identify(Some(sink))?;
+        if is_known(&captured)? {
+            (captured, true)
+        } else {
+            let earlier = if trusting { whole::Before::at(session.repo, snapshot, path.as_ref())? } else { None };
+            let captured = looked.store(snapshot, sink, earlier.as_ref().map(|earlier| earlier as &dyn Earlier))?;
+            ground = earlier.map(|earlier| earlier.used()).unwrap_or_default();
+            (captured, false)
         }
-        None => true,
     };
-    if !known && !dry_run && !is_taken {
-        captured = worktree::capture(&worktree, place, &options, Some(sink))?;
-    }
     if snapshot.is_scrubbed(&captured.content.id())? {
         return Err(Error::Scrubbed { path: worktree.path(place) });
     }
     let item = Item {
-        path: crate::revspec::recorded_path(place),
+        path,
         content: captured.content.clone(),
         size: captured.size,
         files: captured.files,
         action: if known { ItemAction::Known } else { ItemAction::Stored },
     };
-    Ok((captured, item))
+    Ok((captured, item, ground))
 }
 
 /// Hashes and stores files or folders, and stages them for the next commit. What is staged and unchanged costs nothing.
@@ -127,13 +141,24 @@ fn take(
 /// # Errors
 /// When a path is absent, unreadable or no file or folder; nothing is staged then.
 pub fn add(session: &Session<'_>, paths: &[BString], dry_run: bool) -> Result<Staging, Error> {
+    match add_once(session, paths, dry_run, true) {
+        // Somebody merged or condemned a pack meanwhile.
+        Err(Error::Store(store::Error::Outdated)) => add_once(session, paths, dry_run, false),
+        done => done,
+    }
+}
+
+fn add_once(session: &Session<'_>, paths: &[BString], dry_run: bool, trusting: bool) -> Result<Staging, Error> {
     let repo = session.repo;
+    let mut ground = Ground::default();
     let snapshot = repo.store().snapshot()?;
     let intake = repo.store().intake(&snapshot);
     let (mut items, mut edits, mut changes) = (Vec::new(), Vec::new(), Vec::new());
     for path in paths {
         let place = session.locate(path);
-        let (captured, item) = take(session, &snapshot, &place, &intake, dry_run)?;
+        let (captured, item, stands_on) = take(session, &snapshot, &place, &intake, dry_run, trusting)?;
+        ground.packs.extend(stands_on.packs);
+        ground.inline.extend(stands_on.inline);
         let staged = Staged { content: captured.content, size: captured.size, exec: captured.exec };
         let value = entry::encode(&staged).map_err(|source| Error::Ref { source })?;
         let key = key::staged(repo.workspace(), item.path.as_ref());
@@ -152,7 +177,8 @@ pub fn add(session: &Session<'_>, paths: &[BString], dry_run: bool) -> Result<St
             edits.push(line.edit(repo, op, repo.now()).map_err(|source| Error::Ref { source })?);
         }
         repo.store().publish(op, "add", &mut |_| -> Result<Option<Draft>, Error> {
-            Ok(Some(super::draft_of(Arc::clone(&collected), edits.clone())))
+            let draft = super::draft_of(Arc::clone(&collected), edits.clone());
+            Ok(Some(Draft { relies_on: ground.inline.clone(), relies_on_packs: ground.packs.clone(), ..draft }))
         })?;
     }
     session.save();
@@ -234,7 +260,7 @@ pub fn commit(session: &Session<'_>, paths: &[BString], options: &CommitOptions)
     }
     for path in paths {
         let place = session.locate(path);
-        let (captured, item) = take(session, &snapshot, &place, &intake, options.dry_run)?;
+        let (captured, item, _) = take(session, &snapshot, &place, &intake, options.dry_run, false)?;
         record_one(item.path.as_ref(), captured.content, captured.size, captured.exec)?;
         if snapshot.get_ref(&key::staged(repo.workspace(), item.path.as_ref()))?.is_some() {
             unstage.push(item.path.clone());

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use zstd::bulk::{Compressor, Decompressor};
+use zstd::zstd_safe::CParameter;
 
 /// What is smaller is not worth the trouble.
 const LEAST: usize = 4 << 10;
@@ -10,20 +11,40 @@ const LEAST: usize = 4 << 10;
 /// Fast, and on tables of numbers better than the levels above it.
 const LEVEL: i32 = 1;
 
+/// Bytes from which on the compressor is told what it is given.
+const LONG: usize = 128 << 10;
+
+/// For what is long: more of it is remembered than the level says.
+const HASH_LOG: u32 = 15;
+
+/// The shortest repetition that counts, in bytes, of text and of other content. In tables of numbers, shorter ones cost more than they save.
+const MIN_MATCH: [u32; 2] = [7, 6];
+
 /// Bytes that an object stored compressed may have at most, so that unpacking it is safe.
 pub(super) const MOST: u64 = 16 << 20;
 
 thread_local! {
     static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+    /// For what is long: text, and other content.
+    static LONG_COMPRESSORS: RefCell<[Option<Compressor<'static>>; 2]> = const { RefCell::new([None, None]) };
     static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
 /// Bytes of a sample.
 const SAMPLE: usize = 256;
 
-/// Whether samples of `bytes` look like noise, as what is compressed already or encrypted does: every value as often as any other. What only
-/// repeats at a distance is taken for noise as well.
-fn is_noise(bytes: &[u8]) -> bool {
+/// What samples of some bytes look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Looks {
+    /// As what is compressed already or encrypted does: every value as often as any other. What only repeats at a distance is taken for
+    /// noise as well.
+    Noise,
+    /// Nothing but ASCII.
+    Text,
+    Other,
+}
+
+fn looks(bytes: &[u8]) -> Looks {
     let samples = (bytes.len() >> 14).clamp(4, 16);
     let step = bytes.len() / samples;
     let mut counts = [0u32; 256];
@@ -35,23 +56,45 @@ fn is_noise(bytes: &[u8]) -> bool {
     let found: u64 = counts.iter().map(|count| u64::from(*count) * u64::from(*count)).sum();
     // What is to be expected of noise, and four standard deviations more.
     let all = (samples * SAMPLE) as u64;
-    found * 256 < all * all + all * 347
+    if found * 256 < all * all + all * 347 {
+        Looks::Noise
+    } else if counts[128..].iter().all(|count| *count == 0) {
+        Looks::Text
+    } else {
+        Looks::Other
+    }
+}
+
+fn long_compressor(at: usize) -> Option<Compressor<'static>> {
+    let mut made = Compressor::new(LEVEL).ok()?;
+    made.set_parameter(CParameter::HashLog(HASH_LOG)).ok()?;
+    made.set_parameter(CParameter::MinMatch(MIN_MATCH[at])).ok()?;
+    Some(made)
 }
 
 /// The compressed form of `bytes`, if that saves at least one part in sixteen.
 pub(super) fn compress(bytes: &[u8]) -> Option<Vec<u8>> {
-    if bytes.len() < LEAST || bytes.len() as u64 > MOST || is_noise(bytes) {
+    if bytes.len() < LEAST || bytes.len() as u64 > MOST {
         return None;
     }
-    COMPRESSOR.with_borrow_mut(|slot| {
+    let looks = looks(bytes);
+    if looks == Looks::Noise {
+        return None;
+    }
+    let compress = |slot: &mut Option<Compressor<'static>>, make: &dyn Fn() -> Option<Compressor<'static>>| {
         if slot.is_none() {
-            *slot = Compressor::new(LEVEL).ok();
+            *slot = make();
         }
         // What does not fit into the room is not wanted.
         let mut out = Vec::with_capacity(bytes.len() - bytes.len() / 16);
         slot.as_mut()?.compress_to_buffer(bytes, &mut out).ok()?;
         Some(out)
-    })
+    };
+    if bytes.len() < LONG {
+        return COMPRESSOR.with_borrow_mut(|slot| compress(slot, &|| Compressor::new(LEVEL).ok()));
+    }
+    let at = usize::from(looks != Looks::Text);
+    LONG_COMPRESSORS.with_borrow_mut(|slots| compress(&mut slots[at], &|| long_compressor(at)))
 }
 
 /// The `len` bytes whose compressed form is `stored`.

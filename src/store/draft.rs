@@ -59,6 +59,9 @@ pub struct Draft {
     pub edits: Vec<RefEdit>,
     /// Further objects that must be in the store: they are looked up, and the transaction fails without them.
     pub relies_on: Vec<Id>,
+    /// Packs with further such objects: the transaction fails with [`Error::Outdated`](super::Error::Outdated) if one is no pack to rely
+    /// on any more.
+    pub relies_on_packs: Vec<Id>,
     /// Packs that nothing new may rely on from here.
     pub condemn: Vec<Id>,
     /// Condemned packs that leave the state.

@@ -57,12 +57,12 @@ pub(super) struct Mend {
     pub(super) refs: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
 }
 
-/// Lands a fold on top of `snapshot`, or finds that somebody else moved the log meanwhile.
+/// Lands a fold on top of `snapshot`, or finds that somebody else moved the log meanwhile; whether it landed.
 ///
 /// # Errors
 /// When something can't be written. Nothing is lost then: what lies in the log stays there.
-pub(super) fn fold(snapshot: &Snapshot, command: &str) -> Result<(), Error> {
-    fold_mending(snapshot, command, &Mend::default()).map(drop)
+pub(super) fn fold(snapshot: &Snapshot, command: &str) -> Result<bool, Error> {
+    fold_mending(snapshot, command, &Mend::default())
 }
 
 /// As [`fold`], leaving damaged files behind; whether it landed.

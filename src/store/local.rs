@@ -150,9 +150,11 @@ impl Writer {
     }
 }
 
-/// Whether the system says that writing is not allowed here at all.
+/// Whether the system says that writing is not allowed here at all, or that there is no room for another name: where a name is an inode of
+/// its own, the file may have been the last for which there was one.
 fn is_refusal(err: &io::Error) -> bool {
-    matches!(err.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
+    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(err.kind(), ReadOnlyFilesystem | PermissionDenied | StorageFull | QuotaExceeded)
 }
 
 /// Whether `link` says that this file system, or this file, can't have links.

@@ -1,6 +1,6 @@
 //! Many objects at once: one walk through the indexes of the packs instead of a look-up for each object.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::objects::{Place, WHOLE_MAX};
 use super::pack::{self, PackRecord};
 use super::snapshot::{File, Snapshot};
 use super::sorted::{Broken, Cursor, SortedFile};
-use crate::hash::Id;
+use crate::hash::{Id, IdMap};
 use crate::object::{AccessError, Kind, Source};
 
 /// Objects that a catalogue lists at most: 36 bytes of memory each.
@@ -25,7 +25,7 @@ const WORTH_A_WALK: u64 = 16;
 struct Located<'a> {
     snapshot: &'a Snapshot,
     packs: Vec<Id>,
-    places: HashMap<Id, (usize, PackRecord)>,
+    places: IdMap<(usize, PackRecord)>,
 }
 
 impl Snapshot {
@@ -36,7 +36,8 @@ impl Snapshot {
     pub(super) fn locate_all(&self, mut ids: Vec<Id>) -> Result<Box<dyn Source + '_>, Error> {
         ids.sort_unstable();
         ids.dedup();
-        let mut located = Located { snapshot: self, packs: Vec::new(), places: HashMap::with_capacity(ids.len()) };
+        let mut located = Located { snapshot: self, packs: Vec::new(), places: IdMap::default() };
+        located.places.reserve(ids.len());
         for row in self.state().packs.iter().rev() {
             if ids.is_empty() {
                 break;
@@ -49,12 +50,12 @@ impl Snapshot {
             let mut found = |id: Id, record: PackRecord| {
                 places.entry(id).or_insert((at, record));
             };
-            let _: Result<(), Broken> = if (ids.len() as u64).saturating_mul(WORTH_A_WALK) < row.count() {
+            let _: Result<(), Broken> = if is_worth_a_walk(ids.len(), row.count()) {
+                meet(&file, &ids, &mut found)
+            } else {
                 ids.iter().try_for_each(|id| {
                     pack::find(&file, id).map(|record| record.into_iter().for_each(|record| found(*id, record)))
                 })
-            } else {
-                meet(&file, &ids, &mut found)
             };
             ids.retain(|id| !located.places.contains_key(id));
         }
@@ -99,8 +100,13 @@ impl Snapshot {
     }
 }
 
+/// Whether an index of so many records is walked through for so many objects, instead of being asked for each.
+pub(super) fn is_worth_a_walk(objects: usize, records: u64) -> bool {
+    (objects as u64).saturating_mul(WORTH_A_WALK) >= records
+}
+
 /// Shows what a pack has of `ids`, which are sorted.
-fn meet(file: &Arc<SortedFile>, ids: &[Id], found: &mut dyn FnMut(Id, PackRecord)) -> Result<(), Broken> {
+pub(super) fn meet(file: &Arc<SortedFile>, ids: &[Id], found: &mut dyn FnMut(Id, PackRecord)) -> Result<(), Broken> {
     let Some(first) = ids.first() else { return Ok(()) };
     let mut cursor = Cursor::forward(file, &first.to_bytes())?;
     let mut ids = ids.iter().peekable();

@@ -1,15 +1,17 @@
 //! Looking up objects in a snapshot.
 
+use std::collections::HashSet;
 use std::io::Write;
 use std::sync::Arc;
 
 use super::backend::Folder;
 use super::entry::{Class, PackRow};
+use super::located;
 use super::pack::{self, CopyError, PackRecord};
 use super::pieces::Failed;
 use super::rules::Rule;
 use super::snapshot::{File, Snapshot};
-use super::sorted::SortedFile;
+use super::sorted::{Broken, SortedFile};
 use crate::fs::Stat;
 use crate::hash::Id;
 use crate::object::{AccessError, Kind, Source, verify};
@@ -171,7 +173,7 @@ impl Snapshot {
                 }
             };
             let before = missing.len();
-            missing.retain(|id| match pack::find(&file, id) {
+            let mut is_missing = |found: Result<Option<PackRecord>, Broken>| match found {
                 // Pieces are not in pieces themselves.
                 Ok(Some(record)) if record.is_in_pieces() && !may_be_in_pieces => true,
                 Ok(Some(record)) if record.is_in_pieces() => {
@@ -183,7 +185,23 @@ impl Snapshot {
                     self.note(Folder::Packs, &name, what);
                     true
                 }
-            });
+            };
+            if missing.len() >= MANY && located::is_worth_a_walk(missing.len(), row.count()) {
+                missing.sort_unstable();
+                let mut found = HashSet::with_capacity(missing.len());
+                let walked = located::meet(&file, &missing, &mut |id, record| {
+                    if !is_missing(Ok(Some(record))) {
+                        found.insert(id);
+                    }
+                });
+                missing.retain(|id| !found.contains(id));
+                if walked.is_err() {
+                    // A part of its index is damaged: what lies behind that can be asked for.
+                    missing.retain(|id| is_missing(pack::find(&file, id)));
+                }
+            } else {
+                missing.retain(|id| is_missing(pack::find(&file, id)));
+            }
             if missing.len() < before {
                 ground.packs.push(name);
             }

@@ -30,6 +30,9 @@ const QUEUE_WAIT: Duration = Duration::from_secs(1);
 /// How often a transaction is tried before giving up. Each time somebody else made progress.
 const ATTEMPTS: u32 = 10_000;
 
+/// How often in a row a place may leave open whether it made an entry, before it is taken for one where none can be made.
+const VAGUE: u32 = 64;
+
 /// How often a listing that can't be right yet is repeated.
 const LISTINGS: u32 = 2_000;
 
@@ -79,6 +82,7 @@ impl Store {
         let mut replacements = Replacements::default();
         let mut folds_failed = 0;
         let mut tried = false;
+        let (mut vague, mut folds_lost) = (0, 0);
         for attempt in 0..ATTEMPTS {
             let snapshot = match known.take() {
                 Some(known) => known,
@@ -90,11 +94,13 @@ impl Store {
                 self.backend().sync(Folder::Log).map_err(Error::from)?;
                 return Ok(if tried { Published::Done { number } } else { Published::Already { number } });
             }
-            if fold::is_due(&snapshot) && folds_failed < 2 {
+            if fold::is_due(&snapshot) && folds_failed < 2 && folds_lost < VAGUE {
                 // A fold that can't be made must not keep anything from being recorded: it is tried again by the next
                 // writer, and `check` tells why.
-                if fold::fold(&snapshot, command).is_err() {
-                    folds_failed += 1;
+                match fold::fold(&snapshot, command) {
+                    Ok(true) => {}
+                    Ok(false) => folds_lost += 1,
+                    Err(_) => folds_failed += 1,
                 }
                 continue;
             }
@@ -105,6 +111,10 @@ impl Store {
             match self.landed(&snapshot, op, entry.n, outcome)? {
                 Verdict::Landed(number) => return Ok(Published::Done { number }),
                 Verdict::Lost { .. } => {
+                    vague = if outcome == Outcome::Unknown { vague + 1 } else { 0 };
+                    if vague >= VAGUE {
+                        break;
+                    }
                     self.jitter(attempt);
                     if turn.is_none() {
                         turn = self.backend().queue(QUEUE_WAIT);
@@ -397,6 +407,12 @@ fn settle(snapshot: &Snapshot, draft: &Draft, replacements: &mut Replacements) -
             if !stored.contains(id) {
                 note(snapshot, id, &mut rely, &mut gone)?;
             }
+        }
+        for name in &draft.relies_on_packs {
+            if !snapshot.is_live(name) {
+                return Err(Error::Outdated);
+            }
+            rely.insert(*name);
         }
         if gone.is_empty() {
             return Ok(rely);

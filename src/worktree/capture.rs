@@ -4,9 +4,11 @@
 //! from the deepest folders up. With a sink the bytes are stored on the way: small files in the one read that hashes
 //! them, large ones in a second read that is checked against the first. What the sink has is not read.
 
+mod looked;
+
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
@@ -24,6 +26,8 @@ use crate::object::tree::{self, Entry as TreeEntry, EntryKind, MAX_ENTRIES};
 use crate::object::{Kind, Sink};
 use crate::path::{Place, RelPath};
 use crate::progress::Unit;
+
+pub use looked::{Earlier, Looked, look};
 
 /// Hash context of the digests by which the cache knows folder listings.
 const LISTING_CONTEXT: &str = "prov 2026-11 stat cache listing";
@@ -67,51 +71,40 @@ pub fn capture(
     options: &CaptureOptions,
     sink: Option<&dyn Sink>,
 ) -> Result<Captured, Error> {
-    match take(worktree, place, options, sink, false)? {
-        Some(captured) => Ok(captured),
-        // It gives up only if it is told to.
-        None => Err(Error::Changed { path: worktree.path(place) }),
+    let (path, stat) = seen(worktree, place)?;
+    if !stat.is_folder() {
+        return capture_file(worktree, Key::of(place), path, stat, sink);
     }
+    let mut folder = Tree::look(worktree, place, &path, options, sink)?;
+    folder.hash(worktree, sink)?;
+    let (root, size) = folder.build(worktree, options, sink)?;
+    Ok(folder.captured(root, size, options))
 }
 
-/// As [`capture()`] without a sink, unless the cache knows nothing of the file or less than half of the folder: whoever is going to store
-/// it would read it twice.
-///
-/// # Errors
-/// As [`capture()`].
-pub fn capture_unless_new(
-    worktree: &Worktree<'_>,
-    place: &Place,
-    options: &CaptureOptions,
-) -> Result<Option<Captured>, Error> {
-    take(worktree, place, options, None, true)
-}
-
-fn take(
-    worktree: &Worktree<'_>,
-    place: &Place,
-    options: &CaptureOptions,
-    sink: Option<&dyn Sink>,
-    unless_new: bool,
-) -> Result<Option<Captured>, Error> {
+/// Where something lies, and its state; a link is followed.
+fn seen(worktree: &Worktree<'_>, place: &Place) -> Result<(PathBuf, Stat), Error> {
     let path = worktree.path(place);
     let stat = worktree.fs.stat(&path).map_err(Error::io("read", &path))?;
     let stat = stat.ok_or_else(|| Error::Absent { path: path.clone() })?;
-    if stat.is_folder() {
-        return capture_folder(worktree, place, &path, options, sink, unless_new);
-    }
-    if unless_new && worktree.cache.get(Key::of(place), &stat).is_none() {
-        return Ok(None);
-    }
-    let hashed = hash_seen(worktree, Key::of(place), &path, stat, sink)?;
+    Ok((path, stat))
+}
+
+fn capture_file(
+    worktree: &Worktree<'_>,
+    key: Key,
+    path: PathBuf,
+    stat: Stat,
+    sink: Option<&dyn Sink>,
+) -> Result<Captured, Error> {
+    let hashed = hash_seen(worktree, key, &path, stat, sink)?;
     let unsettled = (!hashed.is_settled).then_some(hashed.id);
-    Ok(Some(Captured {
+    Ok(Captured {
         content: Content::Blob(hashed.id),
         size: hashed.stat.size,
         exec: matches!(hashed.stat.kind, FileKind::File { exec: true }),
         files: 1,
         fence: Fence::around_file(path, hashed.stat, unsettled),
-    }))
+    })
 }
 
 /// What is known of a name in a folder: the id once it is known, and whether its state proves that.
@@ -132,56 +125,86 @@ struct Todo {
 /// What became of it, with its state if that isn't the listed one.
 type Done = (Known, Option<Box<Stat>>);
 
-fn capture_folder(
-    worktree: &Worktree<'_>,
-    place: &Place,
-    path: &Path,
-    options: &CaptureOptions,
-    sink: Option<&dyn Sink>,
-    unless_new: bool,
-) -> Result<Option<Captured>, Error> {
-    // The states of files are needed no more once the cache has told all that they are needed for.
-    let is_brief = options.without_fence && !options.every_tree && !options.scan.without_empty_folders;
-    let each = |folder: &mut Folder| if is_brief { known_leaf(worktree, place, folder, sink) } else { None };
-    let (mut scan, leaves) = scan_and(worktree.fs, path, &options.scan, worktree.cancel, &each)?;
-    let mut built = HashMap::with_capacity(scan.folders.len());
-    let mut files = 0;
-    for (folder, leaf) in scan.folders.iter().zip(leaves) {
-        if let Some(leaf) = leaf {
-            files += leaf.files;
-            built.insert(folder.path.clone(), (leaf.tree, leaf.size));
+/// A folder that is being captured.
+struct Tree<'w> {
+    scan: Scan,
+    /// Folders of which nothing is left to be found out.
+    leaves: Vec<(BString, Leaf)>,
+    views: Vec<FolderView<'w>>,
+    /// For every name of every folder of the scan.
+    known: Vec<Vec<Known>>,
+    todo: Vec<Todo>,
+    files: u64,
+    /// Paths whose state does not prove their ids.
+    unsettled: Vec<(BString, Id)>,
+}
+
+impl<'w> Tree<'w> {
+    /// Lists it and asks the cache about every file; what a sink lacks counts as unknown.
+    fn look(
+        worktree: &Worktree<'w>,
+        place: &Place,
+        path: &Path,
+        options: &CaptureOptions,
+        sink: Option<&dyn Sink>,
+    ) -> Result<Self, Error> {
+        // The states of files are needed no more once the cache has told all that they are needed for.
+        let is_brief = options.without_fence && !options.every_tree && !options.scan.without_empty_folders;
+        let each = |folder: &mut Folder| if is_brief { known_leaf(worktree, place, folder, sink) } else { None };
+        let (scan, made) = scan_and(worktree.fs, path, &options.scan, worktree.cancel, &each)?;
+        let leaves: Vec<(BString, Leaf)> =
+            scan.folders.iter().zip(made).filter_map(|(folder, leaf)| Some((folder.path.clone(), leaf?))).collect();
+        let views: Vec<FolderView<'w>> =
+            scan.folders.iter().map(|folder| worktree.cache.folder(&place_of(place, folder))).collect();
+        let mut files = leaves.iter().map(|(_, leaf)| leaf.files).sum();
+        let mut known = Vec::with_capacity(scan.folders.len());
+        let mut todo = Vec::new();
+        for (f, found) in look_up(&scan, &views, sink)?.into_iter().enumerate() {
+            todo.extend(found.todo.into_iter().map(|entry| Todo { folder: f, entry }));
+            files += found.files;
+            known.push(found.known);
         }
+        Ok(Self { scan, leaves, views, known, todo, files, unsettled: Vec::new() })
     }
-    let views: Vec<FolderView<'_>> =
-        scan.folders.iter().map(|folder| worktree.cache.folder(&place_of(place, folder))).collect();
-    let mut known = Vec::with_capacity(scan.folders.len());
-    let mut todo = Vec::new();
-    for (f, found) in look_up(&scan, &views, sink)?.into_iter().enumerate() {
-        todo.extend(found.todo.into_iter().map(|entry| Todo { folder: f, entry }));
-        files += found.files;
-        known.push(found.known);
-    }
-    if unless_new && todo.len() as u64 > files / 2 {
-        return Ok(None);
-    }
-    let results = hash_all(worktree, &scan, &views, &todo, sink)?;
-    let mut unsettled = Vec::new();
-    for (todo, (result, stat)) in todo.iter().zip(results) {
-        let folder = &mut scan.folders[todo.folder];
-        if let Some(id) = result.id.filter(|_| result.unsettled) {
-            unsettled.push((folder.path_of(&folder.entries[todo.entry].name), id));
+
+    /// Hashes what is not known.
+    fn hash(&mut self, worktree: &Worktree<'_>, sink: Option<&dyn Sink>) -> Result<(), Error> {
+        let todo = std::mem::take(&mut self.todo);
+        let results = hash_all(worktree, &self.scan, &self.views, &todo, sink)?;
+        for (todo, (result, stat)) in todo.iter().zip(results) {
+            let folder = &mut self.scan.folders[todo.folder];
+            if let Some(id) = result.id.filter(|_| result.unsettled) {
+                self.unsettled.push((folder.path_of(&folder.entries[todo.entry].name), id));
+            }
+            self.known[todo.folder][todo.entry] = result;
+            // The fence watches the state that belongs to the id.
+            if let Some(stat) = stat {
+                folder.entries[todo.entry].stat = *stat;
+            }
         }
-        known[todo.folder][todo.entry] = result;
-        // The fence watches the state that belongs to the id.
-        if let Some(stat) = stat {
-            folder.entries[todo.entry].stat = *stat;
-        }
+        Ok(())
     }
-    drop(views);
-    let (root, size) = build_trees(worktree, &scan, &known, built, options, sink)?;
-    let fence =
-        if options.without_fence { Fence::new() } else { Fence::around_folder(scan, options.scan.clone(), unsettled) };
-    Ok(Some(Captured { content: Content::Tree(root), size, exec: false, files, fence }))
+
+    /// Makes its tree objects; the id of the top one and the bytes below it.
+    fn build(
+        &self,
+        worktree: &Worktree<'_>,
+        options: &CaptureOptions,
+        sink: Option<&dyn Sink>,
+    ) -> Result<(Id, u64), Error> {
+        let mut built = HashMap::with_capacity(self.scan.folders.len());
+        built.extend(self.leaves.iter().map(|(path, leaf)| (path.clone(), (leaf.tree, leaf.size))));
+        build_trees(worktree, &self.scan, &self.known, built, options, sink)
+    }
+
+    fn captured(self, root: Id, size: u64, options: &CaptureOptions) -> Captured {
+        let fence = if options.without_fence {
+            Fence::new()
+        } else {
+            Fence::around_folder(self.scan, options.scan.clone(), self.unsettled)
+        };
+        Captured { content: Content::Tree(root), size, exec: false, files: self.files, fence }
+    }
 }
 
 /// Where a folder of a scan lies, as the cache names it.
@@ -343,6 +366,7 @@ fn known_leaf(worktree: &Worktree<'_>, place: &Place, folder: &mut Folder, sink:
     // Whatever can't be told is told, with its error, where every folder is looked at.
     let has = |id: &Id| sink.is_none_or(|sink| sink.has(id).unwrap_or(false));
     let view = worktree.cache.folder(&place_of(place, folder));
+    view.warm();
     let mut listing = Listing::with_capacity(folder.entries.len());
     for entry in &folder.entries {
         let FileKind::File { exec } = entry.stat.kind else { return None };

@@ -22,6 +22,9 @@ use crate::fs::{Dir, Fs, Listed, Name, Stat, is_absent};
 use crate::path::RelPath;
 use crate::progress::Cancel;
 
+/// Names that a folder is thought to have before it is read.
+const EXPECTED: usize = 16;
+
 /// Names of one folder from which on they are looked at by more than one thread.
 const WIDE: usize = 4096;
 
@@ -192,7 +195,7 @@ pub(super) fn scan_and<T: Send>(
     };
     let mut todo = vec![Todo { path: BString::default(), depth: 0, above: Above::Top(options.rules.clone()) }];
     let mut looked_at = 0;
-    while looked_at < FEW_NAMES
+    while looked_at + todo.len() * EXPECTED < FEW_NAMES
         && let Some(next) = todo.pop()
     {
         looked_at += 1 + visit(&shared, next, &mut |inner| todo.push(inner));

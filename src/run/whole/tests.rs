@@ -228,10 +228,10 @@ fn where_nothing_can_be_remembered_the_store_is_asked_each_time() {
 fn a_pack_that_was_written_a_moment_ago_is_not_trusted_to_show_changes() {
     let project = remembered();
     let snapshot = project.repo.store().snapshot().unwrap();
-    let ground = || walk(&snapshot, project.data()).unwrap().unwrap();
+    let ground = || walk(&snapshot, project.data(), None).unwrap().unwrap();
     let written = snapshot.pack_state(&ground().packs[0]).unwrap().ctime_ns / 1_000;
-    assert!(Folder::of(&snapshot, project.data(), ground(), Micros(written + 1_000)).is_none());
-    assert!(Folder::of(&snapshot, project.data(), ground(), Micros(written + 3_000_000)).is_some());
+    assert!(Folder::of(&snapshot, "data".into(), project.data(), ground(), Micros(written + 1_000)).is_none());
+    assert!(Folder::of(&snapshot, "data".into(), project.data(), ground(), Micros(written + 3_000_000)).is_some());
 }
 
 #[test]
@@ -244,4 +244,52 @@ fn without_the_stat_cache_all_is_read_again_and_nothing_stored_twice() {
     assert_eq!(project.packs(), packs);
     // Only that the one file is staged is new.
     assert_eq!(project.anew().store().snapshot().unwrap().tip(), tip + 1);
+}
+
+#[test]
+fn of_a_folder_that_changed_a_little_the_rest_is_what_it_was() {
+    let project = remembered();
+    let before: Vec<PathBuf> = project.packs();
+    for n in 0..3 {
+        project.write(&format!("data/in/{n}"), &format!("other {n}\n").repeat(3_000));
+        assert_eq!(project.add("data"), ItemAction::Stored);
+        assert!(project.is_whole());
+        // The packs that hold the rest of it are relied on.
+        let snapshot = project.anew().store().snapshot().unwrap();
+        let known = Before::at(&project.repo, &snapshot, "data".into()).unwrap().unwrap();
+        let root = match project.data() {
+            root if n == 0 => {
+                assert_ne!(known.folder.tree, root);
+                root
+            }
+            root => root,
+        };
+        let beside = walk(&snapshot, root, Some(&known)).unwrap().unwrap();
+        let whole = walk(&snapshot, root, None).unwrap().unwrap();
+        assert!(whole.packs.iter().all(|pack| beside.packs.contains(pack)), "{beside:?} {whole:?}");
+        assert_eq!(project.add("data"), ItemAction::Known);
+        assert!(project.is_believed());
+    }
+    // None of it is believed once a pack is not what it was.
+    for pack in &before {
+        project.repo.fs().remove_file(pack).unwrap();
+    }
+    project.write("data/in/9", "small");
+    assert_eq!(project.add("data"), ItemAction::Stored);
+    assert!(project.is_whole());
+}
+
+#[test]
+fn a_pack_that_may_not_be_relied_on_any_more_is_not_published_on() {
+    let project = remembered();
+    let packs: Vec<Id> =
+        project.repo.store().snapshot().unwrap().state().packs.iter().map(crate::store::PackRow::name).collect();
+    let publish = |draft: Draft| {
+        let mut build = |_: &Snapshot| Ok::<_, crate::store::Error>(Some(draft.clone()));
+        project.repo.store().publish(project.repo.new_op(), "test", &mut build)
+    };
+    let relying = Draft { relies_on_packs: packs.clone(), ..Draft::default() };
+    publish(relying.clone()).unwrap();
+    publish(Draft { condemn: packs, ..Draft::default() }).unwrap();
+    assert!(matches!(publish(relying), Err(crate::store::Error::Outdated)));
 }

@@ -1,6 +1,7 @@
 //! Files of the state that lie whole in another place: a copy of the store, or under another file's name.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::io::Write;
 
 use super::super::backend::{Backend, BackendError, Folder, Outcome};
@@ -96,28 +97,44 @@ impl Repair<'_> {
         Ok(())
     }
 
-    /// Puts entries of the log back whose bytes are elsewhere: those that the next entry names by its digest.
+    /// Puts entries of the log back whose bytes are elsewhere: those that the next entry names by its digest. An entry that is back names the
+    /// one below it, which may turn out to be another than the copy of a fold that was taken for it, so the log is read again each time.
     pub(super) fn whole_entries(&mut self) -> Result<(), Error> {
-        let snapshot = self.store.snapshot()?;
-        let holes: Vec<u64> = snapshot.inner.log.holes.iter().rev().map(|(number, _)| *number).collect();
-        for number in holes {
+        let mut tried: HashSet<u64> = HashSet::new();
+        loop {
+            let snapshot = match self.store.snapshot() {
+                // What came back named another checkpoint than the one that stood in for it.
+                Err(Error::Damaged { .. }) if !tried.is_empty() && self.checkpoint_from_elsewhere()? => {
+                    self.store.snapshot()?
+                }
+                snapshot => snapshot?,
+            };
+            let log = &snapshot.inner.log;
+            let base = (!log.base_is_sound).then_some(log.base);
+            let lost = log.holes.iter().map(|(number, _)| *number).chain(base);
+            let Some(number) = lost.filter(|number| !tried.contains(number)).max() else { return Ok(()) };
             self.check_cancel()?;
-            let Some(next) = number.checked_add(1).filter(|next| *next <= snapshot.tip()) else { continue };
-            let Read::Good(next, _) = load::read(self.backend(), next)? else { continue };
-            if next.prev == Id::ZERO {
-                continue;
-            }
-            let Some((bytes, place)) = self.entry_with_digest(number, next.prev)? else { continue };
-            let name = entry::name(number);
-            let mut staged = self.backend().stage()?;
-            staged.write_all(&bytes).map_err(|source| failed(&name, source))?;
-            self.set_aside(Folder::Log, &name)?;
-            self.backend().remove(Folder::Log, &name)?;
-            let outcome = staged.publish(Folder::Log, &name)?;
-            self.backend().sync(Folder::Log)?;
-            if outcome == Outcome::Won {
-                self.say("entry-restored", Some(format!("log/{name}")), None, format!("put back from {place}"));
-            }
+            tried.insert(number);
+            self.whole_entry(number, snapshot.tip())?;
+        }
+    }
+
+    fn whole_entry(&mut self, number: u64, tip: u64) -> Result<(), Error> {
+        let Some(next) = number.checked_add(1).filter(|next| *next <= tip) else { return Ok(()) };
+        let Read::Good(next, _) = load::read(self.backend(), next)? else { return Ok(()) };
+        if next.prev == Id::ZERO {
+            return Ok(());
+        }
+        let Some((bytes, place)) = self.entry_with_digest(number, next.prev)? else { return Ok(()) };
+        let name = entry::name(number);
+        let mut staged = self.backend().stage()?;
+        staged.write_all(&bytes).map_err(|source| failed(&name, source))?;
+        self.set_aside(Folder::Log, &name)?;
+        self.backend().remove(Folder::Log, &name)?;
+        let outcome = staged.publish(Folder::Log, &name)?;
+        self.backend().sync(Folder::Log)?;
+        if outcome == Outcome::Won {
+            self.say("entry-restored", Some(format!("log/{name}")), None, format!("put back from {place}"));
         }
         Ok(())
     }

@@ -308,13 +308,8 @@ fn damage_and_repair(
     if files.is_empty() {
         return Ok(());
     }
-    // With the checkpoint and its copy, entries below it that were not unlinked yet would be taken for the state (`docs/shortcomings.md`).
-    let spared = if chance.hits(500) { Folder::History } else { Folder::Log };
     for _ in 0..=chance.below(3) {
         let (folder, name) = files[chance.below(files.len())].clone();
-        if folder == spared {
-            continue;
-        }
         let mut state = world.state();
         state.note(NOBODY, || format!("{folder}/{name} is damaged"));
         state.files.damage(folder, &name, chance);

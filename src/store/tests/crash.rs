@@ -188,6 +188,37 @@ fn a_creation_cut_off_anywhere_is_completed_by_the_next() {
     }
 }
 
+/// Every link fails, with nothing done.
+#[derive(Debug)]
+struct NoLinks(i32);
+
+impl crate::fs::Fault for NoLinks {
+    fn before(&self, effect: crate::fs::Op, _: &Path) -> Verdict {
+        if effect == crate::fs::Op::Link { Verdict::Fail(self.0) } else { Verdict::Go }
+    }
+}
+
+#[test]
+fn where_no_name_can_be_made_it_ends_with_an_error_and_nothing_is_lost() {
+    use rustix::io::Errno;
+    for (before, failure) in
+        [3, 40].into_iter().zip([Errno::NOSPC, Errno::DQUOT]).chain([(3, Errno::IO), (40, Errno::IO)])
+    {
+        let root = tempfile::tempdir_in(super::growth::fast_folder()).unwrap();
+        let dir = root.path().join("store");
+        let store = Store::create(Arc::new(LocalBackend::new(Fs::real(), &dir)), &world()).unwrap();
+        for i in 0..before {
+            record(&store, &format!("n{i}"));
+        }
+        let tip = store.snapshot().unwrap().tip();
+        let failing = open(Fs::with_fault(Arc::new(NoLinks(errno(failure)))), &dir).unwrap();
+        assert!(record_as(&failing, op(), "never").is_err(), "{failure}");
+        let snapshot = open(Fs::real(), &dir).unwrap().snapshot().unwrap();
+        assert_eq!((snapshot.tip(), holds(&snapshot, "never")), (tip, false), "{failure}");
+        record(&store, "later");
+    }
+}
+
 #[test]
 fn a_store_that_is_made_and_written_to_between_two_looks_is_no_damaged_one() {
     let (place, store) = memory();

@@ -311,3 +311,71 @@ fn a_format_file_is_written_anew_over_a_log_and_nowhere_else() {
     assert_eq!(repair::repair_format(&newer, &[], [9; 16]).unwrap(), None);
     assert_eq!(repair::repair_format(&MemoryBackend::new(), &[], [9; 16]).unwrap(), None);
 }
+
+/// A log whose newest fold was made twice: by the writer whose fold landed, and by one that was killed before it could take its files back.
+/// Returns the place and the number of the fold.
+fn folded_twice() -> (MemoryBackend, u64) {
+    let place = whole();
+    let before = all_files(&place);
+    let folds = |store: &Store| {
+        let base = store.snapshot().unwrap().base();
+        for n in 0..100 {
+            record(store, &format!("more{n}"));
+            if store.snapshot().unwrap().base() != base {
+                break;
+            }
+        }
+        store.snapshot().unwrap().base()
+    };
+    // The same history up to the fold, so of both folds the state is the same.
+    let base = again(&place).snapshot().unwrap().base();
+    let last = {
+        let probe = duplicate(&before, &place);
+        folds(&again(&probe)) - 1
+    };
+    let store = again(&place);
+    while store.snapshot().unwrap().tip() < last {
+        let tip = store.snapshot().unwrap().tip();
+        record(&store, &format!("more{tip}"));
+    }
+    assert_eq!(store.snapshot().unwrap().base(), base);
+    let unfolded = all_files(&place);
+    let other = duplicate(&unfolded, &place);
+    let number = folds(&again(&place));
+    assert_eq!(folds(&again(&other)), number);
+    for (folder, name, bytes) in all_files(&other) {
+        if folder != Folder::Log && !unfolded.iter().any(|file| (file.0, &file.1) == (folder, &name)) {
+            place.overwrite(folder, &name, Some(bytes));
+        }
+    }
+    let store = again(&place);
+    for n in 0..4 {
+        record(&store, &format!("after{n}"));
+    }
+    (place, number)
+}
+
+#[test]
+fn a_checkpoint_and_its_copy_and_the_entry_above_come_back_although_another_fold_of_that_number_was_left_behind() {
+    let (place, number) = folded_twice();
+    let files = all_files(&place);
+    let copy = again(&duplicate(&files, &place));
+    let made = again(&place).snapshot().unwrap().state().history[0].name();
+    for above in [false, true] {
+        let place = duplicate(&files, &place);
+        place.overwrite(Folder::Log, &entry::name(number), None);
+        place.overwrite(Folder::History, &Folder::History.file(&made), None);
+        if above {
+            place.overwrite(Folder::Log, &entry::name(number + 1), Some(vec![1, 2, 3]));
+        }
+        let store = again(&place);
+        assert!(!checked(&store).is_sound());
+        let (done, left) = repaired(&store, std::slice::from_ref(&copy));
+        assert_eq!(errors(&left), Vec::<&crate::store::check::Finding>::new(), "{done:#?}");
+        assert!(done.iter().all(|one| !one.is_loss), "{done:#?}");
+        let snapshot = again(&place).snapshot().unwrap();
+        assert_eq!(readable(&snapshot), (RECORDS, RECORDS));
+        assert!((0..4).all(|n| holds(&snapshot, &format!("after{n}"))));
+        assert_eq!(snapshot.damage(), vec![]);
+    }
+}

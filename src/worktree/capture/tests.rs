@@ -323,29 +323,99 @@ fn a_capture_without_a_fence_is_the_same_content() {
     assert_ne!(same(None), named);
 }
 
+/// As `prov add` does it; whether anything was left to be stored.
+fn taken_in_steps(worktree: &Worktree<'_>, path: &str, store: &Memory) -> (Captured, bool) {
+    let options = CaptureOptions { without_fence: true, ..CaptureOptions::default() };
+    let mut looked = look(worktree, &inside(path), &options).unwrap();
+    if looked.is_mostly_new() {
+        return (looked.store(store, store, None).unwrap(), true);
+    }
+    let captured = looked.identify(Some(store)).unwrap();
+    if store.has(&captured.content.id()).unwrap() {
+        return (captured, false);
+    }
+    let stored = looked.store(store, store, None).unwrap();
+    assert_eq!((stored.content.clone(), stored.size, stored.files), (captured.content, captured.size, captured.files));
+    (stored, true)
+}
+
 #[test]
-fn what_is_mostly_new_is_left_to_whoever_stores_it() {
+fn what_is_taken_in_steps_is_what_is_taken_at_once_and_all_of_it_is_stored() {
+    let (tree, bench, store) = (Tree::new(), Bench::new(), Memory::default());
+    let ahead = StepClock::new(Micros(SystemClock.now().0 + 3_600_000_000), 1);
+    let worktree = Worktree { clock: &ahead, ..bench.at(tree.root()) };
+    let same = |path: &str| {
+        let (captured, stored) = taken_in_steps(&worktree, path, &store);
+        assert_eq!(captured.content, taken(&bench, &tree, path, None).content);
+        let all = entries(&store, &captured.content);
+        assert_eq!(all, {
+            let whole = Memory::default();
+            entries(&whole, &taken(&bench, &tree, path, Some(&whole)).content)
+        });
+        stored
+    };
+    for n in 0..40 {
+        tree.file(format!("d/{}/{n}", n % 4), format!("{n}"));
+    }
+    tree.link("d/l", "1/1");
+    tree.folder("d/empty");
+    assert!(same("d") && !same("d"));
+    // One of many folders changes.
+    tree.file("d/2/2", "other");
+    assert!(same("d") && !same("d"));
+    // A file, or a listing, that the store lost comes back although nothing else of its folder was looked at.
+    for lost in [hash::blob(b"1"), hash::blob(b"3")] {
+        store.forget(&lost);
+        tree.file("d/0/0", lost.to_string());
+        assert!(same("d"));
+        assert!(store.has(&lost).unwrap());
+    }
+    let listing = entries(&store, &taken(&bench, &tree, "d/1", None).content);
+    store.forget(&taken(&bench, &tree, "d/1", None).content.id());
+    tree.file("d/0/4", "again");
+    assert!(same("d"));
+    assert_eq!(entries(&store, &taken(&bench, &tree, "d/1", None).content), listing);
+    // Touched, and the same.
+    age(&tree.path("d/3/3"));
+    assert!(!same("d"));
+}
+
+#[test]
+fn a_file_in_steps_is_stored_once_it_is_not_there() {
+    let (tree, bench, store) = (Tree::new(), Bench::new(), Memory::default());
+    let ahead = StepClock::new(Micros(SystemClock.now().0 + 3_600_000_000), 1);
+    let worktree = Worktree { clock: &ahead, ..bench.at(tree.root()) };
+    tree.file("f", "content");
+    for is_stored in [true, false] {
+        let (captured, stored) = taken_in_steps(&worktree, "f", &store);
+        assert_eq!((captured.content, stored), (Content::Blob(hash::blob(b"content")), is_stored));
+        assert!(store.has(&hash::blob(b"content")).unwrap());
+    }
+    store.forget(&hash::blob(b"content"));
+    assert!(taken_in_steps(&worktree, "f", &store).1);
+    assert!(store.has(&hash::blob(b"content")).unwrap());
+}
+
+#[test]
+fn what_is_mostly_new_is_told_from_the_cache_alone() {
     let (tree, bench, store) = (Tree::new(), Bench::new(), Memory::default());
     let ahead = StepClock::new(Micros(SystemClock.now().0 + 3_600_000_000), 1);
     let worktree = Worktree { clock: &ahead, ..bench.at(tree.root()) };
     let options = CaptureOptions::default();
-    let unless_new = |path| capture_unless_new(&worktree, &inside(path), &options).unwrap().map(|c| c.content);
+    let is_new = |path| look(&worktree, &inside(path), &options).unwrap().is_mostly_new();
     for n in 0..4 {
         tree.file(format!("d/{n}"), format!("{n}"));
     }
     tree.folder("empty");
-    assert!(unless_new("d").is_none() && unless_new("d/0").is_none() && unless_new("empty").is_some());
-    assert!(matches!(capture_unless_new(&worktree, &inside("none"), &options), Err(Error::Absent { .. })));
-    let content = capture(&worktree, &inside("d"), &options, Some(&store)).unwrap().content;
-    assert_eq!(unless_new("d"), Some(content));
-    assert_eq!(unless_new("d/0"), Some(Content::Blob(hash::blob(b"0"))));
-    // Half of it is read, more isn't.
+    assert!(is_new("d") && is_new("d/0") && !is_new("empty"));
+    assert!(matches!(look(&worktree, &inside("none"), &options), Err(Error::Absent { .. })));
+    capture(&worktree, &inside("d"), &options, Some(&store)).unwrap();
+    assert!(!is_new("d") && !is_new("d/0"));
     tree.file("d/4", "4");
     tree.file("d/5", "5");
-    let half = unless_new("d").unwrap();
-    assert_eq!(half, capture(&worktree, &inside("d"), &options, None).unwrap().content);
+    assert!(!is_new("d"));
     for n in 6..20 {
         tree.file(format!("d/{n}"), format!("{n}"));
     }
-    assert!(unless_new("d").is_none());
+    assert!(is_new("d"));
 }

@@ -479,7 +479,9 @@ impl Target<'_> {
             }
             Some(len) => {
                 self.worktree.progress.add(len);
-                if let (Some(shelf), Ok(file)) = (shelf, dir.open_file(name)) {
+                if let Some(shelf) = shelf
+                    && let Ok(file) = dir.open_file(name)
+                {
                     // The next one shares its blocks. Where that fails, it is written as this one was.
                     let _ =
                         shelf.put(self.worktree, id, false, &mut |shared| Ok(shared.share(&file).ok().map(|()| len)));

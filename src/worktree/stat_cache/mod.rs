@@ -312,6 +312,14 @@ impl FolderView<'_> {
         self.cache.look(key, main.clone(), newer.clone(), |r| r.flags & LISTING == 0 && is_of(r, stat)).map(|r| r.id)
     }
 
+    /// As [`FolderView::get`] is going to be asked for most of its files.
+    pub(super) fn warm(&self) {
+        if let Some(main) = &self.cache.main {
+            let all = || main.range(number(self.folder, 0), number(self.folder, u64::MAX));
+            main.warm(self.main.get_or_init(all).clone());
+        }
+    }
+
     /// The key of the file `name`.
     pub fn key(&self, name: &[u8]) -> Key {
         Key { folder: self.folder, name: spread(name), flags: self.flags }

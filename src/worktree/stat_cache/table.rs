@@ -137,10 +137,26 @@ impl Table {
         self.blocks.iter().any(|state| state.load(Ordering::Relaxed) == 2)
     }
 
-    /// The positions in `within` whose keys are in `low..=high`.
+    /// The positions whose keys are in `low..=high`: those of one folder, so the last is not far from the first.
     pub(super) fn range(&self, low: u128, high: u128) -> Range<usize> {
+        const FEW: usize = 64;
         let from = self.first(0..self.count, |key| key >= low);
-        from..self.first(from..self.count, |key| key > high)
+        let (mut start, mut step) = (from, FEW);
+        loop {
+            let end = (start + step).min(self.count);
+            if end == self.count || self.key(end - 1) > high {
+                return from..self.first(start..end, |key| key > high);
+            }
+            (start, step) = (end, step * 2);
+        }
+    }
+
+    /// Looks at the sums of the records at `within`, one after the other: whoever is going to ask for most of them finds them in the
+    /// processor's cache then.
+    pub(super) fn warm(&self, within: Range<usize>) {
+        for block in within.start / PER_BLOCK..within.end.div_ceil(PER_BLOCK) {
+            self.is_sound(block);
+        }
     }
 
     /// The record with this key among those at `within`.
@@ -194,7 +210,10 @@ impl Table {
 
     /// The record at a position; `None` if its block is damaged.
     pub(super) fn record(&self, at: usize) -> Option<Record> {
-        self.is_sound(at / PER_BLOCK).then(|| Record::decode(&part_at(self.bytes(at))))
+        if !self.is_sound(at / PER_BLOCK) {
+            return None;
+        }
+        self.bytes(at).first_chunk().map(Record::decode)
     }
 
     fn bytes(&self, at: usize) -> &[u8] {
@@ -202,9 +221,7 @@ impl Table {
     }
 
     fn key(&self, at: usize) -> u128 {
-        let mut key = [0; 16];
-        key.copy_from_slice(&self.bytes(at)[..16]);
-        u128::from_be_bytes(key)
+        self.bytes(at).first_chunk().map_or(0, |key| u128::from_be_bytes(*key))
     }
 
     /// The first position in `within` of which `reached` holds, by halving.
@@ -234,12 +251,6 @@ impl Table {
         self.blocks[block].store(if sound { 1 } else { 2 }, Ordering::Relaxed);
         sound
     }
-}
-
-fn part_at(bytes: &[u8]) -> [u8; WIDTH] {
-    let mut out = [0; WIDTH];
-    out.copy_from_slice(bytes);
-    out
 }
 
 /// A block's place in the file is not part of its sum: a block that is elsewhere holds true records all the same.
