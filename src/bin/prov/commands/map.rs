@@ -37,7 +37,7 @@ struct Prepared {
 /// Does one step for every row.
 pub(crate) fn run(cx: &Context, args: &MapArgs) -> Result<Exit, Failure> {
     // Before anything else, so that no signal is lost between a look and a start.
-    let interrupts = Interrupts::from_signals()
+    let interrupts = Interrupts::from_requests()
         .map_err(|err| Failure::new(Class::Failed, "no_signals", "can not listen to signals").because_of(Some(&err)))?;
     let repo = if args.dry_run { open::untouched(cx)? } else { open::repo(cx)? };
     let prepared = prepare(cx, &repo, args)?;

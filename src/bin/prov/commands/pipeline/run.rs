@@ -38,7 +38,7 @@ const NAMED: usize = 5;
 /// Runs a pipeline.
 pub(super) fn run(cx: &Context, args: &PipelineRunArgs) -> Result<Exit, Failure> {
     // Before anything else, so that no signal is lost between a look and a start.
-    let interrupts = Interrupts::from_signals()
+    let interrupts = Interrupts::from_requests()
         .map_err(|err| Failure::new(Class::Failed, "no_signals", "can not listen to signals").because_of(Some(&err)))?;
     let seen = Seen::open(cx, &args.options)?;
     seen.sound()?;
