@@ -13,12 +13,18 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 ORDER = ROOT / "src/bin/prov/order.txt"
-HIT = "run -q -S i=50 -i raw.csv -o one.out -- sh one.sh raw.csv {set.i} one.out".split()
+# With keys and without, since each has its own ways.
+HITS = [
+    "run -q -S i=50 -i raw.csv -o one.out -- sh one.sh raw.csv {set.i} one.out".split(),
+    "run -q --name one -S i=50 -i raw=raw.csv -o one=one.out -- sh one.sh raw.csv {set.i} one.out".split(),
+]
 MISS = "run -q -S i={n} -i raw.csv -o a.out -o b.out -o c.out -- sh three.sh {{set.i}} a.out b.out c.out"
+NAMED = "run -q --name three -S i=p{n} -i raw=raw.csv -o a=a.out -o b=b.out -o c=c.out -- sh three.sh {{set.i}} a.out b.out c.out"
 
 
 def main():
@@ -35,15 +41,25 @@ def main():
         (at / "raw.csv").write_text("a,b\n1,2\n")
         (at / "one.sh").write_text('echo "$2" > "$3"\n')
         (at / "three.sh").write_text('for f in "$2" "$3" "$4"; do echo "$1" > "$f"; done\n')
+        (at / ".gitignore").write_text("*.out\n")
+        (at / "README.md").write_text("# A project\n")
+        (at / "src").mkdir()
+        for n in range(20):
+            (at / "src" / f"part{n}.py").write_text(f"def part{n}(x):\n    return x + {n}\n" * 10)
         subprocess.run("git init -q && git -c user.name=a -c user.email=a@b add . && git -c user.name=a -c user.email=a@b commit -qm a",
                        shell=True, cwd=at, env=env, check=True)
         run("init")
-        run(*HIT)
-        # Enough for packs and tables, and some entries above them.
-        for n in range(40):
+        for hit in HITS:
+            run(*hit)
+        # Enough for packs and tables that were merged, and some entries above them.
+        for n in range(70):
             run(*MISS.format(n=n).split())
+            run(*NAMED.format(n=n).split())
+        time.sleep(1.2)
+        run("status")
         executed = {}
-        for words in [HIT, MISS.format(n=1000).split(), ["status"], ["log"], ["lineage", "one.out"]]:
+        misses = [words.format(n=1000).split() for words in (MISS, NAMED)]
+        for words in [*HITS, *misses, ["status"], ["log"], ["lineage", "one.out"]]:
             out = Path(folder) / "callgrind"
             run(*words, under=["valgrind", "--tool=callgrind", "--demangle=no", "--compress-strings=no", f"--callgrind-out-file={out}"])
             for line in out.read_text().splitlines():
