@@ -1,6 +1,7 @@
 //! A snapshot: the store as it was at one entry of its log.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::Store;
@@ -14,6 +15,9 @@ use super::overlay::{Edited, Overlay};
 use super::sorted::{Broken, SortedFile};
 use crate::clock::Micros;
 use crate::hash::Id;
+
+/// Inline objects that are looked for through refs.
+const LOOKS: usize = 2;
 
 /// The store as it was at one entry of its log. Cheap to clone; may be used from many threads.
 ///
@@ -37,6 +41,8 @@ pub(super) struct Inner {
     pub(super) counting: Vec<usize>,
     /// Where inline objects lie: position in `log.entries`, position in its objects.
     inline: OnceLock<HashMap<Id, (usize, usize)>>,
+    /// How often an inline object was looked for before it was known where all lie.
+    looks: AtomicUsize,
     damage: Mutex<Vec<Damage>>,
     newer: Mutex<Option<Snapshot>>,
 }
@@ -106,6 +112,7 @@ impl Snapshot {
             ops,
             counting,
             inline: OnceLock::new(),
+            looks: AtomicUsize::new(0),
             damage: Mutex::new(damage),
             newer: Mutex::new(None),
         };
@@ -248,10 +255,11 @@ impl Snapshot {
         })
     }
 
-    /// Where an inline object lies, if a ref of its entry names it or it is known already where all lie.
+    /// Where an inline object lies, if a ref of its entry names it or it is known already where all lie. Whoever looks for one or two finds
+    /// them sooner through their refs; for more the ids of all are computed.
     pub(super) fn named_inline(&self, id: &Id) -> Option<(usize, usize)> {
-        if let Some(all) = self.inner.inline.get() {
-            return all.get(id).copied();
+        if self.inner.inline.get().is_some() || self.inner.looks.fetch_add(1, Ordering::Relaxed) >= LOOKS {
+            return self.inline().get(id).copied();
         }
         let bytes = id.to_bytes();
         let bytes = bstr::Finder::new(&bytes);
