@@ -239,7 +239,7 @@ fn step_run(
             run.meta.insert("failed_task".to_owned(), codec::Value::Text(label));
         }
     }
-    run.meta.insert(TASKS.to_owned(), table::to_value(&rows)?);
+    run.meta.insert(TASKS.to_owned(), table::to_value(rows));
     let about = [("from", DOCUMENT), ("key", key), ("runner", runner)];
     let about = about.map(|(key, text)| (key.to_owned(), codec::Value::Text(text.to_owned())));
     run.meta.insert(IMPORTED.to_owned(), codec::Value::Map(about.into()));

@@ -58,12 +58,12 @@ impl std::fmt::Debug for Around<'_> {
 pub fn run(repo: &Repo, plan: Plan, options: &Options, order: &Order, around: Around<'_>) -> Result<Ran, Error> {
     let snapshot = repo.store().snapshot().map_err(crate::run::Error::from)?;
     crate::scenario::open_for_runs(repo, &snapshot, repo.scenario()).map_err(crate::run::Error::from)?;
-    drop(snapshot);
     let draft = record::pipeline(repo, &plan, options, order);
     let work_path = &options.work_path.value;
     repo.fs().make_dirs(work_path).map_err(|source| Error::Folder { path: work_path.clone(), source })?;
     let running = Batch::begin(repo, &draft)?;
-    let batch = Batch::new(repo, Some(running))?.with_grace(order.grace);
+    let batch = Batch::after(repo, Some(running), &snapshot)?.with_grace(order.grace);
+    drop(snapshot);
     if batch.snapshot().get_ref(&key::id(&draft.run)).map_err(crate::run::Error::from)?.is_some() {
         let _ = batch.end();
         return Err(Error::Taken { run: draft.run });
@@ -161,9 +161,12 @@ fn drive(
         local.close();
         let ran = match failed {
             None => driver.finish(&incoming),
-            Some(err) => Err(err),
+            Some(err) => {
+                // Nobody tells the recorder anything any more.
+                drop(driver);
+                Err(err)
+            }
         };
-        driver.notes = None;
         // Whoever still has something to say must not wait to be heard.
         drop(incoming);
         drop(over);
