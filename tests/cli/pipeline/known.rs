@@ -225,8 +225,9 @@ fn chain(length: usize, middle: usize) -> String {
                 "    - {{name: t{n}, run: 'sh gen.sh < f{before} > f{n}', inputs: [f{before}], outputs: [f{n}], requires: [write]}}\n"
             );
         } else {
-            text +=
-                &format!("    - {{name: t{n}, run: [cp, f{before}, f{n}], inputs: [f{before}], outputs: [f{n}]}}\n");
+            text += &format!(
+                "    - {{name: t{n}, run: [cp, f{before}, f{n}], inputs: [f{before}], outputs: [f{n}], code: none}}\n"
+            );
         }
     }
     text
