@@ -11,10 +11,9 @@
 //! have given the same answer. Only known results are taken; whatever else came of it is looked up again at its turn.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-
-use rayon::prelude::*;
 
 use super::work::{Ended, Work};
 use crate::clock::Micros;
@@ -26,27 +25,161 @@ const FRESH: Duration = Duration::from_millis(100);
 /// Known results in a row before anything is looked up ahead: where something has to be executed, most of it would be for nothing.
 const AFTER: usize = 8;
 
-/// Tasks that are looked up together, at most. More would not be fresh any more when it is their turn.
-const MOST: usize = 128;
+/// Tasks that are looked up ahead, at most. More would not be fresh any more when it is their turn.
+const MOST: usize = 64;
 
-/// Tasks that one thread looks up at least, so that sharing them out costs little beside that.
-const SHARE: usize = 4;
+/// Threads that look ahead, at most. The one that drives the pipeline looks up what it needs besides.
+const THREADS: usize = 3;
 
 /// How a task is looked up.
 pub(super) type Look<'a> = &'a (dyn Fn(&mut Work) -> Option<Ended> + Sync);
 
-/// What was found ahead of time.
+/// Tasks to look up ahead of time, and what was found. Shared by those who look.
 #[derive(Debug, Default)]
 pub(super) struct Ahead {
-    /// The tasks in the order in which they come where all are known, once it is needed, and how many of them were looked at.
-    order: Option<Vec<TaskId>>,
-    at: usize,
-    /// Known results in a row.
-    streak: usize,
-    found: HashMap<TaskId, (Instant, Ended)>,
+    state: Mutex<State>,
+    /// Rung for those who look when there is something to do, and for the driver when something was found that it waits for.
+    bell: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Grows when what is being looked up does not count any more.
+    epoch: u64,
+    queue: VecDeque<Work>,
+    /// Those that are being looked up.
+    busy: Vec<TaskId>,
+    /// What was found, and when looking for it began.
+    found: HashMap<TaskId, (Instant, Option<Ended>)>,
+    idle: usize,
+    awaited: Option<TaskId>,
+    is_closed: bool,
+}
+
+impl State {
+    fn forget(&mut self) {
+        self.epoch += 1;
+        self.queue.clear();
+        self.busy.clear();
+        self.found.clear();
+    }
+
+    /// Takes what came of a look, unless it does not count any more.
+    fn found(&mut self, epoch: u64, id: TaskId, since: Instant, ended: Option<Ended>) {
+        if self.epoch == epoch {
+            self.busy.retain(|other| *other != id);
+            self.found.insert(id, (since, ended));
+        }
+    }
 }
 
 impl Ahead {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing that panics runs under this lock, and each statement leaves a whole state.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks up what there is to look up, until there will be nothing more. `look` does not panic.
+    pub(super) fn work(&self, look: Look<'_>) {
+        let mut state = self.state();
+        while !state.is_closed {
+            let Some(mut work) = state.queue.pop_front() else {
+                state.idle += 1;
+                state = self.bell.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state.idle -= 1;
+                continue;
+            };
+            let (epoch, id) = (state.epoch, work.id);
+            state.busy.push(id);
+            drop(state);
+            let since = Instant::now();
+            let ended = look(&mut work);
+            drop(work);
+            state = self.state();
+            state.found(epoch, id, since, ended);
+            if state.awaited == Some(id) {
+                self.bell.notify_all();
+            }
+        }
+    }
+
+    /// Nothing more is to be looked up.
+    pub(super) fn close(&self) {
+        let mut state = self.state();
+        state.is_closed = true;
+        state.forget();
+        drop(state);
+        self.bell.notify_all();
+    }
+
+    /// What was found of a task, and when; `None` if nobody looked, or nothing is known. Waits for who is looking, and looks for others
+    /// meanwhile.
+    fn take(&self, id: TaskId, look: Look<'_>) -> Option<(Instant, Ended)> {
+        let mut state = self.state();
+        loop {
+            if let Some((since, ended)) = state.found.remove(&id) {
+                return Some((since, ended?));
+            }
+            if !state.busy.contains(&id) {
+                // Whoever asks looks for it now.
+                state.queue.retain(|work| work.id != id);
+                return None;
+            }
+            if let Some(mut work) = state.queue.pop_front() {
+                let epoch = state.epoch;
+                drop(state);
+                let since = Instant::now();
+                let ended = look(&mut work);
+                state = self.state();
+                state.found(epoch, work.id, since, ended);
+            } else {
+                state.awaited = Some(id);
+                state = self.bell.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state.awaited = None;
+            }
+        }
+    }
+
+    /// Tasks that were added and not taken yet.
+    fn open(&self) -> usize {
+        let state = self.state();
+        state.queue.len() + state.busy.len() + state.found.len()
+    }
+
+    /// Adds tasks.
+    fn add(&self, works: Vec<Work>) {
+        let mut state = self.state();
+        state.queue.extend(works);
+        let is_waited_for = state.idle > 0;
+        drop(state);
+        if is_waited_for {
+            self.bell.notify_all();
+        }
+    }
+}
+
+/// Which tasks are looked up ahead, and when: what the driver knows of it.
+#[derive(Debug)]
+pub(super) struct Lookout<'a> {
+    ahead: &'a Ahead,
+    /// The tasks in the order in which they come where all are known, and the place of each in it, once that is needed.
+    order: Option<(Vec<TaskId>, Vec<usize>)>,
+    /// How far in that order tasks were given away.
+    at: usize,
+    /// Known results in a row.
+    streak: usize,
+    /// Tasks that may be given away and not taken yet.
+    most: usize,
+    /// Threads that look, once they were started.
+    threads: Option<usize>,
+}
+
+impl<'a> Lookout<'a> {
+    /// Nothing was looked at.
+    pub(super) fn new(ahead: &'a Ahead) -> Self {
+        Self { ahead, order: None, at: 0, streak: 0, most: MOST, threads: None }
+    }
+
     /// A task was a known result.
     pub(super) fn was_known(&mut self) {
         self.streak += 1;
@@ -55,49 +188,64 @@ impl Ahead {
     /// Something is begun that may change files: what was found does not hold any more.
     pub(super) fn forget(&mut self) {
         self.streak = 0;
-        self.found.clear();
+        self.ahead.state().forget();
     }
 
     /// What was found of a task, if that still holds; as if it had been found just now.
-    pub(super) fn take(&mut self, id: TaskId, now: Micros) -> Option<Ended> {
-        let (since, mut ended) = self.found.remove(&id)?;
+    pub(super) fn take(&mut self, id: TaskId, now: &dyn Fn() -> Micros, look: Look<'_>) -> Option<Ended> {
+        let (since, mut ended) = self.ahead.take(id, look)?;
         if since.elapsed() > FRESH {
+            // Where it takes that long, less is looked up ahead.
+            self.most = (self.most / 2).max(1);
             return None;
         }
-        let took = ended.finished_at.0.saturating_sub(ended.started_at.0);
+        let (now, took) = (now(), ended.finished_at.0.saturating_sub(ended.started_at.0));
         ended.started_at = Micros(now.0.saturating_sub(took));
         ended.finished_at = now;
         Some(ended)
     }
 
-    /// Looks up `first` and tasks that come after it, if it is time to. `work_of` makes them ready; `None` of those that can't be looked up
-    /// before their turn.
-    pub(super) fn look(
+    /// Gives away tasks that come after `id`, if it is time to. `work_of` makes them ready, `None` of those that can't be looked up before
+    /// their turn; `start` starts a thread that looks, and says whether there is one.
+    pub(super) fn give(
         &mut self,
         plan: &Plan,
-        first: TaskId,
-        look: Look<'_>,
+        id: TaskId,
         work_of: &mut dyn FnMut(TaskId) -> Option<Work>,
+        start: &dyn Fn() -> bool,
     ) {
-        if self.streak < AFTER || rayon::current_num_threads() < 2 {
+        let most = self.most.min(self.streak);
+        if self.streak < AFTER || self.threads == Some(0) {
             return;
         }
-        let order = self.order.get_or_insert_with(|| in_order(plan));
-        // One that comes out of this order costs a look-up of its own, and nothing more.
-        let Some(skipped) = order[self.at..].iter().position(|id| *id == first) else { return };
-        self.at += skipped;
-        let most = self.streak.min(MOST);
-        let mut works: Vec<Work> = Vec::with_capacity(most);
-        while works.len() < most
-            && let Some(&id) = order.get(self.at)
+        let open = self.ahead.open();
+        if open > most / 2 {
+            return;
+        }
+        let (order, places) = self.order.get_or_insert_with(|| {
+            let order = in_order(plan);
+            let mut places = vec![0; plan.tasks.len()];
+            for (place, id) in order.iter().enumerate() {
+                places[id.0] = place;
+            }
+            (order, places)
+        });
+        // Those that come out of this order are looked up at their turn.
+        let Some(place) = places.get(id.0) else { return };
+        self.at = self.at.max(place + 1);
+        if self.threads.is_none() {
+            let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+            let wanted = processors.saturating_sub(1).min(THREADS);
+            self.threads = Some((0..wanted).take_while(|_| start()).count());
+        }
+        let mut works = Vec::new();
+        while open + works.len() < most
+            && let Some(&next) = order.get(self.at)
         {
             self.at += 1;
-            works.extend(work_of(id));
+            works.extend(work_of(next));
         }
-        let since = Instant::now();
-        let looked = works.into_par_iter().with_min_len(SHARE).filter_map(|mut work| Some((work.id, look(&mut work)?)));
-        let looked: Vec<(TaskId, Ended)> = looked.collect();
-        self.found.extend(looked.into_iter().map(|(id, ended)| (id, (since, ended))));
+        self.ahead.add(works);
     }
 }
 
@@ -171,18 +319,39 @@ mod tests {
 
     #[test]
     fn what_was_found_is_taken_once_as_if_found_now_and_not_for_long() {
-        let mut ahead = Ahead::default();
-        for at in 0..3 {
-            ahead.found.insert(TaskId(at), (Instant::now(), known(TaskId(at))));
-        }
-        let taken = ahead.take(TaskId(0), Micros(500)).unwrap();
+        let ahead = Ahead::default();
+        let mut lookout = Lookout::new(&ahead);
+        let look = |_: &mut Work| -> Option<Ended> { unreachable!("nothing waits to be looked up") };
+        let found = |at: usize, since: Instant| {
+            let id = TaskId(at);
+            let epoch = ahead.state().epoch;
+            ahead.state().found(epoch, id, since, Some(known(id)));
+        };
+        let now = || Micros(500);
+        found(0, Instant::now());
+        found(2, Instant::now());
+        let taken = lookout.take(TaskId(0), &now, &look).unwrap();
         assert_eq!((taken.started_at, taken.finished_at, taken.took_us), (Micros(470), Micros(500), 7));
-        assert!(ahead.take(TaskId(0), Micros(500)).is_none());
+        assert!(lookout.take(TaskId(0), &now, &look).is_none());
         if let Some(old) = Instant::now().checked_sub(FRESH * 2) {
-            ahead.found.get_mut(&TaskId(1)).unwrap().0 = old;
-            assert!(ahead.take(TaskId(1), Micros(500)).is_none());
+            found(1, old);
+            assert!(lookout.take(TaskId(1), &now, &look).is_none());
+            assert_eq!(lookout.most, MOST / 2);
         }
-        ahead.forget();
-        assert!(ahead.take(TaskId(2), Micros(500)).is_none());
+        lookout.forget();
+        assert!(lookout.take(TaskId(2), &now, &look).is_none());
+    }
+
+    #[test]
+    fn what_is_looked_up_while_something_begins_does_not_count() {
+        let ahead = Ahead::default();
+        let mut lookout = Lookout::new(&ahead);
+        let epoch = ahead.state().epoch;
+        ahead.state().busy.push(TaskId(3));
+        lookout.forget();
+        ahead.state().found(epoch, TaskId(3), Instant::now(), Some(known(TaskId(3))));
+        let look = |_: &mut Work| -> Option<Ended> { unreachable!("nothing waits to be looked up") };
+        assert!(lookout.take(TaskId(3), &|| Micros(1), &look).is_none());
+        assert_eq!(ahead.open(), 0);
     }
 }

@@ -1,12 +1,13 @@
 //! The loop over events that runs a pipeline.
 
+use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use super::ahead::{Ahead, Look};
+use super::ahead::{Look, Lookout};
 use super::drive::recorded_step;
 use super::history::LastStep;
 use super::record::{self, Known, Standing};
@@ -76,7 +77,9 @@ pub(super) struct Driver<'a> {
     local: &'a Local,
     more: &'a dyn Fn() -> bool,
     glance: Look<'a>,
-    ahead: Ahead,
+    ahead: RefCell<Lookout<'a>>,
+    /// Starts a thread that looks ahead.
+    scout: &'a dyn Fn() -> bool,
     /// The recorder; `None` once it is told nothing more.
     pub(super) notes: Option<Sender<Note>>,
     /// Whether it was told that something waits, since it made history the last time.
@@ -109,6 +112,8 @@ impl<'a> Driver<'a> {
         local: &'a Local,
         more: &'a dyn Fn() -> bool,
         glance: Look<'a>,
+        ahead: Lookout<'a>,
+        scout: &'a dyn Fn() -> bool,
         notes: Sender<Note>,
         watch: &'a mut dyn Watch,
     ) -> Self {
@@ -124,7 +129,8 @@ impl<'a> Driver<'a> {
             local,
             more,
             glance,
-            ahead: Ahead::default(),
+            ahead: RefCell::new(ahead),
+            scout,
             notes: Some(notes),
             is_noted: false,
             watch,
@@ -283,7 +289,7 @@ impl<'a> Driver<'a> {
             }
             match turn {
                 Turn::Known(ended) => {
-                    self.ahead.was_known();
+                    self.ahead.get_mut().was_known();
                     self.ended(*ended)?;
                     if since.elapsed() > GLANCES {
                         return Ok(());
@@ -291,7 +297,7 @@ impl<'a> Driver<'a> {
                 }
                 Turn::Due(work) => {
                     // From now on files may change.
-                    self.ahead.forget();
+                    self.ahead.get_mut().forget();
                     self.under_way.push(id);
                     self.limit_time(&work, tries);
                     self.local.start(*work);
@@ -324,20 +330,17 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// The result of a task that was looked up ahead of its turn, or is now, with those that come after it.
-    fn found_ahead(&mut self, id: TaskId) -> Option<Ended> {
+    /// The result of a task that was looked up ahead of its turn; those that come after it are looked up from now on.
+    fn found_ahead(&self, id: TaskId) -> Option<Ended> {
         let is_heard = self.order.is_heard || self.order.is_forced;
         if is_heard || !self.under_way.is_empty() || !self.may_be_ahead(id, id) {
             return None;
         }
-        self.ahead.take(id, self.repo.now()).or_else(|| {
-            let mut ahead = std::mem::take(&mut self.ahead);
-            let mut work_of = |other| self.may_be_ahead(other, id).then(|| self.work_of(other, 1).ok()).flatten();
-            ahead.look(&self.plan, id, self.glance, &mut work_of);
-            let found = ahead.take(id, self.repo.now());
-            self.ahead = ahead;
-            found
-        })
+        let mut work_of = |other| self.may_be_ahead(other, id).then(|| self.work_of(other, 1).ok()).flatten();
+        let mut ahead = self.ahead.borrow_mut();
+        let found = ahead.take(id, &|| self.repo.now(), self.glance);
+        ahead.give(&self.plan, id, &mut work_of, self.scout);
+        found
     }
 
     /// Whether a task can be looked up now: it is to start, or it never was, and its step has begun.
@@ -593,7 +596,9 @@ impl<'a> Driver<'a> {
         }
         self.steps.insert(number, open);
         self.hear(News::StepEnded { step: number, outcome });
-        self.note(Note::Now);
+        // The record of the whole follows at once where nothing is left to do, and both are made history together.
+        let is_last = self.schedule.is_over() && self.timers.is_empty();
+        self.note(if is_last { Note::Waits } else { Note::Now });
         Ok(())
     }
 

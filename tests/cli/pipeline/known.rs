@@ -277,12 +277,14 @@ fn what_was_looked_up_before_its_turn_holds_only_as_long_as_nothing_was_done() {
 
 #[test]
 fn an_earlier_outcome_that_differs_is_taken_when_the_newest_was_taken_back() {
-    let text = "steps:\n  s:\n".to_owned()
-        + &(1..=20)
-            .map(|n| format!("    - {{name: t{n}, run: 'cat given{n} > f{n}', outputs: [f{n}]}}\n"))
-            .collect::<String>();
+    let mut text = "steps:\n  s:\n".to_owned();
+    for n in 1..=20 {
+        text += &format!("    - {{name: t{n}, run: 'cat given{n} > f{n}', outputs: [f{n}]}}\n");
+    }
     let sandbox = with(&text);
-    let give = |n: u32, text: &str| sandbox.file(&format!("given{n}"), text);
+    let give = |n: u32, text: &str| {
+        sandbox.file(format!("given{n}"), text);
+    };
     for n in 1..=20 {
         give(n, "first");
     }
