@@ -90,13 +90,13 @@ const PARTS: [&str; 3] = [
 fn finished_runs_that_can_not_be_read_for_now_wait_with_all_that_is_around_them() {
     let bench = Bench::new(&PARTS);
     let aside = bench.dir.path().join("aside");
-    std::fs::rename(bench.file(), &aside).unwrap();
+    bench.repo.fs().rename(&bench.file(), &aside).unwrap();
     // No one can read this, root neither; it could be removed.
     symlink("closed-0", bench.file()).unwrap();
     let settled = settle(&bench.repo).unwrap();
     assert!(matches!(&settled[..], [Settled::Left { run, .. }] if run == bench.around()), "{settled:?}");
     assert!(bench.file().is_symlink() && !bench.is_recorded(bench.around()));
-    std::fs::rename(&aside, bench.file()).unwrap();
+    bench.repo.fs().rename(&aside, &bench.file()).unwrap();
     let settled = settle(&bench.repo).unwrap();
     assert!(!settled.iter().any(|one| matches!(one, Settled::Left { .. } | Settled::Lost { .. })), "{settled:?}");
     assert!(PARTS.iter().all(|part| bench.is_recorded(part)) && bench.is_recorded(bench.around()));
@@ -109,7 +109,7 @@ fn of_finished_runs_the_one_in_which_a_byte_turned_is_named_and_the_others_are_r
     let mut bytes = std::fs::read(bench.file()).unwrap();
     let second = bytes.windows(16).rposition(|at| at == b"2222222222222222").unwrap();
     bytes[second] ^= 1;
-    std::fs::write(bench.file(), bytes).unwrap();
+    bench.repo.fs().replace(&bench.file(), &bytes, false).unwrap();
     let settled = settle(&bench.repo).unwrap();
     let lost: Vec<&str> = settled
         .iter()
