@@ -42,7 +42,9 @@ pub fn folded(graph: &Graph, most: usize) -> Graph {
                 })
                 .collect();
             let mut total: HashMap<&str, usize> = HashMap::new();
-            all.iter().for_each(|(_, _, sort)| *total.entry(sort).or_default() += 1);
+            for (_, _, sort) in &all {
+                *total.entry(sort).or_default() += 1;
+            }
             let mut count: HashMap<&str, usize> = HashMap::new();
             for (edge, to, sort) in all {
                 let n = count.entry(sort).or_default();
