@@ -282,6 +282,7 @@ impl<'a> Remotes<'a> {
                 is_push: false,
                 is_dry: false,
                 takes_scrubs: false,
+                at_once: super::AT_ONCE,
                 seen_scenarios: BTreeMap::new(),
                 seen_tags: BTreeMap::new(),
                 progress: self.progress,
