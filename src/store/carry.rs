@@ -251,7 +251,7 @@ impl Intake {
             ids.retain(|id| !refused.contains(id));
             known.refused = refused;
         }
-        known.here = self.brought_before(&ids)?;
+        known.here = self.brought_before(&ids);
         if !known.here.is_empty() {
             let brought: IdSet = known.here.iter().map(|(id, _)| *id).collect();
             ids.retain(|id| !brought.contains(id));

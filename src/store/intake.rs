@@ -196,9 +196,9 @@ impl Intake {
     }
 
     /// Those of `ids`, sorted, that the transaction before brings, with their kinds; relied on from now on.
-    pub(super) fn brought_before(&self, ids: &[Id]) -> Result<Vec<(Id, Kind)>, AccessError> {
+    pub(super) fn brought_before(&self, ids: &[Id]) -> Vec<(Id, Kind)> {
         let mut found = Vec::new();
-        let Some(before) = &self.before else { return Ok(found) };
+        let Some(before) = &self.before else { return found };
         let mut places = Vec::new();
         for (kind, id, _) in &before.inline {
             if ids.binary_search(id).is_ok() {
@@ -223,7 +223,7 @@ impl Intake {
             }
         }
         self.rely(places);
-        Ok(found)
+        found
     }
 
     /// Relies on objects that lie in these places.
