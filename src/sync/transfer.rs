@@ -23,8 +23,9 @@ use super::merge::{self, Settings};
 use super::packed::PackedRefs;
 use super::walk::{Brought, Depth, RunRefs, Walk};
 
-/// Runs that are carried together at most, as a rule: their refs are held in memory, those of two such parts at a time.
-pub const AT_ONCE: usize = 8 << 10;
+/// Runs that are carried together at most, as a rule: their refs are held in memory, those of two such parts at a time. With fewer, the packs of
+/// their records are so small that they are merged on the way.
+pub const AT_ONCE: usize = 12 << 10;
 
 /// Bytes of refs in one transaction.
 const REFS: usize = 4 << 20;

@@ -413,7 +413,7 @@ fn what_a_listed_remote_would_give_is_told_and_not_brought() {
 
     // Content that went is offered as well, by who has it.
     evict(&c, &["--all"]);
-    std::fs::remove_file(c.path("out.txt")).unwrap();
+    remove(&c, "out.txt");
     assert_eq!(plan(&c)["outcome"], "hit");
     // Nobody who can't be reached is waited for; it is told once, and what is known here is said.
     prov::fs::Fs::real().remove_tree(&remote).unwrap();
@@ -459,9 +459,9 @@ fn walkdir(folder: &Path) -> Vec<(std::path::PathBuf, u64)> {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            files.extend(walkdir(&path))
+            files.extend(walkdir(&path));
         } else {
-            files.push((path.clone(), path.metadata().unwrap().len()))
+            files.push((path.clone(), path.metadata().unwrap().len()));
         }
     }
     files
