@@ -137,6 +137,9 @@ pub trait ReadAt: Send + Sync + fmt::Debug {
     /// # Errors
     /// `UnexpectedEof` if the file ends before.
     fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
+
+    /// Says that these bytes will be read soon, so that a place that can may begin to fetch them. Promises nothing.
+    fn will_need(&self, _offset: u64, _len: u64) {}
 }
 
 /// A file being written beside the state. Dropped without being published, it is removed.

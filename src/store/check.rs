@@ -268,6 +268,17 @@ fn look(file: &SortedFile, id: &Id, record: &PackRecord, is_condemned: bool, sam
     }
 }
 
+/// As many objects as are looked at together, and the others.
+fn first_batch(records: &[(Id, PackRecord)]) -> (&[(Id, PackRecord)], &[(Id, PackRecord)]) {
+    let mut bytes = 0u64;
+    let taken = records.iter().take_while(|(_, record)| {
+        let fits = bytes < BATCH;
+        bytes = bytes.saturating_add(record.stored_len());
+        fits
+    });
+    records.split_at(taken.count())
+}
+
 impl Check<'_> {
     fn add(
         &mut self,
@@ -519,19 +530,14 @@ impl Check<'_> {
             };
             verify(&file, pack::MAGIC, &mut each, &mut |_| {});
             records.sort_unstable_by_key(|(_, record)| record.offset);
-            let mut rest = records.as_slice();
-            while !rest.is_empty() {
+            let (mut batch, mut rest) = first_batch(&records);
+            self.will_need(&file, batch);
+            while !batch.is_empty() {
                 if self.is_cancelled() {
                     return;
                 }
-                let mut bytes = 0;
-                let taken = rest.iter().take_while(|(_, record)| {
-                    let fits = bytes < BATCH;
-                    bytes += record.stored_len();
-                    fits
-                });
-                let (batch, others) = rest.split_at(taken.count());
-                rest = others;
+                let (next, others) = first_batch(rest);
+                self.will_need(&file, next);
                 let sample = self.options.sample;
                 let looked: Vec<Looked> =
                     batch.par_iter().map(|(id, record)| look(&file, id, record, is_condemned, sample)).collect();
@@ -551,9 +557,20 @@ impl Check<'_> {
                         Looked::Sound | Looked::Skipped => {}
                     }
                 }
+                (batch, rest) = (next, others);
             }
         }
         self.progress.end();
+    }
+
+    /// Has the bytes of objects read from the disk while those before them are looked at, if all of them are wanted.
+    fn will_need(&self, file: &SortedFile, batch: &[(Id, PackRecord)]) {
+        if self.options.sample.is_none()
+            && let (Some((_, first)), Some((_, last))) = (batch.first(), batch.last())
+        {
+            let end = last.offset.saturating_add(last.stored_len());
+            file.will_need(first.offset, end.saturating_sub(first.offset));
+        }
     }
 
     /// The lists of content in pieces must lead to pieces that are there; these are checked as objects of their own.

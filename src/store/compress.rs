@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use zstd::bulk::{Compressor, Decompressor};
-use zstd::zstd_safe::CParameter;
+use zstd::zstd_safe::{CParameter, WriteBuf};
 
 /// What is smaller is not worth the trouble.
 const LEAST: usize = 4 << 10;
@@ -103,14 +103,28 @@ pub(super) fn compress(bytes: &[u8]) -> Option<Vec<u8>> {
 /// What is wrong with it.
 pub(super) fn decompress(stored: &[u8], len: u64) -> Result<Vec<u8>, String> {
     let len = usize::try_from(len.min(MOST)).unwrap_or(0);
+    let mut out = Vec::with_capacity(len);
+    unpack(stored, &mut out, len).map(|()| out)
+}
+
+/// Fills `room` with the bytes whose compressed form is `stored`.
+///
+/// # Errors
+/// As [`decompress`].
+pub(super) fn decompress_into(stored: &[u8], room: &mut [u8]) -> Result<(), String> {
+    let len = room.len();
+    unpack(stored, room, len)
+}
+
+/// Fills `out`, which has room for `len` bytes.
+fn unpack<B: WriteBuf + ?Sized>(stored: &[u8], out: &mut B, len: usize) -> Result<(), String> {
     DECOMPRESSOR.with_borrow_mut(|slot| {
         if slot.is_none() {
             *slot = Decompressor::new().ok();
         }
         let decompressor = slot.as_mut().ok_or("there is no memory to unpack it")?;
-        let mut out = Vec::with_capacity(len);
-        match decompressor.decompress_to_buffer(stored, &mut out) {
-            Ok(found) if found == len => Ok(out),
+        match decompressor.decompress_to_buffer(stored, out) {
+            Ok(found) if found == len => Ok(()),
             Ok(found) => Err(format!("unpacked it has {found} bytes, not {len}")),
             Err(err) => Err(format!("it can't be unpacked: {err}")),
         }

@@ -7,8 +7,8 @@ use super::backend::{Backend, BackendError, Folder};
 use super::sorted::{Broken, SortedFile};
 use crate::hash::Id;
 
-/// Files kept open at most.
-const OPEN_MAX: usize = 128;
+/// Files kept open at most: more than a store has that is folded as it should be, so that going through all of them twice opens each once.
+const OPEN_MAX: usize = 256;
 
 /// Why a file can't be used.
 #[derive(Debug)]
@@ -49,7 +49,11 @@ impl Files {
                 return Ok(Arc::clone(file));
             }
         }
-        let file = self.fresh(folder, name)?;
+        let file = match self.fresh(folder, name) {
+            // Should there be no room for another open file, those kept open for later have to go.
+            Err(Unusable::Denied(_)) if self.let_go() => self.fresh(folder, name)?,
+            opened => opened?,
+        };
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.files.len() >= OPEN_MAX
             && let Some(oldest) = open.files.iter().min_by_key(|(_, (used, _))| *used).map(|(key, _)| *key)
@@ -59,6 +63,12 @@ impl Files {
         let tick = open.tick;
         open.files.insert((folder, *name), (tick, Arc::clone(&file)));
         Ok(file)
+    }
+
+    /// Keeps no file open any longer but those that somebody uses; whether there were any.
+    fn let_go(&self) -> bool {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        !std::mem::take(&mut open.files).is_empty()
     }
 
     /// Forgets a file that was replaced by another one of its name.

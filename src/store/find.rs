@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::backend::Folder;
+use super::early::Early;
 use super::error::Error;
 use super::pack::PackRecord;
 use super::snapshot::{File, Snapshot};
@@ -30,7 +31,10 @@ impl Snapshot {
         let mut key = Vec::with_capacity(ID_LEN);
         key.push(BLAKE3);
         key.extend(lowest);
-        for row in &self.state().packs {
+        let packs = &self.state().packs;
+        let mut early = Early::new(self, Folder::Packs, packs.len());
+        for (at, row) in packs.iter().enumerate() {
+            early.before(at, &|at| packs[at].name(), &|file| drop(Cursor::forward(file, &key)));
             let file = match self.file(Folder::Packs, &row.name())? {
                 File::Here(file) => file,
                 File::Lost => continue,

@@ -183,6 +183,10 @@ impl ReadAt for LocalFile {
     fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         self.0.read_exact_at(buffer, offset)
     }
+
+    fn will_need(&self, offset: u64, len: u64) {
+        self.0.will_need(offset, len);
+    }
 }
 
 #[derive(Debug)]

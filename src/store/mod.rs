@@ -48,6 +48,7 @@ pub mod collect;
 mod compress;
 mod cut;
 mod draft;
+mod early;
 mod entry;
 mod error;
 pub mod evict;

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use super::backend::Folder;
+use super::early::Early;
 use super::entry::{Class, PackRow};
 use super::located;
 use super::pack::{self, CopyError, PackRecord};
@@ -103,7 +104,10 @@ impl Snapshot {
         }
         let state = &self.inner.state;
         let (mut moved, mut unsearched) = (None, None);
-        for row in self.packs(first) {
+        let packs = self.packs(first);
+        let mut early = Early::new(self, Folder::Packs, packs.len());
+        for (at, row) in packs.iter().enumerate() {
+            early.before(at, &|at| packs[at].name(), &|file| drop(pack::find(file, id)));
             let name = row.name();
             if which == Which::Live
                 && state.condemned.contains_key(&name)

@@ -1,5 +1,6 @@
 //! Packs: stored bytes of objects one after another, and a sorted index of them (`docs/format.md`, section 7.1).
 
+use std::cell::RefCell;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -22,6 +23,11 @@ pub(super) const PACK_OBJECTS: usize = 1 << 16;
 const RECORD_MAX: u64 = 16 << 20;
 
 const CHUNK: usize = 128 << 10;
+
+thread_local! {
+    /// Room for what is streamed: room from the system has to be cleared each time, which takes as long as hashing what comes into it.
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// How the bytes of an object are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,6 +138,22 @@ pub(super) fn unpack(id: &Id, record: &PackRecord, stored: &[u8]) -> Result<Vec<
     Ok(bytes)
 }
 
+/// Reads a blob of exactly the length of `room` into it, verified by its id. What is in pieces can't be read from its pack alone.
+pub(super) fn read_into(file: &SortedFile, id: &Id, record: &PackRecord, room: &mut [u8]) -> Result<(), Broken> {
+    if record.kind != Kind::BLOB || record.len != room.len() as u64 {
+        return Err("an object is not what is said of it".to_owned());
+    }
+    match record.codec {
+        Codec::Plain => file.raw_into(record.offset, room)?,
+        Codec::Zstd => {
+            let stored = file.raw(record.offset, record.stored)?;
+            compress::decompress_into(&stored, room)?;
+        }
+        Codec::Pieces => return Err("an object in pieces is not read whole".to_owned()),
+    }
+    verify(id, &record.kind, room).map_err(|err| err.to_string())
+}
+
 /// Why a blob could not be streamed.
 #[derive(Debug)]
 pub(super) enum CopyError {
@@ -148,7 +170,10 @@ pub(super) fn copy(file: &SortedFile, id: &Id, record: &PackRecord, out: &mut dy
         return out.write_all(&bytes).map_err(CopyError::Out);
     }
     let mut hasher = BlobHasher::new();
-    let mut buffer = vec![0; CHUNK.min(usize::try_from(record.len).unwrap_or(CHUNK))];
+    // Taken out of its place, so whatever `out` does may stream as well.
+    let mut buffer = BUFFER.take();
+    let room = CHUNK.min(usize::try_from(record.len).unwrap_or(CHUNK));
+    buffer.resize(buffer.len().max(room), 0);
     let mut done = 0;
     while done < record.len {
         let size = usize::try_from(record.len - done).unwrap_or(CHUNK).min(CHUNK);
@@ -157,6 +182,7 @@ pub(super) fn copy(file: &SortedFile, id: &Id, record: &PackRecord, out: &mut dy
         out.write_all(&buffer[..size]).map_err(CopyError::Out)?;
         done += size as u64;
     }
+    BUFFER.set(buffer);
     if hasher.id() == *id {
         Ok(())
     } else {

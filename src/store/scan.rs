@@ -5,9 +5,10 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::backend::Folder;
+use super::early::Early;
 use super::error::Error;
 use super::snapshot::{File, Snapshot};
-use super::sorted::{Broken, Cursor, Direction};
+use super::sorted::{Broken, Cursor, Direction, SortedFile};
 use crate::hash::Id;
 
 /// A value in a table: the flag that says whether the ref is there, then its value.
@@ -60,7 +61,10 @@ impl Snapshot {
         if let Some((_, value)) = self.overlay().get(key) {
             return Ok(value.map(<[u8]>::to_vec));
         }
-        for row in &self.inner.state.tables {
+        let tables = &self.inner.state.tables;
+        let mut early = Early::new(self, Folder::Tables, tables.len());
+        for (at, row) in tables.iter().enumerate() {
+            early.before(at, &|at| tables[at].name(), &|file| drop(file.get(key)));
             match self.file(Folder::Tables, &row.name())? {
                 File::Here(file) => match file.get(key) {
                     Ok(None) => {}
@@ -91,8 +95,11 @@ impl Snapshot {
                 None => wanted.push(at),
             }
         }
-        for row in &self.inner.state.tables {
+        let tables = &self.inner.state.tables;
+        let mut early = Early::new(self, Folder::Tables, tables.len());
+        for (at, row) in tables.iter().enumerate() {
             let Some(&first) = wanted.first() else { break };
+            early.before(at, &|at| tables[at].name(), &|file| drop(file.get(keys[first])));
             let file = match self.file(Folder::Tables, &row.name())? {
                 File::Here(file) => file,
                 File::Lost => continue,
@@ -225,11 +232,13 @@ impl Scan {
             let mut overlay = Feed { source: Source::Overlay, next: None };
             self.refill(&mut overlay);
             self.feeds.push(overlay);
-            let tables: Vec<Id> = self.snapshot.inner.state.tables.iter().map(super::entry::FileRow::name).collect();
-            for name in tables {
-                if self.known.as_ref().is_some_and(|known| known.contains(&name)) {
-                    continue;
-                }
+            let snapshot = self.snapshot.clone();
+            let tables = snapshot.inner.state.tables.iter().map(super::entry::FileRow::name);
+            let is_known = |name: &Id| self.known.as_ref().is_some_and(|known| known.contains(name));
+            let tables: Vec<Id> = tables.filter(|name| !is_known(name)).collect();
+            let mut early = Early::new(&snapshot, Folder::Tables, tables.len());
+            for (at, &name) in tables.iter().enumerate() {
+                early.before(at, &|at| tables[at], &|file| drop(self.reach(file)));
                 let file = match self.snapshot.file(Folder::Tables, &name)? {
                     File::Here(file) => file,
                     File::Lost => continue,
@@ -238,21 +247,9 @@ impl Scan {
                         continue 'again;
                     }
                 };
-                // Most questions about what is said of an object end here.
-                match self.upper.as_deref().map(|upper| file.begins_at_or_after(upper)) {
-                    Some(Ok(true)) => continue,
-                    Some(Err(what)) => {
-                        self.snapshot.note(Folder::Tables, &name, what);
-                        continue;
-                    }
-                    _ => {}
-                }
-                let cursor = match self.direction {
-                    Direction::Forward => Cursor::forward(&file, &self.lower),
-                    Direction::Backward => Cursor::backward(&file, self.upper.as_deref()),
-                };
-                match cursor {
-                    Ok(cursor) => {
+                match self.reach(&file) {
+                    Ok(None) => {}
+                    Ok(Some(cursor)) => {
                         let mut feed = Feed { source: Source::Table(name, cursor), next: None };
                         self.refill(&mut feed);
                         self.feeds.push(feed);
@@ -262,6 +259,21 @@ impl Scan {
             }
             return Ok(());
         }
+    }
+
+    /// Where the range begins in a table; `None` if nothing of it can be there.
+    fn reach(&self, file: &Arc<SortedFile>) -> Result<Option<Cursor>, Broken> {
+        // Most questions about what is said of an object end here.
+        if let Some(upper) = self.upper.as_deref()
+            && file.begins_at_or_after(upper)?
+        {
+            return Ok(None);
+        }
+        match self.direction {
+            Direction::Forward => Cursor::forward(file, &self.lower),
+            Direction::Backward => Cursor::backward(file, self.upper.as_deref()),
+        }
+        .map(Some)
     }
 
     /// Goes on at `lower`, walking forward, if that lies ahead.

@@ -190,6 +190,11 @@ impl SortedFile {
         self.file.read_exact_at(offset, buffer).map_err(|err| format!("it can't be read at byte {offset}: {err}"))
     }
 
+    /// Says that bytes of the file will be read soon.
+    pub(in crate::store) fn will_need(&self, offset: u64, len: u64) {
+        self.file.will_need(offset, len);
+    }
+
     /// The value under `key`.
     pub(in crate::store) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Broken> {
         let mut walker = self.walker();
