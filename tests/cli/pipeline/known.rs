@@ -243,7 +243,7 @@ fn what_was_looked_up_before_its_turn_holds_only_as_long_as_nothing_was_done() {
         sandbox.file("next.sh", format!("echo {word}; cat\n"));
         let ran = super::run(&sandbox, &[]).ends(0);
         assert_eq!(ran.end("write"), "success");
-        assert_eq!(read(&sandbox, &format!("f{LENGTH}")), format!("{word}\nzero\n"), "{}", ran.outcome);
+        assert_eq!(read(&sandbox, format!("f{LENGTH}")), format!("{word}\nzero\n"), "{}", ran.outcome);
         let executed = (1..=LENGTH).filter(|n| ran.end(&format!("t{n}")) != "hit").count();
         (executed, ran)
     };
