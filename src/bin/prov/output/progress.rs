@@ -1,6 +1,7 @@
 //! A bar on standard error for long work on a terminal.
 
 use std::collections::HashMap;
+use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -151,8 +152,9 @@ impl Tasks {
     /// Does something that writes lines, above those of the tasks.
     pub(crate) fn above(&self, write: &dyn Fn()) {
         match &self.shown {
-            Some(shown) => shown.all.suspend(write),
-            None => write(),
+            // Clearing the lines panics where the terminal is gone, and a hang-up has to be told, too.
+            Some(shown) if std::io::stderr().is_terminal() => shown.all.suspend(write),
+            _ => write(),
         }
     }
 }
