@@ -72,7 +72,6 @@ const VARIABLES: &[(&str, &str)] = &[
 const NOT_IN_FILES: &[(&str, &str)] = &[
     ("core.jobs", "set PROV_JOBS"),
     ("project.scenario", "switch with `prov scenario switch`, or set PROV_SCENARIO"),
-    ("store.read", "there is one store, `store.path`"),
     ("ui.color", "say --color, or set NO_COLOR"),
     ("ui.pager", "say --no-pager, or set PROV_PAGER"),
 ];
@@ -256,16 +255,25 @@ impl Settings {
         self.get(&format!("git.{name}")).is_some_and(|setting| setting.value == Value::Bool(true))
     }
 
-    /// Remotes whose results may be taken without having been fetched, and from which content is brought, in order.
+    /// Remotes whose results may be taken without having been fetched, and from which content is brought, in order: the stores that are
+    /// only read come first, by their places.
     pub fn cache_remotes(&self) -> Vec<String> {
-        self.texts("cache.remotes")
+        let mut all = self.texts("store.read");
+        for place in &mut all {
+            // A place, not the name of a remote.
+            if !place.contains(['/', ':']) {
+                place.insert_str(0, "./");
+            }
+        }
+        all.extend(self.texts("cache.remotes"));
+        all
     }
 
     /// Whether there is any remote, or may be: asked at every run, nothing is allocated for it.
     pub fn has_remotes(&self) -> bool {
         self.values.keys().any(|path| match &path[..] {
             [table, ..] if table == "remote" => true,
-            [table, name] => table == "cache" && name == "remotes",
+            [table, name] => (table == "cache" && name == "remotes") || (table == "store" && name == "read"),
             _ => false,
         })
     }

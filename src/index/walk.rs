@@ -69,6 +69,7 @@ pub struct LineTaker {
 
 const SEEDS: &str = "select r.n from json_each(?1) j join t_runs r on r.object = j.value";
 
+// The walk has no statistics: without `cross` SQLite may go through all runs there are and look whether each is on the way.
 impl Index {
     /// These runs and all that they came from, as far as records name the objects of those. Runs with paths that are no text are left out.
     ///
@@ -103,8 +104,8 @@ impl Index {
         )?;
         let mut takers = self.connection.prepare_cached(
             "select c.content, r.run, r.object, i.key, iif(r.exact, i.path, null), r.project, r.scenario, r.started_us \
-             from (select distinct o.content from temp.walk w join t_artifacts o on o.owner = w.n where o.is_output = 1 and o.member = '') c \
-             join t_artifacts i on i.content = c.content join t_runs r on r.n = i.owner \
+             from (select distinct o.content from temp.walk w cross join t_artifacts o on o.owner = w.n where o.is_output = 1 and o.member = '') c \
+             cross join t_artifacts i on i.content = c.content cross join t_runs r on r.n = i.owner \
              where +i.is_output = 0 and i.content_type <> 'external:absent'",
         )?;
         let mut found = Vec::new();
@@ -141,7 +142,7 @@ impl Index {
         let mut lines = Vec::new();
         let mut runs = self.connection.prepare_cached(
             "select r.n, r.object, r.run, r.step, r.scenario, r.status, r.cache, r.started_us, r.source, r.source_object \
-             from temp.walk w join t_runs r on r.n = w.n where r.exact order by w.n",
+             from temp.walk w cross join t_runs r on r.n = w.n where r.exact order by w.n",
         )?;
         let mut rows = runs.query([])?;
         while let Some(row) = rows.next()? {
@@ -162,7 +163,7 @@ impl Index {
         }
         let mut ends = self.connection.prepare_cached(
             "select a.owner, a.key, a.content, a.path, a.size, a.producer, a.producer_object, a.producer_key, a.linked_by \
-             from temp.walk w join t_artifacts a on a.owner = w.n where a.is_output = ? and a.member = '' order by w.n, a.key",
+             from temp.walk w cross join t_artifacts a on a.owner = w.n where a.is_output = ? and a.member = '' order by w.n, a.key",
         )?;
         let mut rows = ends.query([is_output])?;
         let mut at = 0;

@@ -1,12 +1,10 @@
 //! What a walk has to know of a run, and a quicker way to it for walks that turn out to be long.
 
-use std::collections::HashMap;
-
 use bstr::BString;
 
 use super::producer::Found;
 use crate::clock::Micros;
-use crate::hash::Id;
+use crate::hash::{Id, IdMap};
 use crate::object::run::{Cache, LinkedBy, Run};
 
 /// The run that made an input, with its object.
@@ -110,9 +108,9 @@ pub enum Way {
 #[derive(Debug, Default)]
 pub struct Lines {
     /// Runs by their objects. On the way up their outputs, on the way down their inputs may be missing.
-    pub runs: HashMap<Id, Facts>,
+    pub runs: IdMap<Facts>,
     /// On the way down: who took the outputs of these runs, as [`takers`](super::takers) has it, for each content that is in it.
-    pub takers: HashMap<Id, Vec<Found>>,
+    pub takers: IdMap<Vec<Found>>,
 }
 
 /// A quicker way through the records of many runs than one after the other.

@@ -1,6 +1,6 @@
 //! A lineage made short for people: of many alike, a few are shown and the others counted.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::graph::{Direction, Edge, Graph, Node, NodeKind};
 
@@ -17,67 +17,69 @@ fn sort_of(node: &Node) -> String {
 /// The graph with at most `most` alike beside each other: of more, the others are one node that says how many. What is reached by another
 /// way as well stays.
 pub fn folded(graph: &Graph, most: usize) -> Graph {
-    let nodes: HashMap<&str, &Node> = graph.nodes.iter().map(|node| (node.id.as_str(), node)).collect();
-    let mut next: HashMap<(&str, Direction), Vec<&Edge>> = HashMap::new();
-    for edge in &graph.edges {
-        let from = if edge.direction == Direction::Up { &edge.to } else { &edge.from };
-        next.entry((from.as_str(), edge.direction)).or_default().push(edge);
+    let sorts: Vec<String> = graph.nodes.iter().map(sort_of).collect();
+    let mut is_kept = vec![false; graph.nodes.len()];
+    if let Some(root) = is_kept.get_mut(graph.root) {
+        *root = true;
     }
-    let mut kept: HashSet<&str> = HashSet::from([graph.root.as_str()]);
-    let mut out = Graph { root: graph.root.clone(), nodes: Vec::new(), edges: Vec::new(), cut: graph.cut };
-    let mut more: Vec<(Node, Edge)> = Vec::new();
+    let mut edges: Vec<Edge> = Vec::new();
+    // Those that stand for others: the node beside which they are, which way, what they are, and an edge of one.
+    let mut more: BTreeMap<(usize, Direction, &str), (usize, &Edge)> = BTreeMap::new();
     for direction in [Direction::Up, Direction::Down] {
-        let mut todo = VecDeque::from([graph.root.as_str()]);
-        let mut seen: HashSet<&str> = HashSet::new();
-        while let Some(id) = todo.pop_front() {
-            if !seen.insert(id) {
+        let ways = graph.ways(direction);
+        let mut todo = VecDeque::from([graph.root]);
+        let mut seen = vec![false; graph.nodes.len()];
+        while let Some(at) = todo.pop_front() {
+            let Some(seen) = seen.get_mut(at) else { continue };
+            if std::mem::replace(seen, true) {
                 continue;
             }
-            let mut count: HashMap<String, usize> = HashMap::new();
-            let mut left: HashMap<String, (usize, &Edge)> = HashMap::new();
-            let all = next.get(&(id, direction)).map_or(&[][..], Vec::as_slice);
-            let mut total: HashMap<String, usize> = HashMap::new();
-            let other = |edge: &'_ Edge| if direction == Direction::Up { edge.from.clone() } else { edge.to.clone() };
-            for edge in all {
-                if let Some(node) = nodes.get(other(edge).as_str()) {
-                    *total.entry(sort_of(node)).or_default() += 1;
-                }
+            let all: Vec<(&Edge, usize, &str)> = ways[at]
+                .iter()
+                .filter_map(|edge| {
+                    let to = edge.ends().1;
+                    Some((*edge, to, sorts.get(to)?.as_str()))
+                })
+                .collect();
+            let mut total: HashMap<&str, usize> = HashMap::new();
+            for (_, _, sort) in &all {
+                *total.entry(sort).or_default() += 1;
             }
-            for edge in all {
-                let to = if direction == Direction::Up { edge.from.as_str() } else { edge.to.as_str() };
-                let Some(node) = nodes.get(to) else { continue };
-                let sort = sort_of(node);
-                let n = count.entry(sort.clone()).or_default();
+            let mut count: HashMap<&str, usize> = HashMap::new();
+            for (edge, to, sort) in all {
+                let n = count.entry(sort).or_default();
                 *n += 1;
                 // One more is as long as saying that there is one more.
-                if *n > most && total.get(&sort).is_some_and(|total| *total > most + 1) {
-                    left.entry(sort).or_insert((0, edge)).0 += 1;
+                if *n > most && total.get(sort).is_some_and(|total| *total > most + 1) {
+                    more.entry((at, direction, sort)).or_insert((0, edge)).0 += 1;
                     continue;
                 }
-                kept.insert(to);
-                out.edges.push((*edge).clone());
+                is_kept[to] = true;
+                edges.push(edge.clone());
                 todo.push_back(to);
-            }
-            for (what, (count, edge)) in left {
-                let node_id = format!("{id} more {what} {direction:?}");
-                let depth = nodes.get(id).map_or(0, |node| node.depth + 1);
-                let node = Node { id: node_id.clone(), depth, kind: NodeKind::More { count, what } };
-                let mut edge = edge.clone();
-                edge.key = String::new();
-                if direction == Direction::Up {
-                    edge.from = node_id;
-                } else {
-                    edge.to = node_id;
-                }
-                more.push((node, edge));
             }
         }
     }
-    out.nodes.extend(graph.nodes.iter().filter(|node| kept.contains(node.id.as_str())).cloned());
-    more.sort_by(|a, b| a.0.id.cmp(&b.0.id));
-    for (node, edge) in more {
-        out.nodes.push(node);
-        out.edges.push(edge);
+    let mut places = vec![0; graph.nodes.len()];
+    let mut out = Graph { root: 0, nodes: Vec::new(), edges, cut: graph.cut };
+    for (at, node) in graph.nodes.iter().enumerate().filter(|(at, _)| is_kept[*at]) {
+        places[at] = out.nodes.len();
+        out.nodes.push(node.clone());
+    }
+    out.root = places.get(graph.root).copied().unwrap_or_default();
+    for edge in &mut out.edges {
+        (edge.from, edge.to) = (places[edge.from], places[edge.to]);
+    }
+    for ((at, direction, what), (count, edge)) in more {
+        let beside = &graph.nodes[at];
+        let (here, there) = (places[at], out.nodes.len());
+        let (from, to) = if direction == Direction::Up { (there, here) } else { (here, there) };
+        out.nodes.push(Node {
+            id: format!("{} more {what} {direction:?}", beside.id),
+            depth: beside.depth + 1,
+            kind: NodeKind::More { count, what: what.to_owned() },
+        });
+        out.edges.push(Edge { from, to, key: String::new(), ..edge.clone() });
     }
     out
 }
@@ -96,26 +98,20 @@ mod tests {
         Node { id: format!("f{n}"), depth: 1, kind }
     }
 
-    fn edge(from: &str, to: &str) -> Edge {
-        Edge {
-            from: from.to_owned(),
-            to: to.to_owned(),
-            key: "k".to_owned(),
-            linked_by: None,
-            direction: Direction::Up,
-        }
+    fn edge(from: usize, to: usize) -> Edge {
+        Edge { from, to, key: "k".to_owned(), linked_by: None, direction: Direction::Up }
     }
 
     #[test]
     fn many_alike_are_counted_and_what_else_leads_to_stays() {
         let root = Node { id: "root".to_owned(), depth: 0, kind: NodeKind::Lost { what: "root".to_owned() } };
-        let mut graph = Graph { root: "root".to_owned(), nodes: vec![root], edges: Vec::new(), cut: false };
+        let mut graph = Graph { root: 0, nodes: vec![root], edges: Vec::new(), cut: false };
         for n in 0..100 {
             graph.nodes.push(file(n));
-            graph.edges.push(edge(&format!("f{n}"), "root"));
+            graph.edges.push(edge(n + 1, 0));
         }
         // One of those that are left out is reached by another way.
-        graph.edges.push(edge("f99", "f0"));
+        graph.edges.push(edge(100, 1));
         let short = folded(&graph, 10);
         assert_eq!(short.nodes.len(), 1 + 10 + 1 + 1);
         assert!(short.nodes.iter().any(|node| matches!(&node.kind, NodeKind::More { count: 90, .. })));

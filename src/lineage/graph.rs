@@ -6,7 +6,7 @@ use crate::hash::Id;
 use crate::object::run::LinkedBy;
 
 /// Which way an edge was walked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Direction {
     /// Towards what it came from.
     Up,
@@ -75,10 +75,10 @@ pub struct Node {
 /// Data flowed from one node to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edge {
-    /// Where it came from.
-    pub from: String,
-    /// Where it went.
-    pub to: String,
+    /// Where it came from: the place of that node among the nodes.
+    pub from: usize,
+    /// Where it went: the place of that node among the nodes.
+    pub to: usize,
     /// Under which key.
     pub key: String,
     /// How an artifact was tied to the run that made it; `None` for edges that the run itself states.
@@ -90,12 +90,35 @@ pub struct Edge {
 /// A walked lineage. Nodes in the order they were found, edges in the direction of the data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Graph {
-    /// The node that was asked about.
-    pub root: String,
+    /// The place of the node that was asked about among the nodes.
+    pub root: usize,
     /// All nodes.
     pub nodes: Vec<Node>,
     /// All edges.
     pub edges: Vec<Edge>,
     /// Whether the walk stopped at the depth asked for although there was more.
     pub cut: bool,
+}
+
+impl Edge {
+    /// The nodes at its near and its far end, as it was walked.
+    pub(super) fn ends(&self) -> (usize, usize) {
+        match self.direction {
+            Direction::Up => (self.to, self.from),
+            Direction::Down => (self.from, self.to),
+        }
+    }
+}
+
+impl Graph {
+    /// Of each node the edges that were walked from there in one direction, in the order in which they were found.
+    pub(super) fn ways(&self, direction: Direction) -> Vec<Vec<&Edge>> {
+        let mut ways: Vec<Vec<&Edge>> = vec![Vec::new(); self.nodes.len()];
+        for edge in self.edges.iter().filter(|edge| edge.direction == direction) {
+            if let Some(ways) = ways.get_mut(edge.ends().0) {
+                ways.push(edge);
+            }
+        }
+        ways
+    }
 }

@@ -1,9 +1,8 @@
 //! A lineage as text for people and for drawing programs.
 
-use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 
-use super::graph::{Direction, Edge, Graph, Node, NodeKind};
+use super::graph::{Direction, Graph, Node, NodeKind};
 use crate::path::shown;
 
 /// Levels of a tree that are indented.
@@ -30,28 +29,24 @@ fn label(node: &Node) -> String {
 pub fn tree(graph: &Graph) -> String {
     let mut out = String::new();
     for &(direction, title) in &[(Direction::Up, "upstream"), (Direction::Down, "downstream")] {
-        let mut next: HashMap<&str, Vec<&Edge>> = HashMap::new();
-        for edge in graph.edges.iter().filter(|e| e.direction == direction) {
-            let from = if direction == Direction::Up { &edge.to } else { &edge.from };
-            next.entry(from).or_default().push(edge);
-        }
+        let is_empty = graph.edges.iter().all(|e| e.direction != direction);
         let is_other = graph.edges.iter().any(|e| e.direction != direction);
-        if next.is_empty() && (is_other || direction == Direction::Down) {
+        if is_empty && (is_other || direction == Direction::Down) {
             continue;
         }
         // A walk both ways is shown in two parts.
         if is_other {
             let _ = writeln!(out, "{title}:");
         }
-        let nodes: HashMap<&str, &Node> = graph.nodes.iter().map(|n| (n.id.as_str(), n)).collect();
-        let mut seen: HashSet<&str> = HashSet::new();
+        let next = graph.ways(direction);
+        let mut seen = vec![false; graph.nodes.len()];
         // An explicit stack: histories may be deeper than any thread's stack.
-        let mut stack: Vec<(&str, String, bool, usize)> = vec![(graph.root.as_str(), String::new(), true, 0)];
-        while let Some((id, indent, is_last, level)) = stack.pop() {
+        let mut stack: Vec<(usize, String, bool, usize)> = vec![(graph.root, String::new(), true, 0)];
+        while let Some((at, indent, is_last, level)) = stack.pop() {
             let is_root = level == 0;
-            let Some(node) = nodes.get(id) else { continue };
-            let again = !seen.insert(id);
-            let children = next.get(id).map_or(&[][..], Vec::as_slice);
+            let Some(node) = graph.nodes.get(at) else { continue };
+            let again = std::mem::replace(&mut seen[at], true);
+            let children = &next[at];
             let branch = if is_root {
                 ""
             } else if is_last {
@@ -75,8 +70,7 @@ pub fn tree(graph: &Graph) -> String {
                 _ => format!("{indent}{}", if is_last { "   " } else { "│  " }),
             };
             for (i, edge) in children.iter().enumerate().rev() {
-                let to = if direction == Direction::Up { &edge.from } else { &edge.to };
-                stack.push((to, below.clone(), i + 1 == children.len(), level + 1));
+                stack.push((edge.ends().1, below.clone(), i + 1 == children.len(), level + 1));
             }
         }
     }
@@ -99,13 +93,10 @@ pub fn dot(graph: &Graph) -> String {
         let _ = writeln!(out, "  \"{}\" [label=\"{}\", shape={shape}];", quoted(&node.id), quoted(&label(node)));
     }
     for edge in &graph.edges {
-        let _ = writeln!(
-            out,
-            "  \"{}\" -> \"{}\" [label=\"{}\"];",
-            quoted(&edge.from),
-            quoted(&edge.to),
-            quoted(&shown(edge.key.as_bytes()))
-        );
+        if let (Some(from), Some(to)) = (graph.nodes.get(edge.from), graph.nodes.get(edge.to)) {
+            let (from, to, key) = (quoted(&from.id), quoted(&to.id), quoted(&shown(edge.key.as_bytes())));
+            let _ = writeln!(out, "  \"{from}\" -> \"{to}\" [label=\"{key}\"];");
+        }
     }
     out.push_str("}\n");
     out
@@ -116,22 +107,17 @@ pub fn mermaid(graph: &Graph) -> String {
     let text = |s: &str| {
         s.replace('#', "#35;").replace('"', "#quot;").replace('<', "#lt;").replace('>', "#gt;").replace('|', "#124;")
     };
-    let mut names: HashMap<&str, String> = HashMap::new();
     let mut out = String::from("flowchart LR\n");
     for (i, node) in graph.nodes.iter().enumerate() {
-        let name = format!("n{i}");
         let (open, close) = match node.kind {
             NodeKind::Run { .. } => ("(\"", "\")"),
             NodeKind::Artifact { .. } => ("[\"", "\"]"),
             NodeKind::Lost { .. } | NodeKind::More { .. } => ("{{\"", "\"}}"),
         };
-        let _ = writeln!(out, "  {name}{open}{}{close}", text(&label(node)));
-        names.insert(&node.id, name);
+        let _ = writeln!(out, "  n{i}{open}{}{close}", text(&label(node)));
     }
     for edge in &graph.edges {
-        if let (Some(from), Some(to)) = (names.get(edge.from.as_str()), names.get(edge.to.as_str())) {
-            let _ = writeln!(out, "  {from} -->|\"{}\"| {to}", text(&shown(edge.key.as_bytes())));
-        }
+        let _ = writeln!(out, "  n{} -->|\"{}\"| n{}", edge.from, text(&shown(edge.key.as_bytes())), edge.to);
     }
     out
 }
@@ -139,25 +125,16 @@ pub fn mermaid(graph: &Graph) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lineage::graph::Node;
+    use crate::lineage::graph::Edge;
 
     #[test]
     fn a_deep_tree_grows_downwards_only() {
         let node = |n: usize| Node { id: n.to_string(), depth: 0, kind: NodeKind::Lost { what: format!("run {n}") } };
-        let edge = |n: usize| Edge {
-            from: (n + 1).to_string(),
-            to: n.to_string(),
-            key: "k".to_owned(),
-            linked_by: None,
-            direction: Direction::Up,
-        };
+        let edge =
+            |n: usize| Edge { from: n + 1, to: n, key: "k".to_owned(), linked_by: None, direction: Direction::Up };
         let deep = 2_000;
-        let graph = Graph {
-            root: "0".to_owned(),
-            nodes: (0..=deep).map(node).collect(),
-            edges: (0..deep).map(edge).collect(),
-            cut: false,
-        };
+        let graph =
+            Graph { root: 0, nodes: (0..=deep).map(node).collect(), edges: (0..deep).map(edge).collect(), cut: false };
         let text = tree(&graph);
         assert_eq!(text.lines().count(), deep + 1);
         assert!(text.lines().last().is_some_and(|line| line.starts_with("[2000] └─ run 2000")), "{text}");

@@ -1,6 +1,5 @@
 //! A lineage as a picture: columns from left to right as the data flowed, edges that find their way between the boxes.
 
-use std::collections::HashMap;
 use std::fmt::Write;
 
 use super::graph::{Graph, Node, NodeKind};
@@ -38,13 +37,12 @@ struct Layout {
 
 /// The picture as an SVG document. It brings its own colours for light and dark screens and needs no font but what is there.
 pub fn svg(graph: &Graph) -> String {
-    let index: HashMap<&str, usize> = graph.nodes.iter().enumerate().map(|(at, node)| (node.id.as_str(), at)).collect();
     let edges: Vec<(usize, usize, usize)> = graph
         .edges
         .iter()
         .enumerate()
-        .filter_map(|(n, edge)| Some((*index.get(edge.from.as_str())?, *index.get(edge.to.as_str())?, n)))
-        .filter(|(from, to, _)| from != to)
+        .map(|(n, edge)| (edge.from, edge.to, n))
+        .filter(|(from, to, _)| from != to && *from.max(to) < graph.nodes.len())
         .collect();
     let columns = columns_of(graph.nodes.len(), &edges);
     let mut layout = lay_out(graph, &columns, &edges);
@@ -328,7 +326,7 @@ fn draw(graph: &Graph, edges: &[(usize, usize, usize)], layout: &Layout) -> Stri
     for item in &layout.items {
         if let Some(at) = item.node {
             let node = &graph.nodes[at];
-            boxed(&mut out, node, node.id == graph.root, x_of(item.column), item.y);
+            boxed(&mut out, node, at == graph.root, x_of(item.column), item.y);
         }
     }
     out.push_str("</svg>\n");
@@ -458,18 +456,13 @@ mod tests {
 
     fn graph(n: usize, edges: &[(usize, usize)]) -> Graph {
         let edge = |(from, to): &(usize, usize)| Edge {
-            from: from.to_string(),
-            to: to.to_string(),
+            from: *from,
+            to: *to,
             key: "k".to_owned(),
             linked_by: None,
             direction: Direction::Up,
         };
-        Graph {
-            root: "0".to_owned(),
-            nodes: (0..n).map(node).collect(),
-            edges: edges.iter().map(edge).collect(),
-            cut: false,
-        }
+        Graph { root: 0, nodes: (0..n).map(node).collect(), edges: edges.iter().map(edge).collect(), cut: false }
     }
 
     #[test]

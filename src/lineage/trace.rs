@@ -8,7 +8,7 @@ use bstr::{BStr, BString, ByteSlice};
 use super::facts::{Facts, NoShortcut, Shortcut, Way};
 use super::graph::{Direction, Edge, Graph, Node, NodeKind};
 use super::producer::{self, Error, Found};
-use crate::hash::Id;
+use crate::hash::{Id, IdMap};
 use crate::object::recipe::Content;
 use crate::object::run::{LinkedBy, Run};
 use crate::object::{Kind, Record, Source};
@@ -16,7 +16,7 @@ use crate::path::shown;
 use crate::store::{Snapshot, Whereabouts};
 
 /// Records that are read one by one before a quicker way is looked for.
-const LONG: usize = 256;
+const LONG: usize = 32;
 
 /// Where a walk starts.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,12 +59,14 @@ struct Walk<'a> {
     options: TraceOptions,
     shortcut: &'a mut dyn Shortcut,
     graph: Graph,
-    /// Where nodes are in the graph, by their ids.
-    nodes: HashMap<String, u32>,
-    edges: HashSet<(u32, u32, String)>,
+    /// Where runs are in the graph, by their run ids.
+    runs: HashMap<String, usize>,
+    /// Where artifacts are in the graph, by their contents: each at its path.
+    artifacts: IdMap<Vec<usize>>,
+    edges: HashSet<(usize, usize, String)>,
     /// What runs say, by object; nothing for those that can't be read.
-    facts: HashMap<Id, Option<Rc<Facts>>>,
-    takers: HashMap<Id, Vec<Found>>,
+    facts: IdMap<Option<Rc<Facts>>>,
+    takers: IdMap<Vec<Found>>,
     /// Records read one by one.
     read: usize,
     places: Option<Whereabouts<'a>>,
@@ -104,20 +106,20 @@ pub fn trace_by(
         scenario,
         options,
         shortcut,
-        graph: Graph { root: String::new(), nodes: Vec::new(), edges: Vec::new(), cut: false },
-        nodes: HashMap::new(),
+        graph: Graph { root: 0, nodes: Vec::new(), edges: Vec::new(), cut: false },
+        runs: HashMap::new(),
+        artifacts: IdMap::default(),
         edges: HashSet::new(),
-        facts: HashMap::new(),
-        takers: HashMap::new(),
+        facts: IdMap::default(),
+        takers: IdMap::default(),
         read: 0,
         places: None,
         is_asked: false,
     };
-    let root = match start {
+    walk.graph.root = match start {
         Start::Run { run, object } => walk.run_node(run, object, 0),
         Start::Artifact { content, path, size, .. } => walk.artifact_node(&content.id(), path.as_bstr(), *size, 0),
     };
-    walk.graph.root = walk.id_of(root);
     if options.up {
         walk.up(start)?;
     }
@@ -167,19 +169,13 @@ impl Walk<'_> {
         }
     }
 
-    fn id_of(&self, node: u32) -> String {
-        self.graph.nodes.get(node as usize).map(|node| node.id.clone()).unwrap_or_default()
-    }
-
-    fn node(&mut self, id: String, depth: u32, kind: NodeKind) -> u32 {
-        let at = u32::try_from(self.graph.nodes.len()).unwrap_or(u32::MAX);
-        self.nodes.insert(id.clone(), at);
+    fn node(&mut self, id: String, depth: u32, kind: NodeKind) -> usize {
         self.graph.nodes.push(Node { id, depth, kind });
-        at
+        self.graph.nodes.len() - 1
     }
 
-    fn run_node(&mut self, run_id: &str, object: &Id, depth: u32) -> u32 {
-        if let Some(at) = self.nodes.get(run_id) {
+    fn run_node(&mut self, run_id: &str, object: &Id, depth: u32) -> usize {
+        if let Some(at) = self.runs.get(run_id) {
             return *at;
         }
         let kind = match self.facts(object) {
@@ -195,21 +191,24 @@ impl Walk<'_> {
             },
             None => NodeKind::Lost { what: format!("run {run_id}") },
         };
-        self.node(run_id.to_owned(), depth, kind)
+        let at = self.node(run_id.to_owned(), depth, kind);
+        self.runs.insert(run_id.to_owned(), at);
+        at
     }
 
-    fn artifact_node(&mut self, content: &Id, path: &BStr, size: u64, depth: u32) -> u32 {
-        let id = format!("{content}:{}", shown(path));
-        if let Some(at) = self.nodes.get(&id) {
+    fn artifact_node(&mut self, content: &Id, path: &BStr, size: u64, depth: u32) -> usize {
+        let is_it = |at: &&usize| matches!(&self.graph.nodes[**at].kind, NodeKind::Artifact { path: other, .. } if other == path);
+        if let Some(at) = self.artifacts.get(content).and_then(|all| all.iter().find(is_it)) {
             return *at;
         }
         let kind = NodeKind::Artifact { content: *content, path: path.to_owned(), short: content.short(), size };
-        self.node(id, depth, kind)
+        let at = self.node(format!("{content}:{}", shown(path)), depth, kind);
+        self.artifacts.entry(*content).or_default().push(at);
+        at
     }
 
-    fn edge(&mut self, (from, to): (u32, u32), key: &str, linked_by: Option<LinkedBy>, direction: Direction) {
+    fn edge(&mut self, (from, to): (usize, usize), key: &str, linked_by: Option<LinkedBy>, direction: Direction) {
         if self.edges.insert((from, to, key.to_owned())) {
-            let (from, to) = (self.id_of(from), self.id_of(to));
             self.graph.edges.push(Edge { from, to, key: key.to_owned(), linked_by, direction });
         }
     }

@@ -141,7 +141,7 @@ pub(super) fn events(
 fn entries(live: &Live, root: &str) -> Vec<Entry> {
     let mut entries = live.list().unwrap_or_default();
     if let Some(around) = entries.iter().find(|entry| entry.run == root).cloned() {
-        entries.extend(live.parked(&around));
+        entries.extend(live.parked(&around).runs);
     }
     entries.retain(|entry| !matches!(entry.state, State::Damaged { .. }));
     entries.sort_by_key(|entry| entry.intent.as_ref().map(|intent| intent.started_at));

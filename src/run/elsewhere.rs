@@ -12,4 +12,19 @@ pub trait Elsewhere: fmt::Debug + Sync {
 
     /// Looks for an outcome of a recipe, and brings its record and its outputs. Whether the store has more now than before.
     fn consult(&self, recipe: &Id) -> bool;
+
+    /// Says who would give what a run of this recipe is about to compute, without bringing anything: the result itself, or the contents
+    /// `lost` of a result that is known here.
+    fn offer(&self, recipe: &Id, lost: &[Content]) -> Option<Offer>;
+}
+
+/// What another store would give.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// Its name.
+    pub remote: String,
+    /// The run whose result it has and that is not known here; `None` if it has the contents of one that is.
+    pub run: Option<String>,
+    /// How long that run had taken.
+    pub took_us: Option<u64>,
 }

@@ -43,6 +43,7 @@ use crate::path::{is_name, show, shown};
 
 pub use claim::{Claimed, Held};
 pub(super) use closed::Closed;
+pub use closed::Parts;
 pub use entry::{Entry, State};
 pub use frame::FrameError;
 pub use intent::{Intent, Open, SetClaim};
@@ -361,20 +362,29 @@ impl Live {
         self.fs.read(&entry.dir.join(super::report::EVENTS)).ok().flatten().unwrap_or_default()
     }
 
-    /// Whether folders of other runs lie in that of the run `entry`.
+    /// Whether other runs lie in the folder of the run `entry`, as far as anybody can tell: what can't be looked at may have some.
     pub fn has_parked(&self, entry: &Entry) -> bool {
-        self.is_folder(&entry.dir.join(PARKED)) || self.has_closed(entry)
+        let folder = self.fs.lstat(&entry.dir.join(PARKED));
+        folder.map_or(true, |stat| stat.is_some_and(|stat| stat.is_folder())) || self.has_closed(entry)
     }
 
     /// The runs inside of the run `entry`: parts of it that are finished or under way. First those whose folders lie in its own, oldest
     /// first, then those that have none any more.
-    pub fn parked(&self, entry: &Entry) -> Vec<Entry> {
+    pub fn parked(&self, entry: &Entry) -> Parts {
         let folder = entry.dir.join(PARKED);
-        let mut names = self.fs.names(&folder).unwrap_or_default();
+        let mut parts = self.closed(entry);
+        let mut names = match self.fs.names(&folder) {
+            Ok(names) => names,
+            Err(err) => {
+                parts.unread.push(format!("`{}` can't be read: {err}", folder.display()));
+                Vec::new()
+            }
+        };
         names.sort_unstable();
         let names = names.into_iter().filter_map(|name| name.into_string().ok());
-        let folders = names.filter_map(|run| entry::read(self, &run, &folder.join(&run)));
-        folders.chain(self.closed(entry)).collect()
+        let folders: Vec<Entry> = names.filter_map(|run| entry::read(self, &run, &folder.join(&run))).collect();
+        parts.runs.splice(..0, folders);
+        parts
     }
 
     /// Whether anything is in the folder, besides the spare one: one listing, for those who only want to know if there is

@@ -1,5 +1,6 @@
 //! What is known of a request before anything is done about it: its recipe, an outcome to take, or why there is none.
 
+use super::elsewhere::Offer;
 use super::lookup::{self, Answer, Hit};
 use super::memory::{self, KnownFailure};
 use super::nearest::Nearest;
@@ -19,7 +20,9 @@ pub struct Plan {
     pub prepared: Prepared,
     /// The outcome that would be taken.
     pub hit: Option<Box<Hit>>,
-    /// Why it would be executed.
+    /// Who else would give the result, if there is none to take here.
+    pub offer: Option<Offer>,
+    /// Why it would be executed, or why there is no result to take here.
     pub reasons: Vec<Reason>,
     /// The recipe that the reasons compare with: its newest run.
     pub nearest: Option<Nearest>,
@@ -60,22 +63,7 @@ pub(super) fn consult(session: &Session<'_>, request: &Request, looked: Looked) 
         return Ok(looked);
     }
     let recipe = looked.prepared.recipe();
-    // The outputs of the newest outcome, as far as they are not here; there is one only if it was passed over for that.
-    let mut lost: Vec<Content> = Vec::new();
-    let mut seen = std::collections::BTreeSet::new();
-    let mut is_first = true;
-    let is_lost = looked.reasons.iter().any(|reason| reason.kind == ReasonKind::OutputsLost);
-    let mut look = |key: &str, output: &crate::object::run::Output| {
-        is_first &= seen.insert(key.to_owned());
-        let is_here = can_be_had(session, &looked.snapshot, request, &looked.prepared, key, output)?;
-        if !is_here && is_first {
-            lost.push(output.content.clone());
-        }
-        Ok(is_here)
-    };
-    if is_lost {
-        lookup::lookup(&looked.snapshot, &recipe, &mut look)?;
-    }
+    let lost = lost(session, &looked.snapshot, request, &looked.prepared, &looked.reasons)?;
     let has_more = (!lost.is_empty() && elsewhere.bring(&lost)) || elsewhere.consult(&recipe);
     if !has_more {
         return Ok(looked);
@@ -86,6 +74,47 @@ pub(super) fn consult(session: &Session<'_>, request: &Request, looked: Looked) 
     let snapshot = session.repo.store().snapshot_since(&looked.snapshot)?;
     let (hit, reasons) = look_up(session, &snapshot, request, &looked.prepared)?;
     Ok(Looked { snapshot, prepared: looked.prepared, hit, reasons })
+}
+
+/// The outputs of the newest outcome, as far as they are not here; there is one only if it was passed over for that.
+fn lost(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    request: &Request,
+    prepared: &Prepared,
+    reasons: &[Reason],
+) -> Result<Vec<Content>, Error> {
+    let mut lost: Vec<Content> = Vec::new();
+    let mut seen = std::collections::BTreeSet::new();
+    let mut is_first = true;
+    let mut look = |key: &str, output: &crate::object::run::Output| {
+        is_first &= seen.insert(key.to_owned());
+        let is_here = can_be_had(session, snapshot, request, prepared, key, output)?;
+        if !is_here && is_first {
+            lost.push(output.content.clone());
+        }
+        Ok(is_here)
+    };
+    if reasons.iter().any(|reason| reason.kind == ReasonKind::OutputsLost) {
+        lookup::lookup(snapshot, &prepared.recipe(), &mut look)?;
+    }
+    Ok(lost)
+}
+
+/// Who else would give the result of a request that is a miss here, if anybody may be asked for it.
+fn offer(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    request: &Request,
+    prepared: &Prepared,
+    reasons: &[Reason],
+) -> Result<Option<Offer>, Error> {
+    let Some(elsewhere) = session.elsewhere() else { return Ok(None) };
+    if request.lifecycle.always || !matches!(request.cache_mode(), CacheMode::Reuse | CacheMode::Readonly) {
+        return Ok(None);
+    }
+    let lost = lost(session, snapshot, request, prepared, reasons)?;
+    Ok(elsewhere.offer(&prepared.recipe(), &lost))
 }
 
 /// Says what `perform` would do, without doing it.
@@ -117,7 +146,9 @@ pub fn plan_with(
     if request.lifecycle.always {
         reasons.extend(hit.take().map(|hit| traced(&hit)));
     }
-    let known_failure = if hit.is_none() { memory::known_failure(snapshot, &prepared.recipe())? } else { None };
+    let offer = if hit.is_none() { offer(session, snapshot, request, &prepared, &reasons)? } else { None };
+    let known_failure =
+        if hit.is_none() && offer.is_none() { memory::known_failure(snapshot, &prepared.recipe())? } else { None };
     let mut forbidden = None;
     if matches!(request.cache_mode(), CacheMode::Off | CacheMode::Overwrite) {
         let answer = lookup::lookup(snapshot, &prepared.recipe(), &mut |key, output| {
@@ -135,7 +166,7 @@ pub fn plan_with(
         let fresh = Some((&prepared.built, &prepared.code, &small as _));
         nearest::candidates(snapshot, session.repo.project(), &prepared.step, &prepared.built.id, fresh, candidates)?
     };
-    Ok(Plan { prepared, hit, reasons, nearest, known_failure, forbidden, candidates })
+    Ok(Plan { prepared, hit, offer, reasons, nearest, known_failure, forbidden, candidates })
 }
 
 /// What the cache has: an outcome to take, or reasons for a miss and the nearest other recipe.

@@ -83,7 +83,7 @@ pub use batch::{Batch, Flushed};
 pub use clear::{Displaced, KeptSafe, clear, keep_safe};
 pub use code_part::CodePart;
 pub use commit::{CommitOptions, Committed, Item, ItemAction, Staging, add, commit, staged};
-pub use elsewhere::Elsewhere;
+pub use elsewhere::{Elsewhere, Offer};
 pub use error::{Error, chain};
 pub use known::{Glance, Known, glance};
 pub use look::{Looked, Plan, plan, plan_with};

@@ -25,6 +25,8 @@ const MOST_LEVELS: usize = 8;
 /// How long what is left of a dead run's child may take to die.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+const INCOMPLETE: &str = "parts of it could not be recorded";
+
 /// What was done about one entry of the live folder.
 #[derive(Debug)]
 pub enum Settled {
@@ -45,6 +47,11 @@ pub enum Settled {
         /// Why.
         why: String,
     },
+    /// A finished run that was never flushed can't be read any more, after a power cut for one. It is on no record.
+    Lost {
+        /// Its run id, or what is known of it.
+        run: String,
+    },
 }
 
 /// Settles what dead processes left in the live folder. Costs one listing when there is nothing.
@@ -58,20 +65,29 @@ pub fn settle(repo: &Repo) -> Result<Vec<Settled>, Error> {
     }
     let _ = live.sweep();
     let mut settled = Vec::new();
-    settle_all(repo, &live, entries(&live)?, &mut BTreeMap::new(), &mut settled);
+    let entries = entries(&live, &mut settled)?;
+    settle_all(repo, &live, entries, &mut BTreeMap::new(), &mut settled);
     Ok(settled)
 }
 
-/// Everything in the live folder. A run that was killed between being closed and its folder's end is a finished one.
-fn entries(live: &Live) -> Result<Vec<Entry>, Error> {
+/// Everything in the live folder that can be settled. A run that was killed between being closed and its folder's end is a finished one: so
+/// while it can't be read which runs inside of another are finished, nothing is done about that one and what is inside of it.
+fn entries(live: &Live, settled: &mut Vec<Settled>) -> Result<Vec<Entry>, Error> {
     let mut entries = live.list()?;
-    let is_dead = |entry: &&Entry| entry.state == State::Dead;
-    let closed: BTreeMap<String, State> = entries
-        .iter()
-        .filter(is_dead)
-        .flat_map(|entry| live.closed(entry))
-        .map(|closed| (closed.run, closed.state))
-        .collect();
+    let mut closed: BTreeMap<String, State> = BTreeMap::new();
+    let mut unread = BTreeSet::new();
+    for entry in entries.iter().filter(|entry| entry.state == State::Dead) {
+        let parts = live.closed(entry);
+        closed.extend(parts.runs.into_iter().map(|closed| (closed.run, closed.state)));
+        if let Some(why) = parts.unread.into_iter().next() {
+            settled.push(Settled::Left { run: entry.run.clone(), why });
+            unread.insert(entry.run.clone());
+        }
+    }
+    if !unread.is_empty() {
+        let around = around(&entries);
+        entries.retain(|entry| !chain_of(&around, &entry.run).any(|run| unread.contains(run)));
+    }
     for entry in entries.iter_mut().filter(|entry| entry.state == State::Dead) {
         if let Some(state) = closed.get(&entry.run) {
             entry.state = state.clone();
@@ -80,14 +96,23 @@ fn entries(live: &Live) -> Result<Vec<Entry>, Error> {
     Ok(entries)
 }
 
+/// The run around each.
+fn around(entries: &[Entry]) -> BTreeMap<String, String> {
+    entries.iter().filter_map(|entry| Some((entry.run.clone(), parent_of(entry)?))).collect()
+}
+
+/// A run, the one around it, and so on.
+fn chain_of<'a>(around: &'a BTreeMap<String, String>, run: &'a String) -> impl Iterator<Item = &'a String> {
+    std::iter::successors(Some(run), |run| around.get(*run)).take(1 + MOST_LEVELS)
+}
+
 /// Objects of runs by the run around them.
 type Children = BTreeMap<String, BTreeMap<String, Id>>;
 
 /// Settles entries: parts before what they are part of, so that it names them; of parts, the finished ones first.
 fn settle_all(repo: &Repo, live: &Live, mut entries: Vec<Entry>, known: &mut Children, settled: &mut Vec<Settled>) {
-    let around: BTreeMap<String, String> =
-        entries.iter().filter_map(|entry| Some((entry.run.clone(), parent_of(entry)?))).collect();
-    let depth = |run: &str| std::iter::successors(around.get(run), |run| around.get(*run)).take(MOST_LEVELS).count();
+    let around = around(&entries);
+    let depth = |run: &String| chain_of(&around, run).count();
     entries.sort_by_cached_key(|entry| {
         (live.has_parked(entry), !matches!(entry.state, State::Finished { .. }), std::cmp::Reverse(depth(&entry.run)))
     });
@@ -96,16 +121,19 @@ fn settle_all(repo: &Repo, live: &Live, mut entries: Vec<Entry>, known: &mut Chi
     for entry in entries {
         if incomplete.contains(&entry.run) && matches!(entry.state, State::Finished { owner: Liveness::Dead, .. }) {
             incomplete.extend(parent_of(&entry));
-            let why = "parts of it could not be recorded".to_owned();
-            settled.push(Settled::Left { run: entry.run.clone(), why });
+            settled.push(Settled::Left { run: entry.run.clone(), why: INCOMPLETE.to_owned() });
             continue;
         }
         let is_over = matches!(entry.state, State::Dead | State::Finished { owner: Liveness::Dead, .. });
         if is_over && live.has_parked(&entry) {
-            settle_all(repo, live, live.parked(&entry), known, settled);
+            let parts = live.parked(&entry);
+            settled.extend(parts.lost.into_iter().map(|run| Settled::Lost { run }));
+            settle_all(repo, live, parts.runs, known, settled);
             forget_recorded(repo, live, &entry);
-            if !live.parked(&entry).is_empty() {
-                let why = "parts of it could not be recorded".to_owned();
+            let left = live.parked(&entry);
+            let why = left.unread.into_iter().next().or_else(|| left.runs.first().map(|_| INCOMPLETE.to_owned()));
+            if let Some(why) = why {
+                incomplete.extend(parent_of(&entry));
                 settled.push(Settled::Left { run: entry.run.clone(), why });
                 continue;
             }
@@ -125,10 +153,12 @@ fn settle_all(repo: &Repo, live: &Live, mut entries: Vec<Entry>, known: &mut Chi
     }
 }
 
-/// Removes the files of finished runs inside of an entry once all of them are on record.
+/// Removes the files of finished runs inside of an entry once all of them were read and are on record.
 fn forget_recorded(repo: &Repo, live: &Live, entry: &Entry) {
     let Ok(snapshot) = repo.store().snapshot() else { return };
-    if live.closed(entry).iter().all(|closed| recorded(&snapshot, &closed.run).is_ok_and(|object| object.is_some())) {
+    let closed = live.closed(entry);
+    let is_recorded = |closed: &Entry| recorded(&snapshot, &closed.run).is_ok_and(|object| object.is_some());
+    if closed.unread.is_empty() && closed.runs.iter().all(is_recorded) {
         live.forget_closed(entry);
     }
 }
@@ -247,7 +277,7 @@ fn is_task(live: &Live, intent: &super::live::Intent) -> bool {
     let Some(parent) = &intent.parent else { return false };
     let entries = live.list().unwrap_or_default();
     let parked: Vec<Entry> =
-        entries.iter().filter(|entry| live.has_parked(entry)).flat_map(|entry| live.parked(entry)).collect();
+        entries.iter().filter(|entry| live.has_parked(entry)).flat_map(|entry| live.parked(entry).runs).collect();
     let around = entries.iter().chain(&parked).find(|entry| entry.run == *parent);
     around.and_then(|entry| drafted(entry, live)).is_some_and(|(run, _)| run.kind == RunKind::Step)
 }
@@ -366,3 +396,6 @@ pub(super) fn have(
     let is_same = |captured: Result<worktree::Captured, worktree::Error>| captured.is_ok_and(|c| c.content == *content);
     is_same(look(None)) && is_same(look(Some(intake as &dyn Sink)))
 }
+
+#[cfg(test)]
+mod tests;

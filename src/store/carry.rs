@@ -4,6 +4,7 @@
 use std::io::Read;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use rayon::prelude::*;
 
@@ -15,7 +16,7 @@ use super::pack::{self, PackRecord};
 use super::repair::{Elsewhere, put_entry};
 use super::snapshot::{File, Snapshot, log_file};
 use super::sorted::{Cursor, SortedFile};
-use crate::hash::{BlobHasher, Id};
+use crate::hash::{BlobHasher, Id, IdSet};
 use crate::object::chunks::{self, Piece, WalkError};
 use crate::object::{AccessError, Kind, Sink, Source, verify};
 
@@ -55,7 +56,10 @@ impl Snapshot {
                 None => found.missing.push(*id),
             }
         }
-        for row in self.inner.state.packs.iter().rev() {
+        let packs = &self.inner.state.packs;
+        let mut most = 0;
+        for at in from_hint(self.inner.hit.load(Ordering::Relaxed), packs.len()) {
+            let row = &packs[at];
             let (Some(first), name) = (found.missing.first(), row.name()) else { break };
             let is_condemned = self.inner.state.condemned.contains_key(&name);
             if is_live && is_condemned {
@@ -84,6 +88,10 @@ impl Snapshot {
                 found.unsearched = Some((Folder::Packs.file(&name), what));
             }
             if !here.is_empty() {
+                if here.len() > most {
+                    most = here.len();
+                    self.inner.hit.store(at, Ordering::Relaxed);
+                }
                 let mut taken = here.iter().map(|(id, _)| *id).peekable();
                 found.missing.retain(|id| taken.next_if_eq(id).is_none());
                 found.packed.push((file, here));
@@ -91,6 +99,13 @@ impl Snapshot {
         }
         Ok(found)
     }
+}
+
+/// The order in which so many packs are searched: first the one where most was found the last time and those around it, since what was
+/// recorded together lies together, then from the newest on.
+fn from_hint(hint: usize, count: usize) -> impl Iterator<Item = usize> {
+    let near = [hint, hint.saturating_add(1), hint.wrapping_sub(1)];
+    near.into_iter().filter(move |at| *at < count).chain((0..count).rev().filter(move |at| !near.contains(at)))
 }
 
 /// Looks every id up.
@@ -235,6 +250,11 @@ impl Intake {
         if !refused.is_empty() {
             ids.retain(|id| !refused.contains(id));
             known.refused = refused;
+        }
+        known.here = self.brought_before(&ids);
+        if !known.here.is_empty() {
+            let brought: IdSet = known.here.iter().map(|(id, _)| *id).collect();
+            ids.retain(|id| !brought.contains(id));
         }
         let mut snapshot = self.snapshot().clone();
         loop {

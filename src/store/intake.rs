@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
 use super::Store;
@@ -51,6 +51,8 @@ pub struct Intake {
     asked: AtomicU64,
     /// What the snapshot has, once it was asked so often that a list of everything costs less.
     catalogue: OnceLock<Option<Catalogue>>,
+    /// What was collected for a transaction that comes first and may not have landed yet.
+    before: Option<Arc<Collected>>,
 }
 
 #[derive(Debug, Default)]
@@ -167,7 +169,15 @@ impl Intake {
     pub(super) fn shunning(snapshot: &Snapshot, shunned: HashSet<Id>) -> Self {
         let (asked, catalogue) = (AtomicU64::new(0), OnceLock::new());
         let (inner, seen) = (Mutex::default(), Mutex::default());
-        Self { snapshot: snapshot.clone(), shunned, inner, seen, asked, catalogue }
+        Self { snapshot: snapshot.clone(), shunned, inner, seen, asked, catalogue, before: None }
+    }
+
+    /// An intake for a transaction that is published after the one that `before` was collected for: what that one brings is relied on, and
+    /// not taken again.
+    #[must_use]
+    pub fn following(mut self, before: Arc<Collected>) -> Self {
+        self.before = Some(before);
+        self
     }
 
     fn backend(&self) -> &dyn Backend {
@@ -198,6 +208,37 @@ impl Intake {
         drop(self.usable()?);
         let seen = self.seen();
         Ok(ids.iter().filter(|id| !seen.knows(id)).copied().collect())
+    }
+
+    /// Those of `ids`, sorted, that the transaction before brings, with their kinds; relied on from now on.
+    pub(super) fn brought_before(&self, ids: &[Id]) -> Vec<(Id, Kind)> {
+        let mut found = Vec::new();
+        let Some(before) = &self.before else { return found };
+        let mut places = Vec::new();
+        for (kind, id, _) in &before.inline {
+            if ids.binary_search(id).is_ok() {
+                found.push((*id, kind.clone()));
+                // In an entry of which the number is not known yet, so it is looked up.
+                places.push((*id, Place::Entry(0)));
+            }
+        }
+        for pack in &before.packs {
+            let name = pack.row.name();
+            let mut wanted = ids.iter().filter(|id| pack.ids.binary_search(id).is_ok()).peekable();
+            if wanted.peek().is_none() {
+                continue;
+            }
+            // What can't be read back is taken once more.
+            let Ok(file) = self.snapshot.store().files().get(Folder::Packs, &name) else { continue };
+            for id in wanted {
+                if let Ok(Some(record)) = super::pack::find(&file, id) {
+                    found.push((*id, record.kind));
+                    places.push((*id, Place::Pack(name)));
+                }
+            }
+        }
+        self.rely(places);
+        found
     }
 
     /// Relies on objects that lie in these places.
@@ -242,10 +283,13 @@ impl Intake {
     pub(super) fn taken_object(&self, id: &Id) -> Result<Option<(Kind, Vec<u8>)>, AccessError> {
         let names: Vec<Id> = {
             let inner = self.usable()?;
-            if let Some((kind, _, bytes)) = inner.waiting.iter().find(|(_, waiting, _)| waiting == id) {
+            let before = self.before.as_deref();
+            let mut waiting = inner.waiting.iter().chain(before.iter().flat_map(|before| &before.inline));
+            if let Some((kind, _, bytes)) = waiting.find(|(_, waiting, _)| waiting == id) {
                 return Ok(Some((kind.clone(), bytes.clone())));
             }
-            let holding = inner.packs.iter().filter(|pack| pack.ids.binary_search(id).is_ok());
+            let packs = inner.packs.iter().chain(before.iter().flat_map(|before| &before.packs));
+            let holding = packs.filter(|pack| pack.ids.binary_search(id).is_ok());
             holding.map(|pack| pack.row.name()).collect()
         };
         for name in names {

@@ -1,6 +1,7 @@
 //! Publishing: the one function that adds to a store
 //! (`docs/design/0001-store-protocol.md`, "Publishing").
 
+use std::borrow::Borrow;
 use std::collections::{BTreeSet, HashSet};
 use std::io::Write;
 use std::sync::Arc;
@@ -64,6 +65,15 @@ impl Store {
         self.publish_on(None, op, command, build)
     }
 
+    /// Adds one transaction that is the same whatever others did meanwhile. As [`Store::publish`], without a copy of the draft for each
+    /// attempt: it may be large.
+    ///
+    /// # Errors
+    /// As [`Store::publish`].
+    pub fn publish_as_is(&self, op: OpId, command: &str, draft: &Draft) -> Result<Published, Error> {
+        self.publish_made(None, op, command, &mut |_| Ok::<_, Error>(Some(draft)))
+    }
+
     /// As [`Store::publish`], but built on `known` at first if the log still ends where it did then: one listing instead of reading
     /// the log again. Any snapshot is as good as a fresh one for safety, since the number after its tip can be had only once; a stale
     /// one would just be lost with.
@@ -76,6 +86,16 @@ impl Store {
         op: OpId,
         command: &str,
         build: &mut dyn FnMut(&Snapshot) -> Result<Option<Draft>, E>,
+    ) -> Result<Published, E> {
+        self.publish_made(known, op, command, build)
+    }
+
+    fn publish_made<E: From<Error>, D: Borrow<Draft>>(
+        &self,
+        known: Option<&Snapshot>,
+        op: OpId,
+        command: &str,
+        build: &mut dyn FnMut(&Snapshot) -> Result<Option<D>, E>,
     ) -> Result<Published, E> {
         let mut turn = self.backend().queue(QUEUE_WAIT);
         let mut known = known.filter(|snapshot| self.is_newest(snapshot)).cloned();
@@ -105,7 +125,7 @@ impl Store {
                 continue;
             }
             let Some(draft) = build(&snapshot)? else { return Ok(Published::Nothing) };
-            let entry = prepare(&snapshot, op, command, &draft, &mut replacements)?;
+            let entry = prepare(&snapshot, op, command, draft.borrow(), &mut replacements)?;
             tried = true;
             let outcome = self.create_entry(&entry)?;
             match self.landed(&snapshot, op, entry.n, outcome)? {

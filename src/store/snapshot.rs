@@ -43,6 +43,8 @@ pub(super) struct Inner {
     inline: OnceLock<HashMap<Id, (usize, usize)>>,
     /// How often an inline object was looked for before it was known where all lie.
     looks: AtomicUsize,
+    /// The pack in which most of many objects were found the last time, by its position.
+    pub(super) hit: AtomicUsize,
     damage: Mutex<Vec<Damage>>,
     newer: Mutex<Option<Snapshot>>,
 }
@@ -113,6 +115,7 @@ impl Snapshot {
             counting,
             inline: OnceLock::new(),
             looks: AtomicUsize::new(0),
+            hit: AtomicUsize::new(usize::MAX),
             damage: Mutex::new(damage),
             newer: Mutex::new(None),
         };

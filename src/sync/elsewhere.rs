@@ -27,6 +27,7 @@ use crate::progress::{Cancel, Progress};
 use crate::refs::key;
 use crate::repo::Repo;
 use crate::repo::entry::{self, Outcome};
+use crate::run::Offer;
 use crate::run::hydrate::is_whole;
 use crate::store::{Direction, Draft, RefEdit, Snapshot};
 
@@ -246,7 +247,8 @@ impl<'a> Remotes<'a> {
         false
     }
 
-    fn outcome(&self, reached: &Reached, recipe: &Id) -> Result<Option<String>, Error> {
+    /// An outcome of a recipe that a remote has with all of its outputs, and that is not known here.
+    fn found(&self, reached: &Reached, recipe: &Id) -> Result<Option<(Id, Run)>, Error> {
         let far = &reached.far;
         for item in far.scan(&key::results_of(recipe), Direction::Forward).take(LOOKED_AT) {
             let (_, value) = item?;
@@ -260,36 +262,73 @@ impl<'a> Remotes<'a> {
             if !run.is_result() || run.recipe != Some(*recipe) {
                 continue;
             }
-            let contents: Vec<Content> = run.outputs.values().map(|output| output.content.clone()).collect();
             let near = self.repo.store().snapshot()?;
             let mut is_there = true;
-            for content in &contents {
+            for content in run.outputs.values().map(|output| &output.content) {
                 is_there = is_there && (is_whole(far, content)? || is_whole(&near, content)?);
             }
             if !is_there || near.get_ref(&key::run(&run.project, &run.scenario, &run.run, &outcome.object))?.is_some() {
                 // What is known here was looked at here.
                 continue;
             }
-            // Content first: a result that is visible can be taken.
-            self.take(reached, &contents)?;
-            let transfer = Transfer {
-                from: far,
-                to: self.repo.store(),
-                project: self.repo.project(),
-                remote: &reached.remote.name,
-                command: "fetch",
-                depth: Depth::Records,
-                is_push: false,
-                is_dry: false,
-                takes_scrubs: false,
-                seen_scenarios: BTreeMap::new(),
-                seen_tags: BTreeMap::new(),
-                progress: self.progress,
-                cancel: &self.cancel,
-            };
-            transfer.run(&Heads { runs: vec![outcome.object], ..Heads::default() })?;
-            meet::mark_records(self.repo, self.repo.store(), &reached.remote.name, far.store().id(), [])?;
-            return Ok(Some(run.run));
+            return Ok(Some((outcome.object, run)));
+        }
+        Ok(None)
+    }
+
+    fn outcome(&self, reached: &Reached, recipe: &Id) -> Result<Option<String>, Error> {
+        let far = &reached.far;
+        let Some((object, run)) = self.found(reached, recipe)? else { return Ok(None) };
+        let contents: Vec<Content> = run.outputs.values().map(|output| output.content.clone()).collect();
+        // Content first: a result that is visible can be taken.
+        self.take(reached, &contents)?;
+        let transfer = Transfer {
+            from: far,
+            to: self.repo.store(),
+            project: self.repo.project(),
+            remote: &reached.remote.name,
+            command: "fetch",
+            depth: Depth::Records,
+            is_push: false,
+            is_dry: false,
+            takes_scrubs: false,
+            at_once: super::AT_ONCE,
+            seen_scenarios: BTreeMap::new(),
+            seen_tags: BTreeMap::new(),
+            progress: self.progress,
+            cancel: &self.cancel,
+        };
+        transfer.run(&Heads { runs: vec![object], ..Heads::default() })?;
+        meet::mark_records(self.repo, self.repo.store(), &reached.remote.name, far.store().id(), [])?;
+        Ok(Some(run.run))
+    }
+
+    /// Who would give a result of a recipe, or the contents `lost` of one that is known here; nothing is brought.
+    fn offered(&self, recipe: &Id, lost: &[Content]) -> Result<Option<Offer>, Error> {
+        let near = self.repo.store().snapshot()?;
+        let names = if lost.is_empty() { Vec::new() } else { self.names_for(&near, lost)? };
+        for name in names {
+            let Some(reached) = self.reach(&name) else { continue };
+            let mut has_all = true;
+            for content in lost {
+                let is_had =
+                    is_whole(&near, content).and_then(|is_here| Ok(is_here || is_whole(&reached.far, content)?));
+                has_all &= is_had.unwrap_or(false);
+            }
+            if has_all {
+                return Ok(Some(Offer { remote: name, run: None, took_us: None }));
+            }
+        }
+        for name in self.repo.settings().cache_remotes() {
+            let Some(reached) = self.reach(&name) else { continue };
+            match self.found(&reached, recipe) {
+                Ok(None) => {}
+                Ok(Some((_, run))) => {
+                    let took_us = Some(run.duration_us());
+                    return Ok(Some(Offer { remote: name, run: Some(run.run), took_us }));
+                }
+                Err(err) => self.told(&name, &err),
+            }
         }
         Ok(None)
     }
@@ -319,5 +358,12 @@ impl crate::run::Elsewhere for Remotes<'_> {
 
     fn consult(&self, recipe: &Id) -> bool {
         self.ask(recipe)
+    }
+
+    fn offer(&self, recipe: &Id, lost: &[Content]) -> Option<Offer> {
+        self.offered(recipe, lost).unwrap_or_else(|err| {
+            (self.tell)(&format!("nobody else can be asked: {}", crate::run::chain(&err)));
+            None
+        })
     }
 }

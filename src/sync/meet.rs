@@ -32,6 +32,8 @@ pub struct Options<'a> {
     pub is_dry: bool,
     /// Whether content that was scrubbed at the remote is to go here as well.
     pub takes_scrubs: bool,
+    /// Runs that are carried together, usually [`AT_ONCE`](super::AT_ONCE): their refs are held in memory.
+    pub at_once: usize,
     /// Hears how far it has come.
     pub progress: &'a dyn Progress,
     /// Raised to stop.
@@ -207,6 +209,7 @@ impl Meeting<'_> {
             is_push,
             is_dry: options.is_dry,
             takes_scrubs: options.takes_scrubs,
+            at_once: options.at_once,
             seen_scenarios: self.seen(&near, "scenarios")?.into_iter().collect(),
             seen_tags: self.seen_tags(&near)?,
             progress: options.progress,

@@ -1,6 +1,6 @@
 //! From one store into another: what is missing is found, carried, checked, and made visible in as few transactions as its refs fit into.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::codec::Value;
@@ -20,10 +20,12 @@ use crate::store::{Collected, Draft, Expect, FromStore, Intake, OpId, RefEdit, S
 use super::Error;
 use super::heads::{About, Heads, Reader};
 use super::merge::{self, Settings};
+use super::packed::PackedRefs;
 use super::walk::{Brought, Depth, RunRefs, Walk};
 
-/// Runs that are carried together: their refs are held in memory.
-const RUNS: usize = 16 << 10;
+/// Runs that are carried together at most, as a rule: their refs are held in memory, those of two such parts at a time. With fewer, the packs of
+/// their records are so small that they are merged on the way.
+pub const AT_ONCE: usize = 12 << 10;
 
 /// Bytes of refs in one transaction.
 const REFS: usize = 4 << 20;
@@ -48,6 +50,8 @@ pub(super) struct Transfer<'a> {
     pub(super) is_dry: bool,
     /// Whether content that was scrubbed there is to go here as well.
     pub(super) takes_scrubs: bool,
+    /// Runs that are carried together.
+    pub(super) at_once: usize,
     /// What both sides had when they met last: by scenario, and by tag.
     pub(super) seen_scenarios: BTreeMap<String, Id>,
     /// Tags that both sides had.
@@ -120,6 +124,16 @@ struct Given {
     was_empty: bool,
 }
 
+/// Runs that were carried, and are to be made visible.
+struct Part<'h> {
+    heads: &'h [Id],
+    /// The target when they were.
+    snapshot: Snapshot,
+    brought: Brought,
+    /// What came for them; nothing on a dry run.
+    collected: Option<Arc<Collected>>,
+}
+
 /// Things said that were checked against what says them.
 #[derive(Debug, Default)]
 struct Said {
@@ -144,13 +158,7 @@ impl Transfer<'_> {
             Given { runs: HashSet::new(), objects: IdSet::default(), was_empty: self.to.snapshot()?.is_empty() };
         // Before the runs: one that was retracted there must at no time be a hit here.
         self.about(heads.about.clone(), &mut given, &mut moved)?;
-        let mut rest = heads.runs.as_slice();
-        while !rest.is_empty() {
-            let (now, later) = rest.split_at(rest.len().min(RUNS));
-            rest = later;
-            let heads: Vec<(Id, Kind)> = now.iter().map(|id| (*id, Kind::RUN)).collect();
-            self.runs(&heads, &mut given, &mut moved)?;
-        }
+        self.runs(&heads.runs, &mut given, &mut moved)?;
         self.ends(heads, &mut given, &mut moved)?;
         self.progress.end();
         Ok(moved)
@@ -165,10 +173,14 @@ impl Transfer<'_> {
 
     fn walk(&self, snapshot: &Snapshot, heads: &[(Id, Kind)]) -> Result<(Brought, Intake), Error> {
         let intake = self.to.intake(snapshot);
+        Ok((self.walk_into(&intake, heads)?, intake))
+    }
+
+    fn walk_into(&self, intake: &Intake, heads: &[(Id, Kind)]) -> Result<Brought, Error> {
         let flags = (self.is_dry, self.is_push);
-        let brought = Walk::new(self.from, &intake, self.depth, flags, self.progress, self.cancel).run(heads)?;
+        let brought = Walk::new(self.from, intake, self.depth, flags, self.progress, self.cancel).run(heads)?;
         self.check_source()?;
-        Ok((brought, intake))
+        Ok(brought)
     }
 
     /// Nothing is made of a source of which a part could not be read.
@@ -181,37 +193,73 @@ impl Transfer<'_> {
         }
     }
 
-    /// Carries some runs with all that they need, and makes them visible.
-    fn runs(&self, heads: &[(Id, Kind)], given: &mut Given, moved: &mut Moved) -> Result<(), Error> {
+    /// Carries runs with all that they need, and makes them visible: one part while the next one is carried.
+    fn runs(&self, heads: &[Id], given: &mut Given, moved: &mut Moved) -> Result<(), Error> {
+        let mut parts = heads.chunks(self.at_once.max(1));
+        let mut current = parts.next().map(|heads| self.carried(heads, None)).transpose()?;
+        let mut is_first = true;
+        while let Some(part) = current {
+            let next = parts.next();
+            let before = part.collected.clone();
+            current = if self.is_dry {
+                self.show(part, is_first, given, moved)?;
+                next.map(|heads| self.carried(heads, None)).transpose()?
+            } else {
+                std::thread::scope(|scope| {
+                    let ahead = next.map(|heads| scope.spawn(move || self.carried(heads, before)));
+                    let shown = self.show(part, is_first, given, moved);
+                    let ahead =
+                        ahead.map(|ahead| ahead.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+                    shown?;
+                    ahead.transpose()
+                })?
+            };
+            is_first = false;
+        }
+        Ok(())
+    }
+
+    /// Carries some runs with all that they need; `before` is what the transaction brings that may not have landed yet.
+    fn carried<'h>(&self, heads: &'h [Id], before: Option<Arc<Collected>>) -> Result<Part<'h>, Error> {
         let snapshot = self.to.snapshot()?;
-        let (brought, intake) = self.walk(&snapshot, heads)?;
-        Self::count(moved, &brought);
-        let wanted: HashSet<Id> = heads.iter().map(|(id, _)| *id).collect();
+        let intake = self.to.intake(&snapshot);
+        let intake = before.into_iter().fold(intake, Intake::following);
+        let objects: Vec<(Id, Kind)> = heads.iter().map(|id| (*id, Kind::RUN)).collect();
+        let brought = self.walk_into(&intake, &objects)?;
         let found: HashSet<Id> = brought.runs.iter().map(|run| run.object).collect();
-        if let Some(id) = wanted.iter().find(|id| !found.contains(id)) {
+        if let Some(id) = heads.iter().find(|id| !found.contains(id)) {
             let what = format!("a ref says that object {id} is a run, and it is none");
             return Err(Error::Forged { place: self.place(), what });
         }
+        let collected = if self.is_dry { None } else { Some(Arc::new(intake.finish()?)) };
+        Ok(Part { heads, snapshot, brought, collected })
+    }
+
+    /// Makes runs visible that were carried.
+    fn show(&self, part: Part<'_>, is_first: bool, given: &mut Given, moved: &mut Moved) -> Result<(), Error> {
+        let Part { heads, snapshot, brought, collected } = part;
+        // The part before landed since.
+        let snapshot = if is_first || self.is_dry { snapshot } else { self.to.snapshot_since(&snapshot)? };
+        Self::count(moved, &brought);
         // With a selection the runs that these are made of come along, whatever is said of them.
+        let wanted: HashSet<Id> = heads.iter().copied().collect();
         self.about(self.said_of(&snapshot, &brought, |run| !wanted.contains(run))?, given, moved)?;
         let portions = Self::portions(&snapshot, brought.runs, given, moved)?;
-        if self.is_dry || (portions.is_empty() && brought.objects == 0) {
+        let Some(mut collected) = collected.filter(|_| !portions.is_empty() || brought.objects > 0) else {
             return Ok(());
-        }
+        };
         // What came may complete runs that are known, so that there is nothing but content.
-        let portions = if portions.is_empty() { vec![Vec::new()] } else { portions };
-        let mut collected = Arc::new(intake.finish()?);
+        let portions = if portions.is_empty() { vec![PackedRefs::default()] } else { portions };
         let inline: Vec<Id> = collected.inline_ids().copied().collect();
-        for (at, edits) in portions.into_iter().enumerate() {
+        for (at, refs) in portions.into_iter().enumerate() {
             let relies_on = if at == 0 { Vec::new() } else { inline.clone() };
-            let draft = Draft {
+            self.publish(&Draft {
                 collected: Some(Arc::clone(&collected)),
-                edits,
+                edits: refs.edits(),
                 relies_on,
                 restore: Some(Arc::new(FromStore(self.from.clone()))),
                 ..Draft::default()
-            };
-            self.publish(draft)?;
+            })?;
             if at == 0 {
                 collected = Arc::new(collected.as_relied());
             }
@@ -219,9 +267,8 @@ impl Transfer<'_> {
         Ok(())
     }
 
-    fn publish(&self, draft: Draft) -> Result<(), Error> {
-        let op = OpId::new(&*self.to.world().random);
-        self.to.publish(op, self.command, &mut |_| Ok::<_, Error>(Some(draft.clone())))?;
+    fn publish(&self, draft: &Draft) -> Result<(), Error> {
+        self.to.publish_as_is(OpId::new(&*self.to.world().random), self.command, draft)?;
         Ok(())
     }
 
@@ -231,7 +278,7 @@ impl Transfer<'_> {
         runs: Vec<RunRefs>,
         given: &mut Given,
         moved: &mut Moved,
-    ) -> Result<Vec<Vec<RefEdit>>, Error> {
+    ) -> Result<Vec<PackedRefs>, Error> {
         let own = |run: &RunRefs| key::run(&run.project, &run.scenario, &run.run, &run.object);
         let mut runs: Vec<(Vec<u8>, RunRefs)> = runs.into_iter().map(|run| (own(&run), run)).collect();
         runs.retain(|(_, run)| given.objects.insert(run.object));
@@ -245,32 +292,39 @@ impl Transfer<'_> {
         }
         moved.runs += runs.len() as u64;
         let newest = Self::newest_at_paths(snapshot, &runs)?;
-        let mut portions: Vec<Vec<RefEdit>> = Vec::new();
-        let mut bytes = usize::MAX;
-        for (own, run) in runs {
+        let paths = key::outpaths();
+        let mut portions: Vec<PackedRefs> = Vec::new();
+        let mut portion: Vec<(&[u8], &[u8])> = Vec::new();
+        let mut bytes = 0;
+        for (own, run) in &runs {
             // A run id belongs to whoever came first: another run that claims it is listed, and nothing that leads to the first one changes.
             let is_known = !given.runs.insert(run.run.clone()) || foreign.contains(&run.run);
-            let is_wanted = |edit: &RefEdit| match newest.get(&edit.key) {
-                _ if is_known => edit.key == own,
-                Some(newest) => *newest == edit.new,
-                None => true,
+            let is_wanted = |&(key, value): &(&[u8], &[u8])| match key {
+                _ if is_known => key == own.as_slice(),
+                _ if key.starts_with(&paths) => newest.get(key) == Some(&value),
+                _ => true,
             };
-            let edits: Vec<RefEdit> = run.edits.into_iter().filter(is_wanted).collect();
-            let size: usize = edits.iter().map(|edit| edit.key.len() + edit.new.as_ref().map_or(0, Vec::len) + 8).sum();
-            if bytes.saturating_add(size) > REFS {
-                portions.push(Vec::new());
+            let from = portion.len();
+            portion.extend(run.refs.iter().filter(is_wanted));
+            let size: usize = portion[from..].iter().map(|(key, value)| key.len() + value.len() + 8).sum();
+            if from > 0 && bytes + size > REFS {
+                let rest = portion.split_off(from);
+                portions.push(Self::in_order(std::mem::replace(&mut portion, rest)));
                 bytes = 0;
             }
             bytes += size;
-            if let Some(portion) = portions.last_mut() {
-                portion.extend(edits);
-            }
         }
-        for portion in &mut portions {
-            portion.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-            portion.dedup_by(|a, b| a.key == b.key);
+        if !portion.is_empty() {
+            portions.push(Self::in_order(portion));
         }
         Ok(portions)
+    }
+
+    /// The refs of one entry, each once.
+    fn in_order(mut refs: Vec<(&[u8], &[u8])>) -> PackedRefs {
+        refs.sort_unstable();
+        refs.dedup_by(|a, b| a.0 == b.0);
+        PackedRefs::of_pairs(|| refs.iter().copied())
     }
 
     /// Ids of runs that are another run's at the target.
@@ -289,30 +343,26 @@ impl Transfer<'_> {
     }
 
     /// What refs of paths are to say, by their keys: the newest run that wrote there, of these and of those that are known (run ids begin with their
-    /// time).
-    fn newest_at_paths(
+    /// time). Those that stay as they are are left out.
+    fn newest_at_paths<'r>(
         snapshot: &Snapshot,
-        runs: &[(Vec<u8>, RunRefs)],
-    ) -> Result<BTreeMap<Vec<u8>, Option<Vec<u8>>>, Error> {
+        runs: &'r [(Vec<u8>, RunRefs)],
+    ) -> Result<HashMap<&'r [u8], &'r [u8]>, Error> {
         let prefix = key::outpaths();
-        let run = |value: &Option<Vec<u8>>| value.as_deref().and_then(|value| entry::decode::<String>(value).ok());
-        let mut newest: BTreeMap<Vec<u8>, Option<Vec<u8>>> = BTreeMap::new();
-        for edit in runs.iter().flat_map(|(_, run)| &run.edits).filter(|edit| edit.key.starts_with(&prefix)) {
-            match newest.get_mut(&edit.key) {
-                Some(other) if run(other) >= run(&edit.new) => {}
-                Some(other) => other.clone_from(&edit.new),
-                None => drop(newest.insert(edit.key.clone(), edit.new.clone())),
-            }
-        }
-        let keys: Vec<&[u8]> = newest.keys().map(Vec::as_slice).collect();
+        let run = |value: &[u8]| entry::decode::<String>(value).ok();
+        let refs = runs.iter().flat_map(|(_, run)| run.refs.iter()).filter(|(key, _)| key.starts_with(&prefix));
+        let mut claims: Vec<(&[u8], Option<String>, &[u8])> =
+            refs.map(|(key, value)| (key, run(value), value)).collect();
+        // The newest of each path first.
+        claims.sort_unstable_by(|a, b| a.0.cmp(b.0).then_with(|| b.1.cmp(&a.1)));
+        claims.dedup_by(|a, b| a.0 == b.0);
+        let keys: Vec<&[u8]> = claims.iter().map(|(key, ..)| *key).collect();
         let known = snapshot.get_refs(&keys)?;
-        for (newest, known) in newest.values_mut().zip(known) {
-            if known.is_some() && run(&known) >= run(newest) {
-                // Nobody's edit.
-                *newest = None;
-            }
-        }
-        Ok(newest)
+        let news = claims.into_iter().zip(known).filter(|((_, new, _), known)| match known {
+            Some(known) => run(known) < *new,
+            None => true,
+        });
+        Ok(news.map(|((key, _, value), _)| (key, value)).collect())
     }
 
     /// What is said of objects, whether these are here already or not.
@@ -339,13 +389,13 @@ impl Transfer<'_> {
         moved.marks += said.edits.len() as u64;
         let mut edits = said.edits;
         for portion in Self::portions(&snapshot, brought.runs, given, moved)? {
-            edits.extend(portion);
+            edits.extend(portion.edits());
         }
         if self.is_dry || edits.is_empty() {
             return Ok(());
         }
         let features = if said.has_scrubs { vec![FEATURE.to_owned()] } else { Vec::new() };
-        self.publish(Draft {
+        self.publish(&Draft {
             collected: Some(Arc::new(intake.finish()?)),
             edits,
             features,
@@ -379,7 +429,7 @@ impl Transfer<'_> {
         self.about(self.said_of(&snapshot, &brought, |_| true)?, given, moved)?;
         // What a tag names may be a run that came with nothing else.
         for portion in Self::portions(&snapshot, brought.runs, given, moved)? {
-            edits.extend(portion);
+            edits.extend(portion.edits());
         }
         let collected = if self.is_dry { None } else { Some(Arc::new(intake.finish()?)) };
         let mut outcome = Moved::default();

@@ -16,9 +16,10 @@ use crate::object::verdict::Verdict;
 use crate::object::{self, AccessError, Kind, Link, Record, Strength, chunks::Chunks};
 use crate::progress::{Cancel, Progress};
 use crate::run::record;
-use crate::store::{Carried, Class, Intake, RefEdit, Snapshot};
+use crate::store::{Carried, Class, Intake, Snapshot};
 
 use super::Error;
+use super::packed::PackedRefs;
 
 /// Records and listings that are looked up at once.
 const RECORDS: usize = 64 << 10;
@@ -60,7 +61,7 @@ pub(super) struct RunRefs {
     /// Its scenario.
     pub(super) scenario: String,
     /// Its refs.
-    pub(super) edits: Vec<RefEdit>,
+    pub(super) refs: PackedRefs,
 }
 
 /// What was seen in a record on its way.
@@ -96,15 +97,9 @@ fn look(id: &Id, kind: &Kind, bytes: &[u8]) -> Result<Seen, AccessError> {
         if let Some(rule) = bad_names(&run) {
             return Err(wrong(object::Error::Invalid { kind: kind.clone(), rule: rule.to_owned() }));
         }
-        let mut edits = record::edits_by_itself(&run, *id).map_err(|err| AccessError::Other(Box::new(err)))?;
-        // Very many are held for a while.
-        for edit in &mut edits {
-            edit.key.shrink_to_fit();
-            edit.new.iter_mut().for_each(Vec::shrink_to_fit);
-        }
-        edits.shrink_to_fit();
+        let edits = record::edits_by_itself(&run, *id).map_err(|err| AccessError::Other(Box::new(err)))?;
         let Run { run, project, scenario, .. } = run;
-        let run = RunRefs { object: *id, run, project, scenario, edits };
+        let run = RunRefs { object: *id, run, project, scenario, refs: PackedRefs::of(&edits) };
         return Ok(Seen { links: envelope.links, run: Some(Box::new(run)) });
     }
     let checked = if *kind == Kind::TREE {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::project::{Gate, exists, noise, read, remove, run};
 use crate::sandbox::Sandbox;
 use crate::schema;
-use crate::sync::{fetch, machine, push, said, shared, text, twice};
+use crate::sync::{fetch, history, machine, push, said, shared, text, twice};
 
 fn with_remote(remote: &Path) -> Sandbox {
     let a = machine();
@@ -383,6 +383,88 @@ fn a_hit_may_take_what_a_listed_remote_has() {
     let alone = twice(&c, "in.txt", "out.txt").misses();
     assert_eq!(alone.outcome.err().matches("remote origin can't be asked").count(), 1, "{}", alone.outcome);
     drop(a);
+}
+
+#[test]
+fn what_a_listed_remote_would_give_is_told_and_not_brought() {
+    let dir = shared();
+    let remote = dir.path().join("s");
+    drop(pushed(&remote));
+    let c = with_remote(&remote);
+    c.file("in.txt", noise(100_000));
+    let words =
+        ["run", "--name", "twice", "-i", "in.txt", "-o", "out.txt", "--", "sh", "twice.sh", "in.txt", "out.txt"];
+    let plan = |c: &Sandbox| said("plan", c.prov([&["--json", "plan", "--"], &words[..]].concat()));
+    let why = |c: &Sandbox| said("why", c.prov([&["--json", "why", "--"], &words[..]].concat()));
+    assert_eq!((plan(&c)["outcome"].as_str(), why(&c)["outcome"].as_str()), (Some("miss"), Some("miss")));
+    c.file(".prov/config.toml", read(&c, ".prov/config.toml") + "\n[cache]\nremotes = ['origin']\n");
+    let before = history(&c);
+    let (planned, explained) = (plan(&c), why(&c));
+    for one in [&planned, &explained] {
+        assert_eq!((one["outcome"].as_str(), one["remote"].as_str()), (Some("hit"), Some("origin")), "{one}");
+        assert!(one["source"].is_string() && !one["reasons"].as_array().unwrap().is_empty(), "{one}");
+    }
+    let dry = c.prov([&["run", "-n"], &words[1..]].concat()).ok();
+    assert!(dry.out().contains("would be taken from remote origin"), "{dry}");
+    assert_eq!((history(&c), c.path("out.txt").exists()), (before, false));
+    c.prov(words).ok();
+    assert_eq!(read(&c, "out.txt"), doubled());
+    assert_eq!(plan(&c)["remote"], serde_json::Value::Null);
+
+    // Content that went is offered as well, by who has it.
+    evict(&c, &["--all"]);
+    remove(&c, "out.txt");
+    assert_eq!(plan(&c)["outcome"], "hit");
+    // Nobody who can't be reached is waited for; it is told once, and what is known here is said.
+    prov::fs::Fs::real().remove_tree(&remote).unwrap();
+    let alone = c.prov([&["plan", "--"], &words[..]].concat()).ok();
+    assert!(alone.out().contains("miss"), "{alone}");
+    assert_eq!(alone.err().matches("can't be asked").count(), 1, "{alone}");
+}
+
+#[test]
+fn a_store_that_is_only_read_gives_hits_and_is_not_changed() {
+    let dir = shared();
+    let team = dir.path().join("team");
+    let a = machine();
+    a.file("in.txt", noise(100_000));
+    a.prov(["init", "-q", "--store", &text(&team)]).ok();
+    twice(&a, "in.txt", "out.txt").misses();
+    let listed = || {
+        let mut files: Vec<_> = walkdir(&team);
+        files.sort();
+        files
+    };
+    let before = listed();
+    let b = machine();
+    b.file("in.txt", noise(100_000));
+    b.prov(["init", "-q"]).ok();
+    let config = read(&b, ".prov/config.toml");
+    b.file(".prov/config.toml", format!("{config}\n[store]\nread = ['{}']\n", text(&team)));
+    twice(&b, "in.txt", "out.txt").hits();
+    assert_eq!(read(&b, "out.txt"), doubled());
+    b.file("in.txt", "own\n");
+    twice(&b, "in.txt", "out.txt").misses();
+    assert_eq!(listed(), before);
+    // What was taken is here now.
+    prov::fs::Fs::real().remove_tree(&team).unwrap();
+    b.file("in.txt", noise(100_000));
+    twice(&b, "in.txt", "out.txt").hits();
+    b.prov(["fsck"]).ok();
+}
+
+/// All files below a folder, with their sizes.
+fn walkdir(folder: &Path) -> Vec<(std::path::PathBuf, u64)> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(walkdir(&path));
+        } else {
+            files.push((path.clone(), path.metadata().unwrap().len()));
+        }
+    }
+    files
 }
 
 #[test]

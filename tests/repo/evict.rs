@@ -74,6 +74,7 @@ fn pushed() -> (Project, Repo, tempfile::TempDir, PathBuf) {
         is_complete: false,
         is_dry: false,
         takes_scrubs: false,
+        at_once: prov::sync::AT_ONCE,
         progress: &Silent,
         cancel: &cancel,
     };

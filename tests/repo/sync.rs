@@ -27,19 +27,28 @@ fn options(cancel: &Cancel) -> Options<'_> {
         is_complete: false,
         is_dry: false,
         takes_scrubs: false,
+        at_once: sync::AT_ONCE,
         progress: &Silent,
         cancel,
     }
 }
 
 fn push(repo: &Repo, remote: &Path) -> Result<Report, Error> {
+    push_in_parts(repo, remote, sync::AT_ONCE)
+}
+
+fn push_in_parts(repo: &Repo, remote: &Path, at_once: usize) -> Result<Report, Error> {
     let remote = sync::choose(repo, remote.to_str(), repo.root()).unwrap();
-    sync::push(repo, &remote, &Means::default(), &options(&Cancel::new()))
+    sync::push(repo, &remote, &Means::default(), &Options { at_once, ..options(&Cancel::new()) })
 }
 
 fn fetch(repo: &Repo, remote: &Path) -> Result<Report, Error> {
+    fetch_in_parts(repo, remote, sync::AT_ONCE)
+}
+
+fn fetch_in_parts(repo: &Repo, remote: &Path, at_once: usize) -> Result<Report, Error> {
     let remote = sync::choose(repo, remote.to_str(), repo.root()).unwrap();
-    sync::fetch(repo, &remote, &Means::default(), &options(&Cancel::new()))
+    sync::fetch(repo, &remote, &Means::default(), &Options { at_once, ..options(&Cancel::new()) })
 }
 
 fn runs(repo: &Repo) -> Vec<String> {
@@ -85,6 +94,11 @@ fn faulty(project: &Project, fault: &Arc<NthEffect>) -> Repo {
 /// Strikes at every effect of a push and of a fetch: nothing on record is lost on either side, no ref names what is not there, and the next
 /// transfer completes what was cut off.
 fn strike(fault: fn(u64) -> NthEffect) {
+    strike_parts(fault, sync::AT_ONCE, 1);
+}
+
+/// As [`strike`], with so many runs a time and so many of them carried together: one part is made visible while the next one is carried.
+fn strike_parts(fault: fn(u64) -> NthEffect, at_once: usize, runs_each: u64) {
     let (a, b) = (project(), Project::new());
     // Two checkouts of one project.
     b.write("prov.toml", "[project]\nname = \"project\"\n");
@@ -93,16 +107,16 @@ fn strike(fault: fn(u64) -> NthEffect) {
     record(&a, 0);
     let mut struck = 0;
     for n in 0.. {
-        record(&a, n + 1);
+        (0..runs_each).for_each(|i| record(&a, n * runs_each + i + 1));
         let fault_of_push = Arc::new(fault(n));
-        let _ = push(&faulty(&a, &fault_of_push), &remote);
+        let _ = push_in_parts(&faulty(&a, &fault_of_push), &remote, at_once);
         if remote.join("format").exists() {
             assert_sound_at(&remote);
         }
         push(&a.open(), &remote).unwrap_or_else(|err| panic!("effect {n}: {err:?}"));
         assert_sound_at(&remote);
         let fault_of_fetch = Arc::new(fault(n));
-        let _ = fetch(&faulty(&b, &fault_of_fetch), &remote);
+        let _ = fetch_in_parts(&faulty(&b, &fault_of_fetch), &remote, at_once);
         assert_sound(&b.open());
         fetch(&b.open(), &remote).unwrap_or_else(|err| panic!("effect {n}: {err:?}"));
         assert_sound(&b.open());
@@ -128,6 +142,62 @@ fn transfers_survive_a_full_disk_at_every_effect() {
 #[test]
 fn transfers_survive_effects_that_lie() {
     strike(|n| NthEffect::once(n, Verdict::DoneButFail(5)));
+}
+
+#[test]
+fn transfers_in_parts_survive_a_crash_at_every_effect() {
+    strike_parts(NthEffect::crash, 1, 2);
+}
+
+/// The run that the refs say wrote a path last.
+fn writer_of(repo: &Repo, path: &str) -> String {
+    let key = key::outpath(repo.project(), path.into());
+    entry::decode(&repo.store().snapshot().unwrap().get_ref(&key).unwrap().unwrap()).unwrap()
+}
+
+#[test]
+fn parts_share_what_they_have_in_common_and_leave_the_newest_run_at_each_path() {
+    let (a, b) = (project(), Project::new());
+    b.write("prov.toml", "[project]\nname = \"project\"\n");
+    let dir = tempfile::tempdir().unwrap();
+    let (whole, remote) = (dir.path().join("whole"), dir.path().join("remote"));
+    // Scenarios are carried in the order of their names, so that older runs follow newer ones.
+    for (n, scenario) in (0..).zip(["z", "y", "main", "b", "a"]) {
+        if scenario != "main" {
+            prov::scenario::new(&a.open(), scenario, &prov::scenario::NewOptions::default(), false).unwrap();
+        }
+        let made = run_in(&a.open(), &a.root, &Request { scenario: Some(scenario.to_owned()), ..step(n) }).unwrap();
+        assert!(matches!(made.publication, Publication::Done));
+    }
+    let newest = writer_of(&a.open(), "a.txt");
+    let at_once = push(&a.open(), &whole).unwrap().moved;
+    let in_parts = push_in_parts(&a.open(), &remote, 1).unwrap().moved;
+    assert_eq!((in_parts.runs, in_parts.objects, in_parts.bytes), (at_once.runs, at_once.objects, at_once.bytes));
+    assert_sound_at(&remote);
+    let fetched = fetch_in_parts(&b.open(), &remote, 2).unwrap().moved;
+    assert_eq!((fetched.runs, fetched.objects), (5, at_once.objects));
+    assert_sound(&b.open());
+    assert_eq!(runs(&a.open()), runs(&b.open()));
+    assert_eq!(writer_of(&b.open(), "a.txt"), newest);
+}
+
+#[test]
+fn an_older_run_does_not_take_a_path_from_a_newer_one() {
+    let (a, b) = (project(), project());
+    b.write("prov.toml", "[project]\nname = \"project\"\n");
+    let dir = tempfile::tempdir().unwrap();
+    let remote = dir.path().join("remote");
+    record(&a, 1);
+    record(&b, 2);
+    let newest = writer_of(&b.open(), "a.txt");
+    // The newer one is there before the older one comes, and the other way round.
+    push(&b.open(), &remote).unwrap();
+    push(&a.open(), &remote).unwrap();
+    fetch(&b.open(), &remote).unwrap();
+    assert_eq!(writer_of(&b.open(), "a.txt"), newest);
+    assert_ne!(writer_of(&a.open(), "a.txt"), newest);
+    fetch(&a.open(), &remote).unwrap();
+    assert_eq!(writer_of(&a.open(), "a.txt"), newest);
 }
 
 /// Runs of a repository that were retracted at another one, and are not retracted here.

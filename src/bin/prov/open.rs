@@ -148,6 +148,10 @@ fn settle(cx: &Context, repo: &Repo) {
             Settled::Left { run, why } => {
                 cx.ui.warn(format_args!("run {run} still waits to be recorded: {}", prov::path::shown(why.as_bytes())));
             }
+            Settled::Lost { run } => {
+                let run = prov::path::shown(run.as_bytes());
+                cx.ui.warn(format_args!("a finished run could not be read any more and is on no record: {run}"));
+            }
         }
     }
 }

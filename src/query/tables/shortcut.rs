@@ -1,11 +1,10 @@
 //! The index as a quicker way through a lineage.
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use crate::clock::Micros;
-use crate::hash::Id;
+use crate::hash::{Id, IdMap, IdSet};
 use crate::index::{Index, Line, LineEnd};
 use crate::lineage::facts::{End, Facts, Lines, Maker, Shortcut, Way};
 use crate::lineage::{Found, LOOKED_AT};
@@ -47,8 +46,8 @@ fn lines(index: &Index, from: &[Id], way: Way, project: &str) -> Option<Lines> {
             // An output that nobody took is known to be one.
             let ends = all.iter().flat_map(|line| &line.ends);
             found.takers = ends.map(|end| (end.content, Vec::new())).collect();
-            let mut inexact: HashSet<Id> = HashSet::new();
-            let mut by_content: HashMap<Id, Vec<(Reverse<i64>, Found)>> = HashMap::new();
+            let mut inexact = IdSet::default();
+            let mut by_content: IdMap<Vec<(Reverse<i64>, Found)>> = IdMap::default();
             for taker in takers {
                 let Some(path) = taker.path else {
                     inexact.insert(taker.content);

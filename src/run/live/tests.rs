@@ -475,7 +475,7 @@ fn finished_runs_are_read_from_one_file_up_to_where_it_is_cut_off() {
         assert!(part.into_spare().unwrap().is_some());
     }
     let entry = bench.live.entry("r-0").unwrap();
-    let found = bench.live.parked(&entry);
+    let found = bench.live.parked(&entry).runs;
     assert_eq!(found.iter().map(|entry| entry.run.as_str()).collect::<Vec<_>>(), ["r-1", "r-2", "r-3"]);
     let payload = |entry: &Entry| match &entry.state {
         State::Finished { payload, owner: Liveness::Alive } => String::from_utf8(payload.clone()).unwrap(),
@@ -489,15 +489,27 @@ fn finished_runs_are_read_from_one_file_up_to_where_it_is_cut_off() {
     let mut counts = Vec::new();
     for len in 0..whole.len() {
         Fs::real().replace(&path, &whole[..len], false).unwrap();
-        counts.push(bench.live.closed(&entry).len());
+        counts.push(bench.live.closed(&entry).runs.len());
     }
     assert!(counts.is_sorted() && counts[0] == 0 && *counts.last().unwrap() == 2);
     for at in (0..whole.len()).step_by(7) {
         let mut flipped = whole.clone();
         flipped[at] ^= 1;
         Fs::real().replace(&path, &flipped, false).unwrap();
-        assert!(bench.live.closed(&entry).len() < 3, "byte {at}");
+        let parts = bench.live.closed(&entry);
+        assert!(parts.unread.is_empty() && parts.runs.len() < 3, "byte {at}");
+        if parts.lost.len() == 1 {
+            // Those after it are still there.
+            assert!(parts.runs.len() == 2 || parts.runs.is_empty(), "byte {at}");
+        }
     }
+    let second = whole.windows(9).position(|at| at == b"payload 2").unwrap();
+    let mut flipped = whole.clone();
+    flipped[second] ^= 1;
+    Fs::real().replace(&path, &flipped, false).unwrap();
+    let parts = bench.live.closed(&entry);
+    assert_eq!(parts.runs.iter().map(|entry| entry.run.as_str()).collect::<Vec<_>>(), ["r-1", "r-3"]);
+    assert_eq!(parts.lost, ["r-2"]);
     bench.live.forget_closed(&entry);
     assert!(!bench.live.has_parked(&entry));
 }
@@ -531,10 +543,10 @@ fn a_run_that_can_not_be_added_to_others_leaves_those_before_and_after_it_readab
     closed.add(&bench.begin("r-2", &[]), b"two").unwrap_err();
     closed.add(&bench.begin("r-3", &[]), b"three").unwrap();
     let entry = bench.live.entry("r-0").unwrap();
-    let runs: Vec<String> = bench.live.closed(&entry).into_iter().map(|entry| entry.run).collect();
+    let runs: Vec<String> = bench.live.closed(&entry).runs.into_iter().map(|entry| entry.run).collect();
     assert_eq!(runs, ["r-1", "r-3"]);
     closed.remove();
-    assert!(bench.live.closed(&entry).is_empty());
+    assert!(bench.live.closed(&entry).runs.is_empty());
 }
 
 #[test]

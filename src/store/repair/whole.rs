@@ -172,7 +172,9 @@ impl Repair<'_> {
                 let name = entry::name(number);
                 let Ok(Some(bytes)) = other.backend().read(Folder::Log, &name) else { continue };
                 let Ok((entry, digest)) = Entry::decode(&bytes, number) else { continue };
-                if entry.checkpoint.is_none() || !self.is_ours(number, digest, &entry, shown.last().copied()) {
+                if entry.checkpoint.is_none()
+                    || !self.is_ours(other.backend(), number, digest, &entry, shown.last().copied())
+                {
                     continue;
                 }
                 let mut staged = self.backend().stage()?;
@@ -195,16 +197,20 @@ impl Repair<'_> {
         Ok(false)
     }
 
-    /// Whether a fold of another store was one of this store's: the entry above it says so, or the history file that it made lies here,
-    /// and no two have one name.
-    fn is_ours(&self, number: u64, digest: Id, entry: &Entry, tip: Option<u64>) -> bool {
-        if tip.is_some_and(|tip| number > tip) {
-            return false;
-        }
-        if let Some(next) = number.checked_add(1)
-            && let Ok(Read::Good(next, _)) = load::read(self.backend(), next)
-        {
-            return next.prev == digest;
+    /// Whether a fold of another store was one of this store's: an entry above it says so, over what that store has of those between that
+    /// are damaged here; or the history file that it made lies here, and no two have one name.
+    fn is_ours(&self, other: &dyn Backend, number: u64, digest: Id, entry: &Entry, tip: Option<u64>) -> bool {
+        let Some(tip) = tip.filter(|tip| number <= *tip) else { return false };
+        let (mut at, mut below) = (number, digest);
+        while let Some(next) = at.checked_add(1).filter(|next| *next <= tip) {
+            if let Ok(Read::Good(own, _)) = load::read(self.backend(), next) {
+                return own.prev == below;
+            }
+            let Ok(Read::Good(between, digest)) = load::read(other, next) else { break };
+            if between.prev != below {
+                break;
+            }
+            (at, below) = (next, digest);
         }
         let made = entry.checkpoint.as_ref().and_then(|checkpoint| checkpoint.history.first());
         let made = made.map(|row| Folder::History.file(&row.name()));

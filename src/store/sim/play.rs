@@ -308,13 +308,8 @@ fn damage_and_repair(
     if files.is_empty() {
         return Ok(());
     }
-    // Damage to the checkpoint, its copy and the entries above all at once is more than a repair can always mend (`docs/shortcomings.md`).
-    let spared = if chance.hits(500) { Folder::History } else { Folder::Log };
     for _ in 0..=chance.below(3) {
         let (folder, name) = files[chance.below(files.len())].clone();
-        if folder == spared {
-            continue;
-        }
         let mut state = world.state();
         state.note(NOBODY, || format!("{folder}/{name} is damaged"));
         state.files.damage(folder, &name, chance);

@@ -231,21 +231,26 @@ fn a_flipped_bit_in_an_entry_costs_at_most_what_it_hit() {
 fn a_checkpoint_without_a_copy_comes_from_a_copy_of_the_store_and_from_no_other() {
     let original = whole();
     let files = all_files(&original);
-    let stranger = again(&whole());
-    let copy = again(&duplicate(&files, &original));
-    let place = duplicate(&files, &original);
     let base = again(&original).snapshot().unwrap().base();
-    place.overwrite(Folder::Log, &entry::name(base), None);
-    for name in place.names(Folder::History).unwrap() {
-        place.overwrite(Folder::History, &name, Some(vec![0; 30]));
+    // The entries above it say that it was this store's; they may be damaged as well.
+    for above in 0..3 {
+        let (stranger, copy) = (again(&whole()), again(&duplicate(&files, &original)));
+        let place = duplicate(&files, &original);
+        place.overwrite(Folder::Log, &entry::name(base), None);
+        for n in 1..=above {
+            place.overwrite(Folder::Log, &entry::name(base + n), Some(vec![0; 30]));
+        }
+        for name in place.names(Folder::History).unwrap() {
+            place.overwrite(Folder::History, &name, Some(vec![0; 30]));
+        }
+        let store = again(&place);
+        let (done, left) = repaired(&store, &[stranger]);
+        assert!(done.iter().any(|one| one.code == "checkpoint-lost"), "{done:#?}");
+        assert!(!left.is_sound());
+        let (done, left) = repaired(&store, &[copy]);
+        assert!(errors(&left).is_empty(), "{left:#?} {done:#?}");
+        assert_eq!(readable(&again(&place).snapshot().unwrap()), (RECORDS, RECORDS));
     }
-    let store = again(&place);
-    let (done, left) = repaired(&store, &[stranger]);
-    assert!(done.iter().any(|one| one.code == "checkpoint-lost"), "{done:#?}");
-    assert!(!left.is_sound());
-    let (done, left) = repaired(&store, &[copy]);
-    assert!(errors(&left).is_empty(), "{left:#?} {done:#?}");
-    assert_eq!(readable(&again(&place).snapshot().unwrap()), (RECORDS, RECORDS));
 }
 
 #[test]

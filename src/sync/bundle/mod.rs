@@ -66,6 +66,7 @@ fn once<'a>(from: &'a Snapshot, to: &'a Store, project: &'a str, options: &Optio
         is_push: !is_dry,
         is_dry,
         takes_scrubs: false,
+        at_once: super::AT_ONCE,
         seen_scenarios: std::collections::BTreeMap::new(),
         seen_tags: std::collections::BTreeMap::new(),
         progress: options.progress,

@@ -54,7 +54,14 @@ impl Classify for sync::Error {
                     Failure::of(Class::Damaged, "remote_damaged", self).hint("nothing was changed here")
                 }
                 store::Error::TooNew { .. } | store::Error::UnknownFeature { .. } => source.failure(),
-                _ => Failure::of(Class::Network, "remote", self).hint("nothing was lost; try again"),
+                other => {
+                    let hint = if is_of_certificates(other) {
+                        "name the certificates to trust in SSL_CERT_FILE"
+                    } else {
+                        "nothing was lost; try again"
+                    };
+                    Failure::of(Class::Network, "remote", self).hint(hint)
+                }
             },
             Self::OnlyReads { .. } => Failure::of(Class::Refused, "only_reads", self)
                 .hint("push to where the server has its files from: its folder, ssh or a bucket"),
@@ -130,4 +137,9 @@ impl Classify for run::lockfile::Error {
             _ => Failure::of(Class::Failed, "io", self),
         }
     }
+}
+
+/// Whether a server could not show that it is who it says.
+fn is_of_certificates(err: &dyn std::error::Error) -> bool {
+    std::iter::successors(Some(err), |err| err.source()).any(|err| err.to_string().contains("peer certificate"))
 }

@@ -111,6 +111,7 @@ fn import(cx: &Context, file: &Path, is_dry: bool) -> Result<Exit, Failure> {
         is_complete: true,
         is_dry,
         takes_scrubs: false,
+        at_once: prov::sync::AT_ONCE,
         progress: &bar,
         cancel: &cancel,
     };

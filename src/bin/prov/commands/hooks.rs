@@ -283,6 +283,7 @@ fn pushing(cx: &Context, repo: &Repo, head: Option<&Commit>, mode: &str) -> Resu
             is_complete: false,
             is_dry: false,
             takes_scrubs: false,
+            at_once: prov::sync::AT_ONCE,
             progress: &bar,
             cancel: &cancel,
         };

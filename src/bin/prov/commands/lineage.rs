@@ -9,7 +9,7 @@ use prov::object::recipe::Content;
 use prov::revspec::Target;
 use prov::run::Session;
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use serde_json::{Map, Value, json};
+use serde_json::Map;
 
 use super::Context;
 use super::describe::linked_by;
@@ -139,65 +139,88 @@ fn no_lineage(args: &LineageArgs) -> Failure {
 /// A lineage as JSON, node by node: one of ten thousand runs would be large as a tree of values.
 struct Document<'a>(&'a Graph);
 
-/// A list, each member made when it is its turn.
-struct Each<'a, T>(&'a [T], fn(&T) -> Value);
-
 impl Serialize for Document<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         for (key, value) in json::document("lineage") {
             map.serialize_entry(&key, &value)?;
         }
-        map.serialize_entry("root", &self.0.root)?;
+        let nodes = &self.0.nodes;
+        map.serialize_entry("root", nodes.get(self.0.root).map_or("", |node| node.id.as_str()))?;
         map.serialize_entry("cut", &self.0.cut)?;
-        map.serialize_entry("nodes", &Each(&self.0.nodes, node))?;
-        map.serialize_entry("edges", &Each(&self.0.edges, edge))?;
+        map.serialize_entry("nodes", &Each(nodes, NodeLine))?;
+        map.serialize_entry("edges", &Each(&self.0.edges, |edge| EdgeLine(nodes, edge)))?;
         map.end()
     }
 }
 
-impl<T> Serialize for Each<'_, T> {
+/// A list, each member made when it is its turn.
+struct Each<'a, T, F>(&'a [T], F);
+
+impl<'a, T, L: Serialize, F: Fn(&'a T) -> L> Serialize for Each<'a, T, F> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(self.1))
+        serializer.collect_seq(self.0.iter().map(&self.1))
     }
 }
 
-fn node(node: &Node) -> Value {
-    match &node.kind {
-        NodeKind::Run { run, object, step, scenario, status, cache, started_at, .. } => json!({
-            "id": node.id,
-            "type": "run",
-            "depth": node.depth,
-            "run": run,
-            "object": object.map(|id| id.to_string()),
-            "step": step,
-            "scenario": scenario,
-            "status": status,
-            "cache": cache,
-            "started_at": json::time(*started_at),
-        }),
-        NodeKind::Artifact { content, path, size, .. } => {
-            let mut map = Map::new();
-            map.insert("id".to_owned(), json!(node.id));
-            map.insert("type".to_owned(), json!("artifact"));
-            map.insert("depth".to_owned(), json!(node.depth));
-            map.insert("content".to_owned(), json!(content.to_string()));
-            json::put_bytes(&mut map, "path", path);
-            map.insert("size".to_owned(), json!(size));
-            Value::Object(map)
+struct NodeLine<'a>(&'a Node);
+
+impl Serialize for NodeLine<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let node = self.0;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("id", &node.id)?;
+        let what = match &node.kind {
+            NodeKind::Run { .. } | NodeKind::Lost { .. } => "run",
+            NodeKind::Artifact { .. } => "artifact",
+            NodeKind::More { .. } => "more",
+        };
+        map.serialize_entry("type", what)?;
+        map.serialize_entry("depth", &node.depth)?;
+        match &node.kind {
+            NodeKind::Run { run, object, step, scenario, status, cache, started_at, .. } => {
+                map.serialize_entry("run", run)?;
+                map.serialize_entry("object", &object.map(|id| id.to_string()))?;
+                map.serialize_entry("step", step)?;
+                map.serialize_entry("scenario", scenario)?;
+                map.serialize_entry("status", status)?;
+                map.serialize_entry("cache", cache)?;
+                map.serialize_entry("started_at", &json::time(*started_at))?;
+            }
+            NodeKind::Artifact { content, path, size, .. } => {
+                map.serialize_entry("content", &content.to_string())?;
+                if let Ok(path) = std::str::from_utf8(path) {
+                    map.serialize_entry("path", path)?;
+                } else {
+                    let mut bytes = Map::new();
+                    json::put_bytes(&mut bytes, "path", path);
+                    for (key, value) in bytes {
+                        map.serialize_entry(&key, &value)?;
+                    }
+                }
+                map.serialize_entry("size", size)?;
+            }
+            NodeKind::More { count, what } => {
+                map.serialize_entry("count", count)?;
+                map.serialize_entry("what", what)?;
+            }
+            NodeKind::Lost { what } => map.serialize_entry("lost", what)?,
         }
-        NodeKind::More { count, what } => {
-            json!({ "id": node.id, "type": "more", "depth": node.depth, "count": count, "what": what })
-        }
-        NodeKind::Lost { what } => json!({
-            "id": node.id,
-            "type": "run",
-            "depth": node.depth,
-            "lost": what,
-        }),
+        map.end()
     }
 }
 
-fn edge(edge: &Edge) -> Value {
-    json!({"from": edge.from, "to": edge.to, "key": edge.key, "linked_by": linked_by(edge.linked_by)})
+struct EdgeLine<'a>(&'a [Node], &'a Edge);
+
+impl Serialize for EdgeLine<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(nodes, edge) = self;
+        let id = |at: usize| nodes.get(at).map_or("", |node| node.id.as_str());
+        let mut map = serializer.serialize_map(Some(4))?;
+        map.serialize_entry("from", id(edge.from))?;
+        map.serialize_entry("to", id(edge.to))?;
+        map.serialize_entry("key", &edge.key)?;
+        map.serialize_entry("linked_by", &linked_by(edge.linked_by))?;
+        map.end()
+    }
 }

@@ -4,14 +4,15 @@ use std::ffi::OsString;
 
 use clap::Parser;
 use prov::object::run::ReasonKind;
+use prov::progress::{Cancel, Silent};
 use prov::repo::Repo;
 use prov::run::interrupts::Interrupts;
 use prov::run::request::Request;
-use prov::run::{Plan, Session};
+use prov::run::{Offer, Plan, Session};
 use prov::store::Snapshot;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
-use super::{Context, run};
+use super::{Context, elsewhere, run};
 use crate::args::{Cli, Command, PlanArgs, RunArgs, planned};
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -44,6 +45,41 @@ fn not_run(of: &str) -> Failure {
         .hint(format!("for example: prov {of} -- run -i raw.csv -o clean.csv -- python clean.py"))
 }
 
+/// What would come of a request, remotes asked that may give results.
+pub(crate) fn planned(
+    cx: &Context,
+    session: Session<'_>,
+    snapshot: &Snapshot,
+    request: &Request,
+    candidates: usize,
+) -> Result<Plan, Failure> {
+    let tell = elsewhere::teller(cx);
+    let remotes = elsewhere::remotes(cx, session.repo, &Silent, Cancel::new(), &tell)?;
+    let session = session.with_elsewhere(remotes.as_ref().map(|remotes| remotes as _));
+    Ok(prov::run::plan_with(&session, snapshot, request, cx.environment.all(), candidates)?)
+}
+
+/// The members of a plan's document that say whose result would be taken.
+pub(crate) fn put_source(document: &mut Map<String, Value>, plan: &Plan) {
+    let offered = plan.offer.as_ref();
+    let source = plan.hit.as_ref().map(|hit| &hit.run.run).or(offered.and_then(|offer| offer.run.as_ref()));
+    let saved = plan.hit.as_ref().map(|hit| hit.run.duration_us()).or(offered.and_then(|offer| offer.took_us));
+    document.insert("source".to_owned(), json!(source));
+    document.insert("remote".to_owned(), json!(offered.map(|offer| &offer.remote)));
+    document.insert("saved_ms".to_owned(), json!(saved.map(milliseconds)));
+}
+
+/// What a remote would give, in words.
+pub(crate) fn offered(offer: &Offer) -> String {
+    let what = match &offer.run {
+        Some(run) => format!("the results of {} would be taken", shown(human::short(prov::object::run::tail(run), 8))),
+        None => "results that are known here would be brought".to_owned(),
+    };
+    let took =
+        offer.took_us.map_or_else(String::new, |us| format!(", which took {}", human::duration(milliseconds(us))));
+    format!("{what} from remote {}{took}", shown(&offer.remote))
+}
+
 /// Looks at a request and says what would come of it.
 pub(crate) fn show(
     cx: &Context,
@@ -58,7 +94,7 @@ pub(crate) fn show(
         None => session,
     };
     let snapshot = repo.store().snapshot()?;
-    let plan = prov::run::plan(&session, &snapshot, request, cx.environment.all())?;
+    let plan = planned(cx, session, &snapshot, request, 0)?;
     drop(bar);
     let estimate = estimate_ms(&snapshot, &plan);
     if cx.ui.is_json() {
@@ -67,11 +103,10 @@ pub(crate) fn show(
         document.insert("step".to_owned(), json!(plan.prepared.step));
         document.insert("scenario".to_owned(), json!(plan.prepared.scenario));
         document.insert("outcome".to_owned(), json!(outcome(&plan)));
-        document.insert("source".to_owned(), json!(plan.hit.as_ref().map(|hit| &hit.run.run)));
+        put_source(&mut document, &plan);
         document.insert("nearest".to_owned(), json!(plan.nearest.as_ref().map(|nearest| &nearest.run)));
         document.insert("reasons".to_owned(), reasons(&plan.reasons));
         document.insert("estimate_ms".to_owned(), json!(estimate));
-        document.insert("saved_ms".to_owned(), json!(plan.hit.as_ref().map(|hit| milliseconds(hit.run.duration_us()))));
         document.insert("forbidden".to_owned(), json!(plan.forbidden.as_ref().map(|hit| &hit.run.run)));
         document.insert("known_failure".to_owned(), known_failure(plan.known_failure.as_ref()));
         cx.ui.document(document)?;
@@ -84,6 +119,8 @@ pub(crate) fn show(
                 human::short(hit.run.tail(), 8),
                 human::duration(milliseconds(hit.run.duration_us()))
             ))?;
+        } else if let Some(offer) = &plan.offer {
+            cx.ui.line(format_args!("{} {step}: {}", cx.ui.painter().good("hit"), offered(offer)))?;
         } else {
             let about = estimate.map_or_else(String::new, |ms| format!(", about {}", human::duration(ms)));
             cx.ui.line(format_args!("{} {step}: it would be executed{about}", cx.ui.painter().strong("miss")))?;
@@ -112,6 +149,7 @@ pub(crate) fn failed_before(cx: &Context, plan: &Plan) -> Result<(), Failure> {
 pub(crate) fn outcome(plan: &Plan) -> &'static str {
     match &plan.hit {
         Some(_) => "hit",
+        None if plan.offer.is_some() => "hit",
         None if plan.reasons.iter().any(|reason| reason.kind == ReasonKind::Policy) => "off",
         None => "miss",
     }
@@ -119,7 +157,7 @@ pub(crate) fn outcome(plan: &Plan) -> &'static str {
 
 /// What it took the last time; nothing for a hit.
 pub(crate) fn estimate_ms(snapshot: &Snapshot, plan: &Plan) -> Option<u64> {
-    if plan.hit.is_some() {
+    if plan.hit.is_some() || plan.offer.is_some() {
         return Some(0);
     }
     if let Some(hit) = &plan.forbidden {

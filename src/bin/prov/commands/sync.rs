@@ -102,6 +102,7 @@ pub(crate) fn push(cx: &Context, args: &PushArgs) -> Result<Exit, Failure> {
         is_complete: false,
         is_dry: args.dry_run,
         takes_scrubs: false,
+        at_once: prov::sync::AT_ONCE,
         progress: &bar,
         cancel: &cancel,
     };
@@ -125,6 +126,7 @@ pub(crate) fn fetch(cx: &Context, args: &FetchArgs) -> Result<Exit, Failure> {
         is_complete: args.content,
         is_dry: args.dry_run,
         takes_scrubs: args.accept_scrubs,
+        at_once: prov::sync::AT_ONCE,
         progress: &bar,
         cancel: &cancel,
     };
@@ -148,6 +150,7 @@ pub(crate) fn sync(cx: &Context, args: &SyncArgs) -> Result<Exit, Failure> {
         is_complete: false,
         is_dry: args.dry_run,
         takes_scrubs: args.accept_scrubs,
+        at_once: prov::sync::AT_ONCE,
         progress: &bar,
         cancel: &cancel,
     };
@@ -214,6 +217,7 @@ pub(crate) fn clone(cx: &Context, args: &CloneArgs) -> Result<Exit, Failure> {
         is_complete: false,
         is_dry: false,
         takes_scrubs: true,
+        at_once: prov::sync::AT_ONCE,
         progress: &bar,
         cancel: &cancel,
     };

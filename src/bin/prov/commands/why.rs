@@ -89,7 +89,7 @@ fn not_made(cx: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
     let bar = cx.ui.bar();
     let session = Session::with_progress(&repo, cx.cwd.clone(), &bar);
     let snapshot = repo.store().snapshot()?;
-    let plan = prov::run::plan_with(&session, &snapshot, &request, cx.environment.all(), args.candidates.into())?;
+    let plan = plan::planned(cx, session, &snapshot, &request, args.candidates.into())?;
     drop(bar);
     if cx.ui.is_json() {
         let mut document = json::document("why");
@@ -98,7 +98,7 @@ fn not_made(cx: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
         document.insert("nearest".to_owned(), json!(plan.nearest.as_ref().map(|nearest| &nearest.run)));
         document.insert("reasons".to_owned(), reasons(&plan.reasons));
         document.insert("candidates".to_owned(), candidates(&plan.candidates));
-        document.insert("saved_ms".to_owned(), json!(plan.hit.as_ref().map(|hit| milliseconds(hit.run.duration_us()))));
+        plan::put_source(&mut document, &plan);
         document.insert("estimate_ms".to_owned(), json!(plan::estimate_ms(&snapshot, &plan)));
         document.insert("forbidden".to_owned(), json!(plan.forbidden.as_ref().map(|hit| &hit.run.run)));
         document.insert("known_failure".to_owned(), known_failure(plan.known_failure.as_ref()));
@@ -108,6 +108,12 @@ fn not_made(cx: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
     let step = shown(&plan.prepared.step);
     if let Some(hit) = &plan.hit {
         cx.ui.line(format_args!("{step} would be a hit of {}", human::short(hit.run.tail(), 8)))?;
+    } else if let Some(offer) = &plan.offer {
+        cx.ui.line(format_args!(
+            "{step} would be a hit, {}; without that it would be executed because",
+            plan::offered(offer)
+        ))?;
+        lines(cx, &plan.reasons)?;
     } else {
         cx.ui.line(format_args!("{step} would be executed because"))?;
         lines(cx, &plan.reasons)?;

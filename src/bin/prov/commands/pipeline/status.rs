@@ -168,7 +168,7 @@ fn under_way(repo: &Repo) -> Vec<UnderWay> {
             && live.has_parked(entry)
     };
     let tasks_of = |pipeline: &prov::run::live::Entry| {
-        let steps: Vec<String> = live.parked(pipeline).into_iter().map(|step| step.run).collect();
+        let steps: Vec<String> = live.parked(pipeline).runs.into_iter().map(|step| step.run).collect();
         let intents = entries.iter().filter(is_running).filter_map(|entry| entry.intent.as_ref());
         let own = intents.filter(|intent| intent.parent.as_ref().is_some_and(|parent| steps.contains(parent)));
         own.map(|intent| LiveTask { task: intent.step.clone(), run: intent.run.clone(), since: intent.started_at })
