@@ -48,6 +48,7 @@ struct Located {
 impl Snapshot {
     /// Finds many objects, `ids` being sorted and unique; with `is_live` only where something new may rely on them.
     fn locate_many(&self, ids: &[Id], is_live: bool) -> Result<Located, AccessError> {
+        debug_assert!(ids.is_sorted(), "indexes are walked through beside them");
         let mut found = Located::default();
         let inline = self.inline();
         for id in ids {

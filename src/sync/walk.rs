@@ -325,6 +325,8 @@ impl<'a> Walk<'a> {
             }
         }
         self.take(&known.lacking, &said, false)?;
+        // They were found file by file.
+        here.sort_unstable();
         self.take(&here, &said, true)
     }
 

@@ -59,5 +59,6 @@ mod ssh;
 mod static_site;
 mod sync;
 mod terminal;
+mod tls;
 #[cfg(feature = "http")]
 mod web;

@@ -182,6 +182,28 @@ fn parts_share_what_they_have_in_common_and_leave_the_newest_run_at_each_path() 
 }
 
 #[test]
+fn content_follows_records_that_lie_in_several_files_of_the_target() {
+    let a = project();
+    a.write("small.sh", "echo \"$1\" > a.txt\n");
+    let dir = tempfile::tempdir().unwrap();
+    let remote = dir.path().join("remote");
+    for n in 0..40 {
+        let words = ["sh".to_owned(), "small.sh".to_owned(), format!("{n}")];
+        run_in(&a.open(), &a.root, &Request::command(words).output("a.txt").step("small")).unwrap();
+    }
+    // One entry each, so that some are in a pack and some are not.
+    let to = sync::choose(&a.open(), remote.to_str(), &a.root).unwrap();
+    let cancel = Cancel::new();
+    let records = Options { depth: Depth::Records, at_once: 1, ..options(&cancel) };
+    assert_eq!(sync::push(&a.open(), &to, &Means::default(), &records).unwrap().moved.runs, 40);
+    let content = push(&a.open(), &remote).unwrap().moved;
+    assert_eq!((content.runs, content.absent), (0, 0));
+    assert!(content.objects >= 40, "{content:?}");
+    assert_sound_at(&remote);
+    assert!(push(&a.open(), &remote).unwrap().moved.is_nothing());
+}
+
+#[test]
 fn an_older_run_does_not_take_a_path_from_a_newer_one() {
     let (a, b) = (project(), project());
     b.write("prov.toml", "[project]\nname = \"project\"\n");
