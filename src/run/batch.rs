@@ -107,7 +107,18 @@ impl<'a> Batch<'a> {
     /// # Errors
     /// When the store can't be read.
     pub fn new(repo: &'a Repo, around: Option<live::Running>) -> Result<Self, Error> {
-        let snapshot = repo.store().snapshot()?;
+        Ok(Self::on(repo, around, repo.store().snapshot()?))
+    }
+
+    /// As [`Batch::new`], by somebody who knows the store as it was a moment ago.
+    ///
+    /// # Errors
+    /// As [`Batch::new`].
+    pub fn after(repo: &'a Repo, around: Option<live::Running>, known: &Snapshot) -> Result<Self, Error> {
+        Ok(Self::on(repo, around, repo.store().snapshot_since(known)?))
+    }
+
+    fn on(repo: &'a Repo, around: Option<live::Running>, snapshot: Snapshot) -> Self {
         let inner = Inner {
             snapshot,
             waiting: Vec::new(),
@@ -117,7 +128,7 @@ impl<'a> Batch<'a> {
             files: 0,
         };
         let spares = Mutex::default();
-        Ok(Self { repo, around, inner: Mutex::new(inner), grace: None, turn: Mutex::new(()), spares })
+        Self { repo, around, inner: Mutex::new(inner), grace: None, turn: Mutex::new(()), spares }
     }
 
     /// The same, its commands killed this long after they were asked to end.

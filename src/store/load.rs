@@ -2,6 +2,7 @@
 //! (`docs/design/0001-store-protocol.md`, "Reading" and "Damage").
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::backend::{Backend, BackendError, Folder};
@@ -19,8 +20,20 @@ const ATTEMPTS: u32 = 2_000;
 #[derive(Debug, Clone)]
 pub(super) struct Loaded {
     pub(super) number: u64,
-    pub(super) entry: Entry,
+    pub(super) entry: Arc<Entry>,
     pub(super) digest: Id,
+    ids: Arc<OnceLock<Vec<Id>>>,
+}
+
+impl Loaded {
+    fn new(number: u64, entry: Entry, digest: Id) -> Self {
+        Self { number, entry: Arc::new(entry), digest, ids: Arc::default() }
+    }
+
+    /// The ids of its inline objects, in their order. Computed once for all snapshots that share the entry.
+    pub(super) fn ids(&self) -> &[Id] {
+        self.ids.get_or_init(|| self.entry.objects.iter().map(|one| crate::object::id_of(&one.0, &one.1)).collect())
+    }
 }
 
 /// The newest fold and everything above it.
@@ -77,14 +90,14 @@ pub(super) fn read(backend: &dyn Backend, number: u64) -> Result<Read, BackendEr
     })
 }
 
-/// Loads the log as it is now.
-pub(super) fn load(backend: &dyn Backend, files: &Files, rules: &Rules) -> Result<Log, Error> {
+/// Loads the log as it is now. Entries that `known` holds are not read again: see [`known_entry`].
+pub(super) fn load(backend: &dyn Backend, files: &Files, rules: &Rules, known: Option<&Log>) -> Result<Log, Error> {
     for attempt in 0..ATTEMPTS {
         if attempt > 3 {
             backend.pause(Duration::from_micros(200 * u64::from(attempt.min(50))));
         }
         let shown = numbers(backend)?;
-        let log = match assemble(backend, files, &shown) {
+        let log = match assemble(backend, files, &shown, known) {
             Ok(Some(log)) => log,
             Ok(None) => continue,
             // A listing that took its time may show what a fold unlinked meanwhile, and not the fold.
@@ -99,7 +112,12 @@ pub(super) fn load(backend: &dyn Backend, files: &Files, rules: &Rules) -> Resul
 }
 
 /// Reads what `shown` lists, newest first, down to a fold; `None` if a file vanished meanwhile.
-fn assemble(backend: &dyn Backend, files: &Files, shown: &BTreeSet<u64>) -> Result<Option<Log>, Error> {
+fn assemble(
+    backend: &dyn Backend,
+    files: &Files,
+    shown: &BTreeSet<u64>,
+    known: Option<&Log>,
+) -> Result<Option<Log>, Error> {
     let mut copies: Option<Vec<Copied>> = None;
     let mut log = Log {
         base: 0,
@@ -126,6 +144,17 @@ fn assemble(backend: &dyn Backend, files: &Files, shown: &BTreeSet<u64>) -> Resu
     let mut expected: Option<Id> = None;
     let mut number = tip;
     loop {
+        if shown.contains(&number)
+            && let Some(loaded) = known_entry(known, number, expected)
+        {
+            expected = Some(loaded.entry.prev).filter(|prev| *prev != Id::ZERO);
+            log.entries.push(loaded.clone());
+            match number.checked_sub(1) {
+                Some(below) => number = below,
+                None => return Err(no_checkpoint()),
+            }
+            continue;
+        }
         let file = format!("log/{}", entry::name(number));
         let mut found = if shown.contains(&number) { read(backend, number)? } else { Read::Vanished };
         if let Read::Broken(_) = found {
@@ -143,7 +172,7 @@ fn assemble(backend: &dyn Backend, files: &Files, shown: &BTreeSet<u64>) -> Resu
                 }
                 expected = Some(entry.prev).filter(|prev| *prev != Id::ZERO);
                 let checkpoint = entry.checkpoint.clone();
-                let loaded = Loaded { number, entry: *entry, digest };
+                let loaded = Loaded::new(number, *entry, digest);
                 if let Some(checkpoint) = checkpoint {
                     log.checkpoint = checkpoint;
                     log.fold = Some(loaded);
@@ -168,7 +197,7 @@ fn assemble(backend: &dyn Backend, files: &Files, shown: &BTreeSet<u64>) -> Resu
             if number == tip {
                 log.tip_digest = copy.digest;
             }
-            log.fold = Some(Loaded { number, entry: copy.entry.clone(), digest: copy.digest });
+            log.fold = Some(Loaded::new(number, copy.entry.clone(), copy.digest));
             break;
         }
         if number == 0 {
@@ -198,6 +227,18 @@ fn assemble(backend: &dyn Backend, files: &Files, shown: &BTreeSet<u64>) -> Resu
     log.entries.reverse();
     log.holes.reverse();
     Ok(Some(log))
+}
+
+/// The entry `number` as it was read before, if it is the one that the entry above was written after.
+///
+/// **Why it is exact.** An entry is written once under its name, and its digest covers all of it. The entry above, read now or known by the
+/// same argument, says which digest it was written after: bytes that lie there now are either these or none that reading would accept. It is
+/// taken only if it is listed, so that the walk meets the same gaps; never the newest, which nothing above vouches for, and never a fold,
+/// on whose own file more depends than its content.
+fn known_entry(known: Option<&Log>, number: u64, expected: Option<Id>) -> Option<&Loaded> {
+    let (known, expected) = (known?, expected?);
+    let at = known.entries.binary_search_by_key(&number, |loaded| loaded.number).ok()?;
+    Some(&known.entries[at]).filter(|loaded| loaded.digest == expected)
 }
 
 fn no_checkpoint() -> Error {

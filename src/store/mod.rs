@@ -243,7 +243,7 @@ impl Store {
     /// # Errors
     /// As [`Store::snapshot`].
     pub fn snapshot_since(&self, known: &Snapshot) -> Result<Snapshot, Error> {
-        if self.is_newest(known) { Ok(known.clone()) } else { self.snapshot() }
+        if self.is_newest(known) { Ok(known.clone()) } else { Snapshot::load_after(self, known) }
     }
 
     /// Begins to collect objects for a transaction; what `snapshot` has is not stored again.

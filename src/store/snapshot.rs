@@ -85,7 +85,13 @@ pub struct PastEdit {
 
 impl Snapshot {
     pub(super) fn load(store: &Store) -> Result<Self, Error> {
-        let log = super::load::load(store.backend(), store.files(), store.rules())?;
+        let log = super::load::load(store.backend(), store.files(), store.rules(), None)?;
+        Ok(Self::of(store, log))
+    }
+
+    /// The newest state; what both have in common is not read again.
+    pub(super) fn load_after(store: &Store, known: &Self) -> Result<Self, Error> {
+        let log = super::load::load(store.backend(), store.files(), store.rules(), Some(&known.inner.log))?;
         Ok(Self::of(store, log))
     }
 
@@ -249,9 +255,8 @@ impl Snapshot {
         self.inner.inline.get_or_init(|| {
             let mut found = HashMap::new();
             for &at in &self.inner.counting {
-                for (position, object) in self.inner.log.entries[at].entry.objects.iter().enumerate() {
-                    let id = crate::object::id_of(&object.0, &object.1);
-                    found.entry(id).or_insert((at, position));
+                for (position, id) in self.inner.log.entries[at].ids().iter().enumerate() {
+                    found.entry(*id).or_insert((at, position));
                 }
             }
             found

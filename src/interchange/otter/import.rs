@@ -145,7 +145,7 @@ pub fn import(repo: &Repo, file: &Path, bytes: &[u8], place: &str) -> Result<Imp
             continue;
         }
         let document = step.to_string().into_bytes();
-        let run = step_run(repo, key, &runner, &step_name, step, started, place, &document)?;
+        let run = step_run(repo, key, &runner, &step_name, step, started, place, &document);
         *step = Value::String(run.run.clone());
         let object = match on_record(&snapshot, &run.run)? {
             Some(object) => {
@@ -217,7 +217,7 @@ fn step_run(
     root_started: Micros,
     place: &str,
     document: &[u8],
-) -> Result<Run, Error> {
+) -> Run {
     let started = time(step, "started_run_at").unwrap_or(root_started);
     let mut keyed = key.as_bytes().to_vec();
     keyed.push(0);
@@ -239,12 +239,12 @@ fn step_run(
             run.meta.insert("failed_task".to_owned(), codec::Value::Text(label));
         }
     }
-    run.meta.insert(TASKS.to_owned(), table::to_value(&rows)?);
+    run.meta.insert(TASKS.to_owned(), table::to_value(rows));
     let about = [("from", DOCUMENT), ("key", key), ("runner", runner)];
     let about = about.map(|(key, text)| (key.to_owned(), codec::Value::Text(text.to_owned())));
     run.meta.insert(IMPORTED.to_owned(), codec::Value::Map(about.into()));
     run.logs.insert(DOCUMENT.to_owned(), log_of(document));
-    Ok(run)
+    run
 }
 
 fn row_of(task: &Value) -> Row {

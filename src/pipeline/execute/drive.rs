@@ -3,6 +3,7 @@
 use std::os::fd::AsFd;
 use std::sync::mpsc::{channel, sync_channel};
 
+use super::ahead::{Ahead, Lookout};
 use super::driver::Driver;
 use super::job::{self, Floor};
 use super::record;
@@ -56,14 +57,16 @@ impl std::fmt::Debug for Around<'_> {
 /// # Errors
 /// What keeps it from being begun, or recorded at all. That tasks fail is no error.
 pub fn run(repo: &Repo, plan: Plan, options: &Options, order: &Order, around: Around<'_>) -> Result<Ran, Error> {
+    // What makes no sense leaves no trace.
+    let selected = order.selection.of(&plan)?;
     let snapshot = repo.store().snapshot().map_err(crate::run::Error::from)?;
     crate::scenario::open_for_runs(repo, &snapshot, repo.scenario()).map_err(crate::run::Error::from)?;
-    drop(snapshot);
     let draft = record::pipeline(repo, &plan, options, order);
     let work_path = &options.work_path.value;
     repo.fs().make_dirs(work_path).map_err(|source| Error::Folder { path: work_path.clone(), source })?;
     let running = Batch::begin(repo, &draft)?;
-    let batch = Batch::new(repo, Some(running))?.with_grace(order.grace);
+    let batch = Batch::after(repo, Some(running), &snapshot)?.with_grace(order.grace);
+    drop(snapshot);
     if batch.snapshot().get_ref(&key::id(&draft.run)).map_err(crate::run::Error::from)?.is_some() {
         let _ = batch.end();
         return Err(Error::Taken { run: draft.run });
@@ -72,7 +75,7 @@ pub fn run(repo: &Repo, plan: Plan, options: &Options, order: &Order, around: Ar
         .cancelled_by(around.interrupts.cancel())
         .in_batch(&batch)
         .with_elsewhere(around.elsewhere);
-    let ran = drive(repo, &batch, &session, plan, options, order, draft, around);
+    let ran = drive(repo, &batch, &session, (plan, selected), options, order, draft, around);
     session.save();
     drop(session);
     if ran.is_ok() {
@@ -87,14 +90,13 @@ fn drive(
     repo: &Repo,
     batch: &Batch<'_>,
     session: &Session<'_>,
-    plan: Plan,
+    (plan, selected): (Plan, Vec<bool>),
     options: &Options,
     order: &Order,
     draft: Run,
     around: Around<'_>,
 ) -> Result<Ran, Error> {
     let Around { cwd: _, environment, registry, interrupts, watch, guard, elsewhere: _ } = around;
-    let selected = order.selection.of(&plan)?;
     let (events, incoming) = sync_channel(MOST_EVENTS);
     let (notes, noted) = channel();
     let (over, until_over) = std::os::unix::net::UnixStream::pair()?;
@@ -110,7 +112,8 @@ fn drive(
         is_heard: order.is_heard,
         guard,
     };
-    let local = Local::default();
+    let (local, ahead) = (Local::default(), Ahead::default());
+    let glance = |work: &mut Work| job::glance(&floor, work);
     std::thread::scope(|scope| {
         let recorder = {
             let events = events.clone();
@@ -151,19 +154,30 @@ fn drive(
             true
         };
         let schedule = Schedule::new(&plan, selected, order.jobs);
-        let glance = |work: &mut Work| job::glance(&floor, work);
-        let mut driver = Driver::new(repo, batch, plan, order, draft, schedule, &local, &more, &glance, notes, watch);
+        let (glance, lookout) = (&glance, Lookout::new(&ahead));
+        let scout = || {
+            let ahead = &ahead;
+            let scout = std::thread::Builder::new().name("ahead".to_owned());
+            scout.spawn_scoped(scope, move || ahead.work(glance)).is_ok()
+        };
+        let mut driver = Driver::new(
+            repo, batch, plan, order, draft, schedule, &local, &more, glance, lookout, &scout, notes, watch,
+        );
         let driven = driver.drive(&incoming);
         let failed = driven.err();
         if failed.is_some() {
             driver.stop_all(&RunError { kind: "aborted".to_owned(), message: "prov failed".to_owned(), run: None });
         }
         local.close();
+        ahead.close();
         let ran = match failed {
             None => driver.finish(&incoming),
-            Some(err) => Err(err),
+            Some(err) => {
+                // Nobody tells the recorder anything any more.
+                drop(driver);
+                Err(err)
+            }
         };
-        driver.notes = None;
         // Whoever still has something to say must not wait to be heard.
         drop(incoming);
         drop(over);

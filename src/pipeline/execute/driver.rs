@@ -1,19 +1,21 @@
 //! The loop over events that runs a pipeline.
 
+use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
+use super::ahead::{Look, Lookout};
 use super::drive::recorded_step;
 use super::history::LastStep;
 use super::record::{self, Known, Standing};
 use super::recorder::Note;
-use super::schedule::{Changes, Schedule};
+use super::schedule::{Changes, Schedule, is_light};
 use super::table::TASK;
 use super::work::{Ended, Event, Executor, Local, Stop, Work};
-use super::{Error, News, Order, Ran, Watch};
+use super::{Error, News, Order, Watch};
 use crate::codec::Value;
 use crate::event::{self, Of, What};
 use crate::hash::Id;
@@ -29,6 +31,8 @@ use crate::run::Flushed;
 use crate::run::batch::Batch;
 use crate::run::{interrupts, live};
 
+mod finish;
+
 /// How long known results are taken one after the other before anything else is listened to.
 const GLANCES: Duration = Duration::from_millis(20);
 
@@ -41,6 +45,16 @@ struct OpenStep {
     run: Run,
     running: Option<live::Running>,
     is_closed: bool,
+}
+
+/// What becomes of a task whose turn it is.
+enum Turn {
+    /// Its result is known and there.
+    Known(Box<Ended>),
+    /// It is to be performed.
+    Due(Box<Work>),
+    /// It can't be.
+    Wrong(RunError),
 }
 
 /// What a time is for.
@@ -62,7 +76,10 @@ pub(super) struct Driver<'a> {
     schedule: Schedule,
     local: &'a Local,
     more: &'a dyn Fn() -> bool,
-    glance: &'a dyn Fn(&mut Work) -> Option<Ended>,
+    glance: Look<'a>,
+    ahead: RefCell<Lookout<'a>>,
+    /// Starts a thread that looks ahead.
+    scout: &'a dyn Fn() -> bool,
     /// The recorder; `None` once it is told nothing more.
     pub(super) notes: Option<Sender<Note>>,
     /// Whether it was told that something waits, since it made history the last time.
@@ -94,7 +111,9 @@ impl<'a> Driver<'a> {
         schedule: Schedule,
         local: &'a Local,
         more: &'a dyn Fn() -> bool,
-        glance: &'a dyn Fn(&mut Work) -> Option<Ended>,
+        glance: Look<'a>,
+        ahead: Lookout<'a>,
+        scout: &'a dyn Fn() -> bool,
         notes: Sender<Note>,
         watch: &'a mut dyn Watch,
     ) -> Self {
@@ -110,6 +129,8 @@ impl<'a> Driver<'a> {
             local,
             more,
             glance,
+            ahead: RefCell::new(ahead),
+            scout,
             notes: Some(notes),
             is_noted: false,
             watch,
@@ -257,29 +278,34 @@ impl<'a> Driver<'a> {
         while let Some(id) = self.schedule.start(&self.plan)? {
             let step = self.plan.task(id).step;
             self.begin_step(step)?;
-            if matches!(self.plan.task(id).kind, Kind::Group | Kind::Builtin(Builtin::Explode | Builtin::Noop)) {
+            if is_light(self.plan.task(id)) {
                 self.do_nothing(id)?;
                 continue;
             }
             let tries = self.schedule.attempts(id);
-            match self.work_of(id, tries) {
-                Ok(mut work) => {
-                    self.hear(News::Started { id, tries });
-                    if let Some(ended) = (self.glance)(&mut work) {
-                        self.ended(ended)?;
-                        if since.elapsed() > GLANCES {
-                            return Ok(());
-                        }
-                        continue;
+            let turn = self.turn_of(id, tries);
+            if !matches!(turn, Turn::Wrong(_)) {
+                self.hear(News::Started { id, tries });
+            }
+            match turn {
+                Turn::Known(ended) => {
+                    self.ahead.get_mut().was_known();
+                    self.ended(*ended)?;
+                    if since.elapsed() > GLANCES {
+                        return Ok(());
                     }
+                }
+                Turn::Due(work) => {
+                    // From now on files may change.
+                    self.ahead.get_mut().forget();
                     self.under_way.push(id);
                     self.limit_time(&work, tries);
-                    self.local.start(work);
+                    self.local.start(*work);
                     if !(self.more)() {
                         return Err(Error::System(std::io::Error::other("no thread could be started")));
                     }
                 }
-                Err(error) => {
+                Turn::Wrong(error) => {
                     let mut ended = self.nothing_of(id, End::Failure(Phase::Build));
                     ended.status = Status::Failure;
                     ended.error = Some(error);
@@ -288,6 +314,49 @@ impl<'a> Driver<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Looks up a task whose turn it is, if that was not done already.
+    fn turn_of(&mut self, id: TaskId, tries: u32) -> Turn {
+        if let Some(ended) = self.found_ahead(id) {
+            return Turn::Known(Box::new(ended));
+        }
+        match self.work_of(id, tries) {
+            Ok(mut work) => match (self.glance)(&mut work) {
+                Some(ended) => Turn::Known(Box::new(ended)),
+                None => Turn::Due(Box::new(work)),
+            },
+            Err(error) => Turn::Wrong(error),
+        }
+    }
+
+    /// The result of a task that was looked up ahead of its turn; those that come after it are looked up from now on.
+    fn found_ahead(&self, id: TaskId) -> Option<Ended> {
+        let is_heard = self.order.is_heard || self.order.is_forced;
+        if is_heard || !self.under_way.is_empty() || !self.may_be_ahead(id, id) {
+            return None;
+        }
+        let mut work_of = |other| self.may_be_ahead(other, id).then(|| self.work_of(other, 1).ok()).flatten();
+        let mut ahead = self.ahead.borrow_mut();
+        let found = ahead.take(id, &|| self.repo.now(), self.glance);
+        ahead.give(&self.plan, id, &mut work_of, self.scout);
+        found
+    }
+
+    /// Whether a task can be looked up now: it is to start, or it never was, and its step has begun.
+    fn may_be_ahead(&self, id: TaskId, starts: TaskId) -> bool {
+        let is_open = self.schedule.state(id) == State::PendingRun && self.schedule.attempts(id) == 0;
+        let task = self.plan.task(id);
+        (id == starts && self.schedule.attempts(id) == 1 || is_open && self.schedule.is_selected(id))
+            && self.is_settled(id)
+            && !is_light(task)
+            && self.steps.contains_key(&task.step)
+    }
+
+    /// Whether nothing came that was not known when the task was planned.
+    fn is_settled(&self, id: TaskId) -> bool {
+        let task = self.plan.task(id);
+        task.late.is_empty() && task.parent.is_none() && self.late[task.step].keys().next().is_none()
     }
 
     /// A command is ended by whoever executes it; what is done in this process has to be told.
@@ -372,12 +441,7 @@ impl<'a> Driver<'a> {
         let task = self.plan.task(id);
         let error = |kind: &str, message: String| RunError { kind: kind.to_owned(), message, run: None };
         let late = &self.late[task.step];
-        let spec = if task.late.is_empty() && task.parent.is_none() && late.keys().next().is_none() {
-            // Nothing came that was not known when it was planned.
-            Ok(task.resolved.clone())
-        } else {
-            self.plan.resolve(id, late)
-        };
+        let spec = if self.is_settled(id) { Ok(task.resolved.clone()) } else { self.plan.resolve(id, late) };
         let spec = spec.map_err(|faults| {
             let all: Vec<String> = faults.iter().map(|fault| fault.remark().text).collect();
             error("template", all.join("; "))
@@ -518,7 +582,7 @@ impl<'a> Driver<'a> {
             self.steps.insert(number, open);
             return Ok(());
         }
-        let outcome = self.standing(|standing, now| standing.close_step(&mut open.run, number, now))?;
+        let outcome = self.standing(|standing, now| standing.close_step(&mut open.run, number, now));
         if self.signal.is_some() && outcome != rollup::Outcome::Success {
             open.run.status = Status::Aborted;
         }
@@ -532,7 +596,9 @@ impl<'a> Driver<'a> {
         }
         self.steps.insert(number, open);
         self.hear(News::StepEnded { step: number, outcome });
-        self.note(Note::Now);
+        // The record of the whole follows at once where nothing is left to do, and both are made history together.
+        let is_last = self.schedule.is_over() && self.timers.is_empty();
+        self.note(if is_last { Note::Waits } else { Note::Now });
         Ok(())
     }
 
@@ -583,75 +649,5 @@ impl<'a> Driver<'a> {
                 self.tell(&run, None, 1);
             }
         }
-    }
-
-    /// Closes what is open, from the leaves up.
-    pub(super) fn finish(&mut self, incoming: &Receiver<Event>) -> Result<Ran, Error> {
-        let changes = self.schedule.wind_up();
-        self.changed(changes)?;
-        let open: Vec<usize> = self.steps.keys().copied().collect();
-        for number in open {
-            self.close_step(number)?;
-        }
-        let steps: Vec<rollup::Outcome> = (0..self.plan.steps.len())
-            .map(|number| self.standing(|standing, _| standing.outcome(number, self.schedule.has_begun(number))))
-            .collect();
-        let outcome = rollup::root(steps.iter().copied());
-        let mut run = self.run.clone();
-        run.finished_at = self.repo.now();
-        self.standing(|standing, _| standing.ended(&mut run, outcome, standing.failed_last(None)));
-        if let Some(signal) = self.signal
-            && outcome != rollup::Outcome::Success
-        {
-            run.status = Status::Aborted;
-            run.error.clone_from(&self.stopping);
-            run.signal = Some(signal);
-        }
-        let text = |text: &str| Value::Text(text.to_owned());
-        let named = self.plan.steps.iter().zip(&steps);
-        let results = named.map(|(step, outcome)| {
-            Value::Map(vec![("name".to_owned(), text(&step.name)), ("result".to_owned(), text(outcome.as_str()))])
-        });
-        run.meta.insert("steps".to_owned(), Value::List(results.collect()));
-        let (_, publication) = self.batch.close(&run, None)?;
-        if let crate::run::Publication::Lost(err) = &publication {
-            self.unrecorded += 1;
-            let text = format!("the record of the run is lost: {}", crate::run::chain(err));
-            self.hear(News::Warning { text });
-        }
-        let waits = matches!(publication, crate::run::Publication::Batched);
-        self.note(Note::Now);
-        // Nobody tells the recorder anything any more: it ends when everything is history.
-        self.notes = None;
-        let is_whole = |flushed: &Flushed| {
-            let failed = flushed.failed.iter().map(|(run, _)| run);
-            flushed.done.iter().map(|(run, _)| run).chain(failed).any(|run| run.kind == RunKind::Pipeline)
-        };
-        while waits && let Ok(event) = incoming.recv() {
-            let is_last = matches!(&event, Event::Flushed(flushed) if is_whole(flushed));
-            self.take(event)?;
-            if is_last {
-                break;
-            }
-        }
-        let states = (0..self.plan.tasks.len()).map(|at| self.schedule.state(TaskId(at))).collect();
-        let blocked_by = (0..self.plan.tasks.len()).map(TaskId).map(|id| match self.schedule.state(id) {
-            State::Done(End::Blocked) => self.schedule.blocked_by(id),
-            _ => None,
-        });
-        Ok(Ran {
-            blocked_by: blocked_by.collect(),
-            object: self.recorded.get(&run.run).copied(),
-            run,
-            outcome,
-            states,
-            runs: self.known.iter().map(|known| known.run.clone()).collect(),
-            errors: self.known.iter().map(|known| known.error.clone()).collect(),
-            plan: self.plan.clone(),
-            steps,
-            signal: self.signal,
-            unrecorded: self.unrecorded,
-            executed: self.executed,
-        })
     }
 }

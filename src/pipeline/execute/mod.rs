@@ -5,6 +5,7 @@
 //! from the leaves up. A hit has no record of its own unless it says more than the run whose result it took: the row of its step ([`table`])
 //! names that.
 
+mod ahead;
 mod drive;
 mod driver;
 pub mod history;

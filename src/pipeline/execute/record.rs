@@ -6,7 +6,7 @@ use super::table::{self, Row};
 use super::work::Ended;
 use super::{Order, Selection};
 use crate::clock::Micros;
-use crate::codec::{self, Value};
+use crate::codec::Value;
 use crate::hash::Id;
 use crate::object::run::{Run, RunError, RunKind, Status};
 use crate::pipeline::file::Options;
@@ -194,16 +194,16 @@ impl Standing<'_> {
     }
 
     /// Closes the record of a step.
-    pub(super) fn close_step(&self, run: &mut Run, number: usize, now: Micros) -> Result<Outcome, codec::Error> {
+    pub(super) fn close_step(&self, run: &mut Run, number: usize, now: Micros) -> Outcome {
         let rows = self.rows(number);
         run.finished_at = now;
         for id in &self.plan.steps[number].tasks {
             run.children.extend(self.known[id.0].run.clone());
         }
-        run.meta.insert(table::TASKS.to_owned(), table::to_value(&rows)?);
+        run.meta.insert(table::TASKS.to_owned(), table::to_value(rows));
         let outcome = self.outcome(number, true);
         self.ended(run, outcome, self.failed_last(Some(number)));
-        Ok(outcome)
+        outcome
     }
 
     /// Says in a record how what it is of ended.

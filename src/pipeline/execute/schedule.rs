@@ -444,7 +444,7 @@ impl Schedule {
 }
 
 /// Whether a task does nothing by itself.
-fn is_light(task: &Task) -> bool {
+pub(super) fn is_light(task: &Task) -> bool {
     matches!(task.kind, Kind::Group | Kind::Builtin(Builtin::Explode | Builtin::Noop))
 }
 

@@ -1,7 +1,7 @@
 //! Reading a sorted file: a lookup verifies the root by the file's name and every block it reads by its checksum.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::hash::{Id, derived};
 use crate::store::backend::ReadAt;
@@ -10,9 +10,12 @@ use super::block::Block;
 use super::walker::Walker;
 use super::{BLOCK_CONTEXT, BLOCK_READ_MAX, CHECKSUM_LEN, FILE_CONTEXT, FORMAT, TRAILER_LEN, TRAILER_MAGIC, varint};
 
-/// Blocks of pointers of one file that are kept in memory. Of blocks of records it is the last one: what is looked up in order meets it
-/// again, and the next lookup takes its room.
+/// Blocks of pointers of one file that are kept in memory, and blocks of records of a file that is asked often. Of other files it is the
+/// last block of records: what is looked up in order meets it again, and the next lookup takes its room.
 const CACHED_BLOCKS: usize = 64;
+
+/// Blocks of records that were read of a file before more than the last one is kept: one run asks for few, a pipeline for one a task.
+const OFTEN: u32 = 24;
 
 /// What the last read of a file takes at once, in the hope that the root lies in it: that of a file of one or two hundred records does.
 const TAIL: u64 = 6 << 10;
@@ -40,7 +43,34 @@ pub(in crate::store) struct SortedFile {
 #[derive(Debug, Default)]
 struct Cache {
     pointers: VecDeque<(u64, Arc<Vec<u8>>)>,
-    records: Option<(u64, Arc<Vec<u8>>)>,
+    records: VecDeque<(u64, Arc<Vec<u8>>)>,
+    /// Blocks of records that were read.
+    reads: u32,
+}
+
+impl Cache {
+    /// The block at `offset`, if it is kept; it is the first from now on.
+    fn get(&mut self, offset: u64) -> Option<Arc<Vec<u8>>> {
+        [&mut self.records, &mut self.pointers].into_iter().find_map(|blocks| {
+            let found = blocks.iter().position(|(at, _)| *at == offset)?;
+            if found > 0 {
+                let hit = blocks.remove(found)?;
+                blocks.push_front(hit);
+            }
+            blocks.front().map(|(_, block)| Arc::clone(block))
+        })
+    }
+
+    fn keep(&mut self, offset: u64, block: &Arc<Vec<u8>>, has_records: bool) {
+        let (blocks, most) = if has_records {
+            self.reads = self.reads.saturating_add(1);
+            (&mut self.records, if self.reads > OFTEN { CACHED_BLOCKS } else { 1 })
+        } else {
+            (&mut self.pointers, CACHED_BLOCKS)
+        };
+        blocks.truncate(most - 1);
+        blocks.push_front((offset, Arc::clone(block)));
+    }
 }
 
 impl SortedFile {
@@ -194,24 +224,16 @@ impl SortedFile {
         Ok((offset, len, value.try_into().map_err(|_| bad())?))
     }
 
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        // Nothing that panics runs under this lock.
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The block that a pointer leads to, verified.
     fn block(&self, pointer: &[u8], has_records: bool) -> Result<Arc<Vec<u8>>, Broken> {
         let (offset, len, checksum) = Self::pointer(pointer)?;
-        {
-            let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-            let Cache { pointers, records } = &mut *cache;
-            if let Some((at, block)) = records
-                && *at == offset
-            {
-                return Ok(Arc::clone(block));
-            }
-            if let Some(found) = pointers.iter().position(|(at, _)| *at == offset)
-                && let Some(hit) = pointers.remove(found)
-            {
-                let block = Arc::clone(&hit.1);
-                pointers.push_front(hit);
-                return Ok(block);
-            }
+        if let Some(block) = self.cache().get(offset) {
+            return Ok(block);
         }
         if len > BLOCK_READ_MAX || offset.checked_add(len).is_none_or(|end| end > self.root_at) {
             return Err(format!("the block at byte {offset} does not lie in the file"));
@@ -221,13 +243,7 @@ impl SortedFile {
             return Err(format!("the block at byte {offset} does not match its checksum"));
         }
         let block = Arc::new(bytes);
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        if has_records {
-            cache.records = Some((offset, Arc::clone(&block)));
-        } else {
-            cache.pointers.truncate(CACHED_BLOCKS - 1);
-            cache.pointers.push_front((offset, Arc::clone(&block)));
-        }
+        self.cache().keep(offset, &block, has_records);
         Ok(block)
     }
 

@@ -553,7 +553,7 @@ fn a_store_with_an_unknown_feature_is_read_and_not_written() {
     let (_, store) = memory();
     record(&store, "a");
     let snapshot = store.snapshot().unwrap();
-    let mut entry = snapshot.inner.log.entries[0].entry.clone();
+    let mut entry = Entry::clone(&snapshot.inner.log.entries[0].entry);
     entry = Entry {
         n: 2,
         prev: snapshot.inner.log.tip_digest,
@@ -568,4 +568,48 @@ fn a_store_with_an_unknown_feature_is_read_and_not_written() {
     assert!(matches!(record_as(&store, op(), "b"), Err(Error::UnknownFeature { name }) if name == "sharding"));
     let draft = Draft { features: vec!["x".into()], ..Draft::default() };
     assert!(matches!(publish(&memory().1, &draft), Err(Error::UnknownFeature { .. })));
+}
+
+#[test]
+fn a_state_that_goes_on_from_a_known_one_is_what_reading_everything_gives() {
+    let (_, store) = memory();
+    let mut known = store.snapshot().unwrap();
+    // Some are looked at one by one, some after many, over several folds.
+    for (at, steps) in [1, 1, 2, 5, 1, 30, 1, 1, 40, 3, 1, 100, 1].into_iter().enumerate() {
+        many(&store, &format!("{at}-"), steps);
+        let after = store.snapshot_since(&known).unwrap();
+        let whole = store.snapshot().unwrap();
+        assert_eq!((after.tip(), after.base(), after.state()), (whole.tip(), whole.base(), whole.state()));
+        let digests = |snapshot: &Snapshot| {
+            let log = &snapshot.inner.log;
+            let entries = log.entries.iter().map(|loaded| (loaded.number, loaded.digest)).collect::<Vec<_>>();
+            (entries, log.tip_digest)
+        };
+        assert_eq!(digests(&after), digests(&whole));
+        assert_eq!(after.inline(), whole.inline());
+        for n in 0..steps {
+            assert!(holds(&after, &format!("{at}-{n}")));
+        }
+        known = after;
+    }
+}
+
+#[test]
+fn an_entry_that_was_known_is_not_taken_for_another_under_its_number() {
+    let (place, store) = memory();
+    many(&store, "a", 3);
+    let known = store.snapshot().unwrap();
+    // Somebody put another log in this one's place.
+    let other = memory();
+    many(&other.1, "b", 6);
+    for name in place.names(Folder::Log).unwrap() {
+        place.overwrite(Folder::Log, &name, None);
+    }
+    for name in other.0.names(Folder::Log).unwrap() {
+        let bytes = other.0.read(Folder::Log, &name).unwrap().unwrap();
+        place.overwrite(Folder::Log, &name, Some(bytes));
+    }
+    let after = store.snapshot_since(&known).unwrap();
+    assert!(!holds(&after, "a0") && !holds(&after, "a2"));
+    assert!(holds(&after, "b0") && holds(&after, "b5"));
 }

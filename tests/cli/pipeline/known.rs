@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::Ran;
+use super::{Ran, with};
 use crate::project::{exists, project, read, remove};
 use crate::sandbox::Sandbox;
 
@@ -211,4 +211,101 @@ steps:
     }
     let settled = run(3);
     assert_eq!(settled.ends_of(&["after", "own"]), ["hit"; 2], "{}", settled.outcome);
+}
+
+/// A chain of copies, long enough that tasks are looked up before their turn. In its middle a task writes a script that nobody declares, and
+/// the one after it runs that.
+fn chain(length: usize, middle: usize) -> String {
+    let mut text = "steps:\n  s:\n".to_owned();
+    for n in 1..=length {
+        let before = n - 1;
+        if n == middle {
+            text += &format!("    - {{name: write, run: [cp, next.sh, gen.sh], requires: [t{before}], cache: off}}\n");
+            text += &format!(
+                "    - {{name: t{n}, run: 'sh gen.sh < f{before} > f{n}', inputs: [f{before}], outputs: [f{n}], requires: [write]}}\n"
+            );
+        } else {
+            text += &format!(
+                "    - {{name: t{n}, run: [cp, f{before}, f{n}], inputs: [f{before}], outputs: [f{n}], code: none}}\n"
+            );
+        }
+    }
+    text
+}
+
+#[test]
+fn what_was_looked_up_before_its_turn_holds_only_as_long_as_nothing_was_done() {
+    const LENGTH: usize = 36;
+    const MIDDLE: usize = 22;
+    let sandbox = with(&chain(LENGTH, MIDDLE));
+    sandbox.file("f0", "zero\n").file("gen.sh", "cat\n");
+    let run = |word: &str| {
+        sandbox.file("next.sh", format!("echo {word}; cat\n"));
+        let ran = super::run(&sandbox, &[]).ends(0);
+        assert_eq!(ran.end("write"), "success");
+        assert_eq!(read(&sandbox, format!("f{LENGTH}")), format!("{word}\nzero\n"), "{}", ran.outcome);
+        let executed = (1..=LENGTH).filter(|n| ran.end(&format!("t{n}")) != "hit").count();
+        (executed, ran)
+    };
+    let after = LENGTH - MIDDLE + 1;
+    assert_eq!(run("one").0, LENGTH);
+    // What `write` makes is looked at when it has ended: what was found of those after it before that does not hold.
+    assert_eq!(run("one").0, 0);
+    assert_eq!(run("two").0, after);
+    assert_eq!(run("one").0, 0);
+
+    // Somebody takes a result back, spoils, loses or replaces what a task in the midst of known ones made.
+    let taken = run_of(&sandbox, "t13");
+    sandbox.prov(["retract", &taken]).ok();
+    assert_eq!(run("one").0, 1);
+    sandbox.file("f14", "spoilt\n");
+    assert_eq!(run("one").0, 0);
+    assert_eq!(read(&sandbox, "f14"), "zero\n");
+    remove(&sandbox, "f15");
+    remove(&sandbox, "f30");
+    assert_eq!(run("two").0, 0);
+    assert_eq!(read(&sandbox, "f30"), "two\nzero\n");
+
+    // A failure in the midst of known ones is one, and what comes after it is not taken.
+    let taken = run_of(&sandbox, "t13");
+    sandbox.prov(["retract", &taken]).ok();
+    sandbox.file("prov.yaml", chain(LENGTH, MIDDLE).replace("[cp, f12, f13]", "[cp, f12, nowhere/f13]"));
+    let ran = super::run(&sandbox, &["--keep-going"]).ends(1);
+    assert_eq!(ran.ends_of(&["t12", "t13", "t14", "t30"]), ["hit", "failure", "blocked", "blocked"], "{}", ran.outcome);
+    sandbox.prov(["fsck"]).ok();
+}
+
+#[test]
+fn an_earlier_outcome_that_differs_is_taken_when_the_newest_was_taken_back() {
+    let mut text = "steps:\n  s:\n".to_owned();
+    for n in 1..=20 {
+        text += &format!("    - {{name: t{n}, run: 'cat given{n} > f{n}', outputs: [f{n}]}}\n");
+    }
+    let sandbox = with(&text);
+    let give = |n: u32, text: &str| {
+        sandbox.file(format!("given{n}"), text);
+    };
+    for n in 1..=20 {
+        give(n, "first");
+    }
+    super::run(&sandbox, &[]).ends(0);
+    let first = run_of(&sandbox, "t17");
+    // Nobody declares what it reads: the same recipe has two outcomes.
+    give(17, "second");
+    super::run(&sandbox, &["--task", "t17", "--force"]).ends(0);
+    assert_eq!(read(&sandbox, "f17"), "second");
+    let second = run_of(&sandbox, "t17");
+    assert_ne!(first, second);
+
+    let ran = super::run(&sandbox, &[]).ends(0);
+    assert_eq!(ran.count("hit"), 20);
+    assert_eq!(ran.task("t17")["run"], second.as_str());
+    sandbox.prov(["retract", &second]).ok();
+    let ran = super::run(&sandbox, &[]).ends(0);
+    assert_eq!(ran.count("hit"), 20);
+    assert_eq!(read(&sandbox, "f17"), "first");
+    sandbox.prov(["retract", &first]).ok();
+    let ran = super::run(&sandbox, &[]).ends(0);
+    assert_eq!((ran.count("hit"), ran.end("t17")), (19, "success"));
+    assert_eq!(read(&sandbox, "f17"), "second");
 }

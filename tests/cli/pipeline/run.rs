@@ -367,3 +367,13 @@ fn steps_of_one_release_that_run_at_once_in_several_processes_lose_nothing() {
     assert_eq!(all.count("hit"), 18, "{}", all.outcome);
     sandbox.prov(["fsck"]).ok();
 }
+
+#[test]
+fn a_task_that_there_is_not_is_told_and_leaves_no_run() {
+    let sandbox = with("steps:\n  s:\n    - {name: a, run: ['true'], cache: reuse}\n");
+    let refused = sandbox.prov(["pipeline", "run", "--task", "nobody"]);
+    assert!(refused.err().contains("there is no task or step `nobody`"), "{refused}");
+    let status = sandbox.prov(["pipeline", "status"]);
+    assert!(!status.err().contains("killed") && !status.out().contains("aborted"), "{status}");
+    assert_eq!(sandbox.prov(["log"]).out(), "");
+}
