@@ -91,7 +91,7 @@ impl Id {
 
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex(&self.0))
+        f.write_str(&blake3::Hash::from_bytes(self.0).to_hex())
     }
 }
 
@@ -110,14 +110,14 @@ impl FromStr for Id {
     type Err = ParseIdError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        unhex(text).and_then(|bytes| bytes.try_into().ok()).map(Self).ok_or_else(|| ParseIdError(text.to_owned()))
+        blake3::Hash::from_hex(text).map(|hash| Self(*hash.as_bytes())).map_err(|_| ParseIdError(text.to_owned()))
     }
 }
 
 impl Serialize for Id {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
-            serializer.serialize_str(&hex(&self.0))
+            serializer.serialize_str(&blake3::Hash::from_bytes(self.0).to_hex())
         } else {
             serializer.serialize_bytes(&self.to_bytes())
         }

@@ -12,9 +12,6 @@ use std::time::Duration;
 
 use super::Stat;
 
-/// Bytes that the system is asked to read ahead at once: what every device takes.
-const ADVISED: u64 = 128 << 10;
-
 /// A place with the effects that a store needs, each as the system call of that name promises it.
 pub trait Disk: Send + Sync + fmt::Debug {
     /// Creates a file that must not exist yet.
@@ -80,13 +77,8 @@ impl Input {
 
     /// Asks the system to begin reading these bytes from the disk. Promises nothing.
     pub fn will_need(&self, offset: u64, len: u64) {
-        let Inner::File(file, size) = &self.0 else { return };
-        let end = offset.saturating_add(len).min(*size);
-        let mut at = offset;
-        // Of more at once the system takes only the beginning.
-        while let Some(len) = std::num::NonZeroU64::new(end.saturating_sub(at).min(ADVISED)) {
-            let _ = rustix::fs::fadvise(file, at, Some(len), rustix::fs::Advice::WillNeed);
-            at += len.get();
+        if let Inner::File(file, size) = &self.0 {
+            super::will_need(file, offset, len.min(size.saturating_sub(offset)));
         }
     }
 

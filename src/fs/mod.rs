@@ -365,6 +365,23 @@ pub fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<
     std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
 }
 
+/// Bytes that the system is asked to read ahead at once: what every device takes.
+const ADVISED: u64 = 128 << 10;
+
+/// Asks the system to begin reading these bytes from the disk. Promises nothing.
+pub fn will_need(file: &File, offset: u64, len: u64) {
+    let end = offset.saturating_add(len);
+    let mut at = offset;
+    // Of more at once the system takes only the beginning.
+    while let Some(len) = std::num::NonZeroU64::new(end.saturating_sub(at).min(ADVISED)) {
+        #[cfg(target_os = "linux")]
+        let _ = rustix::fs::fadvise(file, at, Some(len), rustix::fs::Advice::WillNeed);
+        #[cfg(not(target_os = "linux"))]
+        let _ = file;
+        at += len.get();
+    }
+}
+
 /// Reads up to `limit` bytes from the file's position.
 pub fn read_some(file: &mut File, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();

@@ -64,7 +64,7 @@ pub enum Error {
     /// `@last` where nothing ran yet.
     #[error("no run is on record in scenario `{scenario}`")]
     NoRuns {
-        /// The current scenario.
+        /// The scenario.
         scenario: String,
     },
     /// The step ran, but no run of it is a success here.
@@ -192,6 +192,9 @@ impl Seen<'_> {
         match parse::parse(self.text).map(|spec| spec.base) {
             Some(Base::Last) => return Ok(Error::NoRuns { scenario: self.scenario.to_owned() }),
             Some(Base::Word(word)) => {
+                if scenario::exists(self.snapshot, self.repo.project(), word)? {
+                    return Ok(Error::NoRuns { scenario: word.to_owned() });
+                }
                 if let Some(item) =
                     self.snapshot.scan(&key::steps_of(self.repo.project(), word), Direction::Forward).next()
                     && let Some(newest) = key::last_text(&item?.0)

@@ -43,7 +43,10 @@ pub struct Intake {
     snapshot: Snapshot,
     /// Packs that may not be relied on although the snapshot says so.
     shunned: HashSet<Id>,
+    /// What is written. Held while a pack waits for the disk.
     inner: Mutex<Inner>,
+    /// What was seen; apart, so that who asks for an object does not wait for the disk. Whoever holds both took `inner` first.
+    seen: Mutex<Seen>,
     /// How often the snapshot was asked for an object.
     asked: AtomicU64,
     /// What the snapshot has, once it was asked so often that a list of everything costs less.
@@ -53,11 +56,21 @@ pub struct Intake {
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct Seen {
     taken: IdSet,
     relied: IdMap<Place>,
     kept: HashMap<Id, (Kind, Vec<u8>)>,
     kept_bytes: usize,
+}
+
+impl Seen {
+    fn knows(&self, id: &Id) -> bool {
+        self.taken.contains(id) || self.relied.contains_key(id)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Inner {
     waiting: Vec<(Kind, Id, Vec<u8>)>,
     waiting_bytes: usize,
     open: [Option<PackWriter>; 2],
@@ -155,7 +168,8 @@ impl Intake {
     /// An intake that relies on none of the packs `shunned`.
     pub(super) fn shunning(snapshot: &Snapshot, shunned: HashSet<Id>) -> Self {
         let (asked, catalogue) = (AtomicU64::new(0), OnceLock::new());
-        Self { snapshot: snapshot.clone(), shunned, inner: Mutex::default(), asked, catalogue, before: None }
+        let (inner, seen) = (Mutex::default(), Mutex::default());
+        Self { snapshot: snapshot.clone(), shunned, inner, seen, asked, catalogue, before: None }
     }
 
     /// An intake for a transaction that is published after the one that `before` was collected for: what that one brings is relied on, and
@@ -191,8 +205,9 @@ impl Intake {
 
     /// Those of `ids` that were neither taken nor are relied on.
     pub(super) fn untaken(&self, ids: &[Id]) -> Result<Vec<Id>, AccessError> {
-        let inner = self.usable()?;
-        Ok(ids.iter().filter(|id| !inner.taken.contains(*id) && !inner.relied.contains_key(*id)).copied().collect())
+        drop(self.usable()?);
+        let seen = self.seen();
+        Ok(ids.iter().filter(|id| !seen.knows(id)).copied().collect())
     }
 
     /// Those of `ids`, sorted, that the transaction before brings, with their kinds; relied on from now on.
@@ -228,12 +243,12 @@ impl Intake {
 
     /// Relies on objects that lie in these places.
     pub(super) fn rely(&self, places: impl IntoIterator<Item = (Id, Place)>) {
-        self.inner().relied.extend(places);
+        self.seen().relied.extend(places);
     }
 
     /// Remembers an object as taken without storing it: such an intake is never finished.
     pub(super) fn pretend(&self, id: &Id) {
-        self.inner().taken.insert(*id);
+        self.seen().taken.insert(*id);
     }
 
     /// Stores an object whose bytes are right, with its compressed form as it came. Few go into the entry; once packs are being written, all go
@@ -293,6 +308,10 @@ impl Intake {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn usable(&self) -> Result<MutexGuard<'_, Inner>, AccessError> {
         let inner = self.inner();
         match &inner.failed {
@@ -315,11 +334,8 @@ impl Intake {
 
     /// Whether the object was taken before or need not be, because the snapshot has it.
     fn known(&self, id: &Id) -> Result<bool, AccessError> {
-        {
-            let inner = self.usable()?;
-            if inner.taken.contains(id) || inner.relied.contains_key(id) {
-                return Ok(true);
-            }
+        if self.seen().knows(id) {
+            return Ok(true);
         }
         if self.snapshot.is_scrubbed(id)? {
             // Refused without a word: whoever stores a folder with it stores the rest.
@@ -331,9 +347,9 @@ impl Intake {
         };
         let place = place.filter(|place| !matches!(place, Place::Pack(name) if self.shunned.contains(name)));
         let Some(place) = place else { return Ok(false) };
-        let mut inner = self.inner();
-        if !inner.taken.contains(id) {
-            inner.relied.insert(*id, place);
+        let mut seen = self.seen();
+        if !seen.taken.contains(id) {
+            seen.relied.insert(*id, place);
         }
         Ok(true)
     }
@@ -341,7 +357,7 @@ impl Intake {
     /// Stores an object whose bytes are right and that the snapshot lacks.
     fn put_unknown(&self, kind: &Kind, id: &Id, bytes: &[u8]) -> Result<(), AccessError> {
         let mut inner = self.usable()?;
-        if inner.taken.contains(id) {
+        if self.seen().taken.contains(id) {
             return Ok(());
         }
         if inner.holds(kind, bytes.len(), self.inline_max()) {
@@ -354,13 +370,13 @@ impl Intake {
 
     /// Keeps the bytes of an object that is relied on, as far as there is room.
     fn keep(&self, kind: &Kind, id: &Id, bytes: &[u8]) {
-        let mut inner = self.inner();
-        if inner.relied.contains_key(id)
-            && !inner.kept.contains_key(id)
-            && inner.kept_bytes.saturating_add(bytes.len()) <= KEPT_MAX
+        let mut seen = self.seen();
+        if seen.relied.contains_key(id)
+            && !seen.kept.contains_key(id)
+            && seen.kept_bytes.saturating_add(bytes.len()) <= KEPT_MAX
         {
-            inner.kept_bytes += bytes.len();
-            inner.kept.insert(*id, (kind.clone(), bytes.to_vec()));
+            seen.kept_bytes += bytes.len();
+            seen.kept.insert(*id, (kind.clone(), bytes.to_vec()));
         }
     }
 
@@ -373,7 +389,7 @@ impl Intake {
         packed: Option<&[u8]>,
     ) -> Result<(), AccessError> {
         let mut inner = self.usable()?;
-        if !inner.taken.insert(*id) {
+        if !self.seen().taken.insert(*id) {
             return Ok(());
         }
         self.pack(&mut inner, Class::of(kind), bytes.len() as u64, |pack| pack.put_packed(id, kind, bytes, packed))
@@ -386,7 +402,7 @@ impl Intake {
     /// When it can't be written.
     pub fn put_pieces(&self, id: &Id, len: u64, list: &Id) -> Result<(), AccessError> {
         let mut inner = self.usable()?;
-        if !inner.taken.insert(*id) {
+        if !self.seen().taken.insert(*id) {
             return Ok(());
         }
         self.pack(&mut inner, Class::Content, 0, |pack| pack.put_pieces(id, len, list))
@@ -394,7 +410,7 @@ impl Intake {
 
     /// Stores an object whose bytes are right and that is not here yet.
     fn store(&self, inner: &mut Inner, kind: &Kind, id: &Id, bytes: &[u8]) -> Result<(), AccessError> {
-        if !inner.taken.insert(*id) {
+        if !self.seen().taken.insert(*id) {
             return Ok(());
         }
         let class = Class::of(kind);
@@ -501,7 +517,8 @@ impl Intake {
         }
         let done = std::mem::take(&mut *inner);
         drop(inner);
-        Ok(Collected { inline: done.waiting, packs: done.packs, relied: done.relied, kept: done.kept })
+        let seen = std::mem::take(&mut *self.seen());
+        Ok(Collected { inline: done.waiting, packs: done.packs, relied: seen.relied, kept: seen.kept })
     }
 }
 

@@ -1,9 +1,9 @@
 //! Taking in content that is too large for one entry of a pack: cut, hashed and compressed on several threads, stored
 //! piece by piece, in bounded memory.
 //!
-//! While the pieces of one batch are hashed, the batch before it is written and the one after it is read.
+//! While the pieces of one batch are hashed, the batch before it is written and the one after it is read and cut.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -24,11 +24,19 @@ const SMALL_BATCH: usize = 2 << 20;
 /// Bytes that lie in memory, cut.
 #[derive(Debug, Default)]
 struct Batch {
-    bytes: Vec<u8>,
+    /// Room, of which the first `len` bytes count: what is not cleared need not be cleared.
+    room: Vec<u8>,
+    len: usize,
     /// How many of them the batch before left over.
     carried: usize,
     ranges: Vec<Range<usize>>,
     is_last: bool,
+}
+
+impl Batch {
+    fn bytes(&self) -> &[u8] {
+        &self.room[..self.len]
+    }
 }
 
 /// One piece: where it lies in the batch and what is known of it.
@@ -58,39 +66,40 @@ impl Intake {
         let mut waiting: Option<(Batch, Vec<Cut>)> = None;
         let mut batch = self.next_batch(&Batch::default(), Vec::new(), most, reader)?;
         loop {
-            seen += (batch.bytes.len() - batch.carried) as u64;
+            seen += (batch.len - batch.carried) as u64;
             if seen > len {
                 return Err(AccessError::Changed);
             }
-            let mut next = None;
-            let mut ahead = |spare: Vec<u8>| -> Result<Vec<u8>, AccessError> {
-                let left = match waiting.take() {
-                    Some((before, cuts)) => self.write(&before, &cuts).map(|()| before.bytes)?,
-                    None => Vec::new(),
-                };
-                if batch.is_last {
-                    return Ok(left);
+            let (bytes, hasher) = (batch.bytes(), &mut hasher);
+            let look = |range: &Range<usize>| self.look(bytes, range);
+            let (mut wrote, mut cuts) = (Ok(()), Ok(Vec::new()));
+            let mut write = || {
+                if let Some((before, cuts)) = &waiting {
+                    wrote = self.write(before, cuts);
                 }
-                next = Some(self.next_batch(&batch, spare, most, reader)?);
-                Ok(left)
             };
-            let fresh = &batch.bytes[batch.carried..];
-            let look = |range: &Range<usize>| self.look(&batch.bytes, range);
-            let mut cuts = Ok(Vec::new());
-            let went = if is_alone {
-                let (hasher, cuts) = (&mut hasher, &mut cuts);
+            let room = std::mem::take(&mut spare);
+            let mut ahead = |room| -> Result<Option<Batch>, AccessError> {
+                if batch.is_last { Ok(None) } else { self.next_batch(&batch, room, most, reader).map(Some) }
+            };
+            let next = if is_alone {
+                let cuts = &mut cuts;
                 rayon::in_place_scope(|scope| {
+                    // What takes longest begins first.
+                    scope.spawn(|_| write());
+                    scope.spawn(|_| hasher.update(&bytes[batch.carried..]));
                     scope.spawn(|_| *cuts = batch.ranges.par_iter().map(look).collect::<Result<Vec<_>, _>>());
-                    scope.spawn(|_| hasher.update(fresh));
-                    ahead(std::mem::take(&mut spare))
+                    ahead(room)
                 })
             } else {
                 cuts = batch.ranges.iter().map(look).collect();
-                hasher.update(fresh);
-                ahead(std::mem::take(&mut spare))
+                hasher.update(&bytes[batch.carried..]);
+                write();
+                ahead(room)
             };
-            spare = went?;
-            let cuts = cuts?;
+            wrote?;
+            let (next, cuts) = (next?, cuts?);
+            spare = waiting.take().map(|(before, _)| before.room).unwrap_or_default();
             pieces.extend(cuts.iter().map(|cut| Piece { id: cut.id, len: cut.range.len() as u64 }));
             let Some(next) = next else {
                 self.write(&batch, &cuts)?;
@@ -120,16 +129,23 @@ impl Intake {
         most: usize,
         reader: &mut dyn Read,
     ) -> Result<Batch, AccessError> {
-        let rest = &before.bytes[before.ranges.last().map_or(0, |range| range.end)..];
-        let mut bytes = room;
-        bytes.clear();
-        bytes.extend_from_slice(rest);
-        // Room for all of it at once: it is never moved.
-        bytes.reserve_exact((most + cut::MOST).saturating_sub(bytes.len()));
-        reader.take(most as u64).read_to_end(&mut bytes)?;
-        let is_last = bytes.len() - rest.len() < most;
-        let ranges = self.rules().cut(&bytes, is_last);
-        Ok(Batch { bytes, carried: rest.len(), ranges, is_last })
+        let rest = &before.bytes()[before.ranges.last().map_or(0, |range| range.end)..];
+        let end = rest.len() + most;
+        // Fresh room comes cleared from the system, as far as it is used.
+        let mut room = if room.len() < end { vec![0; end.max(most + cut::MOST)] } else { room };
+        room[..rest.len()].copy_from_slice(rest);
+        let mut len = rest.len();
+        while len < end {
+            match reader.read(&mut room[len..end]) {
+                Ok(0) => break,
+                Ok(more) => len += more,
+                Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+                Err(err) => return Err(err.into()),
+            }
+        }
+        let is_last = len < end;
+        let ranges = self.rules().cut(&room[..len], is_last);
+        Ok(Batch { carried: rest.len(), room, len, ranges, is_last })
     }
 
     fn look(&self, bytes: &[u8], range: &Range<usize>) -> Result<Cut, AccessError> {
@@ -143,7 +159,7 @@ impl Intake {
     /// Stores the pieces of a batch that the store lacks.
     fn write(&self, batch: &Batch, cuts: &[Cut]) -> Result<(), AccessError> {
         cuts.iter().filter(|cut| cut.is_fresh).try_for_each(|cut| {
-            self.put_packed(&Kind::BLOB, &cut.id, &batch.bytes[cut.range.clone()], cut.packed.as_deref())
+            self.put_packed(&Kind::BLOB, &cut.id, &batch.bytes()[cut.range.clone()], cut.packed.as_deref())
         })
     }
 }

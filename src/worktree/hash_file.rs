@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::spread;
 use super::stat_cache::{Key, is_settled, settles_in};
@@ -176,7 +176,7 @@ fn contents(
         };
     }
     // Positioned reads do not move the file: each of these starts where the file does.
-    let reader = || At { file, at: 0, cancel: worktree.cancel };
+    let reader = || At { file, at: 0, size: stat.size, cancel: worktree.cancel, is_slow: false, fetched: 0 };
     if let Some(sink) = sink {
         let put = sink.put_new_blob(stat.size, &mut reader());
         worktree.check_cancel()?;
@@ -207,16 +207,35 @@ fn contents(
 struct At<'a> {
     file: &'a File,
     at: u64,
+    size: u64,
     cancel: &'a Cancel,
+    /// Whether it had to be waited for: then what comes next is fetched while what came is worked on.
+    is_slow: bool,
+    /// Up to where that was asked for.
+    fetched: u64,
 }
+
+/// Bytes from which on it is seen how long reading them took.
+const TIMED: usize = 1 << 20;
+
+/// Bytes that are fetched ahead of a slow file.
+const AHEAD: u64 = 16 << 20;
 
 impl io::Read for At<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.cancel.is_raised() {
             return Err(io::Error::other("interrupted"));
         }
+        let began = (buffer.len() >= TIMED && !self.is_slow).then(Instant::now);
         let n = std::os::unix::fs::FileExt::read_at(self.file, buffer, self.at)?;
         self.at += n as u64;
+        // Less than a byte a nanosecond is less than any memory gives.
+        self.is_slow |= began.is_some_and(|began| n >= TIMED && began.elapsed().as_nanos() > n as u128);
+        if self.is_slow {
+            let (from, until) = (self.fetched.max(self.at), self.size.min(self.at + AHEAD));
+            crate::fs::will_need(self.file, from, until.saturating_sub(from));
+            self.fetched = self.fetched.max(until);
+        }
         Ok(n)
     }
 }
@@ -299,6 +318,24 @@ mod tests {
         let err = hash_file(&worktree, key("f"), &path, Some(&Meddler(&path, 99.into()))).unwrap_err();
         assert!(matches!(err, Error::Changed { .. }), "{err}");
         assert!(err.to_string().contains("changed while it was read"));
+    }
+
+    #[test]
+    fn what_is_fetched_ahead_of_a_slow_file_ends_with_it_and_changes_nothing() {
+        let (tree, bench) = (Tree::new(), Bench::new());
+        let bytes: Vec<u8> = (0..AHEAD + 3 * SMALL + 7).map(|i| (i % 251) as u8).collect();
+        let path = tree.file("f", &bytes);
+        let worktree = bench.at(tree.root());
+        let file = bench.fs.open(&path).unwrap();
+        let size = bytes.len() as u64;
+        let mut at = At { file: &file, at: 0, size, cancel: worktree.cancel, is_slow: true, fetched: 0 };
+        let mut read = vec![0; bytes.len() + 1];
+        let mut done = 0;
+        while let n @ 1.. = io::Read::read(&mut at, &mut read[done..(done + TIMED).min(bytes.len() + 1)]).unwrap() {
+            done += n;
+            assert!(at.fetched == size.min(at.at.max(at.fetched)) && at.fetched <= at.at + AHEAD);
+        }
+        assert!(read[..done] == bytes && at.fetched == size);
     }
 
     #[test]

@@ -195,3 +195,12 @@ fn scenarios_are_compared_step_by_step() {
     assert!(sandbox.prov(["scenario", "diff", "policy"]).ok().out().contains("nothing that counts differs"));
     assert!(exists(&sandbox, "e"));
 }
+
+#[test]
+fn a_scenario_without_runs_is_said_to_have_none() {
+    let sandbox = project();
+    sandbox.prov(["run", "-o", "out", "--", "touch", "out"]).ok();
+    sandbox.prov(["scenario", "new", "policy"]).ok();
+    let refused = sandbox.prov(["diff", "main", "policy"]).ends(4);
+    assert!(refused.err().contains("no run is on record in scenario `policy`"), "{refused}");
+}

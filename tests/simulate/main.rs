@@ -2,7 +2,7 @@
 //!
 //!     cargo run --release --features simulate --bin simulate -- [--seeds N] [--first SEED] [--mutations [N]] [--fuzz N]
 //!
-//! `--runs N DIR` makes a project with N runs in DIR, to measure questions with.
+//! `--runs N DIR [EACH]` makes a project with N runs in DIR, EACH of them (500) in a transaction, to measure questions with.
 //!
 //! Without arguments 2,000 seeds. `PROV_SIM_SEED=SEED` runs one seed and prints what happened in it, step by step; with
 //! `PROV_SIM_MUTATION=NAME` with that bug planted. Ends with 1 if a promise was broken, or if a planted bug was not noticed.
@@ -45,7 +45,10 @@ fn main() -> ExitCode {
                 mutations = Some(number(most).unwrap_or(MUTATION_SEEDS));
             }
             "--runs" => match (number(args.next()), args.next()) {
-                (Some(runs), Some(folder)) => return make_runs(std::path::Path::new(&folder), runs),
+                (Some(runs), Some(folder)) => {
+                    let each = number(args.next()).unwrap_or(scale::BATCH).max(1);
+                    return make_runs(std::path::Path::new(&folder), runs, each);
+                }
                 _ => return usage(),
             },
             "--fuzz" => match number(args.next()) {
@@ -79,9 +82,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn make_runs(folder: &std::path::Path, runs: u64) -> ExitCode {
+fn make_runs(folder: &std::path::Path, runs: u64, each: u64) -> ExitCode {
     let began = Instant::now();
-    match scale::make(folder, runs) {
+    match scale::make(folder, runs, each) {
         Ok(()) => {
             println!("{runs} runs in {}, {:.0} s", folder.display(), began.elapsed().as_secs_f64());
             ExitCode::SUCCESS

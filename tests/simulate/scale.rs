@@ -14,8 +14,8 @@ use prov::store::Draft;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Runs of one transaction.
-const BATCH: u64 = 500;
+/// Runs of one transaction, unless told otherwise.
+pub(crate) const BATCH: u64 = 500;
 
 /// Each of the first so many takes what the one before it made.
 const CHAIN: u64 = 10_000;
@@ -23,13 +23,13 @@ const CHAIN: u64 = 10_000;
 /// The run before: its id, its object, what it made.
 type Last = Option<(String, prov::hash::Id, Content)>;
 
-/// Makes a project in `root` with `runs` runs.
-pub(crate) fn make(root: &Path, runs: u64) -> Result<(), Failure> {
+/// Makes a project in `root` with `runs` runs, `each` of them in a transaction.
+pub(crate) fn make(root: &Path, runs: u64, each: u64) -> Result<(), Failure> {
     drop(Repo::init(root, &InitOptions::default(), &Places::default(), World::real(None))?);
     let repo = Repo::open(root, &Places::default(), World::real(None))?;
     let mut last = None;
-    for start in (0..runs).step_by(usize::try_from(BATCH)?) {
-        let made = (start..(start + BATCH).min(runs))
+    for start in (0..runs).step_by(usize::try_from(each)?) {
+        let made = (start..start.saturating_add(each).min(runs))
             .map(|n| one(n, repo.project(), &mut last))
             .collect::<Result<Vec<_>, _>>()?;
         repo.store().publish(repo.new_op(), "scale", &mut |snapshot| -> Result<Option<Draft>, prov::run::Error> {

@@ -121,12 +121,16 @@ impl Ui {
 
     /// Prints a document that would be large in memory: it is written as it is made.
     pub(crate) fn written(&self, document: &impl serde::Serialize) -> Result<(), Failure> {
-        let text = if self.streams.out_is_terminal {
-            serde_json::to_string_pretty(document)
+        let mut out = self.out.borrow_mut();
+        let mut to = std::io::BufWriter::with_capacity(64 << 10, out.writer());
+        let written = if self.streams.out_is_terminal {
+            serde_json::to_writer_pretty(&mut to, document)
         } else {
-            serde_json::to_string(document)
+            serde_json::to_writer(&mut to, document)
         };
-        self.line(text.map_err(std::io::Error::from)?)
+        written.map_err(std::io::Error::from)?;
+        to.write_all(b"\n")?;
+        Ok(to.flush()?)
     }
 
     /// Says something that people may want to know; silent under `--quiet`.
