@@ -8,6 +8,7 @@ use super::live::{Entry, Live, State};
 use super::observer::Stream;
 use super::publish::Pending;
 use super::{Error, record};
+use crate::clock::Micros;
 use crate::hash::Id;
 use crate::host::Liveness;
 use crate::object::recipe::Content;
@@ -125,6 +126,8 @@ fn settle_all(repo: &Repo, live: &Live, mut entries: Vec<Entry>, known: &mut Chi
             continue;
         }
         let is_over = matches!(entry.state, State::Dead | State::Finished { owner: Liveness::Dead, .. });
+        // Seeing to what is inside of it leaves traces in its folder.
+        let last_sign = entry.last_sign(live);
         if is_over && live.has_parked(&entry) {
             let parts = live.parked(&entry);
             settled.extend(parts.lost.into_iter().map(|run| Settled::Lost { run }));
@@ -139,7 +142,7 @@ fn settle_all(repo: &Repo, live: &Live, mut entries: Vec<Entry>, known: &mut Chi
             }
         }
         let children = known.remove(&entry.run).unwrap_or_default();
-        let Some(done) = settle_one(repo, live, &entry, children) else { continue };
+        let Some(done) = settle_one(repo, live, &entry, last_sign, children) else { continue };
         let parent = parent_of(&entry);
         if matches!(done, Settled::Left { .. }) {
             incomplete.extend(parent.clone());
@@ -169,11 +172,17 @@ fn parent_of(entry: &Entry) -> Option<String> {
 }
 
 /// Settles one entry; `None` if it is none of our business.
-fn settle_one(repo: &Repo, live: &Live, entry: &Entry, children: BTreeMap<String, Id>) -> Option<Settled> {
+fn settle_one(
+    repo: &Repo,
+    live: &Live,
+    entry: &Entry,
+    last_sign: Micros,
+    children: BTreeMap<String, Id>,
+) -> Option<Settled> {
     let run = entry.run.clone();
     let done = match &entry.state {
         State::Running | State::Unknown { .. } | State::Finished { owner: Liveness::Alive, .. } => return None,
-        State::Dead => abort(repo, live, entry, children).map(|()| Settled::Aborted { run: run.clone() }),
+        State::Dead => abort(repo, live, entry, last_sign, children).map(|()| Settled::Aborted { run: run.clone() }),
         State::Finished { payload, .. } => {
             finish(repo, live, entry, payload).map(|()| Settled::Published { run: run.clone() })
         }
@@ -195,7 +204,13 @@ fn op(entry: &Entry) -> Option<OpId> {
 }
 
 /// Records a killed run as aborted, with what it had printed.
-fn abort(repo: &Repo, live: &Live, entry: &Entry, children: BTreeMap<String, Id>) -> Result<(), Error> {
+fn abort(
+    repo: &Repo,
+    live: &Live,
+    entry: &Entry,
+    last_sign: Micros,
+    children: BTreeMap<String, Id>,
+) -> Result<(), Error> {
     let (Some(intent), Some(op)) = (&entry.intent, op(entry)) else { return Ok(()) };
     for path in &intent.outputs {
         let path = repo.root().join(from_bytes(path));
@@ -246,7 +261,7 @@ fn abort(repo: &Repo, live: &Live, entry: &Entry, children: BTreeMap<String, Id>
     run.status = Status::Aborted;
     run.failed_in = Some(crate::object::run::Phase::Run);
     run.sealed = false;
-    run.finished_at = entry.last_sign(live);
+    run.finished_at = last_sign;
     let (kind, message) = match &intent.open {
         None => ("killed", "prov was killed while the command ran; it ends with its last sign of life"),
         Some(_) => ("abandoned", "it was started and not finished before its owner ended or its time was over"),

@@ -23,7 +23,7 @@ struct Bench {
 }
 
 impl Bench {
-    /// A killed pipeline with finished tasks in one file.
+    /// A killed pipeline with finished tasks in one file, the last one in a folder of its own.
     fn new(parts: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().canonicalize().unwrap();
@@ -57,8 +57,13 @@ impl Bench {
             run.status = Status::Success;
             run.kind = RunKind::Task;
             let pending = Pending { run: run.encode().unwrap().into(), objects: Vec::new(), code: Vec::new() };
-            closed.add(&running, &crate::codec::encode(&pending).unwrap()).unwrap();
-            running.end().unwrap();
+            let payload = crate::codec::encode(&pending).unwrap();
+            if Some(part) == parts.last() {
+                drop(running.park(&around, &payload));
+            } else {
+                closed.add(&running, &payload).unwrap();
+                running.end().unwrap();
+            }
         }
         Self { dir, repo, around }
     }
@@ -74,6 +79,24 @@ impl Bench {
     fn around(&self) -> &str {
         &self.around.intent().run
     }
+}
+
+#[test]
+fn a_killed_run_with_finished_ones_inside_ends_with_its_own_last_sign_of_life() {
+    let bench = Bench::new(&PARTS);
+    // All of it long ago.
+    let old = std::time::SystemTime::now() - Duration::from_secs(3_600);
+    for name in bench.repo.fs().names(bench.around.dir()).unwrap() {
+        let file = std::fs::File::open(bench.around.dir().join(name)).unwrap();
+        file.set_modified(old).unwrap();
+    }
+    let before = crate::run::live_folder(&bench.repo).entry(bench.around()).unwrap();
+    let expected = before.last_sign(&crate::run::live_folder(&bench.repo));
+    settle(&bench.repo).unwrap();
+    let snapshot = bench.repo.store().snapshot().unwrap();
+    let object = recorded(&snapshot, bench.around()).unwrap().unwrap();
+    let run = crate::revspec::read_run(&snapshot, bench.around(), &object).unwrap();
+    assert_eq!(run.finished_at, expected);
 }
 
 fn blake3_of(text: &str) -> [u8; 32] {
