@@ -111,5 +111,5 @@ fn single(output: &Output, path: &BString, content: Content, size: u64, exec: bo
     }
     let (set, members, format, schema) = (None, std::collections::BTreeMap::new(), None, None);
     let path = path.clone();
-    Output { set, members, format, schema, path, content, size, exec, ..output.clone() }
+    Output { set, exec, path, size, format, schema, content, members, ..output.clone() }
 }
