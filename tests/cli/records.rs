@@ -111,7 +111,7 @@ fn a_deleted_file_is_named_by_its_path() {
         within(text, &words);
     };
     made("main");
-    let delete = |paths: &[&str]| paths.iter().for_each(|path| std::fs::remove_file(sandbox.path(path)).unwrap());
+    let delete = |paths: &[&str]| paths.iter().for_each(|path| project::remove(&sandbox, path));
     delete(&["a.txt", "d/e/x", "s/m-2"]);
     let restored = sandbox.prov(["--json", "restore", "a.txt"]).ok().json();
     schema::assert_valid("restore", &restored);
