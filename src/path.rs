@@ -119,6 +119,12 @@ pub enum Place {
 /// `.` and `..` are resolved lexically. `root` and `cwd` are absolute and normal.
 pub fn locate(root: &Path, cwd: &Path, path: &Path) -> Place {
     let absolute = normal(&cwd.join(path));
+    // Both are normal, so what begins with the same bytes begins with the same names.
+    let below = absolute.as_os_str().as_bytes().strip_prefix(root.as_os_str().as_bytes());
+    let below = below.and_then(|rest| if rest.is_empty() { Some(rest) } else { rest.strip_prefix(b"/") });
+    if let Some(inside) = below.and_then(RelPath::new) {
+        return Place::Inside(inside);
+    }
     match absolute.strip_prefix(root) {
         Ok(rest) => match RelPath::new(rest.as_os_str().as_bytes()) {
             Some(inside) => Place::Inside(inside),
@@ -130,6 +136,18 @@ pub fn locate(root: &Path, cwd: &Path, path: &Path) -> Place {
 
 /// Resolves `.` and `..` of an absolute path lexically.
 pub fn normal(path: &Path) -> PathBuf {
+    let bytes = path.as_os_str().as_bytes();
+    let trimmed = bytes.strip_suffix(b"/").filter(|rest| !rest.is_empty()).unwrap_or(bytes);
+    // Most are, and looking is quicker than putting one together.
+    if let Some(names) = trimmed.strip_prefix(b"/")
+        && names.split(|byte| *byte == b'/').all(|name| !matches!(name, b"" | b"." | b".."))
+    {
+        return PathBuf::from(std::ffi::OsStr::from_bytes(trimmed));
+    }
+    by_component(path)
+}
+
+fn by_component(path: &Path) -> PathBuf {
     use std::path::Component;
     let mut out = PathBuf::new();
     for component in path.components() {
@@ -217,6 +235,25 @@ mod tests {
             assert!(RelPath::new(bad).is_none(), "{bad}");
         }
         assert!(RelPath::new("x".repeat(256)).is_none());
+    }
+
+    #[test]
+    fn the_short_way_to_a_normal_path_leads_where_the_long_one_does() {
+        let names = ["", ".", "..", "a", "b c", "..a"];
+        let mut paths: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        for _ in 0..3 {
+            let longer = paths.iter().flat_map(|path| names.iter().map(move |name| format!("{path}/{name}")));
+            paths = longer.chain(names.iter().map(|name| (*name).to_owned())).collect();
+            for path in &paths {
+                let path = Path::new("/").join(path);
+                assert_eq!(normal(&path).as_os_str(), by_component(&path).as_os_str(), "{path:?}");
+                let place = match by_component(&path).strip_prefix("/a") {
+                    Ok(rest) => Place::Inside(RelPath::new(rest.as_os_str().as_bytes()).unwrap()),
+                    Err(_) => Place::Outside(by_component(&path)),
+                };
+                assert_eq!(locate(Path::new("/a"), Path::new("/q"), &path), place);
+            }
+        }
     }
 
     #[test]

@@ -77,6 +77,23 @@ pub fn encode_within<T: Serialize + ?Sized>(value: &T, limits: &Limits) -> Resul
     }
 }
 
+/// The encoding of a value but for the order of its maps: for what is checked as a whole before anybody sees it, and put in form by
+/// [`in_form`] if need be.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_unchecked<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
+    as_it_comes(value, 1024)
+}
+
+/// What [`encode`] makes of the value whose [`encode_unchecked`] form this is.
+///
+/// # Errors
+/// As [`encode`].
+pub fn in_form(bytes: &[u8]) -> Result<Vec<u8>, Error> {
+    canonical::sort_maps(bytes)
+}
+
 /// The encoding of a value, its maps and structs in the order in which they come.
 fn as_it_comes<T: Serialize + ?Sized>(value: &T, len: usize) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::with_capacity(len);

@@ -221,7 +221,7 @@ impl<'a> Reader<'a> {
         self.charge(start, 1, 0)?;
         let mut map = Costed::of(start, Data::Map(Vec::new()));
         let mut entries: Vec<Entry> = Vec::new();
-        let mut seen: HashMap<String, usize> = HashMap::new();
+        let mut seen = Keys::default();
         let mut merged: Option<Node> = None;
         loop {
             let (event, span) = self.next()?;
@@ -257,7 +257,7 @@ impl<'a> Reader<'a> {
                 }
             };
             map.text += key.len();
-            if let Some(&before) = seen.get(&key) {
+            if let Some(before) = seen.find(&entries, &key) {
                 let text = format!("the key `{}` stands twice in one map", cut(&key));
                 if self.dialect == Dialect::Core {
                     let problem = Problem::new(at(key_start), text);
@@ -268,8 +268,8 @@ impl<'a> Reader<'a> {
                 }
                 continue;
             }
-            seen.insert(key.clone(), entries.len());
             entries.push(Entry { key, at: place(key_start), value: value.node });
+            seen.added(&entries);
         }
         let sources = match merged.map(|node| node.data) {
             Some(Data::List(maps)) => maps.into_iter().map(|map| map.data).collect(),
@@ -279,16 +279,38 @@ impl<'a> Reader<'a> {
         for source in sources {
             if let Data::Map(inherited) = source {
                 for entry in inherited {
-                    if !seen.contains_key(&entry.key) {
-                        seen.insert(entry.key.clone(), entries.len());
+                    if seen.find(&entries, &entry.key).is_none() {
                         map.text += entry.key.len();
                         entries.push(entry);
+                        seen.added(&entries);
                     }
                 }
             }
         }
         map.node.data = Data::Map(entries);
         Ok(map)
+    }
+}
+
+/// Entries of a map that are gone through to find a key. Most maps have fewer.
+const FEW: usize = 12;
+
+/// Where the keys of a map are, once they are many.
+#[derive(Default)]
+struct Keys(HashMap<String, usize>);
+
+impl Keys {
+    /// The place of a key among the entries.
+    fn find(&self, entries: &[Entry], key: &str) -> Option<usize> {
+        if entries.len() <= FEW { entries.iter().position(|entry| entry.key == key) } else { self.0.get(key).copied() }
+    }
+
+    /// One entry was added.
+    fn added(&mut self, entries: &[Entry]) {
+        if entries.len() > FEW {
+            let first = self.0.len();
+            self.0.extend(entries[first..].iter().enumerate().map(|(at, entry)| (entry.key.clone(), first + at)));
+        }
     }
 }
 

@@ -150,17 +150,25 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// Puts a body into its envelope; links are sorted and made unique.
+/// Puts a body into its envelope; links are sorted and made unique, and the maps of the body put in order if they are not.
 ///
 /// # Errors
-/// When the whole is above the limits of a record.
+/// When the body has no encoding, or the whole is above the limits of a record.
 pub fn encode(kind: Kind, version: u32, links: Vec<Link>, body: &[u8]) -> Result<Vec<u8>, codec::Error> {
     let mut bytes = vec![0x94];
     bytes.extend(codec::encode(&kind)?);
     bytes.extend(codec::encode(&version)?);
     bytes.extend(codec::encode(&sorted(links))?);
+    let head = bytes.len();
     bytes.extend_from_slice(body);
-    codec::check(&bytes, &Limits::RECORD)?;
+    match codec::check(&bytes, &Limits::RECORD) {
+        Err(codec::Error::NotCanonical { .. }) => {
+            bytes.truncate(head);
+            bytes.extend(codec::in_form(body)?);
+            codec::check(&bytes, &Limits::RECORD)?;
+        }
+        checked => checked?,
+    }
     Ok(bytes)
 }
 

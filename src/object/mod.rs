@@ -73,7 +73,7 @@ pub trait Record: Sized {
     /// The version that is written and the newest that is read.
     const VERSION: u32 = 1;
 
-    /// The body and the links of this record.
+    /// The links of this record and its body, whose maps may be in any order.
     fn to_parts(&self) -> Result<(Vec<Link>, Vec<u8>), codec::Error>;
 
     /// The links of this record alone, in any order.
@@ -152,6 +152,14 @@ pub fn verify(id: &Id, kind: &Kind, bytes: &[u8]) -> Result<(), Error> {
     if id_of(kind, bytes) != *id {
         return Err(invalid("its bytes do not have the digest that is its name"));
     }
+    verify_form(kind, bytes)
+}
+
+/// As [`verify`], of bytes whose digest is known to be right.
+///
+/// # Errors
+/// What is wrong.
+pub fn verify_form(kind: &Kind, bytes: &[u8]) -> Result<(), Error> {
     if *kind != Kind::BLOB {
         let envelope = Envelope::parse(bytes).map_err(|source| Error::Damaged { kind: kind.clone(), source })?;
         if envelope.kind != *kind {

@@ -245,7 +245,7 @@ impl Record for Recipe {
     }
 
     fn to_parts(&self) -> Result<(Vec<Link>, Vec<u8>), codec::Error> {
-        Ok((self.links()?, codec::encode(self)?))
+        Ok((self.links()?, codec::encode_unchecked(self)?))
     }
 
     fn from_parts(_links: &[Link], body: &[u8]) -> Result<Self, Error> {

@@ -57,13 +57,13 @@ struct Inner {
 impl Inner {
     fn wait(
         &mut self,
-        run: &Run,
+        run: &Arc<Run>,
         object: Id,
         collected: Collected,
         running: Option<live::Running>,
         pending: Pending,
     ) -> Publication {
-        let run = Arc::new(run.clone());
+        let run = Arc::clone(run);
         for (key, output) in &run.outputs {
             let made = Made { content: output.content.id(), run: run.run.clone(), object, key: key.clone() };
             self.made.insert(output.path.clone(), made);
@@ -197,7 +197,7 @@ impl<'a> Batch<'a> {
     /// Takes a closed run with everything that was collected for it.
     pub(super) fn add(
         &self,
-        run: &Run,
+        run: &Arc<Run>,
         object: Id,
         bytes: &[u8],
         intake: Intake,
@@ -231,7 +231,7 @@ impl<'a> Batch<'a> {
     /// Takes a closed run whose folder nobody needs any more, once it is written down with others.
     fn note(
         &self,
-        run: &Run,
+        run: &Arc<Run>,
         object: Id,
         collected: Collected,
         running: live::Running,
@@ -281,14 +281,14 @@ impl<'a> Batch<'a> {
     /// # Errors
     /// When the record is above the limits of the format.
     pub fn add_light(&self, run: &Run) -> Result<(Id, Publication), Error> {
-        self.close(run, None)
+        self.close(&Arc::new(run.clone()), None)
     }
 
     /// As [`Batch::add_light`], for a run with a folder in the live folder.
     ///
     /// # Errors
     /// As [`Batch::add_light`].
-    pub fn close(&self, run: &Run, running: Option<live::Running>) -> Result<(Id, Publication), Error> {
+    pub fn close(&self, run: &Arc<Run>, running: Option<live::Running>) -> Result<(Id, Publication), Error> {
         let bytes = run.encode().map_err(|source| Error::Record { run: run.run.clone(), source })?;
         let object = id_of(&Kind::RUN, &bytes);
         let intake = self.repo.store().intake(&self.snapshot());

@@ -195,7 +195,7 @@ pub(super) fn record(
     let pending = || Pending { run: bytes.to_vec().into(), ..beside_of(prepared) };
     if let Some(batch) = session.batch() {
         return match beside(&intake) {
-            Ok(()) => batch.add(run, object, bytes, intake, Some(running), pending()),
+            Ok(()) => batch.add(&Arc::new(run.clone()), object, bytes, intake, Some(running), pending()),
             Err(err) => leave(&pending(), running, err),
         };
     }

@@ -44,10 +44,11 @@ pub enum CodeMode {
 }
 
 /// What is brought back on a hit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RestoreMode {
     /// All outputs, where they were declared.
+    #[default]
     Outputs,
     /// Only facts; files are left alone.
     Metadata,
@@ -56,10 +57,11 @@ pub enum RestoreMode {
 }
 
 /// What happens when a declared output is not there after a success.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnMissing {
     /// The run failed.
+    #[default]
     Error,
     /// The run succeeded, and it is said.
     Warn,
@@ -138,22 +140,27 @@ pub struct DeclaredSet {
     pub files: FileSet,
 }
 
-/// A command with everything declared about it. Made by [`Request::command`] and the methods that follow.
+/// A command with everything declared about it. Whatever was not asked for is absent from its record: it is most of it, and every look at a
+/// run reads it. Made by [`Request::command`] and the methods that follow.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     /// The command's words.
     pub argv: Vec<BString>,
     /// The working folder relative to the project, empty for its root.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub cwd: BString,
     /// The step's name; `None` to derive it from the command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
     /// Declared inputs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<Declared>,
     /// Declared inputs that need not be there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inputs_optional: Vec<Declared>,
     /// Declared outputs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outputs: Vec<Declared>,
     /// Declared outputs that are some files of a folder.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -165,23 +172,31 @@ pub struct Request {
     #[serde(default, skip_serializing_if = "is_false")]
     pub restores_inputs: bool,
     /// Keys of outputs that the command changes where they lie.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub in_place: BTreeSet<String>,
     /// Keys whose bytes are not stored.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub no_store: BTreeSet<String>,
     /// What standard input is read from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdin: Option<BString>,
     /// Config files, later ones win.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub config_files: Vec<BString>,
     /// A folder of configuration.
     #[serde(default, skip_serializing_if = "FolderRequest::is_empty")]
     pub config_folder: FolderRequest,
     /// Settings `KEY=VALUE` over the config files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sets: Vec<String>,
     /// Which files count as code; `None` for what the project says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<CodeMode>,
     /// Environment variables that count; with a value, they are also set.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, Option<BString>>,
     /// Files that count but are not passed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub identity: Vec<Declared>,
     /// Lock files: as `identity`, under the whole of their name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -199,33 +214,46 @@ pub struct Request {
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub secret_env: BTreeSet<String>,
     /// Year, iteration and other dimensions.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub dims: BTreeMap<String, Value>,
     /// Labels.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub tags: BTreeSet<String>,
     /// What it is, in a sentence.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
     /// A name for the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_name: Option<String>,
     /// The scenario; `None` for the current one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scenario: Option<String>,
     /// The run around it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
     /// What is done about the cache; `None` for `Reuse` with outputs, `Off` without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<CacheMode>,
     /// The step's epoch.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub epoch: u64,
     /// The step's version.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub step_version: u64,
     /// What is brought back on a hit.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub restore: RestoreMode,
     /// Whether the run says so, so that what its scenario says does not count.
     #[serde(default, skip_serializing_if = "is_false")]
     pub restore_is_said: bool,
     /// Ended after this many milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
     /// Whether to wait for another run that holds an output path.
+    #[serde(default, skip_serializing_if = "is_false")]
     pub wait: bool,
     /// What happens when a declared output is missing.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub on_missing: OnMissing,
     /// When servers are asked whether what is remembered of inputs from the web still holds.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -372,5 +400,54 @@ impl Request {
     /// Whether it declares any output.
     pub fn declares_outputs(&self) -> bool {
         !self.outputs.is_empty() || !self.output_sets.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec;
+
+    #[test]
+    fn what_was_not_asked_for_is_absent_and_may_be_there() {
+        let plain = Request::command(["true"]);
+        let Value::Map(entries) = codec::to_value(&plain).unwrap() else { panic!("a request is a map") };
+        let keys: Vec<&str> = entries.iter().map(|(key, _)| key.as_str()).collect();
+        assert_eq!(keys, ["argv"]);
+        // As requests were written before.
+        let mut full = entries;
+        let list = || Value::List(Vec::new());
+        let map = || Value::Map(Vec::new());
+        let text = |text: &str| Value::Text(text.to_owned());
+        for (key, value) in [
+            ("cwd", Value::Bytes(Vec::new())),
+            ("step", Value::Null),
+            ("inputs", list()),
+            ("outputs", list()),
+            ("in_place", list()),
+            ("no_store", list()),
+            ("stdin", Value::Null),
+            ("config_files", list()),
+            ("sets", list()),
+            ("code", Value::Null),
+            ("env", map()),
+            ("identity", list()),
+            ("dims", map()),
+            ("tags", list()),
+            ("message", text("")),
+            ("run_name", Value::Null),
+            ("scenario", Value::Null),
+            ("parent", Value::Null),
+            ("cache", Value::Null),
+            ("epoch", Value::Int(0)),
+            ("step_version", Value::Int(0)),
+            ("restore", text("outputs")),
+            ("timeout_ms", Value::Null),
+            ("wait", Value::Bool(false)),
+            ("on_missing", text("error")),
+        ] {
+            full.push((key.to_owned(), value));
+        }
+        assert_eq!(codec::from_value::<Request>(&Value::Map(full)).unwrap(), plain);
     }
 }

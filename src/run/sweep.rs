@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bstr::BString;
@@ -299,7 +299,7 @@ pub fn sweep(repo: &Repo, order: &Order<'_>, around: Around<'_>) -> Result<Swept
     drop(session);
     driven?;
     close(repo, &mut run, &mut swept);
-    let (object, publication) = batch.close(&run, None)?;
+    let (object, publication) = batch.close(&Arc::new(run.clone()), None)?;
     if let Publication::Lost(_) = publication {
         swept.unrecorded += 1;
     }

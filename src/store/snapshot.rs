@@ -268,6 +268,13 @@ impl Snapshot {
         })
     }
 
+    /// Does beforehand what looking for many objects needs, as long as `goes_on` says so.
+    pub fn prepare(&self, goes_on: &dyn Fn() -> bool) {
+        for &at in self.inner.counting.iter().take_while(|_| goes_on()) {
+            self.inner.log.entries[at].ids();
+        }
+    }
+
     /// Where an inline object lies, if a ref of its entry names it or it is known already where all lie. Whoever looks for one or two finds
     /// them sooner through their refs; for more the ids of all are computed.
     pub(super) fn named_inline(&self, id: &Id) -> Option<(usize, usize)> {

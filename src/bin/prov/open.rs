@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use prov::clock::{Micros, SystemClock};
 use prov::repo::{self, Found, Identity, Places, Repo, World};
@@ -115,6 +116,40 @@ pub(crate) fn repo_for_run(cx: &Context) -> Result<Repo, Failure> {
     let repo = Repo::discover(&cx.cwd, &places_of_author(cx), world(cx))?;
     settle(cx, &repo);
     Ok(repo)
+}
+
+/// The project around the current folder with the state of its store, if that can be read, not seen to yet.
+pub(crate) type Early = Result<(Repo, Option<Snapshot>), repo::Error>;
+
+/// Opens the project and reads the log of its store while `meanwhile` is done. Nothing in it is touched.
+pub(crate) fn while_opening<T>(cx: &Context, meanwhile: impl FnOnce() -> T) -> (T, Early) {
+    let is_done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let (cwd, places, world, is_done) = (cx.cwd.as_path(), places_of_author(cx), world(cx), &is_done);
+        let open = move || -> Early {
+            let repo = Repo::discover(cwd, &places, world)?;
+            // What can't be read is told of by whoever needs it.
+            let snapshot = repo.store().snapshot().ok();
+            snapshot.iter().for_each(|snapshot| snapshot.prepare(&|| !is_done.load(Ordering::Relaxed)));
+            Ok((repo, snapshot))
+        };
+        let opening = std::thread::Builder::new().name("open".to_owned()).spawn_scoped(scope, open);
+        let done = meanwhile();
+        is_done.store(true, Ordering::Relaxed);
+        let early = match opening.map(std::thread::ScopedJoinHandle::join) {
+            Ok(Ok(early)) => early,
+            // Without another thread it is done now.
+            Ok(Err(_)) | Err(_) => Repo::discover(cwd, &places_of_author(cx), self::world(cx)).map(|repo| (repo, None)),
+        };
+        (done, early)
+    })
+}
+
+/// As [`repo`], of one that was opened before.
+pub(crate) fn seen_to(cx: &Context, early: Early) -> Result<(Repo, Option<Snapshot>), Failure> {
+    let (repo, snapshot) = early?;
+    settle(cx, &repo);
+    Ok((in_born_scenario(cx, repo)?, snapshot))
 }
 
 /// The environment may name a scenario as it goes by now; what is current in a checkout is named as it was born.

@@ -34,6 +34,15 @@ const THREADS: usize = 3;
 /// How a task is looked up.
 pub(super) type Look<'a> = &'a (dyn Fn(&mut Work) -> Option<Ended> + Sync);
 
+/// What there is of a task whose turn it is.
+#[derive(Debug)]
+pub(super) enum Taken {
+    /// Its known result.
+    Known(Box<Ended>),
+    /// It was made ready, and nobody looked yet.
+    Ready(Box<Work>),
+}
+
 /// Tasks to look up ahead of time, and what was found. Shared by those who look.
 #[derive(Debug, Default)]
 pub(super) struct Ahead {
@@ -112,18 +121,18 @@ impl Ahead {
         self.bell.notify_all();
     }
 
-    /// What was found of a task, and when; `None` if nobody looked, or nothing is known. Waits for who is looking, and looks for others
-    /// meanwhile.
-    fn take(&self, id: TaskId, look: Look<'_>) -> Option<(Instant, Ended)> {
+    /// What was found of a task, and when, or what is ready to be looked up; `None` if there is neither, or nothing is known. Waits for who
+    /// is looking, and looks for others meanwhile.
+    fn take(&self, id: TaskId, look: Look<'_>) -> Option<(Instant, Taken)> {
         let mut state = self.state();
         loop {
             if let Some((since, ended)) = state.found.remove(&id) {
-                return Some((since, ended?));
+                return Some((since, Taken::Known(Box::new(ended?))));
             }
             if !state.busy.contains(&id) {
                 // Whoever asks looks for it now.
-                state.queue.retain(|work| work.id != id);
-                return None;
+                let at = state.queue.iter().position(|work| work.id == id)?;
+                return state.queue.remove(at).map(|work| (Instant::now(), Taken::Ready(Box::new(work))));
             }
             if let Some(mut work) = state.queue.pop_front() {
                 let epoch = state.epoch;
@@ -191,9 +200,10 @@ impl<'a> Lookout<'a> {
         self.ahead.state().forget();
     }
 
-    /// What was found of a task, if that still holds; as if it had been found just now.
-    pub(super) fn take(&mut self, id: TaskId, now: &dyn Fn() -> Micros, look: Look<'_>) -> Option<Ended> {
-        let (since, mut ended) = self.ahead.take(id, look)?;
+    /// What was found of a task, if that still holds; as if it had been found just now. Or what is ready to be looked up.
+    pub(super) fn take(&mut self, id: TaskId, now: &dyn Fn() -> Micros, look: Look<'_>) -> Option<Taken> {
+        let (since, taken) = self.ahead.take(id, look)?;
+        let Taken::Known(mut ended) = taken else { return Some(taken) };
         if since.elapsed() > FRESH {
             // Where it takes that long, less is looked up ahead.
             self.most = (self.most / 2).max(1);
@@ -202,7 +212,7 @@ impl<'a> Lookout<'a> {
         let (now, took) = (now(), ended.finished_at.0.saturating_sub(ended.started_at.0));
         ended.started_at = Micros(now.0.saturating_sub(took));
         ended.finished_at = now;
-        Some(ended)
+        Some(Taken::Known(ended))
     }
 
     /// Gives away tasks that come after `id`, if it is time to. `work_of` makes them ready, `None` of those that can't be looked up before
@@ -330,7 +340,7 @@ mod tests {
         let now = || Micros(500);
         found(0, Instant::now());
         found(2, Instant::now());
-        let taken = lookout.take(TaskId(0), &now, &look).unwrap();
+        let Some(Taken::Known(taken)) = lookout.take(TaskId(0), &now, &look) else { panic!("it was found") };
         assert_eq!((taken.started_at, taken.finished_at, taken.took_us), (Micros(470), Micros(500), 7));
         assert!(lookout.take(TaskId(0), &now, &look).is_none());
         if let Some(old) = Instant::now().checked_sub(FRESH * 2) {

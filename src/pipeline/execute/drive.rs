@@ -24,6 +24,7 @@ use crate::run::batch::Batch;
 use crate::run::guard::Guard;
 use crate::run::interrupts::Interrupts;
 use crate::run::prepare::Environment;
+use crate::store::Snapshot;
 
 /// Events that wait to be heard, at most: what tasks print comes no faster than it is heard.
 const MOST_EVENTS: usize = 1024;
@@ -44,6 +45,8 @@ pub struct Around<'a> {
     pub guard: &'a Guard,
     /// Other stores that may have what is missing here.
     pub elsewhere: Option<&'a dyn Elsewhere>,
+    /// The store as it was a moment ago.
+    pub known: Option<&'a Snapshot>,
 }
 
 impl std::fmt::Debug for Around<'_> {
@@ -59,7 +62,11 @@ impl std::fmt::Debug for Around<'_> {
 pub fn run(repo: &Repo, plan: Plan, options: &Options, order: &Order, around: Around<'_>) -> Result<Ran, Error> {
     // What makes no sense leaves no trace.
     let selected = order.selection.of(&plan)?;
-    let snapshot = repo.store().snapshot().map_err(crate::run::Error::from)?;
+    let snapshot = match around.known {
+        Some(known) => repo.store().snapshot_since(known),
+        None => repo.store().snapshot(),
+    };
+    let snapshot = snapshot.map_err(crate::run::Error::from)?;
     crate::scenario::open_for_runs(repo, &snapshot, repo.scenario()).map_err(crate::run::Error::from)?;
     let draft = record::pipeline(repo, &plan, options, order);
     let work_path = &options.work_path.value;
@@ -96,7 +103,7 @@ fn drive(
     draft: Run,
     around: Around<'_>,
 ) -> Result<Ran, Error> {
-    let Around { cwd: _, environment, registry, interrupts, watch, guard, elsewhere: _ } = around;
+    let Around { cwd: _, environment, registry, interrupts, watch, guard, elsewhere: _, known: _ } = around;
     let (events, incoming) = sync_channel(MOST_EVENTS);
     let (notes, noted) = channel();
     let (over, until_over) = std::os::unix::net::UnixStream::pair()?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use super::ahead::{Look, Lookout};
+use super::ahead::{Look, Lookout, Taken};
 use super::drive::recorded_step;
 use super::history::LastStep;
 use super::record::{self, Known, Standing};
@@ -42,7 +42,7 @@ const LONGEST_DELAY: Duration = Duration::from_secs(600);
 /// A step that has begun.
 #[derive(Debug)]
 struct OpenStep {
-    run: Run,
+    run: Arc<Run>,
     running: Option<live::Running>,
     is_closed: bool,
 }
@@ -318,20 +318,22 @@ impl<'a> Driver<'a> {
 
     /// Looks up a task whose turn it is, if that was not done already.
     fn turn_of(&mut self, id: TaskId, tries: u32) -> Turn {
-        if let Some(ended) = self.found_ahead(id) {
-            return Turn::Known(Box::new(ended));
-        }
-        match self.work_of(id, tries) {
-            Ok(mut work) => match (self.glance)(&mut work) {
-                Some(ended) => Turn::Known(Box::new(ended)),
-                None => Turn::Due(Box::new(work)),
+        let mut work = match self.found_ahead(id) {
+            Some(Taken::Known(ended)) => return Turn::Known(ended),
+            Some(Taken::Ready(work)) => work,
+            None => match self.work_of(id, tries) {
+                Ok(work) => Box::new(work),
+                Err(error) => return Turn::Wrong(error),
             },
-            Err(error) => Turn::Wrong(error),
+        };
+        match (self.glance)(&mut work) {
+            Some(ended) => Turn::Known(Box::new(ended)),
+            None => Turn::Due(work),
         }
     }
 
     /// The result of a task that was looked up ahead of its turn; those that come after it are looked up from now on.
-    fn found_ahead(&self, id: TaskId) -> Option<Ended> {
+    fn found_ahead(&self, id: TaskId) -> Option<Taken> {
         let is_heard = self.order.is_heard || self.order.is_forced;
         if is_heard || !self.under_way.is_empty() || !self.may_be_ahead(id, id) {
             return None;
@@ -402,7 +404,7 @@ impl<'a> Driver<'a> {
         let run = record::step(self.repo, &self.run, &self.plan.steps[number].name);
         let running = self.batch.begin_part(&run)?;
         self.tell_start(&run);
-        self.steps.insert(number, OpenStep { run, running: Some(running), is_closed: false });
+        self.steps.insert(number, OpenStep { run: Arc::new(run), running: Some(running), is_closed: false });
         self.remember(number);
         Ok(())
     }
@@ -582,9 +584,10 @@ impl<'a> Driver<'a> {
             self.steps.insert(number, open);
             return Ok(());
         }
-        let outcome = self.standing(|standing, now| standing.close_step(&mut open.run, number, now));
+        let run = Arc::make_mut(&mut open.run);
+        let outcome = self.standing(|standing, now| standing.close_step(run, number, now));
         if self.signal.is_some() && outcome != rollup::Outcome::Success {
-            open.run.status = Status::Aborted;
+            run.status = Status::Aborted;
         }
         let (object, publication) = self.batch.close(&open.run, open.running.take())?;
         open.is_closed = true;

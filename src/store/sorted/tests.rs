@@ -179,6 +179,33 @@ proptest! {
     }
 
     #[test]
+    fn a_page_that_is_asked_often_answers_as_one_that_is_asked_once(
+        records in any_records(), keys in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..6), 1..8), at: prop::sample::Index, by: u8
+    ) {
+        let mut block = super::block::BlockBuilder::default();
+        for (key, value) in &records {
+            block.push(key, value);
+        }
+        let mut bytes = block.bytes;
+        if let (0..128, 1..) = (by, bytes.len()) {
+            // Damaged, and yet what its checksum is of.
+            let at = at.index(bytes.len());
+            bytes[at] = bytes[at].wrapping_add(by);
+        }
+        let find = |page: &Arc<super::page::Page>, key: &[u8]| {
+            let mut walker = super::walker::Walker::new(Arc::clone(page));
+            let found = walker.seek_from(key)?;
+            let record = walker.record().map(|(key, value)| (key.to_vec(), value.to_vec()));
+            Ok::<_, &'static str>((found, record, walker.step()?, walker.record().map(|(key, _)| key.to_vec())))
+        };
+        let often = Arc::new(super::page::Page::new(bytes.clone(), 0));
+        for key in keys.iter().cycle().take(40).chain(records.keys()) {
+            let once = Arc::new(super::page::Page::new(bytes.clone(), 0));
+            prop_assert_eq!(find(&often, key), find(&once, key));
+        }
+    }
+
+    #[test]
     fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         let shared = Arc::new(super::page::Page::new(bytes.clone(), 0));
         let _ = Block::parse(Arc::clone(&shared));

@@ -149,3 +149,32 @@ fn content_that_is_read_once_is_stored_as_content_that_was_announced() {
     assert!(intake.finish().unwrap().is_empty());
     assert_sound(&store, "");
 }
+
+#[test]
+fn who_reads_many_objects_gets_each_whichever_pack_it_lies_in() {
+    let (place, store) = memory();
+    let groups: Vec<Vec<Vec<u8>>> = (0..5).map(|group| many(1_000 + 100 * group, 40)).collect();
+    groups.iter().for_each(|group| store_all(&store, group));
+    let nowhere = many(900, 40);
+    let packed = |snapshot: &Snapshot, bytes: &[u8]| snapshot.read(&hash::blob(bytes)).unwrap().map(|(_, found)| found);
+    let snapshot = store.snapshot().unwrap();
+    assert!(snapshot.state().packs.len() >= 5);
+    for at in 0..40 {
+        for group in &groups {
+            assert_eq!(packed(&snapshot, &group[at]).as_ref(), Some(&group[at]));
+        }
+        assert_eq!(packed(&snapshot, &nowhere[at]), None);
+    }
+    // The pack in which the last one was found goes: what lay there is damaged, everything else is found.
+    let last = snapshot.state().packs.last().unwrap().name();
+    assert!(groups[4].iter().all(|bytes| packed(&snapshot, bytes).is_some()));
+    place.remove(Folder::Packs, &Folder::Packs.file(&last)).unwrap();
+    let store = Store::open(Arc::new(place), &world()).unwrap();
+    let snapshot = store.snapshot().unwrap();
+    for at in 0..40 {
+        for (group, lies_elsewhere) in groups.iter().zip([true, true, true, true, false]) {
+            let read = snapshot.read(&hash::blob(&group[at]));
+            assert_eq!(read.is_ok_and(|found| found.is_some()), lies_elsewhere);
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! The end of a pipeline's run: what is still open is closed, and the whole becomes history.
 
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use super::super::recorder::Note;
@@ -42,6 +43,7 @@ impl Driver<'_> {
             Value::Map(vec![("name".to_owned(), text(&step.name)), ("result".to_owned(), text(outcome.as_str()))])
         });
         run.meta.insert("steps".to_owned(), Value::List(results.collect()));
+        let run = Arc::new(run);
         let (_, publication) = self.batch.close(&run, None)?;
         if let crate::run::Publication::Lost(err) = &publication {
             self.unrecorded += 1;
@@ -71,7 +73,7 @@ impl Driver<'_> {
         Ok(Ran {
             blocked_by: blocked_by.collect(),
             object: self.recorded.get(&run.run).copied(),
-            run,
+            run: Arc::unwrap_or_clone(run),
             outcome,
             states,
             runs: self.known.iter().map(|known| known.run.clone()).collect(),

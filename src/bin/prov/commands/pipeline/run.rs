@@ -40,19 +40,22 @@ pub(super) fn run(cx: &Context, args: &PipelineRunArgs) -> Result<Exit, Failure>
     // Before anything else, so that no signal is lost between a look and a start.
     let interrupts = Interrupts::from_requests()
         .map_err(|err| Failure::new(Class::Failed, "no_signals", "can not listen to signals").because_of(Some(&err)))?;
-    let seen = Seen::open(cx, &args.options)?;
-    seen.sound()?;
     if args.dry_run {
+        let seen = Seen::open(cx, &args.options)?;
+        seen.sound()?;
         let repo = open::untouched(cx)?;
         let looked = look(cx, &repo, &seen, selection(&args.selection), args.force)?;
         return super::tell_plan(cx, &seen, Some(&looked));
     }
-    let repo = open::repo(cx)?;
+    let (seen, early) = open::while_opening(cx, || Seen::open(cx, &args.options));
+    let seen = seen?;
+    seen.sound()?;
+    let (repo, known) = open::seen_to(cx, early)?;
     let order = order(cx, &repo, &seen, args)?;
     let world = World { search_path: cx.environment.path("PATH").map(Into::into), ..World::local() };
     let registry = Registry::new(world);
     let guard = Guard::new(crate::app::guard_command());
-    let Seen { checked, options, file, .. } = seen;
+    let Seen { checked, options, file, pipeline } = seen;
     let tell_remote = elsewhere::teller(cx);
     let remotes = elsewhere::remotes(cx, &repo, &Silent, interrupts.cancel(), &tell_remote)?;
     let go = |keeper: Option<keep::Keeper>| {
@@ -65,6 +68,7 @@ pub(super) fn run(cx: &Context, args: &PipelineRunArgs) -> Result<Exit, Failure>
             watch: &mut watch,
             guard: &guard,
             elsewhere: remotes.as_ref().map(|remotes| remotes as _),
+            known: known.as_ref(),
         };
         execute::run(&repo, checked.plan, &options, &order, around)
     };
@@ -76,7 +80,10 @@ pub(super) fn run(cx: &Context, args: &PipelineRunArgs) -> Result<Exit, Failure>
         }
     }
     tell(cx, &ran, &prov::path::show(&file), args.json_lines)?;
-    Ok(exit_of(&ran))
+    let exit = exit_of(&ran);
+    // The process ends now: the system takes all memory at once, where thousands of tasks would be given back piece by piece.
+    std::mem::forget((ran, pipeline));
+    Ok(exit)
 }
 
 fn exit_of(ran: &Ran) -> Exit {
