@@ -138,6 +138,20 @@ pub(super) fn unpack(id: &Id, record: &PackRecord, stored: &[u8]) -> Result<Vec<
     Ok(bytes)
 }
 
+/// As [`unpack`], for someone who is shown the bytes once they are verified; what that says is given back.
+pub(super) fn show<T>(
+    id: &Id,
+    record: &PackRecord,
+    stored: &[u8],
+    to: &mut dyn FnMut(&[u8]) -> T,
+) -> Result<T, Broken> {
+    if record.codec != Codec::Plain || (record.kind != Kind::BLOB && record.len > RECORD_MAX) {
+        return unpack(id, record, stored).map(|bytes| to(&bytes));
+    }
+    verify(id, &record.kind, stored).map_err(|err| err.to_string())?;
+    Ok(to(stored))
+}
+
 /// Reads a blob of exactly the length of `room` into it, verified by its id. What is in pieces can't be read from its pack alone.
 pub(super) fn read_into(file: &SortedFile, id: &Id, record: &PackRecord, room: &mut [u8]) -> Result<(), Broken> {
     if record.kind != Kind::BLOB || record.len != room.len() as u64 {

@@ -11,6 +11,7 @@ use super::error::{Damage, Error};
 use super::files::Unusable;
 use super::history;
 use super::load::{Loaded, Log};
+use super::located::Places;
 use super::overlay::{Edited, Overlay};
 use super::sorted::{Broken, SortedFile};
 use crate::clock::Micros;
@@ -45,6 +46,8 @@ pub(super) struct Inner {
     looks: AtomicUsize,
     /// The pack in which most of many objects were found the last time, by its position.
     pub(super) hit: AtomicUsize,
+    /// Where many objects were found the last time, for the next who asks for the same.
+    pub(super) located: Mutex<Option<Arc<Places>>>,
     damage: Mutex<Vec<Damage>>,
     newer: Mutex<Option<Snapshot>>,
 }
@@ -122,6 +125,7 @@ impl Snapshot {
             inline: OnceLock::new(),
             looks: AtomicUsize::new(0),
             hit: AtomicUsize::new(usize::MAX),
+            located: Mutex::default(),
             damage: Mutex::new(damage),
             newer: Mutex::new(None),
         };
