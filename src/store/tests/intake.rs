@@ -140,9 +140,9 @@ fn large_content_is_cut_at_the_same_places_however_it_comes_and_by_however_many_
         for is_alone in [true, false] {
             let (_, store) = memory();
             let intake = store.intake(&store.snapshot().unwrap());
-            let mut put = || intake.put_new_blob(len as u64, &mut Dribble(bytes, len)).unwrap().unwrap();
+            let put = || intake.put_new_blob(len as u64, &mut Dribble(bytes, len)).unwrap().unwrap();
             // Whoever is a thread of the pool leaves the others alone.
-            let id = if is_alone { put() } else { rayon::ThreadPoolBuilder::new().build().unwrap().install(&mut put) };
+            let id = if is_alone { put() } else { rayon::ThreadPoolBuilder::new().build().unwrap().install(put) };
             assert_eq!(id, crate::hash::blob(bytes));
             let collected = intake.finish().unwrap();
             let blobs: Vec<Id> =
@@ -166,8 +166,8 @@ fn large_content_that_changes_while_it_is_read_is_told_whichever_batch_it_shows_
     {
         for is_alone in [true, false] {
             let intake = store.intake(&store.snapshot().unwrap());
-            let mut put = || intake.put_new_blob(len, &mut &bytes[..end]);
-            let err = if is_alone { put() } else { rayon::ThreadPoolBuilder::new().build().unwrap().install(&mut put) }
+            let put = || intake.put_new_blob(len, &mut &bytes[..end]);
+            let err = if is_alone { put() } else { rayon::ThreadPoolBuilder::new().build().unwrap().install(put) }
                 .unwrap_err();
             assert!(matches!(err, crate::object::AccessError::Changed), "{len} {end}: {err}");
         }
