@@ -27,101 +27,133 @@ enum Head {
     Map(usize),
 }
 
+/// Walks through a value. What gives nothing has left the fault in `fault`: every record read goes through here, and an error that is
+/// handed up through all levels costs as much as the walk.
 struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
+    fault: Option<Error>,
 }
 
 impl<'a> Reader<'a> {
-    #[inline]
-    fn take(&mut self, n: usize) -> Result<&'a [u8], Error> {
-        let end = self.at.checked_add(n).filter(|&end| end <= self.bytes.len()).ok_or(Error::CutOff { at: self.at })?;
-        let slice = &self.bytes[self.at..end];
-        self.at = end;
-        Ok(slice)
+    fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0, fault: None }
     }
 
-    #[inline]
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
+    /// Why the walk ended.
+    fn fault(&mut self) -> Error {
         let at = self.at;
-        self.take(N)?.try_into().map_err(|_| Error::CutOff { at })
+        self.fault.take().unwrap_or(Error::CutOff { at })
+    }
+
+    #[cold]
+    fn fails<T>(&mut self, fault: Error) -> Option<T> {
+        self.fault = Some(fault);
+        None
+    }
+
+    #[cold]
+    fn breaks<T>(&mut self, at: usize, rule: &'static str) -> Option<T> {
+        self.fails(Error::NotCanonical { at, rule })
     }
 
     #[inline]
-    fn uint(&mut self, n: usize) -> Result<u64, Error> {
-        Ok(self.take(n)?.iter().fold(0, |sum, &byte| (sum << 8) | u64::from(byte)))
+    fn take(&mut self, n: usize) -> Option<&'a [u8]> {
+        let bytes = self.bytes;
+        match bytes.get(self.at..).and_then(|rest| rest.get(..n)) {
+            Some(taken) => {
+                self.at += n;
+                Some(taken)
+            }
+            None => self.fails(Error::CutOff { at: self.at }),
+        }
     }
 
     #[inline]
-    fn len(&mut self, n: usize, at: usize, shortest_from: u64) -> Result<usize, Error> {
+    fn uint(&mut self, n: usize) -> Option<u64> {
+        Some(self.take(n)?.iter().fold(0, |sum, &byte| (sum << 8) | u64::from(byte)))
+    }
+
+    /// A signed integer of `n` bytes.
+    #[inline]
+    fn int(&mut self, n: usize) -> Option<i64> {
+        let unused = 64 - 8 * n;
+        Some((self.uint(n)? << unused).cast_signed() >> unused)
+    }
+
+    #[inline]
+    fn len(&mut self, n: usize, at: usize, shortest_from: u64) -> Option<usize> {
         let len = self.uint(n)?;
         if len < shortest_from {
-            return Err(Error::NotCanonical { at, rule: "a length is written in its shortest form" });
+            return self.breaks(at, "a length is written in its shortest form");
         }
-        usize::try_from(len).map_err(|_| Error::OverLimit { at, limit: "length" })
+        usize::try_from(len).ok().or_else(|| self.fails(Error::OverLimit { at, limit: "length" }))
+    }
+
+    /// What comes of an integer, if it could not be written in fewer bytes.
+    #[inline]
+    fn shortest(&mut self, at: usize, is_shortest: bool) -> Option<Head> {
+        if is_shortest { Some(Head::Plain) } else { self.breaks(at, "an integer is written in its shortest form") }
     }
 
     #[inline]
-    fn head(&mut self) -> Result<Head, Error> {
+    fn head(&mut self) -> Option<Head> {
         let at = self.at;
-        let wrong = |rule| Error::NotCanonical { at, rule };
-        const SHORT: &str = "an integer is written in its shortest form";
         let byte = self.take(1)?[0];
-        Ok(match byte {
+        Some(match byte {
             0x00..=0x7f | 0xe0..=0xff | 0xc0 | 0xc2 | 0xc3 => Head::Plain,
             0x80..=0x8f => Head::Map(usize::from(byte & 15)),
             0x90..=0x9f => Head::Array(usize::from(byte & 15)),
             0xa0..=0xbf => Head::Str(usize::from(byte & 31)),
+            _ => return self.long_head(byte, at),
+        })
+    }
+
+    /// As [`Reader::head`], where more bytes than one belong to it.
+    fn long_head(&mut self, byte: u8, at: usize) -> Option<Head> {
+        Some(match byte {
             0xc4 => Head::Bin(self.len(1, at, 0)?),
             0xc5 => Head::Bin(self.len(2, at, 1 << 8)?),
             0xc6 => Head::Bin(self.len(4, at, 1 << 16)?),
             0xcb => {
                 let bits = self.uint(8)?;
-                if f64::from_bits(bits).is_finite() { Head::Plain } else { return Err(wrong("a float is finite")) }
+                return if f64::from_bits(bits).is_finite() {
+                    Some(Head::Plain)
+                } else {
+                    self.breaks(at, "a float is finite")
+                };
             }
             0xcc => {
-                if self.uint(1)? >= 1 << 7 {
-                    Head::Plain
-                } else {
-                    return Err(wrong(SHORT));
-                }
+                let value = self.uint(1)?;
+                return self.shortest(at, value >= 1 << 7);
             }
             0xcd => {
-                if self.uint(2)? >= 1 << 8 {
-                    Head::Plain
-                } else {
-                    return Err(wrong(SHORT));
-                }
+                let value = self.uint(2)?;
+                return self.shortest(at, value >= 1 << 8);
             }
             0xce => {
-                if self.uint(4)? >= 1 << 16 {
-                    Head::Plain
-                } else {
-                    return Err(wrong(SHORT));
-                }
+                let value = self.uint(4)?;
+                return self.shortest(at, value >= 1 << 16);
             }
             0xcf => {
-                if self.uint(8)? >= 1 << 32 {
-                    Head::Plain
-                } else {
-                    return Err(wrong(SHORT));
-                }
+                let value = self.uint(8)?;
+                return self.shortest(at, value >= 1 << 32);
             }
             0xd0 => {
-                let v = self.take(1)?[0].cast_signed();
-                if v < -32 { Head::Plain } else { return Err(wrong(SHORT)) }
+                let value = self.int(1)?;
+                return self.shortest(at, value < -32);
             }
             0xd1 => {
-                let v = i64::from(i16::from_be_bytes(self.array()?));
-                if v < i64::from(i8::MIN) { Head::Plain } else { return Err(wrong(SHORT)) }
+                let value = self.int(2)?;
+                return self.shortest(at, value < i64::from(i8::MIN));
             }
             0xd2 => {
-                let v = i64::from(i32::from_be_bytes(self.array()?));
-                if v < i64::from(i16::MIN) { Head::Plain } else { return Err(wrong(SHORT)) }
+                let value = self.int(4)?;
+                return self.shortest(at, value < i64::from(i16::MIN));
             }
             0xd3 => {
-                let v = self.uint(8)?.cast_signed();
-                if v < i64::from(i32::MIN) { Head::Plain } else { return Err(wrong(SHORT)) }
+                let value = self.int(8)?;
+                return self.shortest(at, value < i64::from(i32::MIN));
             }
             0xd9 => Head::Str(self.len(1, at, 32)?),
             0xda => Head::Str(self.len(2, at, 1 << 8)?),
@@ -130,62 +162,62 @@ impl<'a> Reader<'a> {
             0xdd => Head::Array(self.len(4, at, 1 << 16)?),
             0xde => Head::Map(self.len(2, at, 16)?),
             0xdf => Head::Map(self.len(4, at, 1 << 16)?),
-            0xca => return Err(wrong("floats have 64 bits")),
-            0xc1 | 0xc7..=0xc9 | 0xd4..=0xd8 => return Err(wrong("there are no extension types")),
+            0xca => return self.breaks(at, "floats have 64 bits"),
+            _ => return self.breaks(at, "there are no extension types"),
         })
     }
 
-    fn value(&mut self, limits: &Limits, depth: usize) -> Result<(), Error> {
+    /// Bytes that have to be a text.
+    #[inline]
+    fn text(&mut self, at: usize, len: usize) -> Option<()> {
+        let text = self.take(len)?;
+        // Most are names.
+        if text.is_ascii() || std::str::from_utf8(text).is_ok() { Some(()) } else { self.breaks(at, "text is UTF-8") }
+    }
+
+    fn value(&mut self, limits: &Limits, depth: usize) -> Option<()> {
         let at = self.at;
-        let head = self.head()?;
-        let counted = match head {
-            Head::Array(n) => n,
-            Head::Map(n) => n.saturating_mul(2),
-            _ => 0,
-        };
-        if matches!(head, Head::Array(_) | Head::Map(_)) {
-            if depth == 0 {
-                return Err(Error::OverLimit { at, limit: "depth" });
-            }
-            if counted > limits.entries.saturating_mul(2) {
-                return Err(Error::OverLimit { at, limit: "entries" });
-            }
-            // Every entry takes at least a byte: a lie about the count is found before anything is done for it.
-            if counted > self.bytes.len() - self.at {
-                return Err(Error::CutOff { at: self.bytes.len() });
-            }
-        }
-        match head {
-            Head::Plain => {}
-            Head::Str(n) => {
-                let text = self.take(n)?;
-                if std::str::from_utf8(text).is_err() {
-                    return Err(Error::NotCanonical { at, rule: "text is UTF-8" });
-                }
-            }
-            Head::Bin(n) => {
-                self.take(n)?;
-            }
+        match self.head()? {
+            Head::Plain => Some(()),
+            Head::Str(n) => self.text(at, n),
+            Head::Bin(n) => self.take(n).map(drop),
             Head::Array(n) => {
-                for _ in 0..n {
-                    self.value(limits, depth - 1)?;
-                }
+                self.counted(limits, depth, at, n)?;
+                (0..n).try_for_each(|_| self.value(limits, depth - 1))
             }
             Head::Map(n) => {
-                let mut last: Option<&[u8]> = None;
+                self.counted(limits, depth, at, n.saturating_mul(2))?;
+                let mut last: &[u8] = &[];
                 for _ in 0..n {
                     let start = self.at;
                     self.value(limits, depth - 1)?;
                     let key = &self.bytes[start..self.at];
-                    if last.is_some_and(|last| last >= key) {
-                        return Err(Error::NotCanonical { at: start, rule: "map keys are sorted and unique" });
+                    // A key has a byte at least, so the first one is greater than nothing.
+                    if last >= key {
+                        return self.breaks(start, "map keys are sorted and unique");
                     }
-                    last = Some(key);
+                    last = key;
                     self.value(limits, depth - 1)?;
                 }
+                Some(())
             }
         }
-        Ok(())
+    }
+
+    /// Whether so many values may follow.
+    #[inline]
+    fn counted(&mut self, limits: &Limits, depth: usize, at: usize, count: usize) -> Option<()> {
+        if depth == 0 {
+            return self.fails(Error::OverLimit { at, limit: "depth" });
+        }
+        if count > limits.entries.saturating_mul(2) {
+            return self.fails(Error::OverLimit { at, limit: "entries" });
+        }
+        // Every entry takes at least a byte: a lie about the count is found before anything is done for it.
+        if count > self.bytes.len() - self.at {
+            return self.fails(Error::CutOff { at: self.bytes.len() });
+        }
+        Some(())
     }
 }
 
@@ -206,9 +238,11 @@ pub fn skip(bytes: &[u8], limits: &Limits) -> Result<usize, Error> {
     if bytes.len() > limits.bytes {
         return Err(Error::OverLimit { at: limits.bytes, limit: "bytes" });
     }
-    let mut reader = Reader { bytes, at: 0 };
-    reader.value(limits, limits.depth)?;
-    Ok(reader.at)
+    let mut reader = Reader::new(bytes);
+    match reader.value(limits, limits.depth) {
+        Some(()) => Ok(reader.at),
+        None => Err(reader.fault()),
+    }
 }
 
 /// Sorts every map of a well-formed value by its encoded keys.
@@ -217,7 +251,7 @@ pub fn skip(bytes: &[u8], limits: &Limits) -> Result<usize, Error> {
 /// When the value breaks a rule that sorting can't mend.
 pub(super) fn sort_maps(bytes: &[u8]) -> Result<Vec<u8>, Error> {
     let mut sorter = Sorter {
-        reader: Reader { bytes, at: 0 },
+        reader: Reader::new(bytes),
         out: Vec::with_capacity(bytes.len()),
         spans: Vec::new(),
         spare: Vec::new(),
@@ -255,20 +289,18 @@ struct Sorter<'a> {
 impl Sorter<'_> {
     fn value(&mut self, depth: usize) -> Result<(), Error> {
         let start = self.reader.at;
-        let head = self.reader.head()?;
+        let head = self.reader.head().ok_or_else(|| self.reader.fault())?;
         let within = match head {
             Head::Array(_) | Head::Map(_) => {
                 depth.checked_sub(1).ok_or_else(|| Error::Encode("nested too deeply".to_owned()))?
             }
             Head::Plain => depth,
             Head::Bin(n) => {
-                self.reader.take(n)?;
+                self.reader.take(n).ok_or_else(|| self.reader.fault())?;
                 depth
             }
             Head::Str(n) => {
-                if std::str::from_utf8(self.reader.take(n)?).is_err() {
-                    return Err(Error::NotCanonical { at: start, rule: "text is UTF-8" });
-                }
+                self.reader.text(start, n).ok_or_else(|| self.reader.fault())?;
                 depth
             }
         };

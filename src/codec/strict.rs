@@ -21,6 +21,11 @@ impl<'a> Strict<'a> {
         self.rest.is_empty()
     }
 
+    /// What is left.
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// An unsigned integer.
     #[inline]
     pub fn uint(&mut self) -> Option<u64> {

@@ -38,23 +38,26 @@ impl Kind {
 
     /// Takes a kind's name: 1 to 32 characters, `a-z`, `0-9` and `-`, a letter first; `None` for anything else.
     pub fn new(name: &str) -> Option<Self> {
-        let known = [
-            Self::BLOB,
-            Self::TREE,
-            Self::CHUNKS,
-            Self::CONFIG,
-            Self::RECIPE,
-            Self::RUN,
-            Self::SCENARIO,
-            Self::SCHEMA,
-            Self::NOTE,
-            Self::SIGNATURE,
-            Self::VERDICT,
-            Self::MARK,
-        ];
-        if let Some(kind) = known.into_iter().find(|k| k.0 == name) {
-            return Some(kind);
-        }
+        let known = match name {
+            "blob" => Self::BLOB,
+            "tree" => Self::TREE,
+            "chunks" => Self::CHUNKS,
+            "config" => Self::CONFIG,
+            "recipe" => Self::RECIPE,
+            "run" => Self::RUN,
+            "scenario" => Self::SCENARIO,
+            "schema" => Self::SCHEMA,
+            "note" => Self::NOTE,
+            "signature" => Self::SIGNATURE,
+            "verdict" => Self::VERDICT,
+            "mark" => Self::MARK,
+            _ => return Self::other(name),
+        };
+        Some(known)
+    }
+
+    /// A kind that this prov does not know.
+    fn other(name: &str) -> Option<Self> {
         let mut chars = name.bytes();
         let sound = name.len() <= 32
             && chars.next().is_some_and(|c| c.is_ascii_lowercase())

@@ -428,23 +428,8 @@ impl Seen<'_> {
     }
 
     fn newest_with_key(&self, scenario: &str, wanted: &str) -> Result<Option<Target>, Error> {
-        let project = self.repo.project();
-        let marks = Marks::open(self.snapshot)?;
-        for part in scenario::chain(self.snapshot, project, scenario)? {
-            let artifacts = key::artifacts_of(project, &part.scenario, wanted);
-            for item in self.snapshot.scan(&artifacts, Direction::Forward) {
-                let (key, value) = item?;
-                let touch: Touch = entry::decode(&value)?;
-                let Some(run) = key::last_text(&key) else { return Ok(None) };
-                if !part.has(began(&artifacts, &key)) || is_passed_over(&marks, &touch.object)? {
-                    continue;
-                }
-                let (project, scenario) = (project.to_owned(), part.scenario);
-                let run = RunRef { run, object: touch.object, project, scenario };
-                return Ok(Some(Target::Artifact(run, wanted.to_owned())));
-            }
-        }
-        Ok(None)
+        let found = newest_artifact(self.snapshot, self.repo.project(), scenario, wanted, |_| true)?;
+        Ok(found.map(|run| Target::Artifact(run, wanted.to_owned())))
     }
 
     /// The n-th earlier run of the same step in the same scenario.
@@ -501,6 +486,32 @@ impl Seen<'_> {
             }
         }
     }
+}
+
+/// The newest run of a scenario, or of what it was forked from, that has an artifact of this key of which `is` says so; what is
+/// hidden or retracted is passed over.
+pub(super) fn newest_artifact(
+    snapshot: &Snapshot,
+    project: &str,
+    scenario: &str,
+    wanted: &str,
+    is: impl Fn(&Touch) -> bool,
+) -> Result<Option<RunRef>, Error> {
+    let marks = Marks::open(snapshot)?;
+    for part in scenario::chain(snapshot, project, scenario)? {
+        let artifacts = key::artifacts_of(project, &part.scenario, wanted);
+        for item in snapshot.scan(&artifacts, Direction::Forward) {
+            let (key, value) = item?;
+            let touch: Touch = entry::decode(&value)?;
+            let Some(run) = key::last_text(&key) else { return Ok(None) };
+            if !is(&touch) || !part.has(began(&artifacts, &key)) || is_passed_over(&marks, &touch.object)? {
+                continue;
+            }
+            let (project, scenario) = (project.to_owned(), part.scenario);
+            return Ok(Some(RunRef { run, object: touch.object, project, scenario }));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether names that mean the newest success pass over a run: its outcome was retracted, or it is hidden.

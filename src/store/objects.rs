@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::backend::Folder;
 use super::early::Early;
@@ -79,11 +80,13 @@ enum Search {
 impl Snapshot {
     /// The packs in the order in which they are looked into: those of the class that is asked for first, condemned ones last, newer ones
     /// before older ones.
-    fn packs(&self, first: Class) -> Vec<PackRow> {
-        let state = &self.inner.state;
-        let mut rows: Vec<PackRow> = state.packs.iter().rev().copied().collect();
-        rows.sort_by_key(|row| (state.condemned.contains_key(&row.name()), row.class() != first));
-        rows
+    fn packs(&self, first: Class) -> &[PackRow] {
+        self.inner.orders[first as usize].get_or_init(|| {
+            let state = &self.inner.state;
+            let mut rows: Vec<PackRow> = state.packs.iter().rev().copied().collect();
+            rows.sort_by_key(|row| (state.condemned.contains_key(&row.name()), row.class() != first));
+            rows
+        })
     }
 
     /// Shows every copy of an object to `each` until it is satisfied. It is probably of the class `first`.
@@ -102,43 +105,52 @@ impl Snapshot {
         {
             return Ok(Search::Done);
         }
-        let state = &self.inner.state;
         let (mut moved, mut unsearched) = (None, None);
-        let packs = self.packs(first);
-        let mut early = Early::new(self, Folder::Packs, packs.len());
-        for (at, row) in packs.iter().enumerate() {
-            early.before(at, &|at| packs[at].name(), &|file| drop(pack::find(file, id)));
-            let name = row.name();
-            if which == Which::Live
-                && state.condemned.contains_key(&name)
-                && self.store().rules().keep(Rule::CondemnedShunned)
-            {
-                continue;
+        let mut look = |name: Id| -> Result<bool, AccessError> {
+            let is_condemned = self.inner.state.condemned.contains_key(&name);
+            if which == Which::Live && is_condemned && self.store().rules().keep(Rule::CondemnedShunned) {
+                return Ok(false);
             }
             let file = match self.file(Folder::Packs, &name)? {
                 File::Here(file) => file,
                 // Whatever counts in a condemned pack lies elsewhere.
-                File::Lost if state.condemned.contains_key(&name) => continue,
+                File::Lost if is_condemned => return Ok(false),
                 File::Lost => {
                     unsearched = Some((Folder::Packs.file(&name), "it is damaged or missing".to_owned()));
-                    continue;
+                    return Ok(false);
                 }
                 File::Moved(newer) => {
                     moved = Some(newer);
-                    continue;
+                    return Ok(false);
                 }
             };
             match pack::find(&file, id) {
-                Ok(None) => {}
-                Ok(Some(record)) => {
-                    if each(Found::Packed(file, record))? {
-                        return Ok(Search::Done);
-                    }
-                }
+                Ok(None) => Ok(false),
+                Ok(Some(record)) => each(Found::Packed(file, record)),
                 Err(what) => {
                     self.note(Folder::Packs, &name, what.clone());
                     unsearched = Some((Folder::Packs.file(&name), what));
+                    Ok(false)
                 }
+            }
+        };
+        let packs = self.packs(first);
+        // Who asks for many asks for what was written together.
+        let last = &self.inner.found[first as usize];
+        let likely = last.load(Ordering::Relaxed);
+        if let Some(row) = packs.get(likely)
+            && look(row.name())?
+        {
+            return Ok(Search::Done);
+        }
+        let mut early = Early::new(self, Folder::Packs, packs.len());
+        for (at, row) in packs.iter().enumerate().filter(|(at, _)| *at != likely) {
+            early.before(at, &|at| packs[at].name(), &|file| drop(pack::find(file, id)));
+            if look(row.name())? {
+                if self.asks_often() && !self.inner.state.condemned.contains_key(&row.name()) {
+                    last.store(at, Ordering::Relaxed);
+                }
+                return Ok(Search::Done);
             }
         }
         if named.is_none()

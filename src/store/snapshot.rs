@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::Store;
 use super::backend::Folder;
-use super::entry::{self, Checkpoint, Expect, OpId};
+use super::entry::{self, Checkpoint, Expect, OpId, PackRow};
 use super::error::{Damage, Error};
 use super::files::Unusable;
 use super::history;
@@ -45,6 +45,9 @@ pub(super) struct Inner {
     looks: AtomicUsize,
     /// The pack in which most of many objects were found the last time, by its position.
     pub(super) hit: AtomicUsize,
+    /// The packs in the orders in which they are looked into, and in which one of that order an object was found the last time.
+    pub(super) orders: [OnceLock<Vec<PackRow>>; 2],
+    pub(super) found: [AtomicUsize; 2],
     damage: Mutex<Vec<Damage>>,
     newer: Mutex<Option<Snapshot>>,
 }
@@ -122,6 +125,8 @@ impl Snapshot {
             inline: OnceLock::new(),
             looks: AtomicUsize::new(0),
             hit: AtomicUsize::new(usize::MAX),
+            orders: Default::default(),
+            found: [AtomicUsize::new(usize::MAX), AtomicUsize::new(usize::MAX)],
             damage: Mutex::new(damage),
             newer: Mutex::new(None),
         };
@@ -279,6 +284,11 @@ impl Snapshot {
             let is_it = |object: &entry::Inline| crate::object::id_of(&object.0, &object.1) == *id;
             Some((at, entry.objects.iter().position(is_it)?))
         })
+    }
+
+    /// Whether more than a few objects were looked for.
+    pub(super) fn asks_often(&self) -> bool {
+        self.inner.inline.get().is_some()
     }
 
     pub(super) fn entry(&self, at: usize) -> &Loaded {

@@ -1,5 +1,7 @@
 //! Projects, records made by hand, restore, scenarios, steps of prov.toml.
 
+use std::os::unix::fs::PermissionsExt;
+
 use crate::project::{self, exists, project, read, run};
 use crate::sandbox::Sandbox;
 use crate::schema;
@@ -91,6 +93,64 @@ fn restore_brings_back_and_refuses_to_overwrite_what_is_unknown() {
     assert_eq!(read(&sandbox, "old/d/x"), "one\n");
     sandbox.prov(["restore", "m:nothing"]).ends(4);
     sandbox.prov(["restore", "nothing"]).ends(4);
+}
+
+#[test]
+fn a_deleted_file_is_named_by_its_path() {
+    let sandbox = project();
+    let within = |scenario: &str, words: &[&str]| {
+        let mut command = sandbox.command(words);
+        command.env("PROV_SCENARIO", scenario);
+        sandbox.outcome(command).ok()
+    };
+    let made = |text: &str| {
+        let script = "mkdir -p d/e s; echo V > a.txt; echo V > d/e/x; echo 1 > s/m-1; echo V > s/m-2; chmod +x d/e/x";
+        let script = script.replace('V', text);
+        let outputs = ["-o", "a.txt", "-o", "d", "--output-set", "s=s:m-*"];
+        let words = [&["run", "--name", "m"], &outputs[..], &["--", "sh", "-c", &script]].concat();
+        within(text, &words);
+    };
+    made("main");
+    let delete = |paths: &[&str]| paths.iter().for_each(|path| project::remove(&sandbox, path));
+    delete(&["a.txt", "d/e/x", "s/m-2"]);
+    let restored = sandbox.prov(["--json", "restore", "a.txt"]).ok().json();
+    schema::assert_valid("restore", &restored);
+    assert_eq!(items(&restored, "key"), ["a"]);
+    sandbox.prov(["restore", "d/e/x"]).ok();
+    sandbox.prov(["restore", "s/m-2"]).ok();
+    for path in ["a.txt", "d/e/x", "s/m-2"] {
+        assert_eq!(read(&sandbox, path), "main\n", "{path}");
+    }
+    let mode = sandbox.path("d/e/x").metadata().unwrap().permissions().mode();
+    assert!(mode & 0o100 != 0, "{mode:o}");
+    // Only that file comes back, and elsewhere if so wanted.
+    delete(&["d/e/x", "s/m-1", "s/m-2"]);
+    sandbox.prov(["restore", "s/m-2", "--to", "kept"]).ok();
+    assert_eq!(read(&sandbox, "kept"), "main\n");
+    assert!(!sandbox.path("s/m-1").exists() && !sandbox.path("s/m-2").exists() && !sandbox.path("d/e/x").exists());
+    // Looking does without the file; an input that is gone is missing all the same.
+    assert!(sandbox.prov(["lineage", "d/e/x"]).ok().out().contains("m ["));
+    assert!(sandbox.prov(["show", "s/m-2"]).ok().out().contains("s/m-2"));
+    assert_eq!(sandbox.prov(["cat", "d/e/x"]).ok().out(), "main\n");
+    sandbox.prov(["scrub", "-n", "d/e/x"]).ends(4);
+    sandbox.prov(["run", "-i", "s/m-2", "-o", "b", "--", "cp", "s/m-2", "b"]).ends(125);
+    // A scenario's own comes before what another made later.
+    sandbox.prov(["scenario", "new", "other"]).ok();
+    made("other");
+    delete(&["a.txt"]);
+    within("main", &["restore", "a.txt"]);
+    assert_eq!(read(&sandbox, "a.txt"), "main\n");
+    delete(&["a.txt"]);
+    within("other", &["restore", "a.txt"]);
+    assert_eq!(read(&sandbox, "a.txt"), "other\n");
+    // What was changed comes back as it was made, but not over what nobody else has.
+    sandbox.file("a.txt", "edited\n");
+    sandbox.prov(["restore", "a.txt"]).ends(7);
+    within("main", &["restore", "-f", "a.txt"]);
+    assert_eq!(read(&sandbox, "a.txt"), "main\n");
+    sandbox.file("mine", "mine\n");
+    assert_eq!(items(&sandbox.prov(["--json", "restore", "mine"]).ok().json(), "result"), ["kept"]);
+    sandbox.prov(["restore", "d/e/nothing"]).ends(4);
 }
 
 #[test]

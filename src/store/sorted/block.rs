@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::page::Page;
 use super::varint;
 
 /// Bytes of one key at most.
@@ -46,9 +47,9 @@ impl BlockBuilder {
 }
 
 /// A block taken apart, for walks backward and from end to end.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::store) struct Block {
-    bytes: Arc<Vec<u8>>,
+    page: Arc<Page>,
     keys: Vec<u8>,
     rows: Vec<Row>,
 }
@@ -70,9 +71,10 @@ fn range((start, end): (u32, u32)) -> std::ops::Range<usize> {
 }
 
 impl Block {
-    /// Takes `bytes[from..]` apart; every rule of the format is checked.
-    pub(super) fn parse(bytes: Arc<Vec<u8>>, from: usize) -> Result<Self, &'static str> {
-        let mut rest = bytes.get(from..).ok_or("it is cut off")?;
+    /// Takes a page apart; every rule of the format is checked.
+    pub(super) fn parse(page: Arc<Page>) -> Result<Self, &'static str> {
+        let bytes = page.bytes();
+        let mut rest = bytes.get(page.from()..).ok_or("it is cut off")?;
         // About what a block of refs holds.
         let mut keys: Vec<u8> = Vec::with_capacity(rest.len());
         let mut rows: Vec<Row> = Vec::with_capacity(rest.len() / 48 + 4);
@@ -105,7 +107,7 @@ impl Block {
             rest = &rest[len..];
             last = key;
         }
-        Ok(Self { bytes, keys, rows })
+        Ok(Self { page, keys, rows })
     }
 
     pub(in crate::store) fn len(&self) -> usize {
@@ -117,7 +119,7 @@ impl Block {
     }
 
     pub(in crate::store) fn value(&self, at: usize) -> &[u8] {
-        &self.bytes[range(self.rows[at].value)]
+        &self.page.bytes()[range(self.rows[at].value)]
     }
 
     /// How many keys are less than `key`.

@@ -1,20 +1,24 @@
 //! Reading a sorted file: a lookup verifies the root by the file's name and every block it reads by its checksum.
 
-use std::collections::VecDeque;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::hash::{Id, derived};
 use crate::store::backend::ReadAt;
 
 use super::block::Block;
+use super::page::Page;
 use super::walker::Walker;
 use super::{
     BLOCK_CONTEXT, BLOCK_READ_MAX, CHECKSUM_LEN, FILE_CONTEXT, FORMAT, NONCE_AT, TRAILER_LEN, TRAILER_MAGIC, varint,
 };
 
-/// Blocks of pointers of one file that are kept in memory, and blocks of records of a file that is asked often. Of other files it is the
-/// last block of records: what is looked up in order meets it again, and the next lookup takes its room.
-const CACHED_BLOCKS: usize = 64;
+/// Blocks of one file that are kept in memory if it is asked often: two mebibytes of those that prov writes. Of other files it is the last
+/// block of records: what is looked up in order meets it again, and the next lookup takes its room.
+const CACHED_BLOCKS: usize = 512;
+
+/// Bytes of the blocks of one file that are kept.
+const CACHED_BYTES: usize = 4 << 20;
 
 /// Blocks of records that were read of a file before more than the last one is kept: one run asks for few, a pipeline for one a task.
 const OFTEN: u32 = 24;
@@ -35,43 +39,46 @@ pub(in crate::store) struct SortedFile {
     data_len: u64,
     levels: u8,
     root_at: u64,
-    root: Arc<Vec<u8>>,
-    /// Where the records of the root begin in it.
-    root_from: usize,
+    root: Arc<Page>,
     cache: Mutex<Cache>,
 }
 
 /// Blocks by where they lie in the file.
 #[derive(Debug, Default)]
 struct Cache {
-    pointers: VecDeque<(u64, Arc<Vec<u8>>)>,
-    records: VecDeque<(u64, Arc<Vec<u8>>)>,
+    /// The last one of records, until more of them are kept.
+    last: Option<(u64, Arc<Page>)>,
+    blocks: HashMap<u64, Arc<Page>>,
+    /// Bytes of `blocks`.
+    bytes: usize,
     /// Blocks of records that were read.
     reads: u32,
 }
 
 impl Cache {
-    /// The block at `offset`, if it is kept; it is the first from now on.
-    fn get(&mut self, offset: u64) -> Option<Arc<Vec<u8>>> {
-        [&mut self.records, &mut self.pointers].into_iter().find_map(|blocks| {
-            let found = blocks.iter().position(|(at, _)| *at == offset)?;
-            if found > 0 {
-                let hit = blocks.remove(found)?;
-                blocks.push_front(hit);
-            }
-            blocks.front().map(|(_, block)| Arc::clone(block))
-        })
+    /// The block at `offset`, if it is kept.
+    fn get(&self, offset: u64) -> Option<Arc<Page>> {
+        match &self.last {
+            Some((at, block)) if *at == offset => Some(Arc::clone(block)),
+            _ => self.blocks.get(&offset).cloned(),
+        }
     }
 
-    fn keep(&mut self, offset: u64, block: &Arc<Vec<u8>>, has_records: bool) {
-        let (blocks, most) = if has_records {
+    fn keep(&mut self, offset: u64, block: &Arc<Page>, has_records: bool) {
+        if has_records {
             self.reads = self.reads.saturating_add(1);
-            (&mut self.records, if self.reads > OFTEN { CACHED_BLOCKS } else { 1 })
-        } else {
-            (&mut self.pointers, CACHED_BLOCKS)
-        };
-        blocks.truncate(most - 1);
-        blocks.push_front((offset, Arc::clone(block)));
+            if self.reads <= OFTEN {
+                self.last = Some((offset, Arc::clone(block)));
+                return;
+            }
+        }
+        // Who asks for more than fit goes through them in order, or anywhere: neither would find those of a time ago again.
+        if self.blocks.len() >= CACHED_BLOCKS || self.bytes > CACHED_BYTES {
+            self.blocks.clear();
+            self.bytes = 0;
+        }
+        self.bytes += block.bytes().len();
+        self.blocks.insert(offset, Arc::clone(block));
     }
 }
 
@@ -134,8 +141,7 @@ impl SortedFile {
             data_len,
             levels,
             root_at: offset,
-            root: Arc::new(root),
-            root_from,
+            root: Arc::new(Page::new(root, root_from)),
             cache: Mutex::default(),
         })
     }
@@ -194,12 +200,12 @@ impl SortedFile {
 
     /// The root, taken apart.
     pub(super) fn root(&self) -> Result<Arc<Block>, Broken> {
-        Ok(Arc::new(Block::parse(Arc::clone(&self.root), self.root_from)?))
+        Ok(Arc::new(Block::parse(Arc::clone(&self.root))?))
     }
 
     /// Before the first record of the root.
     pub(super) fn walker(&self) -> Walker {
-        Walker::new(Arc::clone(&self.root), self.root_from)
+        Walker::new(Arc::clone(&self.root))
     }
 
     /// Bytes of the file as they are, not verified.
@@ -255,7 +261,7 @@ impl SortedFile {
     }
 
     /// The block that a pointer leads to, verified.
-    fn block(&self, pointer: &[u8], has_records: bool) -> Result<Arc<Vec<u8>>, Broken> {
+    fn block(&self, pointer: &[u8], has_records: bool) -> Result<Arc<Page>, Broken> {
         let (offset, len, checksum) = Self::pointer(pointer)?;
         if let Some(block) = self.cache().get(offset) {
             return Ok(block);
@@ -267,14 +273,14 @@ impl SortedFile {
         if derived(BLOCK_CONTEXT, &bytes).digest()[..CHECKSUM_LEN] != checksum {
             return Err(format!("the block at byte {offset} does not match its checksum"));
         }
-        let block = Arc::new(bytes);
+        let block = Arc::new(Page::new(bytes, 0));
         self.cache().keep(offset, &block, has_records);
         Ok(block)
     }
 
     /// On the first record of the block that a pointer leads to, which must be that of `first`.
     pub(super) fn below(&self, first: &[u8], pointer: &[u8], has_records: bool) -> Result<Walker, Broken> {
-        let mut walker = Walker::new(self.block(pointer, has_records)?, 0);
+        let mut walker = Walker::new(self.block(pointer, has_records)?);
         walker.step()?;
         match walker.record() {
             Some((found, _)) if found == first => Ok(walker),
@@ -284,7 +290,7 @@ impl SortedFile {
 
     /// The block that a pointer leads to, taken apart.
     pub(super) fn child(&self, block: &Block, at: usize, has_records: bool) -> Result<Arc<Block>, Broken> {
-        let child = Block::parse(self.block(block.value(at), has_records)?, 0)?;
+        let child = Block::parse(self.block(block.value(at), has_records)?)?;
         if child.len() == 0 || child.key(0) != block.key(at) {
             return Err(wrong_begin());
         }

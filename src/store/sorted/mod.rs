@@ -4,6 +4,7 @@
 mod block;
 mod cursor;
 mod file;
+mod page;
 pub(super) mod varint;
 mod verify;
 mod walker;

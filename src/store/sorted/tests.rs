@@ -180,10 +180,10 @@ proptest! {
 
     #[test]
     fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-        let shared = Arc::new(bytes.clone());
-        let _ = Block::parse(Arc::clone(&shared), 0);
+        let shared = Arc::new(super::page::Page::new(bytes.clone(), 0));
+        let _ = Block::parse(Arc::clone(&shared));
         for key in [&b""[..], b"key", &bytes] {
-            let mut walker = super::walker::Walker::new(Arc::clone(&shared), 0);
+            let mut walker = super::walker::Walker::new(Arc::clone(&shared));
             let _ = walker.seek(key);
             while let Ok(true) = walker.step() {}
         }

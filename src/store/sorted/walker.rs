@@ -4,12 +4,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::block::KEY_MAX;
+use super::page::Page;
 use super::varint;
 
 /// A place in a block: before its first record, on a record, or behind the last one.
 #[derive(Debug)]
 pub(super) struct Walker {
-    bytes: Arc<Vec<u8>>,
+    page: Arc<Page>,
     /// Where the next record begins.
     next: usize,
     /// The key of the record here, or of the last one.
@@ -17,6 +18,8 @@ pub(super) struct Walker {
     value: Range<usize>,
     is_there: bool,
     has_begun: bool,
+    /// Whether nothing was looked for yet.
+    is_fresh: bool,
 }
 
 /// The next record: what its key shares with the one here, and where the rest of it and its value lie.
@@ -27,24 +30,38 @@ struct Head {
 }
 
 impl Walker {
-    /// Before the first record of `bytes[from..]`.
-    pub(super) fn new(bytes: Arc<Vec<u8>>, from: usize) -> Self {
-        Self { bytes, next: from, key: Vec::new(), value: 0..0, is_there: false, has_begun: false }
+    /// Before the first record of a page.
+    pub(super) fn new(page: Arc<Page>) -> Self {
+        Self {
+            next: page.from(),
+            page,
+            key: Vec::new(),
+            value: 0..0,
+            is_there: false,
+            has_begun: false,
+            is_fresh: true,
+        }
     }
 
     /// The record here.
     pub(super) fn record(&self) -> Option<(&[u8], &[u8])> {
-        self.is_there.then(|| (self.key.as_slice(), &self.bytes[self.value.clone()]))
+        self.is_there.then(|| (self.key.as_slice(), &self.page.bytes()[self.value.clone()]))
+    }
+
+    /// The key of the record here, and where its value lies in the page.
+    pub(super) fn place(&self) -> Option<(&[u8], Range<usize>)> {
+        self.is_there.then(|| (self.key.as_slice(), self.value.clone()))
     }
 
     /// Reads what the next record begins with; `None` behind the last one.
     fn head(&self) -> Result<Option<Head>, &'static str> {
         let cut_off = "a record is cut off";
-        let mut rest = self.bytes.get(self.next..).ok_or(cut_off)?;
+        let bytes = self.page.bytes();
+        let mut rest = bytes.get(self.next..).ok_or(cut_off)?;
         if rest.is_empty() {
             return Ok(None);
         }
-        let len = self.bytes.len();
+        let len = bytes.len();
         let shared = varint::take_len(&mut rest).ok_or(cut_off)?;
         let fresh = varint::take_len(&mut rest).ok_or(cut_off)?;
         if shared > self.key.len() || fresh > rest.len() {
@@ -55,7 +72,7 @@ impl Walker {
         }
         let own = len - rest.len()..len - rest.len() + fresh;
         // What is shared is equal, so the order is that of what follows.
-        if self.has_begun && self.key[shared..] >= self.bytes[own.clone()] {
+        if self.has_begun && self.key[shared..] >= bytes[own.clone()] {
             return Err("its keys are out of order");
         }
         rest = &rest[fresh..];
@@ -69,7 +86,7 @@ impl Walker {
 
     fn go(&mut self, head: Head) {
         self.key.truncate(head.shared);
-        self.key.extend_from_slice(&self.bytes[head.own]);
+        self.key.extend_from_slice(&self.page.bytes()[head.own]);
         self.next = head.value.end;
         self.value = head.value;
         (self.is_there, self.has_begun) = (true, true);
@@ -87,10 +104,21 @@ impl Walker {
     /// Goes on to the last record whose key is not above `key`. Stays where it is if the next one is above it.
     pub(super) fn seek(&mut self, key: &[u8]) -> Result<(), &'static str> {
         let common = |a: &[u8], b: &[u8]| a.iter().zip(b).take_while(|(a, b)| a == b).count();
-        let mut equal = common(&self.key, key);
         if self.has_begun && self.key.as_slice() >= key {
             return Ok(());
         }
+        // What lies between was walked through when the place was remembered. What is looked for afterwards is near.
+        if std::mem::take(&mut self.is_fresh)
+            && let Some(mark) = self.page.near(key)
+            && mark.value.end > self.next
+        {
+            self.key.clear();
+            self.key.extend_from_slice(&mark.key);
+            self.value = mark.value.clone();
+            self.next = self.value.end;
+            (self.is_there, self.has_begun) = (true, true);
+        }
+        let mut equal = common(&self.key, key);
         while let Some(head) = self.head()? {
             // One that shares more with the last key than that one does with `key` is on the same side of it; one that shares less has
             // passed it.
@@ -98,7 +126,7 @@ impl Walker {
                 break;
             }
             if !self.has_begun || head.shared == equal {
-                let (own, wanted) = (&self.bytes[head.own.clone()], &key[head.shared..]);
+                let (own, wanted) = (&self.page.bytes()[head.own.clone()], &key[head.shared..]);
                 if own > wanted {
                     break;
                 }

@@ -23,7 +23,7 @@ pub(crate) fn run(cx: &Context, args: &CatArgs) -> Result<Exit, Failure> {
         Failure::usage(format!("`{named}` is not a file"))
             .hint("`prov ls-tree` lists a recorded folder, `prov restore` brings it back")
     };
-    let target = seen.target(cx, &args.rev)?;
+    let target = seen.look(cx, &args.rev)?;
     fetch(cx, &mut seen, &target)?;
     match target {
         Target::Artifact(at, key) => {

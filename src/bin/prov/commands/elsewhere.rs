@@ -176,7 +176,7 @@ fn part(snapshot: &Snapshot, content: &Content) -> Result<&'static str, Failure>
 /// Says which stores hold some content.
 pub(crate) fn whereabouts(cx: &Context, args: &WhereArgs) -> Result<Exit, Failure> {
     let seen = Seen::open(cx)?;
-    let target = seen.target(cx, &args.rev)?;
+    let target = seen.look(cx, &args.rev)?;
     let wanted = match &target {
         Target::Path(place) => {
             let session = prov::run::Session::new(&seen.repo, cx.cwd.clone());

@@ -18,7 +18,7 @@ use crate::output::{human, json as documents, table};
 pub(crate) fn run(cx: &Context, args: &ImpactArgs) -> Result<Exit, Failure> {
     let seen = Seen::open(cx)?;
     let (mut contents, mut runs) = (Vec::new(), Vec::new());
-    match seen.target(cx, &args.rev)? {
+    match seen.look(cx, &args.rev)? {
         Target::Run(at) | Target::Outputs(at) => runs.push(at.run),
         Target::Artifact(at, key) => {
             let run = seen.read_run(&at)?;

@@ -78,7 +78,16 @@ fn lost(node: &Node) -> Option<String> {
 }
 
 fn start(cx: &Context, seen: &Seen, args: &LineageArgs) -> Result<Start, Failure> {
-    match seen.target(cx, &args.rev)? {
+    let target = match seen.target(cx, &args.rev) {
+        Ok(target) => target,
+        Err(failure) => {
+            let made = seen.made_at(cx, &args.rev, failure)?;
+            let (content, path, size) = (made.output.content, made.output.path, made.output.size);
+            let made_by = Some((made.at.run, made.at.object, made.key));
+            return Ok(Start::Artifact { content, path, size, made_by });
+        }
+    };
+    match target {
         Target::Run(at) | Target::Outputs(at) => Ok(Start::Run { run: at.run, object: at.object }),
         Target::Artifact(at, key) => {
             let run = seen.read_run(&at)?;

@@ -47,7 +47,7 @@ fn root(cx: &Context, seen: &Seen, args: &LsTreeArgs, named: &str) -> Result<Id,
         Content::Tree(id) => Ok(*id),
         Content::Blob(_) | Content::External(..) => Err(not_a_folder()),
     };
-    match seen.target(cx, &args.rev)? {
+    match seen.look(cx, &args.rev)? {
         Target::Artifact(at, key) => {
             let run = seen.read_run(&at)?;
             let artifact = Seen::artifact(&run, &key).ok_or_else(not_a_folder)?;

@@ -68,15 +68,26 @@ fn of_revision(
     args: &RestoreArgs,
 ) -> Result<Restoration, Failure> {
     let Some(text) = rev.to_str() else {
-        return Err(Failure::new(
-            Class::NotFound,
-            "not_found",
-            format!("`{}` is no revision", prov::path::shown(rev.as_encoded_bytes())),
-        )
-        .hint("revisions are UTF-8; `prov log` lists the runs"));
+        // What is not UTF-8 can only be a path.
+        return of_path(cx, session, snapshot, rev, args)?.ok_or_else(|| {
+            let name = prov::path::shown(rev.as_encoded_bytes());
+            Failure::new(Class::NotFound, "not_found", format!("`{name}` is no revision"))
+                .hint("revisions are UTF-8; `prov log` lists the runs")
+        });
     };
     let repo = session.repo;
-    let target = prov::revspec::resolve(repo, snapshot, repo.scenario(), &cx.cwd, text)?;
+    let target = match prov::revspec::resolve(repo, snapshot, repo.scenario(), &cx.cwd, text) {
+        // What lies there may have been changed since it was made.
+        Ok(target @ Target::Path(_)) => match of_path(cx, session, snapshot, rev, args)? {
+            Some(restored) => return Ok(restored),
+            None => target,
+        },
+        Ok(target) => target,
+        Err(err @ prov::revspec::Error::NotFound { .. }) => {
+            return of_path(cx, session, snapshot, rev, args)?.ok_or_else(|| err.into());
+        }
+        Err(err) => return Err(err.into()),
+    };
     let to = destination(cx, &args.to, &target, snapshot)?;
     let options = RestoreOptions { to, force: args.force, link: link(args), dry_run: args.dry_run };
     let restored = prov::run::restore(session, snapshot, &target, &options)?;
@@ -88,6 +99,24 @@ fn of_revision(
         return Ok(restored);
     }
     Ok(prov::run::restore(session, &repo.store().snapshot_since(snapshot)?, &target, &options)?)
+}
+
+/// A path as the newest run made it.
+fn of_path(
+    cx: &Context,
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    path: &OsStr,
+    args: &RestoreArgs,
+) -> Result<Option<Restoration>, Failure> {
+    let repo = session.repo;
+    let place = prov::path::locate(repo.root(), &cx.cwd, path.as_ref());
+    let Some(made) = prov::revspec::made_at(repo, snapshot, repo.scenario(), &place)? else { return Ok(None) };
+    let target = Target::Artifact(made.at, made.key.clone());
+    let to = destination(cx, &args.to, &target, snapshot)?;
+    let options = RestoreOptions { to, force: args.force, link: link(args), dry_run: args.dry_run };
+    let outputs = BTreeMap::from([(made.key, made.output)]);
+    bring_outputs(cx, session, snapshot, &outputs, &options).map(Some)
 }
 
 fn link(args: &RestoreArgs) -> Link {

@@ -8,12 +8,12 @@ use std::os::unix::ffi::OsStrExt;
 use bstr::BString;
 use prov::hash::Id;
 use prov::object::recipe::{Content, Recipe};
-use prov::object::run::{Producer, Run};
+use prov::object::run::{Output, Producer, Run};
 use prov::object::tree::{self, Entry, EntryKind, ListError};
 use prov::object::{AccessError, Kind, Record, Source};
 use prov::refs::key;
 use prov::repo::Repo;
-use prov::revspec::{self, RunRef, Target};
+use prov::revspec::{self, Made, RunRef, Target};
 use prov::run::Session;
 use prov::store::{Direction, Snapshot};
 use prov::worktree::{self, CaptureOptions, Captured};
@@ -88,6 +88,34 @@ impl Seen {
         }
     }
 
+    /// What the newest run made at a path where nothing lies any more, for who only looks.
+    ///
+    /// # Errors
+    /// `failure`, which says that nothing else is named so, if nothing was made there.
+    pub(crate) fn made_at(&self, cx: &Context, path: &OsStr, failure: Failure) -> Result<Made, Failure> {
+        if failure.code != "not_found" {
+            return Err(failure);
+        }
+        let place = prov::path::locate(self.repo.root(), &cx.cwd, path.as_ref());
+        revspec::made_at(&self.repo, &self.snapshot, self.repo.scenario(), &place)?.ok_or(failure)
+    }
+
+    /// As [`Seen::target`], for who only looks: a path where nothing lies any more means what the newest run made there.
+    ///
+    /// # Errors
+    /// As [`Seen::target`].
+    pub(crate) fn look(&self, cx: &Context, rev: &OsStr) -> Result<Target, Failure> {
+        let failure = match self.target(cx, rev) {
+            Ok(target) => return Ok(target),
+            Err(failure) => failure,
+        };
+        let made = self.made_at(cx, rev, failure)?;
+        Ok(match (made.is_whole, made.output.content.kind()) {
+            (false, Some(kind)) => Target::Object(made.output.content.id(), kind),
+            _ => Target::Artifact(made.at, made.key),
+        })
+    }
+
     /// The run that a revision means.
     pub(crate) fn run(&self, cx: &Context, rev: &OsStr) -> Result<(RunRef, Run), Failure> {
         match self.target(cx, rev)? {
@@ -105,18 +133,23 @@ impl Seen {
         Ok(revspec::read_run(&self.snapshot, &at.run, &at.object)?)
     }
 
+    /// An output as an artifact.
+    pub(crate) fn output(key: &str, output: &Output) -> Artifact {
+        Artifact {
+            key: key.to_owned(),
+            is_output: true,
+            content: output.content.clone(),
+            path: output.path.clone(),
+            size: output.size,
+            stored: output.stored,
+            producer: None,
+        }
+    }
+
     /// An artifact of a run: the output with this key, else the input.
     pub(crate) fn artifact(run: &Run, key: &str) -> Option<Artifact> {
         if let Some(output) = run.outputs.get(key) {
-            return Some(Artifact {
-                key: key.to_owned(),
-                is_output: true,
-                content: output.content.clone(),
-                path: output.path.clone(),
-                size: output.size,
-                stored: output.stored,
-                producer: None,
-            });
+            return Some(Self::output(key, output));
         }
         run.inputs.get(key).map(|input| Artifact {
             key: key.to_owned(),

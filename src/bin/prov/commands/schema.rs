@@ -100,7 +100,7 @@ fn tables(cx: &Context, seen: &Seen, rev: &OsStr) -> Result<Tables, Failure> {
         }
         _ => found.others.push(label),
     };
-    match seen.target(cx, rev)? {
+    match seen.look(cx, rev)? {
         Target::Run(at) | Target::Outputs(at) => {
             let run = seen.read_run(&at)?;
             for (key, output) in &run.outputs {

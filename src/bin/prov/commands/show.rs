@@ -24,7 +24,16 @@ use crate::output::{Painter, human, json};
 /// Shows what a revision means.
 pub(crate) fn run(cx: &Context, args: &ShowArgs) -> Result<Exit, Failure> {
     let seen = Seen::open(cx)?;
-    match seen.target(cx, &args.rev)? {
+    let target = match seen.target(cx, &args.rev) {
+        Ok(target) => target,
+        Err(failure) => {
+            let made = seen.made_at(cx, &args.rev, failure)?;
+            let run = seen.read_run(&made.at)?;
+            show_artifact(cx, &run, &Seen::output(&made.key, &made.output))?;
+            return Ok(Exit::Done);
+        }
+    };
+    match target {
         Target::Run(at) => {
             let run = seen.read_run(&at)?;
             show_run(cx, &seen, &run, &at.object)?;

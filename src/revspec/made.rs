@@ -1,0 +1,115 @@
+//! What was made at a path.
+
+use bstr::{BStr, BString, ByteSlice};
+
+use super::resolve::{Error, RunRef, newest_artifact, read_run};
+use crate::hash::Id;
+use crate::object::Source;
+use crate::object::recipe::Content;
+use crate::object::run::{Output, Run};
+use crate::object::tree::{self, EntryKind, ListError};
+use crate::path::Place;
+use crate::refs::key;
+use crate::repo::Repo;
+use crate::repo::entry::{self, RunPlace};
+use crate::store::Snapshot;
+
+/// What a run recorded at a path.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Made {
+    /// The run.
+    pub at: RunRef,
+    /// The key of its output that has the path.
+    pub key: String,
+    /// What the path held: the output, or just the one file of it, in a set or a folder.
+    pub output: Output,
+    /// Whether that is all of the output.
+    pub is_whole: bool,
+}
+
+/// What the newest run on record made at a place, by the path alone: in the scenario, or in what it was forked from, if a run
+/// there made the same artifact at the same path; else the newest run of the project that did. `None` if no executed run has made
+/// anything there, or what holds it is not at hand.
+///
+/// A path that exists means what lies there, so this is for who brings back, or looks where nothing lies any more: an input is
+/// never taken by it.
+///
+/// # Errors
+/// Whatever reading the store reports.
+pub fn made_at(repo: &Repo, snapshot: &Snapshot, scenario: &str, place: &Place) -> Result<Option<Made>, Error> {
+    let path = repo.recorded_path(place);
+    // The path itself, or the folder that it lay in.
+    let folders = (0..path.len()).rev().filter(|&at| path[at] == b'/').map(|at| path[..at].as_bstr());
+    for root in std::iter::once(path.as_bstr()).chain(folders) {
+        let Some(value) = snapshot.get_ref(&key::outpath(repo.project(), root))? else { continue };
+        let run: String = entry::decode(&value)?;
+        let Some(value) = snapshot.get_ref(&key::id(&run))? else { continue };
+        let known: RunPlace = entry::decode(&value)?;
+        let at = RunRef { run, object: known.object, project: known.project, scenario: known.scenario };
+        let record = read_run(snapshot, &at.run, &at.object)?;
+        let Some((key, lies)) = artifact_at(&record, root) else { continue };
+        // The newest of all may be another scenario's.
+        let newest = newest_artifact(snapshot, repo.project(), scenario, &key, |touch| touch.path == lies)?;
+        for (at, record) in [newest.map(|at| (at, None)), Some((at, Some(record)))].into_iter().flatten() {
+            let record = record.map_or_else(|| read_run(snapshot, &at.run, &at.object), Ok)?;
+            if let Some(output) = record.outputs.get(&key)
+                && let Some(found) = part_of(snapshot, &at, output, &path)?
+            {
+                let is_whole = found == *output;
+                return Ok(Some(Made { at, key, output: found, is_whole }));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The key and the place of the output that is at a path, or has a member there.
+fn artifact_at(run: &Run, path: &BStr) -> Option<(String, BString)> {
+    let (key, output) = run.outputs.iter().find(|(_, output)| match &output.set {
+        None => output.path == path,
+        Some(_) => output.members.keys().any(|member| output.member_path(member) == path),
+    })?;
+    Some((key.clone(), output.path.clone()))
+}
+
+/// What of an output lies at a path.
+fn part_of(snapshot: &Snapshot, at: &RunRef, output: &Output, path: &BString) -> Result<Option<Output>, Error> {
+    if output.set.is_some() {
+        let member = output.members.iter().find(|(member, _)| output.member_path(member) == *path);
+        let content = |id| Content::Blob(id);
+        return Ok(member.map(|(_, file)| single(output, path, content(file.id), file.size, file.exec)));
+    }
+    let Some(below) = path.strip_prefix(output.path.as_slice()) else { return Ok(None) };
+    let (mut content, mut size, mut exec) = (output.content.clone(), output.size, output.exec);
+    for name in below.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
+        let Content::Tree(id) = content else { return Ok(None) };
+        let mut read = |id: &Id| match snapshot.read(id) {
+            Ok(found) => found.map(|(_, bytes)| bytes).ok_or(None),
+            Err(err) => Err(Some(Error::from(err))),
+        };
+        let entries = match tree::list(id, &mut read) {
+            Ok(entries) => entries,
+            Err(ListError::Read(None)) => return Ok(None),
+            Err(ListError::Read(Some(err))) => return Err(err),
+            Err(ListError::Object(source)) => return Err(Error::Record { run: at.run.clone(), source }),
+        };
+        let Some(entry) = entries.into_iter().find(|entry| entry.name == name) else { return Ok(None) };
+        content = match entry.kind {
+            EntryKind::Tree => Content::Tree(entry.id),
+            EntryKind::File | EntryKind::Exec => Content::Blob(entry.id),
+            // Where it led can be had with the folder that it lay in.
+            EntryKind::Link => return Ok(None),
+        };
+        (size, exec) = (entry.size, entry.kind == EntryKind::Exec);
+    }
+    Ok(Some(single(output, path, content, size, exec)))
+}
+
+fn single(output: &Output, path: &BString, content: Content, size: u64, exec: bool) -> Output {
+    if content == output.content {
+        return output.clone();
+    }
+    let (set, members, format, schema) = (None, std::collections::BTreeMap::new(), None, None);
+    let path = path.clone();
+    Output { set, exec, path, size, format, schema, content, members, ..output.clone() }
+}
