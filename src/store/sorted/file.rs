@@ -182,7 +182,7 @@ impl SortedFile {
     /// # Errors
     /// When its root is longer than a root may be.
     pub(in crate::store) fn end_anew(&self, nonce: [u8; 16]) -> Result<(Id, Vec<u8>), Broken> {
-        let mut end = self.root.to_vec();
+        let mut end = self.root.bytes().to_vec();
         end[NONCE_AT..NONCE_AT + nonce.len()].copy_from_slice(&nonce);
         let name = derived(FILE_CONTEXT, &end);
         super::write::trailer(&mut end, self.root_at).map_err(|_| "its root is too large".to_owned())?;
