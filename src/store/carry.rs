@@ -16,9 +16,11 @@ use super::pack::{self, PackRecord};
 use super::repair::{Elsewhere, put_entry};
 use super::snapshot::{File, Snapshot, log_file};
 use super::sorted::{Cursor, SortedFile};
+use super::whole;
 use crate::hash::{BlobHasher, Id, IdSet};
 use crate::object::chunks::{self, Piece, WalkError};
 use crate::object::{AccessError, Kind, Sink, Source, verify};
+use crate::progress::Progress;
 
 /// Stored bytes that are read at once, unless a single object has more.
 const BATCH_STORED: u64 = 8 << 20;
@@ -151,11 +153,24 @@ pub struct Known {
     pub refused: Vec<Id>,
 }
 
+/// What is to become of objects that are carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// They are looked at: nothing is stored, and content not even read.
+    Look,
+    /// They are stored.
+    Store,
+    /// They are stored, but for content in large packs: it waits for [`Intake::take_waiting`], as all that lies in such a pack may turn out to be wanted.
+    Together,
+}
+
 /// What became of one object.
 #[derive(Debug)]
 pub enum Carried<T> {
     /// Content: taken.
     Blob,
+    /// Content: it waits, see [`How::Together`].
+    Waiting,
     /// A record, a listing or a list of pieces: taken, and what was seen in it.
     Record(Kind, T),
     /// Content in pieces, of this length, with this list: not taken. Whoever has carried list and pieces takes it with [`Intake::claim`].
@@ -180,13 +195,14 @@ pub type Look<'a, T> = &'a (dyn Fn(&Id, &Kind, &[u8]) -> Result<T, AccessError> 
 struct Batch {
     file: Arc<SortedFile>,
     records: Vec<(Id, PackRecord)>,
+    how: How,
     /// Stretches of the file.
     stretches: Vec<(Range<u64>, Vec<u8>)>,
 }
 
 impl Batch {
     /// Cuts what is wanted of a pack into batches.
-    fn cut(file: &Arc<SortedFile>, mut records: Vec<(Id, PackRecord)>) -> Vec<Self> {
+    fn cut(file: &Arc<SortedFile>, mut records: Vec<(Id, PackRecord)>, how: How) -> Vec<Self> {
         records.sort_unstable_by_key(|(_, record)| record.offset);
         let mut batches: Vec<Self> = Vec::new();
         let (mut stored, mut bytes) = (u64::MAX, 0u64);
@@ -194,7 +210,7 @@ impl Batch {
             let fits = stored.saturating_add(record.stored_len()) <= BATCH_STORED
                 && bytes.saturating_add(record.len) <= BATCH_BYTES;
             if !fits {
-                batches.push(Self { file: Arc::clone(file), records: Vec::new(), stretches: Vec::new() });
+                batches.push(Self { file: Arc::clone(file), records: Vec::new(), how, stretches: Vec::new() });
                 (stored, bytes) = (0, 0);
             }
             stored += record.stored_len();
@@ -293,7 +309,7 @@ impl Intake {
     }
 
     /// Takes objects, `ids` being sorted and unique, from another store. Every one is verified by its id before a byte of it is stored; records
-    /// are shown to `look`, on several threads, before they are. With `is_dry` nothing is stored, and content not even read.
+    /// are shown to `look`, on several threads, before they are.
     ///
     /// # Errors
     /// [`AccessError::Damaged`] for what is not what it should be, with the file of the other store; what `look` and `took` report; failures
@@ -302,7 +318,7 @@ impl Intake {
         &self,
         from: &Snapshot,
         ids: &[Id],
-        is_dry: bool,
+        how: How,
         look: Look<'_, T>,
         took: &mut dyn FnMut(Id, Carried<T>) -> Result<(), AccessError>,
     ) -> Result<Load, AccessError> {
@@ -317,7 +333,7 @@ impl Intake {
             } else {
                 Carried::Record(object.0.clone(), look(id, &object.0, &object.1)?)
             };
-            if is_dry {
+            if how == How::Look {
                 self.pretend(id);
             } else {
                 self.put_carried(&object.0, id, &object.1, None)?;
@@ -329,15 +345,24 @@ impl Intake {
         let mut batches: Vec<Batch> = Vec::new();
         for (file, records) in std::mem::take(&mut located.packed) {
             let place = format!("packs/{}", Folder::Packs.file(&file.name()));
-            let mut plain = Vec::with_capacity(records.len());
+            let waits = how == How::Together && whole::may_travel(&file);
+            let (mut plain, mut waiting) = (Vec::new(), Vec::new());
             for (id, record) in records {
                 if record.is_in_pieces() {
                     let list = pack::pieces(&file, &record).map_err(|what| damaged(from, &id, &place, &what))?;
+                    if waits {
+                        waiting.push((id, Some(list)));
+                    }
                     took(id, Carried::InPieces(list, record.len))?;
-                } else if record.kind == Kind::BLOB && (is_dry || record.len > STREAMED) {
+                } else if waits && record.is_blob() && record.len <= STREAMED {
                     load.objects += 1;
                     load.bytes += record.stored_len();
-                    if is_dry {
+                    waiting.push((id, None));
+                    took(id, Carried::Waiting)?;
+                } else if record.is_blob() && (how == How::Look || record.len > STREAMED) {
+                    load.objects += 1;
+                    load.bytes += record.stored_len();
+                    if how == How::Look {
                         self.pretend(&id);
                     } else if !put_entry(&file, &id, &record, self)? {
                         return Err(damaged(from, &id, &place, &"its bytes are not those of its id"));
@@ -347,15 +372,21 @@ impl Intake {
                     plain.push((id, record));
                 }
             }
-            batches.extend(Batch::cut(&file, plain));
+            if waits {
+                waiting.extend(plain.iter().map(|(id, _)| (*id, None)));
+                self.wait(&file, waiting);
+            }
+            // What is in no such pack is stored at once.
+            let how = if how == How::Together && !waits { How::Store } else { how };
+            batches.extend(Batch::cut(&file, plain, how));
         }
-        self.batches(from, batches, is_dry, look, took, &mut load)?;
+        self.batches(from, batches, look, took, &mut load)?;
         load.missing = located.missing;
         if let (false, Some((file, what))) = (load.missing.is_empty(), &located.unsearched) {
             return Err(damaged(from, &load.missing[0], &format!("packs/{file}"), what));
         }
         if let (false, Some(newer)) = (load.missing.is_empty(), &located.moved) {
-            let rest = self.carry(newer, &load.missing, is_dry, look, took)?;
+            let rest = self.carry(newer, &load.missing, how, look, took)?;
             load.missing = rest.missing;
             load.objects += rest.objects;
             load.bytes += rest.bytes;
@@ -363,12 +394,33 @@ impl Intake {
         Ok(load)
     }
 
+    /// Takes objects out of a pack in which they were found before, `ids` being sorted; nothing is said to `progress` of listings.
+    pub(super) fn take_apart(
+        &self,
+        from: &Snapshot,
+        file: &Arc<SortedFile>,
+        ids: &[Id],
+        progress: &dyn Progress,
+    ) -> Result<(), AccessError> {
+        let Some(first) = ids.first() else { return Ok(()) };
+        let mut records = Vec::with_capacity(ids.len());
+        let place = format!("packs/{}", Folder::Packs.file(&file.name()));
+        merged(file, first, ids, &mut records).map_err(|what| damaged(from, first, &place, &what))?;
+        if records.len() != ids.len() {
+            return Err(damaged(from, first, &place, &"what was in its index is there no more"));
+        }
+        let mut took = |_: Id, carried: Carried<()>| {
+            progress.add(u64::from(matches!(carried, Carried::Blob)));
+            Ok(())
+        };
+        self.batches(from, Batch::cut(file, records, How::Store), &|_, _, _| Ok(()), &mut took, &mut Load::default())
+    }
+
     /// Reads batch after batch, the next one while the one before is looked at and stored.
     fn batches<T: Send>(
         &self,
         from: &Snapshot,
         batches: Vec<Batch>,
-        is_dry: bool,
         look: Look<'_, T>,
         took: &mut dyn FnMut(Id, Carried<T>) -> Result<(), AccessError>,
         load: &mut Load,
@@ -382,7 +434,7 @@ impl Intake {
             let next = batches.next();
             current = std::thread::scope(|scope| {
                 let ahead = next.map(|next| scope.spawn(move || next.read()));
-                self.batch(from, &batch, is_dry, look, took, load)?;
+                self.batch(from, &batch, look, took, load)?;
                 let read = ahead.map(|ahead| ahead.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
                 read.transpose().map_err(broken)
             })?;
@@ -394,7 +446,6 @@ impl Intake {
         &self,
         from: &Snapshot,
         batch: &Batch,
-        is_dry: bool,
         look: Look<'_, T>,
         took: &mut dyn FnMut(Id, Carried<T>) -> Result<(), AccessError>,
         load: &mut Load,
@@ -412,11 +463,13 @@ impl Intake {
             })
             .collect::<Result<_, AccessError>>()?;
         for ((id, record), (bytes, seen)) in batch.records.iter().zip(looked) {
-            if is_dry {
-                self.pretend(id);
-            } else {
-                let packed = batch.stored(record).filter(|_| record.is_compressed());
-                self.put_carried(&record.kind, id, &bytes, packed)?;
+            match batch.how {
+                How::Look => self.pretend(id),
+                How::Together => {}
+                How::Store => {
+                    let packed = batch.stored(record).filter(|_| record.is_compressed());
+                    self.put_carried(&record.kind, id, &bytes, packed)?;
+                }
             }
             load.objects += 1;
             load.bytes += record.stored_len();
@@ -482,7 +535,7 @@ impl Intake {
     }
 }
 
-fn damaged(from: &Snapshot, id: &Id, file: &str, what: &dyn std::fmt::Display) -> AccessError {
+pub(super) fn damaged(from: &Snapshot, id: &Id, file: &str, what: &dyn std::fmt::Display) -> AccessError {
     let place = format!("{}/{file}", from.store().backend().place());
     AccessError::Damaged { id: *id, place, what: what.to_string() }
 }

@@ -16,6 +16,7 @@ use super::objects::Place;
 use super::pack::PackWriter;
 use super::rules::{Rule, Rules};
 use super::snapshot::Snapshot;
+use super::whole::Waitings;
 use crate::hash::{Id, IdMap, IdSet};
 use crate::object::{AccessError, Kind, Sink, id_of};
 
@@ -53,6 +54,8 @@ pub struct Intake {
     catalogue: OnceLock<Option<Catalogue>>,
     /// What was collected for a transaction that comes first and may not have landed yet.
     before: Option<Arc<Collected>>,
+    /// What lies in packs that may be wanted as a whole, and is not taken yet.
+    pub(super) waiting: Mutex<Waitings>,
 }
 
 #[derive(Debug, Default)]
@@ -169,7 +172,16 @@ impl Intake {
     pub(super) fn shunning(snapshot: &Snapshot, shunned: HashSet<Id>) -> Self {
         let (asked, catalogue) = (AtomicU64::new(0), OnceLock::new());
         let (inner, seen) = (Mutex::default(), Mutex::default());
-        Self { snapshot: snapshot.clone(), shunned, inner, seen, asked, catalogue, before: None }
+        Self {
+            snapshot: snapshot.clone(),
+            shunned,
+            inner,
+            seen,
+            asked,
+            catalogue,
+            before: None,
+            waiting: Mutex::default(),
+        }
     }
 
     /// An intake for a transaction that is published after the one that `before` was collected for: what that one brings is relied on, and
@@ -267,6 +279,13 @@ impl Intake {
         }
         drop(inner);
         self.put_packed(kind, id, bytes, packed)
+    }
+
+    /// Keeps a pack that was written by itself; its name is durable once the folder is flushed.
+    pub(super) fn added(&self, pack: AddedPack) {
+        let mut inner = self.inner();
+        self.seen().taken.extend(&pack.ids);
+        inner.packs.push(pack);
     }
 
     /// Completes the open pack of content, so that what is in it can be read back.
@@ -508,6 +527,9 @@ impl Intake {
     /// When something could not be written; nothing was added to the store then.
     pub fn finish(self) -> Result<Collected, Error> {
         drop(self.usable()?);
+        if self.waiting_objects() > 0 {
+            return Err(Error::Access(io::Error::other("objects that are to be stored were left waiting").into()));
+        }
         let mut inner = self.inner();
         self.close(&mut inner, Class::Records)?;
         self.close(&mut inner, Class::Content)?;
@@ -535,11 +557,15 @@ impl Drop for Intake {
     }
 }
 
+/// What no other file has in its root, so that no name recurs.
+pub(super) fn fresh_nonce(store: &Store) -> [u8; 16] {
+    if store.rules().keep(Rule::NamesFresh) { store.world().random() } else { [0; 16] }
+}
+
 /// Completes a pack and gives it its name; the name is durable once the folder is flushed.
 pub(super) fn publish_pack(store: &Store, pack: PackWriter, level: u8) -> Result<AddedPack, Error> {
     let class = pack.class();
-    let nonce = if store.rules().keep(Rule::NamesFresh) { store.world().random() } else { [0; 16] };
-    let (finished, ids) = pack.finish(nonce).map_err(AccessError::from)?;
+    let (finished, ids) = pack.finish(fresh_nonce(store)).map_err(AccessError::from)?;
     let row = PackRow(finished.name, class, level, finished.len, finished.count);
     publish_file(store.backend(), finished.staged, Folder::Packs, &row.name())?;
     Ok(AddedPack { row, ids })

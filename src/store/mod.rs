@@ -81,6 +81,7 @@ pub mod sim;
 mod snapshot;
 mod sorted;
 mod state;
+mod whole;
 mod wire;
 mod world;
 
@@ -90,7 +91,7 @@ use std::sync::Arc;
 pub use ahead::{Ahead, Parts};
 pub use backend::{Backend, BackendError, Folder, Outcome};
 pub use bulk::Whereabouts;
-pub use carry::{Carried, FromStore, Known, Load, Look};
+pub use carry::{Carried, FromStore, How, Known, Load, Look};
 pub use check::{Report, Severity, check};
 pub use draft::{Draft, Published, RefEdit, Restore};
 pub use entry::{Checkpoint, Class, Expect, FileRow, Gone, OpId, PackRow};

@@ -9,7 +9,7 @@ use super::compress;
 use super::entry::Class;
 use super::sorted::{Broken, Finished, SortedFile, Writer, varint};
 use crate::hash::{BlobHasher, ID_LEN, Id};
-use crate::object::{Kind, verify};
+use crate::object::{Kind, id_of, verify};
 
 pub(super) const MAGIC: [u8; 8] = *b"provpck1";
 
@@ -89,6 +89,11 @@ impl PackRecord {
         self.codec == Codec::Plain && self.kind == Kind::BLOB
     }
 
+    /// Whether it is content, and no listing.
+    pub(super) fn is_blob(&self) -> bool {
+        self.kind == Kind::BLOB
+    }
+
     /// Bytes that it takes in the pack.
     pub(super) fn stored_len(&self) -> u64 {
         self.stored
@@ -136,6 +141,30 @@ pub(super) fn unpack(id: &Id, record: &PackRecord, stored: &[u8]) -> Result<Vec<
     };
     verify(id, &record.kind, &bytes).map_err(|err| err.to_string())?;
     Ok(bytes)
+}
+
+/// As [`unpack`], for someone who is shown the bytes once they are verified; what that says is given back.
+pub(super) fn show<T>(
+    id: &Id,
+    record: &PackRecord,
+    stored: &[u8],
+    to: &mut dyn FnMut(&[u8]) -> T,
+) -> Result<T, Broken> {
+    if record.codec != Codec::Plain || (record.kind != Kind::BLOB && record.len > RECORD_MAX) {
+        return unpack(id, record, stored).map(|bytes| to(&bytes));
+    }
+    verify(id, &record.kind, stored).map_err(|err| err.to_string())?;
+    Ok(to(stored))
+}
+
+/// Checks the stored bytes of an object by its id, and nothing else; of one in pieces they say nothing.
+pub(super) fn check(id: &Id, record: &PackRecord, stored: &[u8]) -> Result<(), Broken> {
+    let found = match record.codec {
+        Codec::Plain => id_of(&record.kind, stored),
+        Codec::Zstd => id_of(&record.kind, &compress::decompress(stored, record.len)?),
+        Codec::Pieces => return Err("an object in pieces is not read whole".to_owned()),
+    };
+    if found == *id { Ok(()) } else { Err("its bytes do not have the digest that is its name".to_owned()) }
 }
 
 /// Reads a blob of exactly the length of `room` into it, verified by its id. What is in pieces can't be read from its pack alone.
@@ -240,6 +269,12 @@ impl PackWriter {
             Some(packed) => self.append(id, kind, Codec::Zstd, packed, bytes.len() as u64),
             None => self.append(id, kind, Codec::Plain, bytes, bytes.len() as u64),
         }
+    }
+
+    /// Appends bytes that belong to no object.
+    #[cfg(test)]
+    pub(super) fn leave_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.writer.data().write_all(bytes)
     }
 
     /// Appends what says that the blob `id` of `len` bytes is made up of the pieces of a list: the caller has hashed it.

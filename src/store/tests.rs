@@ -28,6 +28,7 @@ mod protocol;
 mod refs;
 mod repair;
 mod simulated;
+mod whole;
 
 static SEED: AtomicU64 = AtomicU64::new(1);
 

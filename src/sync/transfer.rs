@@ -251,6 +251,7 @@ impl Transfer<'_> {
         // What came may complete runs that are known, so that there is nothing but content.
         let portions = if portions.is_empty() { vec![PackedRefs::default()] } else { portions };
         let inline: Vec<Id> = collected.inline_ids().copied().collect();
+        let last = portions.len() - 1;
         for (at, refs) in portions.into_iter().enumerate() {
             let relies_on = if at == 0 { Vec::new() } else { inline.clone() };
             self.publish(&Draft {
@@ -260,7 +261,7 @@ impl Transfer<'_> {
                 restore: Some(Arc::new(FromStore(self.from.clone()))),
                 ..Draft::default()
             })?;
-            if at == 0 {
+            if at == 0 && last > 0 {
                 collected = Arc::new(collected.as_relied());
             }
         }

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::hash::BuildHasherDefault;
 
+use rayon::prelude::*;
+
 use crate::hash::{Id, IdHasher, IdMap, IdSet};
 use crate::object::config::Config;
 use crate::object::envelope::Envelope;
@@ -16,7 +18,7 @@ use crate::object::verdict::Verdict;
 use crate::object::{self, AccessError, Kind, Link, Record, Strength, chunks::Chunks};
 use crate::progress::{Cancel, Progress};
 use crate::run::record;
-use crate::store::{Carried, Class, Intake, Snapshot};
+use crate::store::{Carried, Class, How, Intake, Snapshot};
 
 use super::Error;
 use super::packed::PackedRefs;
@@ -28,7 +30,10 @@ const RECORDS: usize = 64 << 10;
 const LISTINGS: usize = 512;
 
 /// Contents that are looked up at once.
-const BLOBS: usize = 64 << 10;
+const BLOBS: usize = 256 << 10;
+
+/// Objects that wait for the rest of their packs at most.
+const WAITING: usize = 1 << 20;
 
 /// What stands for an id where very many are held: nobody can make two that share it.
 type Short = [u8; 16];
@@ -229,6 +234,8 @@ impl<'a> Walk<'a> {
             }
         }
         if !self.is_dry {
+            // What is made up of pieces comes along with them if all of them could be had; another's has to be hashed as a whole.
+            self.take_waiting(self.is_own && self.missing.is_empty())?;
             self.take_claims()?;
         }
         for (id, kind) in &self.missing {
@@ -267,6 +274,15 @@ impl<'a> Walk<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Takes what waits for the rest of its pack.
+    fn take_waiting(&self, has_all_pieces: bool) -> Result<(), Error> {
+        let taken = self.intake.take_waiting(self.from, has_all_pieces, self.progress, self.cancel);
+        if self.cancel.is_raised() {
+            return Err(Error::Cancelled);
+        }
+        Ok(taken?)
     }
 
     fn push(&mut self, id: Id, kind: &Kind, strength: Strength) {
@@ -334,7 +350,7 @@ impl<'a> Walk<'a> {
     fn contents(&mut self) -> Result<(), Error> {
         let from = self.blobs.len().saturating_sub(BLOBS);
         let mut ids = self.blobs.split_off(from);
-        ids.sort_unstable();
+        ids.par_sort_unstable();
         let known = self.intake.know(&ids)?;
         self.brought.refused += known.refused.len() as u64;
         for (id, kind) in &known.here {
@@ -360,20 +376,31 @@ impl<'a> Walk<'a> {
         }
         let mut found: Vec<(Id, Carried<Seen>)> = Vec::new();
         let progress = self.progress;
-        let load = self.intake.carry(self.from, ids, are_here || self.is_dry, &look, &mut |id, carried| {
-            progress.add(1);
-            if !matches!(carried, Carried::Blob) {
+        let how = match (are_here || self.is_dry, self.is_own && self.depth == Depth::Content) {
+            (true, _) => How::Look,
+            // Another store's packs are read in longer stretches, ahead of time.
+            (false, false) => How::Store,
+            (false, true) => How::Together,
+        };
+        let load = self.intake.carry(self.from, ids, how, &look, &mut |id, carried| {
+            if !matches!(carried, Carried::Waiting) {
+                progress.add(1);
+            }
+            if !matches!(carried, Carried::Blob | Carried::Waiting) {
                 found.push((id, carried));
             }
             Ok(())
         })?;
+        if self.intake.waiting_objects() > WAITING {
+            self.take_waiting(false)?;
+        }
         if !are_here {
             self.brought.objects += load.objects;
             self.brought.bytes += load.bytes;
         }
         for (id, carried) in found {
             match carried {
-                Carried::Blob => {}
+                Carried::Blob | Carried::Waiting => {}
                 Carried::InPieces(list, len) => {
                     self.check_kind(&id, said.get(&id), &Kind::BLOB)?;
                     self.claims.push((id, len, list));

@@ -9,7 +9,9 @@ use crate::store::backend::ReadAt;
 use super::block::Block;
 use super::page::Page;
 use super::walker::Walker;
-use super::{BLOCK_CONTEXT, BLOCK_READ_MAX, CHECKSUM_LEN, FILE_CONTEXT, FORMAT, TRAILER_LEN, TRAILER_MAGIC, varint};
+use super::{
+    BLOCK_CONTEXT, BLOCK_READ_MAX, CHECKSUM_LEN, FILE_CONTEXT, FORMAT, NONCE_AT, TRAILER_LEN, TRAILER_MAGIC, varint,
+};
 
 /// Blocks of one file that are kept in memory if it is asked often: two mebibytes of those that prov writes. Of other files it is the last
 /// block of records: what is looked up in order meets it again, and the next lookup takes its room.
@@ -162,6 +164,29 @@ impl SortedFile {
     /// Where its data lies: all between the magic and this position.
     pub(in crate::store) fn data_end(&self) -> u64 {
         8 + self.data_len
+    }
+
+    /// Where the blocks of its index end: they lie between its data and this position.
+    pub(in crate::store) fn index_end(&self) -> u64 {
+        self.root_at
+    }
+
+    /// The same file, read from another place from now on: what comes from there is verified as always.
+    pub(in crate::store) fn read_from(&self, file: Box<dyn ReadAt>) -> Self {
+        Self { file, root: Arc::clone(&self.root), cache: Mutex::default(), ..*self }
+    }
+
+    /// Its last bytes under another nonce, from [`SortedFile::index_end`] on, and the name that they give it: what comes before them says nothing of
+    /// the name.
+    ///
+    /// # Errors
+    /// When its root is longer than a root may be.
+    pub(in crate::store) fn end_anew(&self, nonce: [u8; 16]) -> Result<(Id, Vec<u8>), Broken> {
+        let mut end = self.root.bytes().to_vec();
+        end[NONCE_AT..NONCE_AT + nonce.len()].copy_from_slice(&nonce);
+        let name = derived(FILE_CONTEXT, &end);
+        super::write::trailer(&mut end, self.root_at).map_err(|_| "its root is too large".to_owned())?;
+        Ok((name, end))
     }
 
     /// Where its root begins.

@@ -24,6 +24,9 @@ const TRAILER_LEN: u64 = 16;
 const CHECKSUM_LEN: usize = 16;
 const FORMAT: u8 = 1;
 
+/// Where the nonce lies in a root: after version and levels.
+const NONCE_AT: usize = 2;
+
 /// Bytes of a block at most, unless a single record is larger.
 const BLOCK_MAX: usize = 16 << 10;
 

@@ -1,6 +1,7 @@
 //! Writing a sorted file, one record after the other, with one block of each level in memory.
 
 use std::io;
+use std::num::TryFromIntError;
 
 use crate::hash::{Id, derived};
 
@@ -122,17 +123,18 @@ impl Writer {
         varint::put(&mut root, self.count);
         varint::put(&mut root, self.data_len);
         root.extend_from_slice(&self.levels[at].block.bytes);
-        let offset = self.out.position();
-        let len = u32::try_from(root.len()).map_err(io::Error::other)?;
+        let name = derived(FILE_CONTEXT, &root);
+        trailer(&mut root, self.out.position()).map_err(io::Error::other)?;
         self.out.write_all(&root)?;
-        self.out.write_all(&offset.to_le_bytes())?;
-        self.out.write_all(&len.to_le_bytes())?;
-        self.out.write_all(TRAILER_MAGIC)?;
-        Ok(Finished {
-            name: derived(FILE_CONTEXT, &root),
-            len: self.out.position(),
-            count: self.count,
-            staged: self.out,
-        })
+        Ok(Finished { name, len: self.out.position(), count: self.count, staged: self.out })
     }
+}
+
+/// Appends what says where the root begins, which is all there is before.
+pub(super) fn trailer(root: &mut Vec<u8>, offset: u64) -> Result<(), TryFromIntError> {
+    let len = u32::try_from(root.len())?;
+    root.extend_from_slice(&offset.to_le_bytes());
+    root.extend_from_slice(&len.to_le_bytes());
+    root.extend_from_slice(TRAILER_MAGIC);
+    Ok(())
 }
