@@ -143,6 +143,20 @@ pub(super) fn unpack(id: &Id, record: &PackRecord, stored: &[u8]) -> Result<Vec<
     Ok(bytes)
 }
 
+/// As [`unpack`], for someone who is shown the bytes once they are verified; what that says is given back.
+pub(super) fn show<T>(
+    id: &Id,
+    record: &PackRecord,
+    stored: &[u8],
+    to: &mut dyn FnMut(&[u8]) -> T,
+) -> Result<T, Broken> {
+    if record.codec != Codec::Plain || (record.kind != Kind::BLOB && record.len > RECORD_MAX) {
+        return unpack(id, record, stored).map(|bytes| to(&bytes));
+    }
+    verify(id, &record.kind, stored).map_err(|err| err.to_string())?;
+    Ok(to(stored))
+}
+
 /// Checks the stored bytes of an object by its id, and nothing else; of one in pieces they say nothing.
 pub(super) fn check(id: &Id, record: &PackRecord, stored: &[u8]) -> Result<(), Broken> {
     let found = match record.codec {

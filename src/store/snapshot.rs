@@ -11,6 +11,7 @@ use super::error::{Damage, Error};
 use super::files::Unusable;
 use super::history;
 use super::load::{Loaded, Log};
+use super::located::Places;
 use super::overlay::{Edited, Overlay};
 use super::sorted::{Broken, SortedFile};
 use crate::clock::Micros;
@@ -45,6 +46,8 @@ pub(super) struct Inner {
     looks: AtomicUsize,
     /// The pack in which most of many objects were found the last time, by its position.
     pub(super) hit: AtomicUsize,
+    /// Where many objects were found the last time, for the next who asks for the same.
+    pub(super) located: Mutex<Option<Arc<Places>>>,
     /// The packs in the orders in which they are looked into, and in which one of that order an object was found the last time.
     pub(super) orders: [OnceLock<Vec<PackRow>>; 2],
     pub(super) found: [AtomicUsize; 2],
@@ -125,6 +128,7 @@ impl Snapshot {
             inline: OnceLock::new(),
             looks: AtomicUsize::new(0),
             hit: AtomicUsize::new(usize::MAX),
+            located: Mutex::default(),
             orders: Default::default(),
             found: [AtomicUsize::new(usize::MAX), AtomicUsize::new(usize::MAX)],
             damage: Mutex::new(damage),

@@ -116,6 +116,68 @@ impl Read for Failing {
     }
 }
 
+/// Gives bytes a few at a time, never the same number.
+struct Dribble<'a>(&'a [u8], usize);
+
+impl Read for Dribble<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.1 = (self.1 * 7 + 1_000_003) % (3 << 20) + 1;
+        let n = self.1.min(buffer.len());
+        self.0.read(&mut buffer[..n])
+    }
+}
+
+#[test]
+fn large_content_is_cut_at_the_same_places_however_it_comes_and_by_however_many_threads() {
+    let bytes = noise(77, (24 << 20) + 3);
+    for len in [(2 << 20) - 1, 2 << 20, (2 << 20) + 1, (8 << 20) - 1, 8 << 20, (8 << 20) + 1, 16 << 20, (24 << 20) + 3]
+    {
+        let bytes = &bytes[..len];
+        let mut expected: Vec<Id> =
+            super::cut::pieces(bytes, true).into_iter().map(|at| crate::hash::blob(&bytes[at])).collect();
+        expected.push(crate::hash::blob(bytes));
+        expected.sort_unstable();
+        for is_alone in [true, false] {
+            let (_, store) = memory();
+            let intake = store.intake(&store.snapshot().unwrap());
+            let put = || intake.put_new_blob(len as u64, &mut Dribble(bytes, len)).unwrap().unwrap();
+            // Whoever is a thread of the pool leaves the others alone.
+            let id = if is_alone { put() } else { rayon::ThreadPoolBuilder::new().build().unwrap().install(put) };
+            assert_eq!(id, crate::hash::blob(bytes));
+            let collected = intake.finish().unwrap();
+            let blobs: Vec<Id> =
+                expected.iter().filter(|id| collected.stored().any(|stored| stored == *id)).copied().collect();
+            assert_eq!(blobs, expected, "{len} bytes, alone: {is_alone}");
+            assert_eq!(collected.stored().count(), expected.len() + 1, "{len} bytes: and one list");
+            publish(&store, collected);
+            let mut back = Vec::new();
+            store.snapshot().unwrap().copy(&id, &mut back).unwrap().unwrap();
+            assert!(back == bytes);
+        }
+    }
+}
+
+#[test]
+fn large_content_that_changes_while_it_is_read_is_told_whichever_batch_it_shows_in() {
+    let bytes = noise(78, 25 << 20);
+    let (_, store) = memory();
+    for (len, end) in
+        [(9 << 20, 25 << 20), (24 << 20, 25 << 20), (25 << 20, 24 << 20), (25 << 20, 8 << 20), (25 << 20, 0)]
+    {
+        for is_alone in [true, false] {
+            let intake = store.intake(&store.snapshot().unwrap());
+            let put = || intake.put_new_blob(len, &mut &bytes[..end]);
+            let err = if is_alone { put() } else { rayon::ThreadPoolBuilder::new().build().unwrap().install(put) }
+                .unwrap_err();
+            assert!(matches!(err, crate::object::AccessError::Changed), "{len} {end}: {err}");
+        }
+    }
+    let intake = store.intake(&store.snapshot().unwrap());
+    let failing = &mut bytes[..20 << 20].chain(Failing);
+    let err = intake.put_new_blob(25 << 20, failing).unwrap_err();
+    assert!(matches!(err, crate::object::AccessError::Io(_)), "{err}");
+}
+
 #[test]
 fn bytes_that_do_not_have_their_id_are_refused() {
     let (_, store) = memory();

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bstr::BString;
@@ -288,7 +288,7 @@ impl Target<'_> {
                 }
                 let mode = if exec { 0o777 } else { 0o666 };
                 let (beside, out) = fresh_name(|name| self.dir.create_new(name, mode)).map_err(self.failed())?;
-                let done = self.copy(&self.dir, &beside, out, &id, self.item.size, &self.item.path);
+                let done = self.copy(&self.dir, &beside, out, &id, self.item.size, &|| self.item.path.clone());
                 (beside, done)
             }
             Work::Folder(folders) => {
@@ -334,9 +334,10 @@ impl Target<'_> {
 
     fn fill(&self, beside: &[u8], folders: &[WantedFolder]) -> Result<(), Stop> {
         let top = self.dir.folder(beside).map_err(self.failed())?;
-        for folder in folders {
+        let is_tree = |node: &Node| node.entry.kind == EntryKind::Tree;
+        for folder in folders.iter().filter(|folder| folder.nodes.iter().any(is_tree)) {
             let dir = top.beneath(&relative(&folder.path)).map_err(self.failed())?;
-            for node in folder.nodes.iter().filter(|n| n.entry.kind == EntryKind::Tree) {
+            for node in folder.nodes.iter().filter(|node| is_tree(node)) {
                 dir.make_dir(&node.entry.name).map_err(self.failed())?;
             }
         }
@@ -422,8 +423,8 @@ impl Target<'_> {
             EntryKind::Exec => 0o777,
             EntryKind::Link | EntryKind::Tree => return Ok(()),
         };
-        let path = self.item.path.join(OsStr::from_bytes(&join(&folder.path, &node.entry.name)));
-        let failed = |source| Stop::Error(Error::Io { doing: "write", path: path.clone(), source });
+        let path = || self.item.path.join(OsStr::from_bytes(&join(&folder.path, &node.entry.name)));
+        let failed = |source| Stop::Error(Error::Io { doing: "write", path: path(), source });
         if let Some((_, shared)) = self.on_shelf(&node.entry.id, node.entry.kind == EntryKind::Exec)? {
             match dir.adopt(&shared, name) {
                 Ok(()) => {
@@ -455,7 +456,15 @@ impl Target<'_> {
     }
 
     /// Fills the file `name`, which is `out`, with `size` bytes.
-    fn copy(&self, dir: &Dir, name: &[u8], mut out: Output, id: &Id, size: u64, path: &Path) -> Result<(), Stop> {
+    fn copy(
+        &self,
+        dir: &Dir,
+        name: &[u8],
+        mut out: Output,
+        id: &Id,
+        size: u64,
+        path: &dyn Fn() -> PathBuf,
+    ) -> Result<(), Stop> {
         let shelf = self.shelf.filter(|shelf| shelf.shares(size));
         if let Some(shelf) = shelf
             && let Ok(Some(shared)) = shelf.find(self.worktree, id, false)
@@ -465,17 +474,14 @@ impl Target<'_> {
             self.worktree.progress.add(size);
             return Ok(());
         }
-        let copied = self.source.copy(id, &mut out).map_err(|source| Error::Access {
-            doing: "restore",
-            path: path.to_owned(),
-            source,
-        })?;
+        let copied = self.source.copy(id, &mut out);
+        let copied = copied.map_err(|source| Error::Access { doing: "restore", path: path(), source })?;
         match copied {
             // It was there when the plan was made.
             None => Err(Stop::Outcome(Outcome::Missing)),
             Some(len) if len != size => {
                 let rule = "the listing tells a wrong size".to_owned();
-                Err(Stop::Error(Error::Unsafe { path: path.to_owned(), rule }))
+                Err(Stop::Error(Error::Unsafe { path: path(), rule }))
             }
             Some(len) => {
                 self.worktree.progress.add(len);

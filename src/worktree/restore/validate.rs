@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bstr::{BString, ByteSlice};
 
 use super::super::names::case_key;
-use super::super::{Error, MAX_DEPTH, is_reserved};
+use super::super::{Error, MAX_DEPTH, is_reserved, spread};
 use super::{Here, Node, WantedFolder};
 use crate::hash::Id;
 use crate::object::tree::{self, Entry, EntryKind, ListError};
@@ -16,6 +16,9 @@ use crate::path::RelPath;
 
 /// Bytes of a link target at most, the limit of every system that prov runs on.
 const MAX_TARGET: u64 = 4095;
+
+/// Folders that one thread takes apart in about the time that starting the others takes.
+const FEW_FOLDERS: usize = 32;
 
 /// What a tree is checked against.
 pub(super) struct Rules<'a> {
@@ -58,6 +61,7 @@ struct Expander<'a> {
 pub(super) fn expand(source: &dyn Source, root: Id, rules: &Rules<'_>) -> Result<Expanded, Error> {
     let mut expander =
         Expander { source, rules, listings: HashMap::new(), measures: HashMap::new(), missing: Vec::new() };
+    expander.read_ahead(root);
     // Counted before anything is laid out: a handful of objects can stand for more folders than there are atoms.
     let (count, _) = expander.measure(root, &BString::default(), 0)?;
     if count > rules.max_entries {
@@ -94,6 +98,12 @@ pub(super) fn expand(source: &dyn Source, root: Id, rules: &Rules<'_>) -> Result
     Ok(Expanded { folders, size, missing })
 }
 
+/// Whether no name is reserved and no two of them could be taken for one.
+fn is_sound(entries: &[Entry]) -> bool {
+    let mut folded = HashSet::with_capacity(entries.len());
+    entries.iter().all(|entry| !is_reserved(&entry.name) && folded.insert(case_key(&entry.name)))
+}
+
 /// Why an object of a listing could not be read.
 enum Stop {
     Access(AccessError),
@@ -102,6 +112,32 @@ enum Stop {
 }
 
 impl Expander<'_> {
+    /// Reads the listings of all folders by as many threads as are worth it. What is missing, damaged or breaks a rule is left to
+    /// [`Expander::listing`], which tells of it.
+    fn read_ahead(&mut self, root: Id) {
+        let source = self.source;
+        let read = |id: &Id| -> Option<(Id, Vec<Entry>)> {
+            let listed = tree::list(*id, &mut |id| match source.read(id) {
+                Ok(Some((kind, bytes))) if kind == Kind::TREE => Ok(bytes),
+                _ => Err(()),
+            });
+            listed.ok().filter(|entries| is_sound(entries)).map(|entries| (*id, entries))
+        };
+        let mut level = vec![root];
+        // Deeper is not allowed.
+        for _ in 0..=MAX_DEPTH {
+            let mut next = HashSet::new();
+            for (id, entries) in spread::map(&level, level.len() > FEW_FOLDERS, read).into_iter().flatten() {
+                next.extend(entries.iter().filter(|entry| entry.kind == EntryKind::Tree).map(|entry| entry.id));
+                self.listings.insert(id, Some(Arc::new(entries)));
+            }
+            level = next.into_iter().filter(|id| !self.listings.contains_key(id)).collect();
+            if level.is_empty() {
+                break;
+            }
+        }
+    }
+
     /// Counts names and depth below a tree, each object once. As deep as [`MAX_DEPTH`] calls at most.
     fn measure(&mut self, id: Id, path: &BString, depth: usize) -> Result<(u64, usize), Error> {
         if depth > MAX_DEPTH {
