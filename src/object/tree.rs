@@ -492,7 +492,7 @@ mod tests {
         fn checking_a_listing_agrees_with_reading_it(
             names in proptest::collection::btree_set("[a-c./]{1,3}", 0..9), kinds: u16, same: bool, at: prop::sample::Index, by: u8, spare: bool
         ) {
-            let kind = |i: usize| EntryKind::from_code((kinds >> i) as u8 & 3).unwrap();
+            let kind = |i: usize| EntryKind::from_code(u8::try_from((kinds >> i) & 3).unwrap()).unwrap();
             let entries = names.into_iter().enumerate().map(|(i, name)| {
                 Entry { kind: kind(i), ..entry(name, if same { 1 } else { i as u64 }) }
             });
