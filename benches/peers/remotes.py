@@ -3,7 +3,7 @@
 
     remotes.py [--only push,nothing,records,changed] [--files 100000] [--store DIR] [--gib 2] [--rounds 3] ...
 
-  push      an output folder of so many small files, pushed to an empty folder; beside `git push` of a commit of it to an empty
+  push      an output folder of so many small files, then one of tiny ones, pushed to an empty folder; beside `git push` of a commit of it to an empty
             bare repository, as it is and tuned (each file streamed to one pack, nothing compressed), and `cp` of the packs with a flush
   nothing   push and fetch with nothing new, after as many runs as --store has (or 200); beside the same of a repository with as many commits
   records   `prov clone --records` of --store
@@ -27,10 +27,16 @@ GROUPS = ["push", "nothing", "records", "changed"]
 TUNED = [("core.bigFileThreshold", "1"), ("core.compression", "0"), ("pack.compression", "0"), ("feature.manyFiles", "true")]
 MAKE = """import sys, os, random
 random.seed(7)
+words = [random.randbytes(6).hex()[:random.randrange(2, 12)] for _ in range(5000)]
 for i in range(int(sys.argv[1])):
     if i % 1000 == 0: os.makedirs(f"tree/{i // 1000}", exist_ok=True)
-    open(f"tree/{i // 1000}/{i}.txt", "w").write(f"{i} {random.random()}\\n" * 8)
+    if sys.argv[2] == "tiny": data = (f"{i} {random.random()}\\n" * 8).encode()
+    else:
+        size = random.randrange(1 << 10, 8 << 10)
+        data = random.randbytes(size) if i % 2 else " ".join(random.choices(words, k=size // 6)).encode()[:size]
+    open(f"tree/{i // 1000}/{i}.txt", "wb").write(data)
 """
+SIZES = {"small": "1 to 8 KiB, every other one noise", "tiny": "200 bytes"}
 
 
 class Remotes(Bench):
@@ -65,9 +71,13 @@ class Remotes(Bench):
         return [statistics.median(column) for column in zip(*got)]
 
     def push(self):
+        for size, words in SIZES.items():
+            self.push_files(size, words)
+
+    def push_files(self, size, words):
         n, a = self.args.files, self.init("a")
         (a / "make.py").write_text(MAKE)
-        self.quiet([self.prov, "run", "-q", "-o", "tree", "--", "python3", "make.py", str(n)], a)
+        self.quiet([self.prov, "run", "-q", "-o", "tree", "--", "python3", "make.py", str(n), size], a)
         far = self.work / "far"
         prov = self.timed("prov", [self.prov, "push", str(far)], a, lambda: self.fresh(far))
         g, bulk = self.git("g"), self.git("bulk")
@@ -87,9 +97,11 @@ class Remotes(Bench):
         tuned = self.timed("git", ["git", "push", "-q", f"file://{bare}", "main"], bulk, empty)
         copy = self.work / "copy"
         copied = self.timed("cp", ["sh", "-c", f"cp -r .prov/store/packs {copy} && sync -f {copy}"], a, lambda: self.fresh(copy))
-        self.row(f"push of {n} small files", prov[0], "git push", plain[0], unit="s", rss=prov[2] / 1024)
+        self.row(f"push of {n} files of {words}", prov[0], "git push", plain[0], unit="s", rss=prov[2] / 1024)
         self.row("", prov[0], "git push, tuned", tuned[0], 0.4, unit="s")
         self.row("", prov[0], "cp of the packs and a flush", copied[0], 2, unit="s")
+        for folder in (a, g, bulk, bare, far, copy):
+            self.fresh(folder)
         self.row("  processor time", prov[1], "git push, tuned", tuned[1], unit="s")
         self.row("  memory", prov[2] / 1024, "MiB", None, 256, unit="MiB", value=prov[2] / 1024)
 

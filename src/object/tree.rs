@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, HashSet};
 use bstr::{BStr, BString, ByteSlice};
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Kind, Link, Record, Strength, envelope};
-use crate::codec;
+use super::envelope::{self, Envelope};
+use super::{Error, Kind, Link, Record, Strength};
+use crate::codec::{self, Strict};
 use crate::hash::{self, Id};
 use crate::path::{RelPath, is_name};
 
@@ -198,6 +199,51 @@ impl Record for Tree {
             return Err(invalid("names are sorted and unique"));
         }
         Ok(tree)
+    }
+}
+
+impl Tree {
+    /// Checks all that [`Record::of_envelope`] checks, and makes nothing of it.
+    ///
+    /// # Errors
+    /// As [`Record::of_envelope`].
+    pub fn check(envelope: &Envelope<'_>) -> Result<(), Error> {
+        match Self::check_leaf(envelope) {
+            Some(()) => Ok(()),
+            None => Self::of_envelope(envelope).map(drop),
+        }
+    }
+
+    /// One pass over a listing of names. It may give up on anything; what it takes is sound.
+    fn check_leaf(envelope: &Envelope<'_>) -> Option<()> {
+        let mut at = Strict::new(envelope.body);
+        let is_listing = envelope.kind == Self::KIND && envelope.version == Self::VERSION;
+        if !is_listing || at.map()? != 1 || at.str()? != "e" {
+            return None;
+        }
+        let count = at.array().filter(|count| *count <= MAX_ENTRIES)?;
+        // Links are sorted and unique, so they belong to the body if each of them is meant by a name.
+        let mut is_meant = vec![false; envelope.links.len()];
+        let mut last: Option<&[u8]> = None;
+        for _ in 0..count {
+            if at.array()? != 4 {
+                return None;
+            }
+            let name = at.bin()?;
+            if !is_name(name.as_bstr()) || last.is_some_and(|last| last >= name) {
+                return None;
+            }
+            last = Some(name);
+            let kind = EntryKind::from_code(u8::try_from(at.uint()?).ok()?)?;
+            let position = usize::try_from(at.uint()?).ok()?;
+            let link = envelope.links.get(position)?;
+            if *link.kind() != kind.object() || link.strength() != Strength::Content {
+                return None;
+            }
+            at.uint()?;
+            is_meant[position] = true;
+        }
+        (at.is_at_end() && is_meant.into_iter().all(|is_meant| is_meant)).then_some(())
     }
 }
 
@@ -424,7 +470,46 @@ mod tests {
         assert!(build(vec![entry("a".into(), 1), entry("a".into(), 2)]).is_err());
     }
 
+    #[test]
+    fn a_listing_is_checked_in_one_pass() {
+        let mut entries: Vec<Entry> = (0..40).map(|i| entry(format!("n{i}"), i % 7)).collect();
+        entries[3].kind = EntryKind::Tree;
+        entries[4].kind = EntryKind::Exec;
+        for entries in [entries, vec![]] {
+            let bytes = Tree::Leaf({
+                let mut e = entries;
+                e.sort();
+                e
+            })
+            .encode()
+            .unwrap();
+            assert!(Tree::check_leaf(&Envelope::parse(&bytes).unwrap()).is_some());
+        }
+    }
+
     proptest! {
+        #[test]
+        fn checking_a_listing_agrees_with_reading_it(
+            names in proptest::collection::btree_set("[a-c./]{1,3}", 0..9), kinds: u16, same: bool, at: prop::sample::Index, by: u8, spare: bool
+        ) {
+            let kind = |i: usize| EntryKind::from_code(u8::try_from((kinds >> i) & 3).unwrap()).unwrap();
+            let entries = names.into_iter().enumerate().map(|(i, name)| {
+                Entry { kind: kind(i), ..entry(name, if same { 1 } else { i as u64 }) }
+            });
+            let (mut links, body) = Tree::Leaf(entries.collect()).to_parts().unwrap();
+            if spare {
+                links.push(Link(hash::blob(b"spare"), Kind::BLOB, Strength::Content));
+            }
+            let mut bytes = envelope::encode(Kind::TREE, Tree::VERSION, links, &body).unwrap();
+            let at = at.index(bytes.len());
+            let harmed = { let mut harmed = bytes.clone(); harmed[at] = by; harmed };
+            for bytes in [&mut bytes, &mut { harmed }] {
+                if let Ok(envelope) = Envelope::parse(bytes) {
+                    prop_assert_eq!(Tree::check(&envelope).is_ok(), Tree::of_envelope(&envelope).is_ok());
+                }
+            }
+        }
+
         #[test]
         fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let _ = Tree::decode(&bytes);

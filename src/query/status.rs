@@ -26,7 +26,7 @@ pub enum StepState {
     Fresh,
     /// Running it again would execute it.
     Stale,
-    /// Running it again would be a hit, but an output is not there.
+    /// Running it again would be a hit, but an output is not there; or the result is at a remote.
     Missing,
 }
 
@@ -41,6 +41,8 @@ pub struct StepStatus {
     pub state: StepState,
     /// Why; of a fresh one, what it rests on that was retracted.
     pub reasons: Vec<Reason>,
+    /// The remote that would give the result, if nothing here does.
+    pub remote: Option<String>,
     /// Outcomes of the same recipe with other bytes.
     pub others: Vec<Differs>,
 }
@@ -88,7 +90,7 @@ impl WorkStatus {
 }
 
 /// Compares the work tree with the newest run of every step of the scenario: would it be a hit, do its outputs lie there, and is what was
-/// committed by hand still the same. Changes nothing.
+/// committed by hand still the same. Changes nothing. What would be no hit here is asked of the session's remotes, if it has any.
 ///
 /// # Errors
 /// When the store can't be read.
@@ -271,7 +273,7 @@ fn step_status(
     run: &Run,
 ) -> Result<StepStatus, Error> {
     let done = |state, reasons| {
-        Ok(StepStatus { step: step.to_owned(), run: run.run.clone(), state, reasons, others: Vec::new() })
+        Ok(StepStatus { step: step.to_owned(), run: run.run.clone(), state, reasons, remote: None, others: Vec::new() })
     };
     let reason =
         |part: &str, kind, after: String| Reason { part: part.to_owned(), kind, before: None, after: Some(after) };
@@ -314,7 +316,13 @@ fn step_status(
                 .collect();
             if lost.is_empty() { done(StepState::Fresh, lost) } else { done(StepState::Missing, lost) }
         }
-        Ok(plan) => done(StepState::Stale, plan.reasons),
+        Ok(plan) => match plan.offer {
+            Some(offer) => {
+                let status = done(StepState::Missing, plan.reasons)?;
+                Ok(StepStatus { remote: Some(offer.remote), ..status })
+            }
+            None => done(StepState::Stale, plan.reasons),
+        },
         Err(err) => done(StepState::Stale, vec![reason("request", ReasonKind::Changed, crate::run::chain(&err))]),
     }
 }

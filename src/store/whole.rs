@@ -33,8 +33,11 @@ const MOST: u64 = 80 << 20;
 /// Bytes of an index at most, which is held in memory.
 const INDEX_MOST: u64 = 12 << 20;
 
-/// Bytes that are read, verified and written at once: they stay in the processor's cache.
-const AT_ONCE: u64 = 1 << 20;
+/// Bytes that are read, verified and written at once: few enough to stay in a processor's cache.
+const AT_ONCE: u64 = 4 << 20;
+
+/// Objects that are not worth a thread of their own.
+const FEW: usize = 32;
 
 /// Files that are copied at once: a place may hold each in memory.
 const TOGETHER: usize = 2;
@@ -248,7 +251,7 @@ impl Intake {
                 });
                 sound.map_err(|what| damaged(from, id, &place(), &what))
             };
-            records.par_iter().try_for_each(check)
+            records.par_iter().with_min_len(FEW).try_for_each(check)
         };
         // One portion is written while the next one is verified.
         let (mut ready, mut next): (Vec<u8>, Vec<u8>) = (Vec::new(), Vec::new());

@@ -108,7 +108,7 @@ fn look(id: &Id, kind: &Kind, bytes: &[u8]) -> Result<Seen, AccessError> {
         return Ok(Seen { links: envelope.links, run: Some(Box::new(run)) });
     }
     let checked = if *kind == Kind::TREE {
-        Tree::of_envelope(&envelope).map(drop)
+        Tree::check(&envelope)
     } else if *kind == Kind::RECIPE {
         Recipe::of_envelope(&envelope).map(drop)
     } else if *kind == Kind::CHUNKS {

@@ -386,6 +386,46 @@ fn a_hit_may_take_what_a_listed_remote_has() {
 }
 
 #[test]
+fn status_and_the_plan_of_a_pipeline_tell_what_a_listed_remote_would_give() {
+    let dir = shared();
+    let remote = dir.path().join("s");
+    let pipeline = "steps:\n  a:\n    - {name: twice, run: [sh, twice.sh, in.txt, piped.txt], inputs: [in.txt], outputs: [piped.txt]}\n";
+    let a = with_remote(&remote);
+    a.file("prov.yaml", pipeline).file("in.txt", noise(100_000));
+    twice(&a, "in.txt", "out.txt").misses();
+    a.prov(["pipeline", "run", "-q"]).ok();
+    push(&a);
+    let c = with_remote(&remote);
+    c.file("prov.yaml", pipeline);
+    // What is known here is another result of the step.
+    c.file("in.txt", "other\n");
+    twice(&c, "in.txt", "out.txt").misses();
+    c.file("in.txt", noise(100_000));
+    let status = |c: &Sandbox| said("status", c.prov(["--json", "status"]))["steps"][0].clone();
+    let planned =
+        |c: &Sandbox| said("pipeline-plan", c.prov(["--json", "pipeline", "plan"]))["tasks"][0]["cache"].clone();
+    assert_eq!((status(&c)["state"].as_str(), planned(&c)["outcome"].as_str()), (Some("stale"), Some("miss")));
+    c.file(".prov/config.toml", read(&c, ".prov/config.toml") + "\n[cache]\nremotes = ['origin']\n");
+    let before = history(&c);
+    let (of_step, of_task) = (status(&c), planned(&c));
+    assert_eq!((of_step["state"].as_str(), of_step["remote"].as_str()), (Some("missing"), Some("origin")), "{of_step}");
+    assert_eq!((of_task["outcome"].as_str(), of_task["remote"].as_str()), (Some("hit"), Some("origin")), "{of_task}");
+    assert!(c.prov(["status"]).ok().out().contains("its result is at remote origin"));
+    c.prov(["status", "--exit-code"]).ends(1);
+    let plan = c.prov(["pipeline", "plan"]).ok();
+    assert!(plan.out().contains("hit, from remote origin"), "{plan}");
+    assert_eq!(history(&c), before, "nothing is brought");
+    twice(&c, "in.txt", "out.txt").hits();
+    assert_eq!((status(&c)["state"].as_str(), status(&c)["remote"].as_str()), (Some("fresh"), None));
+    // Nobody who can't be reached is waited for.
+    c.file("in.txt", "nobody knows\n");
+    prov::fs::Fs::real().remove_tree(&remote).unwrap();
+    let alone = c.prov(["status"]).ok();
+    assert_eq!(alone.err().matches("can't be asked").count(), 1, "{alone}");
+    assert!(alone.out().contains("stale"), "{alone}");
+}
+
+#[test]
 fn what_a_listed_remote_would_give_is_told_and_not_brought() {
     let dir = shared();
     let remote = dir.path().join("s");

@@ -16,7 +16,7 @@ use crate::pipeline::task::Builtin;
 use crate::repo::Repo;
 use crate::run::prepare::Environment;
 use crate::run::request::CacheMode;
-use crate::run::{self, Session};
+use crate::run::{self, Offer, Session};
 
 /// What would become of a task.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +33,8 @@ pub enum Outlook {
         /// Its object.
         object: Id,
     },
+    /// A result would be taken from a remote.
+    Offered(Offer),
     /// It would be executed.
     Miss {
         /// Why.
@@ -55,7 +57,7 @@ impl Outlook {
         match self {
             Outlook::LeftOut => "left_out",
             Outlook::Light => "light",
-            Outlook::Hit { .. } => "hit",
+            Outlook::Hit { .. } | Outlook::Offered(_) => "hit",
             Outlook::Miss { .. } => "miss",
             Outlook::Always => "always",
             Outlook::Depends => "depends",
@@ -191,6 +193,10 @@ fn one(
             let is_in_place = hit.run.outputs.iter().all(lies_there);
             (Outlook::Hit { run: hit.run.run.clone(), object: hit.object }, is_in_place)
         }
-        None => (Outlook::Miss { reasons: planned.reasons }, true),
+        None => match planned.offer {
+            // What it brings does not lie there yet.
+            Some(offer) => (Outlook::Offered(offer), false),
+            None => (Outlook::Miss { reasons: planned.reasons }, true),
+        },
     })
 }

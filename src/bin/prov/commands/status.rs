@@ -1,12 +1,13 @@
 //! `prov status`.
 
+use prov::progress::{Cancel, Silent};
 use prov::query::{PathState, StepState, WorkStatus};
 use prov::run::Session;
 use prov::run::live::{Entry, State};
 use serde_json::{Map, Value, json};
 
-use super::Context;
 use super::revision::Seen;
+use super::{Context, elsewhere};
 use crate::args::StatusArgs;
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -18,7 +19,10 @@ use crate::output::{human, json};
 pub(crate) fn run(cx: &Context, args: &StatusArgs) -> Result<Exit, Failure> {
     let seen = Seen::open(cx)?;
     let bar = cx.ui.bar();
-    let session = Session::with_progress(&seen.repo, cx.cwd.clone(), &bar);
+    let tell = elsewhere::teller(cx);
+    let remotes = elsewhere::remotes(cx, &seen.repo, &Silent, Cancel::new(), &tell)?;
+    let session = Session::with_progress(&seen.repo, cx.cwd.clone(), &bar)
+        .with_elsewhere(remotes.as_ref().map(|remotes| remotes as _));
     let status = prov::query::status(&session, &seen.snapshot, cx.environment.all())?;
     drop(session);
     drop(bar);
@@ -65,6 +69,7 @@ fn document(status: &WorkStatus) -> Map<String, Value> {
             "run": one.run,
             "state": step_word(one.state),
             "reasons": record::reasons(&one.reasons),
+            "remote": one.remote,
             "others": one.others.iter().map(|other| record::differs(Some(other))).collect::<Value>(),
         })
     });
@@ -108,6 +113,12 @@ fn text(cx: &Context, scenario: &str, status: &WorkStatus) -> Result<(), Failure
         };
         let tail = prov::object::run::tail(&one.run);
         cx.ui.line(format_args!("  {word}  {}  {}", shown(&one.step), painter.id(shown(human::short(tail, 8)))))?;
+        if let Some(remote) = &one.remote {
+            cx.ui.line(format_args!(
+                "            its result is at remote {}; `prov run` takes it from there",
+                shown(remote)
+            ))?;
+        }
         for reason in &one.reasons {
             cx.ui.line(format_args!("            {}", reason_line(reason)))?;
         }

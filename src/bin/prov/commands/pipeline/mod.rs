@@ -339,6 +339,7 @@ fn in_words(looked: &Looked) -> String {
         Outlook::LeftOut => "left out".to_owned(),
         Outlook::Light => String::new(),
         Outlook::Hit { run, .. } => format!("hit {}", human::short(prov::object::run::tail(run), 8)),
+        Outlook::Offered(offer) => format!("hit, from remote {}", shown(&offer.remote)),
         Outlook::Miss { reasons } => {
             let why = reasons.first().map(|reason| format!(": {}", crate::output::record::reason_line(reason)));
             format!("miss{}{took}", why.unwrap_or_default())
@@ -380,12 +381,17 @@ fn task(plan: &Plan, id: TaskId, waits: &[Vec<TaskId>], looked: Option<&[Looked]
     if let Some(looked) = looked.and_then(|looked| looked.get(id.0)) {
         let (run, reasons, problem) = match &looked.outlook {
             Outlook::Hit { run, .. } => (json!(run), Value::Null, Value::Null),
+            Outlook::Offered(offer) => (json!(offer.run), Value::Null, Value::Null),
             Outlook::Miss { reasons } => (Value::Null, crate::output::record::reasons(reasons), Value::Null),
             Outlook::Wrong { what } => (Value::Null, Value::Null, json!(what)),
             _ => (Value::Null, Value::Null, Value::Null),
         };
+        let remote = match &looked.outlook {
+            Outlook::Offered(offer) => Some(&offer.remote),
+            _ => None,
+        };
         value["cache"] = json!({
-            "outcome": looked.outlook.as_str(), "run": run, "reasons": reasons, "problem": problem,
+            "outcome": looked.outlook.as_str(), "run": run, "remote": remote, "reasons": reasons, "problem": problem,
             "estimate_ms": looked.took_us.map(milliseconds),
         });
     }

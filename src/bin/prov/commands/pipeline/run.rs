@@ -11,7 +11,7 @@ use prov::pipeline::perform::{Registry, World};
 use prov::pipeline::plan::{Plan, TaskId};
 use prov::pipeline::rollup::Outcome;
 use prov::pipeline::state::{End, State};
-use prov::progress::Silent;
+use prov::progress::{Cancel, Silent};
 use prov::repo::Repo;
 use prov::run::guard::Guard;
 use prov::run::interrupts::Interrupts;
@@ -121,7 +121,9 @@ pub(super) fn look(
         is_heard: false,
     };
     let registry = Registry::new(World { search_path: cx.environment.path("PATH").map(Into::into), ..World::local() });
-    let session = Session::new(repo, cx.cwd.clone());
+    let tell = elsewhere::teller(cx);
+    let remotes = elsewhere::remotes(cx, repo, &Silent, Cancel::new(), &tell)?;
+    let session = Session::new(repo, cx.cwd.clone()).with_elsewhere(remotes.as_ref().map(|remotes| remotes as _));
     Ok(execute::look(repo, &session, &seen.checked.plan, &order, cx.environment.all(), &registry)?)
 }
 
