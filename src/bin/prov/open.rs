@@ -130,7 +130,9 @@ pub(crate) fn while_opening<T>(cx: &Context, meanwhile: impl FnOnce() -> T) -> (
             let repo = Repo::discover(cwd, &places, world)?;
             // What can't be read is told of by whoever needs it.
             let snapshot = repo.store().snapshot().ok();
-            snapshot.iter().for_each(|snapshot| snapshot.prepare(&|| !is_done.load(Ordering::Relaxed)));
+            if let Some(snapshot) = &snapshot {
+                snapshot.prepare(&|| !is_done.load(Ordering::Relaxed));
+            }
             Ok((repo, snapshot))
         };
         let opening = std::thread::Builder::new().name("open".to_owned()).spawn_scoped(scope, open);

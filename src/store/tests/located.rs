@@ -154,7 +154,9 @@ fn content_that_is_read_once_is_stored_as_content_that_was_announced() {
 fn who_reads_many_objects_gets_each_whichever_pack_it_lies_in() {
     let (place, store) = memory();
     let groups: Vec<Vec<Vec<u8>>> = (0..5).map(|group| many(1_000 + 100 * group, 40)).collect();
-    groups.iter().for_each(|group| store_all(&store, group));
+    for group in &groups {
+        store_all(&store, group);
+    }
     let nowhere = many(900, 40);
     let packed = |snapshot: &Snapshot, bytes: &[u8]| snapshot.read(&hash::blob(bytes)).unwrap().map(|(_, found)| found);
     let snapshot = store.snapshot().unwrap();
