@@ -17,6 +17,9 @@ use crate::object::{AccessError, Kind, Sink, Source};
 /// Bytes of pieces that are read at once, by all threads; twice as much is held.
 const BATCH: usize = 8 << 20;
 
+/// Bytes that are handed on with one write: for longer ones the system looks for larger pieces of memory, and first has to make them.
+const WRITE: usize = 1 << 20;
+
 /// Why content in pieces could not be handed on.
 #[derive(Debug)]
 pub(super) enum Failed {
@@ -264,7 +267,10 @@ impl Copying<'_> {
         }
         let snapshot = self.snapshot;
         let (out, read) = (&mut *self.out, &self.read);
-        let mut write = || out.write_all(&read.bytes[read.wanted.clone()]).map_err(AccessError::from);
+        let mut write = || {
+            let mut parts = read.bytes[read.wanted.clone()].chunks(WRITE);
+            parts.try_for_each(|part| out.write_all(part)).map_err(AccessError::from)
+        };
         let fill =
             |((piece, place), room): (&(Piece, Option<_>), &mut [u8])| snapshot.fill(piece, place.as_ref(), room);
         if pieces.len() < 2 || snapshot.store().rules().is_sequential() {
