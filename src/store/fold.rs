@@ -11,7 +11,7 @@ use super::files::Unusable;
 use super::history::{self, Change};
 use super::intake::{publish_file, publish_pack};
 use super::load;
-use super::merge::{BUDGET, Candidate, FILE_MAX, MergeError, merge, plan};
+use super::merge::{BUDGET, Candidate, FILE_MAX, MergeError, TABLE_MAX, merge, plan};
 use super::pack::{self, CopyError, PackWriter};
 use super::publish::Verdict;
 use super::rules::Rule;
@@ -367,7 +367,7 @@ impl Made<'_> {
             // The order of tables says which value is newer, so only a stretch from the newest on can become one.
             let candidates: Vec<_> = checkpoint.tables[..usable]
                 .iter()
-                .take_while(|row| row.file_len() < FILE_MAX)
+                .take_while(|row| row.file_len() < TABLE_MAX)
                 .map(|row| Candidate { level: row.level(), len: row.file_len() })
                 .collect();
             let mut budget = self.budget;

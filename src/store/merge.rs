@@ -14,11 +14,15 @@ pub(super) const RATIO: usize = 4;
 /// Bytes up to which the newest files become one with every new one: rewriting them costs less than that every lookup meets each of them.
 pub(super) const SMALL: u64 = 64 << 10;
 
-/// Files of this size and above are left to `gc`.
+/// Packs and history files of this size and above are left to `gc`.
 pub(super) const FILE_MAX: u64 = 8 << 20;
 
+/// Tables of this size and above are left as they are. A question meets every table, but only packs of one class until one has what it
+/// asks for: so tables may grow larger. What a part of a transfer brings is above it.
+pub(super) const TABLE_MAX: u64 = 12 << 20;
+
 /// Bytes that one command merges at most.
-pub(super) const BUDGET: u64 = 32 << 20;
+pub(super) const BUDGET: u64 = 64 << 20;
 
 /// A file that may be merged.
 #[derive(Debug, Clone, Copy)]
