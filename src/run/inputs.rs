@@ -118,9 +118,15 @@ impl Finder<'_, '_> {
         let fs = self.session.repo.fs();
         let path = self.cwd.join(crate::path::from_bytes(typed.text));
         let here = fs.stat(&path).map_err(|source| Error::io("read", &path, source))?;
-        if here.is_some() {
+        if let Some(stat) = here {
             let place = crate::path::locate(self.session.repo.root(), self.cwd, &path);
-            return self.at(typed, place);
+            let worktree = self.session.worktree();
+            // Where `..` leads past a link, the path that is recorded is another.
+            if worktree.path(&place) != path {
+                return self.at(typed, place);
+            }
+            let captured = worktree::capture_seen(&worktree, &place, path, stat, &CaptureOptions::default(), None)?;
+            return self.taken(typed, place, captured);
         }
         if let Some((name, rest)) = split_name(typed.text) {
             return self.named(typed, name, rest);
@@ -172,6 +178,10 @@ impl Finder<'_, '_> {
     /// What lies at a place.
     fn at(&mut self, typed: Typed<'_>, place: Place) -> Result<(), Error> {
         let captured = worktree::capture(&self.session.worktree(), &place, &CaptureOptions::default(), None)?;
+        self.taken(typed, place, captured)
+    }
+
+    fn taken(&mut self, typed: Typed<'_>, place: Place, captured: Captured) -> Result<(), Error> {
         let key = self.declared.add_at(Role::Input, typed.key, place.clone(), typed.text)?;
         self.put(key, Self::plain(place, captured));
         Ok(())

@@ -72,6 +72,22 @@ pub fn capture(
     sink: Option<&dyn Sink>,
 ) -> Result<Captured, Error> {
     let (path, stat) = seen(worktree, place)?;
+    capture_seen(worktree, place, path, stat, options, sink)
+}
+
+/// As [`capture`], of what lies at `path`, which is where [`Worktree::path`] says that `place` is, and was in the state `stat` right before;
+/// a link was followed.
+///
+/// # Errors
+/// As [`capture`].
+pub fn capture_seen(
+    worktree: &Worktree<'_>,
+    place: &Place,
+    path: PathBuf,
+    stat: Stat,
+    options: &CaptureOptions,
+    sink: Option<&dyn Sink>,
+) -> Result<Captured, Error> {
     if !stat.is_folder() {
         return capture_file(worktree, Key::of(place), path, stat, sink);
     }

@@ -35,7 +35,7 @@ use crate::object::{self, AccessError};
 use crate::path::{Place, show};
 use crate::progress::{Cancel, Progress};
 
-pub use capture::{CaptureOptions, Captured, Earlier, Looked, capture, look};
+pub use capture::{CaptureOptions, Captured, Earlier, Looked, capture, capture_seen, look};
 pub use fence::{Change, ChangeKind, Fence};
 pub use hash_file::{Hashed, hash_file};
 pub use ignore::{IgnoreProblem, Rules};
