@@ -89,9 +89,17 @@ impl Id {
     }
 }
 
+impl Id {
+    /// Its 64 hexadecimal digits.
+    fn hex<'a>(&self, digits: &'a mut [u8; 64]) -> &'a str {
+        // It fails only where there is too little room.
+        faster_hex::hex_encode(&self.0, digits).map_or("", |digits| digits)
+    }
+}
+
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&blake3::Hash::from_bytes(self.0).to_hex())
+        f.write_str(self.hex(&mut [0; 64]))
     }
 }
 
@@ -110,14 +118,18 @@ impl FromStr for Id {
     type Err = ParseIdError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        blake3::Hash::from_hex(text).map(|hash| Self(*hash.as_bytes())).map_err(|_| ParseIdError(text.to_owned()))
+        let mut bytes = [0; 32];
+        match faster_hex::hex_decode(text.as_bytes(), &mut bytes) {
+            Ok(()) if text.len() == 64 => Ok(Self(bytes)),
+            _ => Err(ParseIdError(text.to_owned())),
+        }
     }
 }
 
 impl Serialize for Id {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
-            serializer.serialize_str(&blake3::Hash::from_bytes(self.0).to_hex())
+            serializer.serialize_str(self.hex(&mut [0; 64]))
         } else {
             serializer.serialize_bytes(&self.to_bytes())
         }

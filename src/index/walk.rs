@@ -1,5 +1,9 @@
 //! Walking from runs to those that they came from, or that came from them, in one go.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 
@@ -14,19 +18,19 @@ pub struct Line {
     /// Its object.
     pub object: Id,
     /// Its run id.
-    pub run: String,
+    pub run: Arc<str>,
     /// Its step.
-    pub step: String,
+    pub step: Arc<str>,
     /// Its scenario.
-    pub scenario: String,
+    pub scenario: Arc<str>,
     /// How it ended.
-    pub status: String,
+    pub status: Arc<str>,
     /// `hit`, `miss` or `off`.
-    pub cache: String,
+    pub cache: Arc<str>,
     /// When it began, microseconds.
     pub started_us: i64,
     /// Of a hit, the run whose result it took.
-    pub source: Option<(String, Id)>,
+    pub source: Option<(Arc<str>, Id)>,
     /// Up, its inputs; down, its outputs; by key.
     pub ends: Vec<LineEnd>,
 }
@@ -35,7 +39,7 @@ pub struct Line {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LineEnd {
     /// Its key.
-    pub key: String,
+    pub key: Arc<str>,
     /// Its content.
     pub content: Id,
     /// Where it lived.
@@ -43,7 +47,7 @@ pub struct LineEnd {
     /// Its bytes.
     pub size: i64,
     /// Of an input, the run that made it, if its object is known: run id, object, key, and how it was found.
-    pub maker: Option<(String, Id, String, String)>,
+    pub maker: Option<(Arc<str>, Id, Arc<str>, Arc<str>)>,
 }
 
 /// A run that took some content.
@@ -76,15 +80,43 @@ impl Index {
     /// # Errors
     /// SQLite's.
     pub fn lines_up(&self, from: &[Id]) -> Result<Vec<Line>, Error> {
-        self.walk(
-            from,
-            &format!(
-                "with recursive walk(n) as ({SEEDS} union select a.producer_n from walk w join t_artifacts a \
-                 on a.owner = w.n where a.is_output = 0 and a.producer_n is not null and a.producer_object is not null) select n from walk"
-            ),
-            &[],
-        )?;
-        self.lines(false)
+        let from: Vec<String> = from.iter().map(Id::to_string).collect();
+        // In one transaction the file is locked, and asked whether it has changed, once.
+        let _within = self.connection.unchecked_transaction()?;
+        let mut todo: Vec<i64> = Vec::new();
+        let mut seeds = self.connection.prepare_cached(SEEDS)?;
+        let mut rows = seeds.query([super::find::list(&from)])?;
+        while let Some(row) = rows.next()? {
+            todo.push(row.get(0)?);
+        }
+        // Two look-ups for each run; a recursive query needs as many, and then its answer has to be looked up in turn.
+        let mut run = self.connection.prepare_cached(&format!("select {RUN}, r.exact from t_runs r where r.n = ?"))?;
+        let mut ends = self.connection.prepare_cached(&format!(
+            "select {END}, a.producer_n, a.member = '' from t_artifacts a where a.owner = ? and a.is_output = 0 order by a.key"
+        ))?;
+        let mut seen: HashSet<i64, RandomState> = todo.iter().copied().collect();
+        let (mut lines, mut names) = (Vec::new(), Names::default());
+        while let Some(n) = todo.pop() {
+            let mut found = run.query([n])?;
+            let mut line = match found.next()? {
+                Some(row) if row.get(10)? => line(row, &mut names)?,
+                _ => None,
+            };
+            let mut rows = ends.query([n])?;
+            while let Some(row) = rows.next()? {
+                if let (Some(producer), ValueRef::Text(_)) = (row.get::<_, Option<i64>>(9)?, row.get_ref(6)?)
+                    && seen.insert(producer)
+                {
+                    todo.push(producer);
+                }
+                let end = end(row, &mut names)?;
+                if let (Some(line), Some(end), true) = (&mut line, end, row.get(10)?) {
+                    line.ends.push(end);
+                }
+            }
+            lines.extend(line);
+        }
+        Ok(lines)
     }
 
     /// These runs and all that came from them at the same paths of this project, and who took what these made.
@@ -123,7 +155,7 @@ impl Index {
                 started_us: row.get(7)?,
             });
         }
-        Ok((self.lines(true)?, found))
+        Ok((self.lines()?, found))
     }
 
     /// Keeps the numbers of the runs on the way.
@@ -138,49 +170,85 @@ impl Index {
         Ok(())
     }
 
-    fn lines(&self, is_output: bool) -> Result<Vec<Line>, Error> {
-        let mut lines = Vec::new();
-        let mut runs = self.connection.prepare_cached(
-            "select r.n, r.object, r.run, r.step, r.scenario, r.status, r.cache, r.started_us, r.source, r.source_object \
-             from temp.walk w cross join t_runs r on r.n = w.n where r.exact order by w.n",
-        )?;
+    /// The runs on the way, with what they made.
+    fn lines(&self) -> Result<Vec<Line>, Error> {
+        let (mut lines, mut names) = (Vec::new(), Names::default());
+        let mut runs = self.connection.prepare_cached(&format!(
+            "select {RUN} from temp.walk w cross join t_runs r on r.n = w.n where r.exact order by w.n"
+        ))?;
         let mut rows = runs.query([])?;
         while let Some(row) = rows.next()? {
-            let Some(object) = id(row, 1)? else { continue };
-            let source: Option<String> = row.get(8)?;
-            lines.push(Line {
-                n: row.get(0)?,
-                object,
-                run: row.get(2)?,
-                step: row.get(3)?,
-                scenario: row.get(4)?,
-                status: row.get(5)?,
-                cache: row.get(6)?,
-                started_us: row.get(7)?,
-                source: source.zip(id(row, 9)?),
-                ends: Vec::new(),
-            });
+            lines.extend(line(row, &mut names)?);
         }
-        let mut ends = self.connection.prepare_cached(
-            "select a.owner, a.key, a.content, a.path, a.size, a.producer, a.producer_object, a.producer_key, a.linked_by \
-             from temp.walk w cross join t_artifacts a on a.owner = w.n where a.is_output = ? and a.member = '' order by w.n, a.key",
-        )?;
-        let mut rows = ends.query([is_output])?;
+        let mut ends = self.connection.prepare_cached(&format!(
+            "select {END} from temp.walk w cross join t_artifacts a on a.owner = w.n where a.is_output = 1 and a.member = '' order by w.n, a.key"
+        ))?;
+        let mut rows = ends.query([])?;
         let mut at = 0;
         while let Some(row) = rows.next()? {
             let owner: i64 = row.get(0)?;
-            while lines.get(at).is_some_and(|line| line.n < owner) {
+            while lines.get(at).is_some_and(|line: &Line| line.n < owner) {
                 at += 1;
             }
             let Some(line) = lines.get_mut(at).filter(|line| line.n == owner) else { continue };
-            let Some(content) = id(row, 2)? else { continue };
-            let maker = match (row.get_ref(5)?, id(row, 6)?) {
-                (ValueRef::Text(_), Some(object)) => Some((row.get(5)?, object, row.get(7)?, row.get(8)?)),
-                _ => None,
-            };
-            line.ends.push(LineEnd { key: row.get(1)?, content, path: row.get(3)?, size: row.get(4)?, maker });
+            line.ends.extend(end(row, &mut names)?);
         }
         Ok(lines)
+    }
+}
+
+/// The columns that [`line`] reads.
+const RUN: &str =
+    "r.n, r.object, r.run, r.step, r.scenario, r.status, r.cache, r.started_us, r.source, r.source_object";
+
+/// The columns that [`end`] reads.
+const END: &str =
+    "a.owner, a.key, a.content, a.path, a.size, a.producer, a.producer_object, a.producer_key, a.linked_by";
+
+/// A run without its inputs and outputs; `None` if its object is none.
+fn line(row: &Row<'_>, names: &mut Names) -> Result<Option<Line>, Error> {
+    let Some(object) = id(row, 1)? else { return Ok(None) };
+    let source = match id(row, 9)? {
+        Some(object) => row.get::<_, Option<Arc<str>>>(8)?.map(|run| (run, object)),
+        None => None,
+    };
+    Ok(Some(Line {
+        n: row.get(0)?,
+        object,
+        run: row.get(2)?,
+        step: names.get(row, 3)?,
+        scenario: names.get(row, 4)?,
+        status: names.get(row, 5)?,
+        cache: names.get(row, 6)?,
+        started_us: row.get(7)?,
+        source,
+        ends: Vec::new(),
+    }))
+}
+
+/// An input or output; `None` if its content is none.
+fn end(row: &Row<'_>, names: &mut Names) -> Result<Option<LineEnd>, Error> {
+    let Some(content) = id(row, 2)? else { return Ok(None) };
+    let maker = match (row.get_ref(5)?, id(row, 6)?) {
+        (ValueRef::Text(_), Some(object)) => Some((row.get(5)?, object, names.get(row, 7)?, names.get(row, 8)?)),
+        _ => None,
+    };
+    Ok(Some(LineEnd { key: names.get(row, 1)?, content, path: row.get(3)?, size: row.get(4)?, maker }))
+}
+
+/// Text that recurs, each held once.
+#[derive(Default)]
+struct Names(HashSet<Arc<str>, RandomState>);
+
+impl Names {
+    fn get(&mut self, row: &Row<'_>, at: usize) -> Result<Arc<str>, Error> {
+        let text = row.get_ref(at)?.as_str().map_err(rusqlite::Error::from)?;
+        if let Some(known) = self.0.get(text) {
+            return Ok(known.clone());
+        }
+        let new: Arc<str> = text.into();
+        self.0.insert(new.clone());
+        Ok(new)
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a walk has to know of a run, and a quicker way to it for walks that turn out to be long.
 
+use std::sync::Arc;
+
 use bstr::BString;
 
 use super::producer::Found;
@@ -11,11 +13,11 @@ use crate::object::run::{Cache, LinkedBy, Run};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Maker {
     /// Its run id.
-    pub run: String,
+    pub run: Arc<str>,
     /// Its object.
     pub object: Id,
     /// Under which key.
-    pub key: String,
+    pub key: Arc<str>,
     /// How it was found.
     pub linked_by: LinkedBy,
 }
@@ -24,7 +26,7 @@ pub struct Maker {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct End {
     /// Its key.
-    pub key: String,
+    pub key: Arc<str>,
     /// Its content.
     pub content: Id,
     /// Where it lived.
@@ -39,19 +41,19 @@ pub struct End {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
     /// Its run id.
-    pub run: String,
+    pub run: Arc<str>,
     /// Its step.
-    pub step: String,
+    pub step: Arc<str>,
     /// Its scenario.
-    pub scenario: String,
+    pub scenario: Arc<str>,
     /// How it ended.
-    pub status: String,
+    pub status: Arc<str>,
     /// `hit`, `miss` or `off`.
-    pub cache: String,
+    pub cache: Arc<str>,
     /// When it began.
     pub started_at: Micros,
     /// Of a hit, the run whose result it took.
-    pub source: Option<(String, Id)>,
+    pub source: Option<(Arc<str>, Id)>,
     /// What it took, by key.
     pub inputs: Vec<End>,
     /// What it made, by key.
@@ -61,35 +63,40 @@ pub struct Facts {
 impl Facts {
     /// Those of a record.
     pub fn of(run: Run) -> Self {
-        let cache = run.cache_word().to_owned();
+        let cache = run.cache_word().into();
         let inputs = run.inputs.into_iter().map(|(key, input)| End {
-            key,
+            key: key.into(),
             content: input.content.id(),
             path: input.path,
             size: input.size,
             maker: input.producer.and_then(|made| {
-                Some(Maker { run: made.run, object: made.object?, key: made.key, linked_by: made.linked_by })
+                Some(Maker {
+                    run: made.run.into(),
+                    object: made.object?,
+                    key: made.key.into(),
+                    linked_by: made.linked_by,
+                })
             }),
         });
         let outputs = run.outputs.into_iter().map(|(key, output)| End {
-            key,
+            key: key.into(),
             content: output.content.id(),
             path: output.path,
             size: output.size,
             maker: None,
         });
         Self {
-            status: format!("{:?}", run.status).to_lowercase(),
+            status: format!("{:?}", run.status).to_lowercase().into(),
             cache,
             inputs: inputs.collect(),
             outputs: outputs.collect(),
             source: match run.cache {
-                Cache::Hit { source, object, .. } => Some((source, object)),
+                Cache::Hit { source, object, .. } => Some((source.into(), object)),
                 Cache::Miss { .. } | Cache::Off => None,
             },
-            run: run.run,
-            step: run.step,
-            scenario: run.scenario,
+            run: run.run.into(),
+            step: run.step.into(),
+            scenario: run.scenario.into(),
             started_at: run.started_at,
         }
     }
@@ -107,8 +114,8 @@ pub enum Way {
 /// What was found on the way: what it lacks is looked for in the store.
 #[derive(Debug, Default)]
 pub struct Lines {
-    /// Runs by their objects. On the way up their outputs, on the way down their inputs may be missing.
-    pub runs: IdMap<Facts>,
+    /// Runs with their objects. On the way up their outputs, on the way down their inputs may be missing.
+    pub runs: Vec<(Id, Facts)>,
     /// On the way down: who took the outputs of these runs, as [`takers`](super::takers) has it, for each content that is in it.
     pub takers: IdMap<Vec<Found>>,
 }

@@ -75,11 +75,10 @@ pub fn folded(graph: &Graph, most: usize) -> Graph {
         let (here, there) = (places[at], out.nodes.len());
         let (from, to) = if direction == Direction::Up { (there, here) } else { (here, there) };
         out.nodes.push(Node {
-            id: format!("{} more {what} {direction:?}", beside.id),
             depth: beside.depth + 1,
-            kind: NodeKind::More { count, what: what.to_owned() },
+            kind: NodeKind::More { count, what: what.to_owned(), beside: (beside.id().into_owned(), direction) },
         });
-        out.edges.push(Edge { from, to, key: String::new(), ..edge.clone() });
+        out.edges.push(Edge { from, to, key: "".into(), ..edge.clone() });
     }
     out
 }
@@ -89,22 +88,24 @@ mod tests {
     use super::*;
 
     fn file(n: usize) -> Node {
-        let kind = NodeKind::Artifact {
-            content: crate::hash::blob(b"x"),
-            path: format!("f{n}").into(),
-            short: "x".to_owned(),
-            size: 1,
-        };
-        Node { id: format!("f{n}"), depth: 1, kind }
+        let kind = NodeKind::Artifact { content: crate::hash::blob(b"x"), path: format!("f{n}").into(), size: 1 };
+        Node { depth: 1, kind }
+    }
+
+    fn label(node: &Node) -> String {
+        match &node.kind {
+            NodeKind::Artifact { path, .. } => path.to_string(),
+            _ => String::new(),
+        }
     }
 
     fn edge(from: usize, to: usize) -> Edge {
-        Edge { from, to, key: "k".to_owned(), linked_by: None, direction: Direction::Up }
+        Edge { from, to, key: "k".into(), linked_by: None, direction: Direction::Up }
     }
 
     #[test]
     fn many_alike_are_counted_and_what_else_leads_to_stays() {
-        let root = Node { id: "root".to_owned(), depth: 0, kind: NodeKind::Lost { what: "root".to_owned() } };
+        let root = Node { depth: 0, kind: NodeKind::Lost { run: "root".into() } };
         let mut graph = Graph { root: 0, nodes: vec![root], edges: Vec::new(), cut: false };
         for n in 0..100 {
             graph.nodes.push(file(n));
@@ -115,7 +116,7 @@ mod tests {
         let short = folded(&graph, 10);
         assert_eq!(short.nodes.len(), 1 + 10 + 1 + 1);
         assert!(short.nodes.iter().any(|node| matches!(&node.kind, NodeKind::More { count: 90, .. })));
-        assert!(short.nodes.iter().any(|node| node.id == "f99"));
+        assert!(short.nodes.iter().any(|node| label(node) == "f99"));
         assert_eq!(folded(&graph, 100), folded(&graph, 200));
     }
 }

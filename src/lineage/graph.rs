@@ -1,9 +1,13 @@
 //! A lineage as data: runs, artifacts, and what led to what.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use bstr::BString;
 
 use crate::hash::Id;
 use crate::object::run::LinkedBy;
+use crate::path::shown;
 
 /// Which way an edge was walked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,19 +24,17 @@ pub enum NodeKind {
     /// A run.
     Run {
         /// Its run id.
-        run: String,
+        run: Arc<str>,
         /// Its object; `None` while it is not closed.
         object: Option<Id>,
-        /// The random part of its id, shortened for people.
-        tail: String,
         /// Its step.
-        step: String,
+        step: Arc<str>,
         /// Its scenario.
-        scenario: String,
+        scenario: Arc<str>,
         /// How it ended.
-        status: String,
+        status: Arc<str>,
         /// `hit`, `miss` or `off`.
-        cache: String,
+        cache: Arc<str>,
         /// When it began.
         started_at: crate::clock::Micros,
     },
@@ -42,8 +44,6 @@ pub enum NodeKind {
         content: Id,
         /// Where it lived, as records have it.
         path: BString,
-        /// The content's id, shortened for people.
-        short: String,
         /// Its bytes.
         size: u64,
     },
@@ -53,23 +53,37 @@ pub enum NodeKind {
         count: usize,
         /// What they are: `run STEP`, or `file`.
         what: String,
+        /// Beside which node: its id, and which way.
+        beside: (String, Direction),
     },
     /// Something whose record can't be read.
     Lost {
-        /// What is known of it.
-        what: String,
+        /// Its run id.
+        run: Arc<str>,
     },
 }
 
 /// A run or an artifact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// Unique in the graph: the run id, or content id and path.
-    pub id: String,
     /// Steps from the root.
     pub depth: u32,
     /// What it is.
     pub kind: NodeKind,
+}
+
+impl Node {
+    /// What it is called: the run id, or content id and path. Unique in the graph.
+    pub fn id(&self) -> Cow<'_, str> {
+        match &self.kind {
+            NodeKind::Run { run, .. } => Cow::Borrowed(run),
+            NodeKind::Artifact { content, path, .. } => Cow::Owned(format!("{content}:{}", shown(path))),
+            NodeKind::More { what, beside: (id, direction), .. } => {
+                Cow::Owned(format!("{id} more {what} {direction:?}"))
+            }
+            NodeKind::Lost { run } => Cow::Borrowed(run),
+        }
+    }
 }
 
 /// Data flowed from one node to another.
@@ -80,7 +94,7 @@ pub struct Edge {
     /// Where it went: the place of that node among the nodes.
     pub to: usize,
     /// Under which key.
-    pub key: String,
+    pub key: Arc<str>,
     /// How an artifact was tied to the run that made it; `None` for edges that the run itself states.
     pub linked_by: Option<LinkedBy>,
     /// Which way it was walked.

@@ -8,20 +8,25 @@ use crate::path::shown;
 /// Levels of a tree that are indented.
 const MOST_INDENT: usize = 32;
 
+/// The random part of a run's id, shortened for people.
+pub(super) fn short_tail(run: &str) -> String {
+    crate::object::run::tail(run).chars().take(8).collect()
+}
+
 /// The text of a node, without control characters.
 fn label(node: &Node) -> String {
     match &node.kind {
-        NodeKind::Run { step, status, tail, cache, .. } => {
-            let how = if cache == "hit" { " (hit)" } else { "" };
-            let ended = if status == "success" { String::new() } else { format!(" {status}") };
-            format!("{} [{}]{how}{ended}", shown(step.as_bytes()), shown(tail.as_bytes()))
+        NodeKind::Run { run, step, status, cache, .. } => {
+            let how = if **cache == *"hit" { " (hit)" } else { "" };
+            let ended = if **status == *"success" { String::new() } else { format!(" {status}") };
+            format!("{} [{}]{how}{ended}", shown(step.as_bytes()), shown(short_tail(run).as_bytes()))
         }
-        NodeKind::Artifact { path, short, .. } => format!("{} {short}", shown(path)),
-        NodeKind::More { count, what } => match what.strip_prefix("run ") {
+        NodeKind::Artifact { path, content, .. } => format!("{} {}", shown(path), content.short()),
+        NodeKind::More { count, what, .. } => match what.strip_prefix("run ") {
             Some(step) => format!("... and {count} more runs of {}", shown(step.as_bytes())),
             None => format!("... and {count} more files"),
         },
-        NodeKind::Lost { what } => format!("{} (its record can't be read)", shown(what.as_bytes())),
+        NodeKind::Lost { run } => format!("run {} (its record can't be read)", shown(run.as_bytes())),
     }
 }
 
@@ -90,11 +95,11 @@ pub fn dot(graph: &Graph) -> String {
             NodeKind::Artifact { .. } => "note",
             NodeKind::Lost { .. } | NodeKind::More { .. } => "box, style=dashed",
         };
-        let _ = writeln!(out, "  \"{}\" [label=\"{}\", shape={shape}];", quoted(&node.id), quoted(&label(node)));
+        let _ = writeln!(out, "  \"{}\" [label=\"{}\", shape={shape}];", quoted(&node.id()), quoted(&label(node)));
     }
     for edge in &graph.edges {
         if let (Some(from), Some(to)) = (graph.nodes.get(edge.from), graph.nodes.get(edge.to)) {
-            let (from, to, key) = (quoted(&from.id), quoted(&to.id), quoted(&shown(edge.key.as_bytes())));
+            let (from, to, key) = (quoted(&from.id()), quoted(&to.id()), quoted(&shown(edge.key.as_bytes())));
             let _ = writeln!(out, "  \"{from}\" -> \"{to}\" [label=\"{key}\"];");
         }
     }
@@ -129,9 +134,8 @@ mod tests {
 
     #[test]
     fn a_deep_tree_grows_downwards_only() {
-        let node = |n: usize| Node { id: n.to_string(), depth: 0, kind: NodeKind::Lost { what: format!("run {n}") } };
-        let edge =
-            |n: usize| Edge { from: n + 1, to: n, key: "k".to_owned(), linked_by: None, direction: Direction::Up };
+        let node = |n: usize| Node { depth: 0, kind: NodeKind::Lost { run: n.to_string().into() } };
+        let edge = |n: usize| Edge { from: n + 1, to: n, key: "k".into(), linked_by: None, direction: Direction::Up };
         let deep = 2_000;
         let graph =
             Graph { root: 0, nodes: (0..=deep).map(node).collect(), edges: (0..deep).map(edge).collect(), cut: false };

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::graph::{Graph, Node, NodeKind};
+use super::render::short_tail;
 use crate::path::shown;
 
 const WIDTH: f64 = 200.0;
@@ -313,7 +314,7 @@ fn draw(graph: &Graph, edges: &[(usize, usize, usize)], layout: &Layout) -> Stri
     );
     for (way, &(_, _, n)) in layout.ways.iter().zip(edges) {
         let edge = &graph.edges[n];
-        let is_hit = edge.key == "hit of";
+        let is_hit = *edge.key == *"hit of";
         let path = curve(layout, way, &x_of);
         let class = if is_hit { "edge hit" } else { "edge" };
         let title = if edge.key.is_empty() {
@@ -357,16 +358,16 @@ fn boxed(out: &mut String, node: &Node, is_root: bool, x: f64, y: f64) {
     let root = if is_root { " root" } else { "" };
     let title = |text: String| format!("<title>{}</title>", escaped(&text));
     match &node.kind {
-        NodeKind::Run { run, tail, step, scenario, status, cache, started_at, .. } => {
+        NodeKind::Run { run, step, scenario, status, cache, started_at, .. } => {
             let hue = hue(step);
-            let dot = match status.as_str() {
+            let dot = match &**status {
                 "success" => "ok",
                 "failure" => "bad",
                 _ => "aborted",
             };
             let at = started_at.rfc3339();
             let day = at.get(..16).unwrap_or_default().replace('T', " ");
-            let how = if cache == "hit" { " · hit" } else { "" };
+            let how = if **cache == *"hit" { " · hit" } else { "" };
             let step = shown(step.as_bytes());
             let about = title(format!("{step} in {}\n{run}\n{status}, {cache}\n{at}", shown(scenario.as_bytes())));
             let _ = writeln!(
@@ -381,11 +382,12 @@ fn boxed(out: &mut String, node: &Node, is_root: bool, x: f64, y: f64) {
                 escaped(&short(&step, 20)),
                 x + 27.0,
                 y + 37.0,
-                escaped(&shown(tail.as_bytes())),
+                escaped(&shown(short_tail(run).as_bytes())),
                 escaped(&day),
             );
         }
-        NodeKind::Artifact { path, short: id, size: bytes, content } => {
+        NodeKind::Artifact { path, size: bytes, content } => {
+            let id = content.short();
             let path = shown(path);
             let about = title(format!("{path}\n{content}\n{bytes} bytes"));
             let (right, bottom, fold) = (x + WIDTH, y + FILE_HEIGHT, 10.0);
@@ -411,18 +413,18 @@ fn boxed(out: &mut String, node: &Node, is_root: bool, x: f64, y: f64) {
                 x + 12.0,
                 y + 28.5,
                 escaped(&size(*bytes)),
-                escaped(id),
+                escaped(&id),
             );
         }
-        NodeKind::More { count, what } => {
+        NodeKind::More { count, what, .. } => {
             let what = match what.strip_prefix("run ") {
                 Some(step) => format!("{count} more of {}", shown(step.as_bytes())),
                 None => format!("{count} more files"),
             };
             dashed(out, "more", root, x, y, &what);
         }
-        NodeKind::Lost { what } => {
-            dashed(out, "lost", root, x, y, &format!("{}: can't be read", shown(what.as_bytes())));
+        NodeKind::Lost { run } => {
+            dashed(out, "lost", root, x, y, &format!("run {}: can't be read", shown(run.as_bytes())));
         }
     }
 }
@@ -445,20 +447,15 @@ mod tests {
     use crate::lineage::graph::{Direction, Edge};
 
     fn node(n: usize) -> Node {
-        let kind = NodeKind::Artifact {
-            content: crate::hash::blob(b"x"),
-            path: format!("a<b>&\"{n}").into(),
-            short: "x".to_owned(),
-            size: 1,
-        };
-        Node { id: n.to_string(), depth: 0, kind }
+        let kind = NodeKind::Artifact { content: crate::hash::blob(b"x"), path: format!("a<b>&\"{n}").into(), size: 1 };
+        Node { depth: 0, kind }
     }
 
     fn graph(n: usize, edges: &[(usize, usize)]) -> Graph {
         let edge = |(from, to): &(usize, usize)| Edge {
             from: *from,
             to: *to,
-            key: "k".to_owned(),
+            key: "k".into(),
             linked_by: None,
             direction: Direction::Up,
         };

@@ -2,8 +2,11 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bstr::{BStr, BString, ByteSlice};
+
+use foldhash::fast::RandomState;
 
 use super::facts::{Facts, NoShortcut, Shortcut, Way};
 use super::graph::{Direction, Edge, Graph, Node, NodeKind};
@@ -12,7 +15,6 @@ use crate::hash::{Id, IdMap};
 use crate::object::recipe::Content;
 use crate::object::run::{LinkedBy, Run};
 use crate::object::{Kind, Record, Source};
-use crate::path::shown;
 use crate::store::{Snapshot, Whereabouts};
 
 /// Records that are read one by one before a quicker way is looked for.
@@ -60,10 +62,10 @@ struct Walk<'a> {
     shortcut: &'a mut dyn Shortcut,
     graph: Graph,
     /// Where runs are in the graph, by their run ids.
-    runs: HashMap<String, usize>,
+    runs: HashMap<Arc<str>, usize, RandomState>,
     /// Where artifacts are in the graph, by their contents: each at its path.
     artifacts: IdMap<Vec<usize>>,
-    edges: HashSet<(usize, usize, String)>,
+    edges: HashSet<(usize, usize, Arc<str>), RandomState>,
     /// What runs say, by object; nothing for those that can't be read.
     facts: IdMap<Option<Rc<Facts>>>,
     takers: IdMap<Vec<Found>>,
@@ -107,9 +109,9 @@ pub fn trace_by(
         options,
         shortcut,
         graph: Graph { root: 0, nodes: Vec::new(), edges: Vec::new(), cut: false },
-        runs: HashMap::new(),
+        runs: HashMap::default(),
         artifacts: IdMap::default(),
-        edges: HashSet::new(),
+        edges: HashSet::default(),
         facts: IdMap::default(),
         takers: IdMap::default(),
         read: 0,
@@ -117,7 +119,7 @@ pub fn trace_by(
         is_asked: false,
     };
     walk.graph.root = match start {
-        Start::Run { run, object } => walk.run_node(run, object, 0),
+        Start::Run { run, object } => walk.run_node(&run.as_str().into(), object, 0),
         Start::Artifact { content, path, size, .. } => walk.artifact_node(&content.id(), path.as_bstr(), *size, 0),
     };
     if options.up {
@@ -162,6 +164,7 @@ impl Walk<'_> {
         self.is_asked = true;
         let from: Vec<Id> = self.facts.keys().copied().collect();
         if let Some(lines) = self.shortcut.lines(&from, way, self.project) {
+            self.facts.reserve(lines.runs.len());
             for (object, facts) in lines.runs {
                 self.facts.entry(object).or_insert_with(|| Some(Rc::new(facts)));
             }
@@ -169,12 +172,12 @@ impl Walk<'_> {
         }
     }
 
-    fn node(&mut self, id: String, depth: u32, kind: NodeKind) -> usize {
-        self.graph.nodes.push(Node { id, depth, kind });
+    fn node(&mut self, depth: u32, kind: NodeKind) -> usize {
+        self.graph.nodes.push(Node { depth, kind });
         self.graph.nodes.len() - 1
     }
 
-    fn run_node(&mut self, run_id: &str, object: &Id, depth: u32) -> usize {
+    fn run_node(&mut self, run_id: &Arc<str>, object: &Id, depth: u32) -> usize {
         if let Some(at) = self.runs.get(run_id) {
             return *at;
         }
@@ -182,17 +185,16 @@ impl Walk<'_> {
             Some(run) => NodeKind::Run {
                 run: run.run.clone(),
                 object: Some(*object),
-                tail: crate::object::run::tail(&run.run).chars().take(8).collect(),
                 step: run.step.clone(),
                 scenario: run.scenario.clone(),
                 status: run.status.clone(),
                 cache: run.cache.clone(),
                 started_at: run.started_at,
             },
-            None => NodeKind::Lost { what: format!("run {run_id}") },
+            None => NodeKind::Lost { run: run_id.clone() },
         };
-        let at = self.node(run_id.to_owned(), depth, kind);
-        self.runs.insert(run_id.to_owned(), at);
+        let at = self.node(depth, kind);
+        self.runs.insert(run_id.clone(), at);
         at
     }
 
@@ -201,15 +203,15 @@ impl Walk<'_> {
         if let Some(at) = self.artifacts.get(content).and_then(|all| all.iter().find(is_it)) {
             return *at;
         }
-        let kind = NodeKind::Artifact { content: *content, path: path.to_owned(), short: content.short(), size };
-        let at = self.node(format!("{content}:{}", shown(path)), depth, kind);
+        let kind = NodeKind::Artifact { content: *content, path: path.to_owned(), size };
+        let at = self.node(depth, kind);
         self.artifacts.entry(*content).or_default().push(at);
         at
     }
 
-    fn edge(&mut self, (from, to): (usize, usize), key: &str, linked_by: Option<LinkedBy>, direction: Direction) {
-        if self.edges.insert((from, to, key.to_owned())) {
-            self.graph.edges.push(Edge { from, to, key: key.to_owned(), linked_by, direction });
+    fn edge(&mut self, (from, to): (usize, usize), key: &Arc<str>, linked_by: Option<LinkedBy>, direction: Direction) {
+        if self.edges.insert((from, to, key.clone())) {
+            self.graph.edges.push(Edge { from, to, key: key.clone(), linked_by, direction });
         }
     }
 
@@ -220,10 +222,11 @@ impl Walk<'_> {
     }
 
     fn up(&mut self, start: &Start) -> Result<(), Error> {
-        let mut todo: VecDeque<(String, Id, u32)> = VecDeque::new();
-        let mut seen: HashSet<String> = HashSet::new();
+        let mut todo: VecDeque<(usize, Id, u32)> = VecDeque::new();
+        let mut seen: Vec<bool> = Vec::new();
+        let hit_of: Arc<str> = "hit of".into();
         match start {
-            Start::Run { run, object } => todo.push_back((run.clone(), *object, 0)),
+            Start::Run { run, object } => todo.push_back((self.run_node(&run.as_str().into(), object, 0), *object, 0)),
             Start::Artifact { content, path, size, made_by } => {
                 let maker = match made_by {
                     Some((run, object, key)) => Some((run.clone(), *object, key.clone(), None)),
@@ -237,15 +240,19 @@ impl Walk<'_> {
                     .and_then(|p| p.object.map(|object| (p.run, object, p.key, Some(p.linked_by)))),
                 };
                 if let Some((run, object, key, linked_by)) = maker {
+                    let (run, key): (Arc<str>, Arc<str>) = (run.into(), key.into());
                     let to = self.artifact_node(&content.id(), path.as_bstr(), *size, 0);
                     let from = self.run_node(&run, &object, 1);
                     self.edge((from, to), &key, linked_by, Direction::Up);
-                    todo.push_back((run, object, 0));
+                    todo.push_back((from, object, 0));
                 }
             }
         }
-        while let Some((run_id, object, depth)) = todo.pop_front() {
-            if !seen.insert(run_id.clone()) {
+        while let Some((node, object, depth)) = todo.pop_front() {
+            if seen.len() <= node {
+                seen.resize(self.graph.nodes.len(), false);
+            }
+            if std::mem::replace(&mut seen[node], true) {
                 continue;
             }
             self.hurry(Way::Up);
@@ -254,19 +261,18 @@ impl Walk<'_> {
             if has_more && self.is_too_deep(depth) {
                 continue;
             }
-            let node = self.run_node(&run_id, &object, depth * 2 + 1);
             for input in &run.inputs {
                 let from = self.artifact_node(&input.content, input.path.as_bstr(), input.size, depth * 2 + 2);
                 self.edge((from, node), &input.key, None, Direction::Up);
                 if let Some(made) = &input.maker {
                     let maker = self.run_node(&made.run, &made.object, depth * 2 + 3);
                     self.edge((maker, from), &made.key, Some(made.linked_by), Direction::Up);
-                    todo.push_back((made.run.clone(), made.object, depth + 1));
+                    todo.push_back((maker, made.object, depth + 1));
                 }
             }
             if let Some((source, object)) = &run.source {
                 let from = self.run_node(source, object, depth * 2 + 3);
-                self.edge((from, node), "hit of", None, Direction::Up);
+                self.edge((from, node), &hit_of, None, Direction::Up);
             }
         }
         Ok(())
@@ -277,7 +283,7 @@ impl Walk<'_> {
         let mut todo: VecDeque<(Id, BString, u64, u32)> = VecDeque::new();
         let mut seen: HashSet<(Id, BString)> = HashSet::new();
         match start {
-            Start::Run { run, object } => self.outputs_of(run, object, 0, &mut todo),
+            Start::Run { run, object } => self.outputs_of(&run.as_str().into(), object, 0, &mut todo),
             Start::Artifact { content, path, size, .. } => todo.push_back((content.id(), path.clone(), *size, 0)),
         }
         while let Some((content, path, size, depth)) = todo.pop_front() {
@@ -300,15 +306,16 @@ impl Walk<'_> {
             }
             let node = self.artifact_node(&content, path.as_bstr(), size, depth * 2);
             for taker in here {
-                let run = self.run_node(&taker.run, &taker.touch.object, depth * 2 + 1);
-                self.edge((node, run), &taker.key, None, Direction::Down);
-                self.outputs_of(&taker.run, &taker.touch.object, depth + 1, &mut todo);
+                let (taken_by, key): (Arc<str>, Arc<str>) = (taker.run.into(), taker.key.into());
+                let run = self.run_node(&taken_by, &taker.touch.object, depth * 2 + 1);
+                self.edge((node, run), &key, None, Direction::Down);
+                self.outputs_of(&taken_by, &taker.touch.object, depth + 1, &mut todo);
             }
         }
         Ok(())
     }
 
-    fn outputs_of(&mut self, run_id: &str, object: &Id, depth: u32, todo: &mut VecDeque<(Id, BString, u64, u32)>) {
+    fn outputs_of(&mut self, run_id: &Arc<str>, object: &Id, depth: u32, todo: &mut VecDeque<(Id, BString, u64, u32)>) {
         let Some(run) = self.facts(object) else { return };
         let node = self.run_node(run_id, object, depth * 2);
         for output in &run.outputs {

@@ -1,5 +1,6 @@
 //! `prov lineage`.
 
+use std::borrow::Cow;
 use std::os::unix::ffi::OsStrExt;
 
 use prov::lineage::graph::{Edge, Graph, Node, NodeKind};
@@ -72,7 +73,7 @@ pub(crate) fn run(cx: &Context, args: &LineageArgs) -> Result<Exit, Failure> {
 
 fn lost(node: &Node) -> Option<String> {
     match &node.kind {
-        NodeKind::Lost { what } => Some(format!("{} can't be read", shown(what))),
+        NodeKind::Lost { run } => Some(format!("run {} can't be read", shown(&**run))),
         NodeKind::Run { .. } | NodeKind::Artifact { .. } | NodeKind::More { .. } => None,
     }
 }
@@ -157,30 +158,35 @@ impl Serialize for Document<'_> {
             map.serialize_entry(&key, &value)?;
         }
         let nodes = &self.0.nodes;
-        map.serialize_entry("root", nodes.get(self.0.root).map_or("", |node| node.id.as_str()))?;
+        let ids: Vec<Cow<'_, str>> = nodes.iter().map(Node::id).collect();
+        map.serialize_entry("root", id_at(&ids, self.0.root))?;
         map.serialize_entry("cut", &self.0.cut)?;
-        map.serialize_entry("nodes", &Each(nodes, NodeLine))?;
-        map.serialize_entry("edges", &Each(&self.0.edges, |edge| EdgeLine(nodes, edge)))?;
+        map.serialize_entry("nodes", &Each(nodes, |at, node| NodeLine(id_at(&ids, at), node)))?;
+        map.serialize_entry("edges", &Each(&self.0.edges, |_, edge| EdgeLine(&ids, edge)))?;
         map.end()
     }
+}
+
+fn id_at<'a>(ids: &'a [Cow<'_, str>], at: usize) -> &'a str {
+    ids.get(at).map_or("", |id| id.as_ref())
 }
 
 /// A list, each member made when it is its turn.
 struct Each<'a, T, F>(&'a [T], F);
 
-impl<'a, T, L: Serialize, F: Fn(&'a T) -> L> Serialize for Each<'a, T, F> {
+impl<'a, T, L: Serialize, F: Fn(usize, &'a T) -> L> Serialize for Each<'a, T, F> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(&self.1))
+        serializer.collect_seq(self.0.iter().enumerate().map(|(at, one)| self.1(at, one)))
     }
 }
 
-struct NodeLine<'a>(&'a Node);
+struct NodeLine<'a>(&'a str, &'a Node);
 
 impl Serialize for NodeLine<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let node = self.0;
+        let Self(id, node) = self;
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("id", &node.id)?;
+        map.serialize_entry("id", id)?;
         let what = match &node.kind {
             NodeKind::Run { .. } | NodeKind::Lost { .. } => "run",
             NodeKind::Artifact { .. } => "artifact",
@@ -190,12 +196,12 @@ impl Serialize for NodeLine<'_> {
         map.serialize_entry("depth", &node.depth)?;
         match &node.kind {
             NodeKind::Run { run, object, step, scenario, status, cache, started_at, .. } => {
-                map.serialize_entry("run", run)?;
+                map.serialize_entry("run", &**run)?;
                 map.serialize_entry("object", &object.map(|id| id.to_string()))?;
-                map.serialize_entry("step", step)?;
-                map.serialize_entry("scenario", scenario)?;
-                map.serialize_entry("status", status)?;
-                map.serialize_entry("cache", cache)?;
+                map.serialize_entry("step", &**step)?;
+                map.serialize_entry("scenario", &**scenario)?;
+                map.serialize_entry("status", &**status)?;
+                map.serialize_entry("cache", &**cache)?;
                 map.serialize_entry("started_at", &json::time(*started_at))?;
             }
             NodeKind::Artifact { content, path, size, .. } => {
@@ -211,26 +217,25 @@ impl Serialize for NodeLine<'_> {
                 }
                 map.serialize_entry("size", size)?;
             }
-            NodeKind::More { count, what } => {
+            NodeKind::More { count, what, .. } => {
                 map.serialize_entry("count", count)?;
                 map.serialize_entry("what", what)?;
             }
-            NodeKind::Lost { what } => map.serialize_entry("lost", what)?,
+            NodeKind::Lost { run } => map.serialize_entry("lost", &format!("run {run}"))?,
         }
         map.end()
     }
 }
 
-struct EdgeLine<'a>(&'a [Node], &'a Edge);
+struct EdgeLine<'a>(&'a [Cow<'a, str>], &'a Edge);
 
 impl Serialize for EdgeLine<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(nodes, edge) = self;
-        let id = |at: usize| nodes.get(at).map_or("", |node| node.id.as_str());
+        let Self(ids, edge) = self;
         let mut map = serializer.serialize_map(Some(4))?;
-        map.serialize_entry("from", id(edge.from))?;
-        map.serialize_entry("to", id(edge.to))?;
-        map.serialize_entry("key", &edge.key)?;
+        map.serialize_entry("from", id_at(ids, edge.from))?;
+        map.serialize_entry("to", id_at(ids, edge.to))?;
+        map.serialize_entry("key", &*edge.key)?;
         map.serialize_entry("linked_by", &linked_by(edge.linked_by))?;
         map.end()
     }
