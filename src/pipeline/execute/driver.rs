@@ -468,8 +468,9 @@ impl<'a> Driver<'a> {
             scratchpad,
             base: self.order.bases.get(step).cloned(),
             correlation_id: self.order.correlation_id.clone(),
-            attempt: self.order.attempt,
-            is_last_attempt: self.order.is_last_attempt,
+            // A task that is tried again counts on from the pipeline's attempt.
+            attempt: self.order.attempt.max(1).saturating_add(tries.saturating_sub(1)),
+            is_last_attempt: self.order.is_last_attempt && tries > task.settings.retries.count,
             is_forced: self.order.is_forced,
             tries,
             passed: self.last.get(&task.step).and_then(|last| {

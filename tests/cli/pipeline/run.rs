@@ -183,14 +183,23 @@ fn a_task_is_tried_again_as_often_as_it_says() {
 steps:
   s:
     - {name: flaky, run: 'echo x >> tries; test $(wc -l < tries) -ge 3 && touch made', outputs: [made], retries: {count: 3, delay: 1ms}}
-    - {name: hopeless, run: 'echo x >> more; exit 1', retries: 1}
+    - {name: hopeless, run: 'echo x >> more; echo $PROV_ATTEMPT $PROV_LAST_ATTEMPT >> numbers; exit 1', retries: 1}
 ";
     let sandbox = with(text);
-    let ran = run(&sandbox, &["-k"]).ends(1);
+    let ran = run(&sandbox, &["-k", "--correlation-id", "c", "--attempt", "3", "--last-attempt"]).ends(1);
     assert_eq!(ran.ends_of(&["flaky", "hopeless"]), ["success", "failure"], "{}", ran.outcome);
     assert_eq!((read(&sandbox, "tries"), read(&sandbox, "more")), ("x\n".repeat(3), "x\n".repeat(2)));
     let status = sandbox.prov(["--json", "pipeline", "status"]).ok().json();
     assert_eq!((&status["tasks"][0]["tries"], &status["tasks"][1]["tries"]), (&3.into(), &2.into()));
+    // They count on from the pipeline's own attempt, and only the last one is the last.
+    assert_eq!(read(&sandbox, "numbers"), "3 0\n4 1\n");
+    let runs = sandbox.prov(["--json", "log", "--all", "--step", "s/hopeless"]).ok().json();
+    let attempt = |run: &serde_json::Value| {
+        let run = run["run"].as_str().unwrap();
+        sandbox.prov(["--json", "show", run]).ok().json()["run"]["attempt"].as_u64().unwrap()
+    };
+    let attempts: Vec<u64> = runs["runs"].as_array().unwrap().iter().map(attempt).collect();
+    assert_eq!(attempts, [4, 3]);
 }
 
 #[test]
