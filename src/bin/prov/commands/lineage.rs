@@ -197,7 +197,7 @@ impl Serialize for NodeLine<'_> {
         match &node.kind {
             NodeKind::Run { run, object, step, scenario, status, cache, started_at, .. } => {
                 map.serialize_entry("run", &**run)?;
-                map.serialize_entry("object", &object.map(|id| id.to_string()))?;
+                map.serialize_entry("object", object)?;
                 map.serialize_entry("step", &**step)?;
                 map.serialize_entry("scenario", &**scenario)?;
                 map.serialize_entry("status", &**status)?;
@@ -205,7 +205,7 @@ impl Serialize for NodeLine<'_> {
                 map.serialize_entry("started_at", &json::time(*started_at))?;
             }
             NodeKind::Artifact { content, path, size, .. } => {
-                map.serialize_entry("content", &content.to_string())?;
+                map.serialize_entry("content", content)?;
                 if let Ok(path) = std::str::from_utf8(path) {
                     map.serialize_entry("path", path)?;
                 } else {
