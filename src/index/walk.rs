@@ -129,7 +129,8 @@ impl Index {
             }
             if let Some(mut line) = line {
                 // As long as they are, not as long as they may get.
-                line.ends = taken.drain(..).collect();
+                line.ends.reserve_exact(taken.len());
+                line.ends.append(&mut taken);
                 lines.push(line);
             }
         }
