@@ -94,6 +94,23 @@ pub fn in_form(bytes: &[u8]) -> Result<Vec<u8>, Error> {
     canonical::sort_maps(bytes)
 }
 
+/// A value in few bytes, its fields by their order instead of their names: for what prov keeps for itself and can make again. Neither
+/// canonical nor stable from one prov to the next, so never part of an object.
+///
+/// # Errors
+/// As [`encode`].
+pub fn pack<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
+    rmp_serde::to_vec(value).map_err(|err| Error::Encode(err.to_string()))
+}
+
+/// Reads back what [`pack`] wrote. The bytes have to be known to be those: nothing but their depth is limited.
+///
+/// # Errors
+/// [`Error::Mismatch`] when they are not.
+pub fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    rmp_serde::from_slice(bytes).map_err(|err| Error::Mismatch(err.to_string()))
+}
+
 /// The encoding of a value, its maps and structs in the order in which they come.
 fn as_it_comes<T: Serialize + ?Sized>(value: &T, len: usize) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::with_capacity(len);

@@ -1,10 +1,12 @@
 //! Values that know where they were written, for files whose errors are told key by key.
 
+use serde::{Deserialize, Serialize};
+
 use super::error::Problem;
 use crate::codec::Value;
 
 /// A line and a character in it, both counted from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Place {
     /// The line.
     pub line: usize,
@@ -22,7 +24,7 @@ pub enum Dialect {
 }
 
 /// A value of a YAML file with its place. An alias has the place of what it stands for.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Node {
     /// Where it begins.
     pub at: Place,
@@ -31,7 +33,7 @@ pub struct Node {
 }
 
 /// What a [`Node`] is.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Data {
     /// Null, a boolean, a number or text.
     Scalar {
@@ -47,7 +49,7 @@ pub enum Data {
 }
 
 /// A key with its value.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// The key as text.
     pub key: String,

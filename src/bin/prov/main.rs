@@ -6,6 +6,7 @@ mod classify;
 mod commands;
 mod error;
 mod exit;
+mod memory;
 mod open;
 mod output;
 mod settings;

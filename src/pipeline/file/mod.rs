@@ -3,10 +3,12 @@
 //! One model for both, with the place of everything, so that all that is wrong can be told at once, each with line and column. Nothing is
 //! replaced or expanded here.
 
+mod kept;
 mod model;
 mod options;
 mod read;
 
+pub use kept::Kept;
 pub(super) use model::names;
 pub use model::{Flavour, Named, Pipeline, Run, Spec, Step, TypeDeclaration};
 pub use options::{Given, Optioned, Options, Origin};

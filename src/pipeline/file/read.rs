@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use super::kept::Kept;
 use super::model::{Flavour, Named, Pipeline, Spec, Step, TypeDeclaration, names};
 use crate::codec::Value;
-use crate::config::located::{Data, Dialect, Entry, Node, Place};
+use crate::config::located::{Data, Dialect, Entry, Located, Node, Place};
 use crate::config::{self, nearest};
 use crate::fs::Fs;
 use crate::pipeline::Error;
@@ -36,15 +37,23 @@ const NATIVE_TOP: &[&str] = &[
 const STEP_KEYS: &[&str] = &["description", "needs", "defaults", "tasks"];
 
 /// Reads a pipeline file. `flavour` is told by the file itself if it is not given: it is native if it is called `prov.yaml` or `prov.yml`,
-/// or says `prov: 1`.
+/// or says `prov: 1`. What a large one says is taken from `kept` if it has not changed.
 ///
 /// # Errors
 /// The file can't be read, or is no text.
-pub fn read(fs: &Fs, file: &Path, flavour: Option<Flavour>) -> Result<(Pipeline, Vec<Finding>), Error> {
+pub fn read(
+    fs: &Fs,
+    file: &Path,
+    flavour: Option<Flavour>,
+    kept: Option<&Kept<'_>>,
+) -> Result<(Pipeline, Vec<Finding>), Error> {
     let mut open = fs.open(file).map_err(|source| Error::Io { file: file.to_owned(), source })?;
     let bytes = crate::fs::read_some(&mut open, config::MAX_FILE as u64 + 1)
         .map_err(|source| Error::Io { file: file.to_owned(), source })?;
-    parse(file, flavour, &bytes)
+    understand(file, flavour, &bytes, &|dialect| match kept {
+        Some(kept) => kept.locate(file, dialect, &bytes),
+        None => config::locate(file, dialect, &bytes),
+    })
 }
 
 /// Reads the bytes of a pipeline file; `file` gives its name.
@@ -52,15 +61,27 @@ pub fn read(fs: &Fs, file: &Path, flavour: Option<Flavour>) -> Result<(Pipeline,
 /// # Errors
 /// They are no text.
 pub fn parse(file: &Path, flavour: Option<Flavour>, bytes: &[u8]) -> Result<(Pipeline, Vec<Finding>), Error> {
+    understand(file, flavour, bytes, &|dialect| config::locate(file, dialect, bytes))
+}
+
+/// What has places, by the rules of a dialect.
+type Locate<'a> = &'a dyn Fn(Dialect) -> Result<Located, config::Error>;
+
+fn understand(
+    file: &Path,
+    flavour: Option<Flavour>,
+    bytes: &[u8],
+    locate: Locate<'_>,
+) -> Result<(Pipeline, Vec<Finding>), Error> {
     let flavour = match flavour {
         Some(flavour) => flavour,
-        None => flavour_of(file, bytes)?,
+        None => flavour_of(file, bytes, locate)?,
     };
     let dialect = match flavour {
         Flavour::Otter => Dialect::Python,
         Flavour::Native => Dialect::Core,
     };
-    let located = config::locate(file, dialect, bytes)?;
+    let located = locate(dialect)?;
     let mut findings: Vec<Finding> = Vec::new();
     findings.extend(located.problems.into_iter().map(|remark| Finding::of(Severity::Error, "yaml", remark)));
     findings.extend(located.doubts.into_iter().map(|remark| Finding::of(Severity::Warning, "duplicate-key", remark)));
@@ -87,7 +108,7 @@ pub fn parse(file: &Path, flavour: Option<Flavour>, bytes: &[u8]) -> Result<(Pip
 }
 
 /// Tells whose rules a file follows: by its name, else by what it says of itself.
-fn flavour_of(file: &Path, bytes: &[u8]) -> Result<Flavour, Error> {
+fn flavour_of(file: &Path, bytes: &[u8], locate: Locate<'_>) -> Result<Flavour, Error> {
     let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     if matches!(name, "prov.yaml" | "prov.yml") || name.ends_with(".prov.yaml") || name.ends_with(".prov.yml") {
         return Ok(Flavour::Native);
@@ -96,8 +117,7 @@ fn flavour_of(file: &Path, bytes: &[u8]) -> Result<Flavour, Error> {
     if !bytes.windows(5).any(|window| window == b"prov:") {
         return Ok(Flavour::Otter);
     }
-    let located = config::locate(file, Dialect::Python, bytes)?;
-    let says = located.root.is_some_and(|root| root.get("prov").is_some());
+    let says = locate(Dialect::Python)?.root.is_some_and(|root| root.get("prov").is_some());
     Ok(if says { Flavour::Native } else { Flavour::Otter })
 }
 

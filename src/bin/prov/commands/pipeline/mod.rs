@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use prov::fs::FileKind;
 use prov::pipeline::check::{Checked, check, unknown_types};
 use prov::pipeline::execute::{Looked, Outlook};
-use prov::pipeline::file::{self, Flavour, Given, Options, Pipeline};
+use prov::pipeline::file::{self, Flavour, Given, Kept, Options, Pipeline};
 use prov::pipeline::finding::{Finding, Severity};
 use prov::pipeline::graph::draw::{self, Detail};
 use prov::pipeline::plan::{Expands, Kind, Plan, TaskId, Why};
@@ -24,12 +24,16 @@ use crate::args::{
 };
 use crate::error::{Class, Failure};
 use crate::exit::Exit;
+use crate::memory;
 use crate::open;
 use crate::output::record::{milliseconds, shown};
 use crate::output::{human, json, table};
 
 /// Files that are looked for where none is named.
 const FILES: [&str; 3] = ["prov.yaml", "prov.yml", "config.yaml"];
+
+/// Bytes of a file from which on it is taken to hold some hundred tasks.
+const MANY_TASKS: u64 = 32 << 10;
 
 /// Does what is asked with a pipeline.
 pub(crate) fn run(cx: &Context, args: &PipelineArgs) -> Result<Exit, Failure> {
@@ -72,7 +76,11 @@ impl Seen {
             FlavourWord::Otter => Flavour::Otter,
             FlavourWord::Native => Flavour::Native,
         });
-        let (pipeline, findings) = file::read(&cx.fs, &file, flavour)?;
+        if cx.fs.stat(&file).is_ok_and(|stat| stat.is_some_and(|stat| stat.size >= MANY_TASKS)) {
+            memory::in_large_pages();
+        }
+        let kept = kept(cx);
+        let (pipeline, findings) = file::read(&cx.fs, &file, flavour, kept.as_ref())?;
         let options = Options::resolve(&pipeline, &given, &cx.cwd)?;
         let programs = programs(cx, &pipeline, args, &file);
         let checked = check(&pipeline, &options, programs, findings)?;
@@ -166,6 +174,14 @@ impl Seen {
             inferred,
         )
     }
+}
+
+/// Where it is kept what pipeline files of this project say.
+fn kept(cx: &Context) -> Option<Kept<'_>> {
+    let found = open::find(cx).ok()?;
+    let program = cx.fs.stat(&std::env::current_exe().ok()?).ok()??;
+    let folder = found.layout.cache().join("pipelines");
+    Some(Kept { fs: &cx.fs, folder, cwd: &cx.cwd, program: format!("{} {program:?}", env!("CARGO_PKG_VERSION")) })
 }
 
 /// The file that is meant.
