@@ -16,6 +16,7 @@ use super::{Context, elsewhere, events, plan, run_summary};
 use crate::args::RunArgs;
 use crate::error::{Class, Failure};
 use crate::exit::Exit;
+use crate::memory;
 use crate::open;
 use crate::output::human;
 use crate::output::record::shown;
@@ -44,7 +45,20 @@ pub(crate) fn run(cx: &Context, args: &RunArgs) -> Result<Exit, Failure> {
     }
 }
 
+/// Inputs on the command line from which on there are many.
+const MANY: usize = 128;
+
+/// Whether the words may stand for many inputs: their number, a list of them, or a pattern.
+fn has_many_inputs(args: &RunArgs) -> bool {
+    let given = &args.options;
+    let is_pattern = |input: &OsString| prov::code::is_glob(input.as_encoded_bytes());
+    given.input.len() >= MANY || !given.inputs_from.is_empty() || given.input.iter().any(is_pattern)
+}
+
 fn heard(cx: &Context, args: &RunArgs, interrupts: &Interrupts) -> Result<Exit, Failure> {
+    if has_many_inputs(args) {
+        memory::in_large_pages();
+    }
     if args.dry_run {
         let repo = open::untouched(cx)?;
         let request = request(cx, &repo, args)?;
