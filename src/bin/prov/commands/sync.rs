@@ -78,6 +78,9 @@ pub(super) fn depth(options: &SelectionOptions) -> Depth {
 
 /// Runs that revisions of this project stand for, by id, where a transfer goes out from here.
 pub(super) fn named_here(cx: &Context, repo: &Repo, selection: &mut Selection) -> Result<(), Failure> {
+    if selection.runs.is_empty() {
+        return Ok(());
+    }
     let snapshot = repo.store().snapshot()?;
     for text in &mut selection.runs {
         match prov::revspec::resolve(repo, &snapshot, repo.scenario(), &cx.cwd, text)? {
