@@ -46,6 +46,17 @@ impl BlockBuilder {
     }
 }
 
+/// Checks that a key is above the one before it, by what of the two follows on what they are said to share: the rest of the one before, and
+/// the key's own bytes. They must share no more than that: searches go by it.
+pub(super) fn rises(before: &[u8], own: &[u8]) -> Result<(), &'static str> {
+    match (before.first(), own.first()) {
+        (None, Some(_)) => Ok(()),
+        (Some(before), Some(own)) if own > before => Ok(()),
+        (Some(before), Some(own)) if own == before => Err("a key shares more with the one before than it says"),
+        _ => Err("its keys are out of order"),
+    }
+}
+
 /// A block taken apart, for walks backward and from end to end.
 #[derive(Debug)]
 pub(in crate::store) struct Block {
@@ -90,9 +101,8 @@ impl Block {
                 return Err("its keys are too long");
             }
             let (own, after) = rest.split_at(fresh);
-            // What is shared is equal, so the order is that of what follows.
-            if !rows.is_empty() && keys[last.0 + shared..last.1] >= *own {
-                return Err("its keys are out of order");
+            if !rows.is_empty() {
+                rises(&keys[last.0 + shared..last.1], own)?;
             }
             let key = (keys.len(), keys.len() + shared + fresh);
             keys.extend_from_within(last.0..last.0 + shared);

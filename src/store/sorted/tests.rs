@@ -145,6 +145,21 @@ fn every_truncation_is_noticed() {
 }
 
 #[test]
+fn a_key_that_shares_more_than_it_says_is_damage_to_everyone_who_reads_it() {
+    // `aa` and `ab`, the second written out although it begins as the first one does: who searches for it would not find it.
+    let bytes = vec![0, 2, b'a', b'a', 0, 0, 2, b'a', b'b', 0];
+    let sound = vec![0, 2, b'a', b'a', 0, 1, 1, b'b', 0];
+    let page = |bytes: &[u8]| Arc::new(super::page::Page::new(bytes.to_vec(), 0));
+    assert!(super::block::Block::parse(page(&sound)).is_ok());
+    assert!(super::walker::Walker::new(page(&sound)).seek_from(b"ab").is_ok_and(|is_there| is_there));
+    let told = "a key shares more with the one before than it says";
+    assert_eq!(super::block::Block::parse(page(&bytes)).unwrap_err(), told);
+    assert_eq!(super::walker::Walker::new(page(&bytes)).seek_from(b"ab"), Err(told));
+    let mut walker = super::walker::Walker::new(page(&bytes));
+    assert_eq!((walker.step(), walker.step()), (Ok(true), Err(told)));
+}
+
+#[test]
 fn a_damaged_block_costs_only_its_own_records() {
     let records = many(2_000);
     let (name, mut bytes) = written(&records);

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::block::KEY_MAX;
+use super::block::{KEY_MAX, rises};
 use super::page::Page;
 use super::varint;
 
@@ -71,9 +71,8 @@ impl Walker {
             return Err("its keys are too long");
         }
         let own = len - rest.len()..len - rest.len() + fresh;
-        // What is shared is equal, so the order is that of what follows.
-        if self.has_begun && self.key[shared..] >= bytes[own.clone()] {
-            return Err("its keys are out of order");
+        if self.has_begun {
+            rises(&self.key[shared..], &bytes[own.clone()])?;
         }
         rest = &rest[fresh..];
         let value = varint::take_len(&mut rest).ok_or(cut_off)?;
