@@ -1,9 +1,12 @@
 //! What was made at a path.
 
+use std::cmp::Reverse;
+
 use bstr::{BStr, BString, ByteSlice};
 
-use super::resolve::{Error, RunRef, newest_artifact, read_run};
+use super::resolve::{Error, RunRef, is_passed_over, newest_artifact, read_run};
 use crate::hash::Id;
+use crate::mark::Marks;
 use crate::object::Source;
 use crate::object::recipe::Content;
 use crate::object::run::{Output, Run};
@@ -27,9 +30,18 @@ pub struct Made {
     pub is_whole: bool,
 }
 
+/// A run that made an output at a path, or at a folder that the path lay in.
+struct Maker {
+    at: RunRef,
+    record: Run,
+    key: String,
+}
+
 /// What the newest run on record made at a place, by the path alone: in the scenario, or in what it was forked from, if a run
 /// there made the same artifact at the same path; else the newest run of the project that did. `None` if no executed run has made
 /// anything there, or what holds it is not at hand.
+///
+/// A run that is hidden, or whose outcome was retracted, is passed over, as it is by every other name.
 ///
 /// A path that exists means what lies there, so this is for who brings back, or looks where nothing lies any more: an input is
 /// never taken by it.
@@ -38,29 +50,45 @@ pub struct Made {
 /// Whatever reading the store reports.
 pub fn made_at(repo: &Repo, snapshot: &Snapshot, scenario: &str, place: &Place) -> Result<Option<Made>, Error> {
     let path = repo.recorded_path(place);
-    // The path itself, or the folder that it lay in.
+    // The path itself, or the folder that it lay in: it may have been an output of its own first, and then one of a folder.
     let folders = (0..path.len()).rev().filter(|&at| path[at] == b'/').map(|at| path[..at].as_bstr());
-    for root in std::iter::once(path.as_bstr()).chain(folders) {
-        let Some(value) = snapshot.get_ref(&key::outpath(repo.project(), root))? else { continue };
-        let run: String = entry::decode(&value)?;
-        let Some(value) = snapshot.get_ref(&key::id(&run))? else { continue };
-        let known: RunPlace = entry::decode(&value)?;
-        let at = RunRef { run, object: known.object, project: known.project, scenario: known.scenario };
-        let record = read_run(snapshot, &at.run, &at.object)?;
+    let marks = Marks::open(snapshot)?;
+    let (mut own, mut others) = (Vec::new(), Vec::new());
+    for root in std::iter::once(path.as_bstr()).chain(folders).filter(|root| !root.is_empty()) {
+        let Some((newest, record)) = newest_at(repo, snapshot, root)? else { continue };
         let Some((key, lies)) = artifact_at(&record, root) else { continue };
         // The newest of all may be another scenario's.
-        let newest = newest_artifact(snapshot, repo.project(), scenario, &key, |touch| touch.path == lies)?;
-        for (at, record) in [newest.map(|at| (at, None)), Some((at, Some(record)))].into_iter().flatten() {
-            let record = record.map_or_else(|| read_run(snapshot, &at.run, &at.object), Ok)?;
-            if let Some(output) = record.outputs.get(&key)
-                && let Some(found) = part_of(snapshot, &at, output, &path)?
-            {
-                let is_whole = found == *output;
-                return Ok(Some(Made { at, key, output: found, is_whole }));
-            }
+        if let Some(at) = newest_artifact(snapshot, repo.project(), scenario, &key, |touch| touch.path == lies)? {
+            let record = read_run(snapshot, &at.run, &at.object)?;
+            own.push(Maker { at, record, key: key.clone() });
+        }
+        if !is_passed_over(&marks, &newest.object)? {
+            others.push(Maker { at: newest, record, key });
+        }
+    }
+    for makers in [&mut own, &mut others] {
+        makers.sort_by_key(|maker| Reverse(maker.record.started_at));
+    }
+    for Maker { at, record, key } in own.into_iter().chain(others) {
+        if let Some(output) = record.outputs.get(&key)
+            && let Some(found) = part_of(snapshot, &at, output, &path)?
+        {
+            let is_whole = found == *output;
+            return Ok(Some(Made { at, key, output: found, is_whole }));
         }
     }
     Ok(None)
+}
+
+/// The newest run that was executed and recorded something at a path.
+fn newest_at(repo: &Repo, snapshot: &Snapshot, path: &BStr) -> Result<Option<(RunRef, Run)>, Error> {
+    let Some(value) = snapshot.get_ref(&key::outpath(repo.project(), path))? else { return Ok(None) };
+    let run: String = entry::decode(&value)?;
+    let Some(value) = snapshot.get_ref(&key::id(&run))? else { return Ok(None) };
+    let known: RunPlace = entry::decode(&value)?;
+    let at = RunRef { run, object: known.object, project: known.project, scenario: known.scenario };
+    let record = read_run(snapshot, &at.run, &at.object)?;
+    Ok(Some((at, record)))
 }
 
 /// The key and the place of the output that is at a path, or has a member there.
