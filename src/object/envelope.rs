@@ -203,7 +203,8 @@ mod tests {
 
     /// A record with maps, numbers of all widths and a few links.
     fn record(n: u64, words: &[String]) -> Vec<u8> {
-        let mut run = Run::begun("20260101T000000.000000Z-s-0000000000000000", "p", "main", RunKind::Command, "s", Micros(1));
+        let mut run =
+            Run::begun("20260101T000000.000000Z-s-0000000000000000", "p", "main", RunKind::Command, "s", Micros(1));
         run.argv = words.iter().map(|word| word.as_str().into()).collect();
         run.recipe = Some(crate::hash::blob(&n.to_le_bytes()));
         for (at, word) in words.iter().enumerate() {
