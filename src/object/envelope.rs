@@ -209,7 +209,7 @@ mod tests {
         run.recipe = Some(crate::hash::blob(&n.to_le_bytes()));
         for (at, word) in words.iter().enumerate() {
             run.facets.insert(word.clone(), Value::Int(i128::from(n >> at)));
-            let list = vec![Value::Null, Value::Int(-i128::from(n >> at)), Value::Text(word.clone())];
+            let list = vec![Value::Null, Value::Int(-i128::from(n >> 1 >> at)), Value::Text(word.clone())];
             run.meta.insert(format!("m{word}"), Value::Map(vec![("k".to_owned(), Value::List(list))]));
         }
         run.encode().unwrap()

@@ -39,7 +39,7 @@ pub(in crate::run) fn changed_globs(session: &Session<'_>, prepared: &Prepared) 
                 changed.push(format!("input `{text}`: {name} appeared or vanished while it ran"));
             }
             Err(err) => {
-                changed.push(format!("input `{text}` could not be looked at again: {}", crate::run::chain(&err)))
+                changed.push(format!("input `{text}` could not be looked at again: {}", crate::run::chain(&err)));
             }
         }
     }
