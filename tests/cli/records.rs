@@ -173,6 +173,11 @@ fn a_path_means_what_was_made_there_last_and_was_not_taken_back() {
     let shown = sandbox.prov(["--json", "show", "d/y"]).ok().json();
     assert_eq!((&shown["object"]["path"], &shown["object"]["type"]), (&"d/y".into(), &"blob".into()));
     assert_eq!(shown["object"]["size"], 4);
+    run(&["--name", "table", "-o", "t", "--", "sh", "-c", "mkdir -p t; echo a,b > t/one.csv; echo 1,2 >> t/one.csv"]);
+    project::remove(&sandbox, "t/one.csv");
+    for words in [&["preview", "t/one.csv"][..], &["schema", "show", "t/one.csv"]] {
+        assert!(sandbox.prov(words).ok().out().contains('2'), "{words:?}");
+    }
     // What was taken back is not given out by its path either.
     sandbox.prov(["retract", "later", "-m", "wrong"]).ok();
     assert_eq!(back("d/x"), "two\n");
