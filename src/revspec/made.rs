@@ -30,6 +30,17 @@ pub struct Made {
     pub is_whole: bool,
 }
 
+/// What is on record of a path.
+#[derive(Debug, Clone, PartialEq)]
+pub enum MadeThere {
+    /// This was made there.
+    Here(Box<Made>),
+    /// If anything was, it lay in this folder, whose listing is not at hand.
+    In(Content),
+    /// No executed run made anything there.
+    Nothing,
+}
+
 /// A run that made an output at a path, or at a folder that the path lay in.
 struct Maker {
     at: RunRef,
@@ -38,8 +49,8 @@ struct Maker {
 }
 
 /// What the newest run on record made at a place, by the path alone: in the scenario, or in what it was forked from, if a run
-/// there made the same artifact at the same path; else the newest run of the project that did. `None` if no executed run has made
-/// anything there, or what holds it is not at hand.
+/// there made the same artifact at the same path; else the newest run of the project that did. Where it can't be told what that was, what
+/// was made there earlier is not taken for it.
 ///
 /// A run that is hidden, or whose outcome was retracted, is passed over, as it is by every other name.
 ///
@@ -48,7 +59,7 @@ struct Maker {
 ///
 /// # Errors
 /// Whatever reading the store reports.
-pub fn made_at(repo: &Repo, snapshot: &Snapshot, scenario: &str, place: &Place) -> Result<Option<Made>, Error> {
+pub fn made_at(repo: &Repo, snapshot: &Snapshot, scenario: &str, place: &Place) -> Result<MadeThere, Error> {
     let path = repo.recorded_path(place);
     // The path itself, or the folder that it lay in: it may have been an output of its own first, and then one of a folder.
     let folders = (0..path.len()).rev().filter(|&at| path[at] == b'/').map(|at| path[..at].as_bstr());
@@ -70,14 +81,17 @@ pub fn made_at(repo: &Repo, snapshot: &Snapshot, scenario: &str, place: &Place) 
         makers.sort_by_key(|maker| Reverse(maker.record.started_at));
     }
     for Maker { at, record, key } in own.into_iter().chain(others) {
-        if let Some(output) = record.outputs.get(&key)
-            && let Some(found) = part_of(snapshot, &at, output, &path)?
-        {
-            let is_whole = found == *output;
-            return Ok(Some(Made { at, key, output: found, is_whole }));
+        let Some(output) = record.outputs.get(&key) else { continue };
+        match part_of(snapshot, &at, output, &path)? {
+            Part::There(found) => {
+                let is_whole = *found == *output;
+                return Ok(MadeThere::Here(Box::new(Made { at, key, output: *found, is_whole })));
+            }
+            Part::Unlisted(folder) => return Ok(MadeThere::In(Content::Tree(folder))),
+            Part::NotThere => {}
         }
     }
-    Ok(None)
+    Ok(MadeThere::Nothing)
 }
 
 /// The newest run that was executed and recorded something at a path.
@@ -101,36 +115,45 @@ fn artifact_at(run: &Run, path: &BStr) -> Option<(String, BString)> {
 }
 
 /// What of an output lies at a path.
-fn part_of(snapshot: &Snapshot, at: &RunRef, output: &Output, path: &BString) -> Result<Option<Output>, Error> {
+enum Part {
+    There(Box<Output>),
+    NotThere,
+    /// That can't be told without this listing.
+    Unlisted(Id),
+}
+
+fn part_of(snapshot: &Snapshot, at: &RunRef, output: &Output, path: &BString) -> Result<Part, Error> {
     if output.set.is_some() {
         let member = output.members.iter().find(|(member, _)| output.member_path(member) == *path);
         let content = |id| Content::Blob(id);
-        return Ok(member.map(|(_, file)| single(output, path, content(file.id), file.size, file.exec)));
+        return Ok(member.map_or(Part::NotThere, |(_, file)| {
+            Part::There(Box::new(single(output, path, content(file.id), file.size, file.exec)))
+        }));
     }
-    let Some(below) = path.strip_prefix(output.path.as_slice()) else { return Ok(None) };
+    let Some(below) = path.strip_prefix(output.path.as_slice()) else { return Ok(Part::NotThere) };
     let (mut content, mut size, mut exec) = (output.content.clone(), output.size, output.exec);
     for name in below.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
-        let Content::Tree(id) = content else { return Ok(None) };
+        let Content::Tree(id) = content else { return Ok(Part::NotThere) };
         let mut read = |id: &Id| match snapshot.read(id) {
             Ok(found) => found.map(|(_, bytes)| bytes).ok_or(None),
             Err(err) => Err(Some(Error::from(err))),
         };
         let entries = match tree::list(id, &mut read) {
             Ok(entries) => entries,
-            Err(ListError::Read(None)) => return Ok(None),
+            Err(ListError::Read(None)) => return Ok(Part::Unlisted(id)),
             Err(ListError::Read(Some(err))) => return Err(err),
             Err(ListError::Object(source)) => return Err(Error::Record { run: at.run.clone(), source }),
         };
-        let Some(entry) = entries.into_iter().find(|entry| entry.name == name) else { return Ok(None) };
+        let Some(entry) = entries.into_iter().find(|entry| entry.name == name) else { return Ok(Part::NotThere) };
         content = match entry.kind {
             EntryKind::Tree => Content::Tree(entry.id),
             EntryKind::File | EntryKind::Exec => Content::Blob(entry.id),
             // Where it led can be had with the folder that it lay in.
-            EntryKind::Link => return Ok(None),
+            EntryKind::Link => return Ok(Part::NotThere),
         };
         (size, exec) = (entry.size, entry.kind == EntryKind::Exec);
     }
-    Ok(Some(single(output, path, content, size, exec)))
+    Ok(Part::There(Box::new(single(output, path, content, size, exec))))
 }
 
 fn single(output: &Output, path: &BString, content: Content, size: u64, exec: bool) -> Output {
