@@ -7,11 +7,12 @@ use bstr::{BStr, BString, ByteSlice};
 
 use super::globs::matching;
 use super::{Matched, ReadyInput, Set, Stored, aside};
+use crate::clock::Micros;
 use crate::code::{CodeTree, Glob, Selected, build_tree, is_glob};
 use crate::fetch::Url;
 use crate::mark::Marks;
 use crate::object::recipe::Content;
-use crate::object::run::{LinkedBy, Producer};
+use crate::object::run::{LinkedBy, Output, Producer};
 use crate::object::{Kind, Source};
 use crate::path::{Place, RelPath, shown};
 use crate::recipe::{self, Declared, Role};
@@ -405,7 +406,8 @@ fn is_id(text: &str) -> bool {
     (LEAST_DIGITS..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// What the newest run that recorded an output at this place made there, if the store has it and nobody retracted it.
+/// What the newest run that recorded an output at this place made there, if the store has it, nobody retracted it, and no folder around it was
+/// made later.
 fn restorable(session: &Session<'_>, snapshot: &Snapshot, place: &Place) -> Result<Option<Captured>, Error> {
     let recorded = session.repo.recorded_path(place);
     let refs = |source| Error::Ref { source };
@@ -423,6 +425,9 @@ fn restorable(session: &Session<'_>, snapshot: &Snapshot, place: &Place) -> Resu
         return Ok(None);
     }
     let record = revspec::read_run(snapshot, &run, &at.object)?;
+    if is_in_newer_folder(session, snapshot, recorded.as_ref(), record.started_at)? {
+        return Ok(None);
+    }
     let found = record.outputs.values().find_map(|output| match &output.set {
         None if output.path == recorded => Some((output.content.clone(), output.size, output.exec)),
         None => None,
@@ -435,6 +440,24 @@ fn restorable(session: &Session<'_>, snapshot: &Snapshot, place: &Place) -> Resu
     // What other stores may have is brought before the command starts.
     let can_be_had = hydrate::is_whole(snapshot, &content)? || session.elsewhere().is_some();
     Ok(can_be_had.then(|| Captured { content, size, exec, files: 1, fence: Fence::new() }))
+}
+
+/// Whether a folder around a path was made as a whole later than `at`: what lay at the path then is not what was made there by itself.
+fn is_in_newer_folder(session: &Session<'_>, snapshot: &Snapshot, path: &BStr, at: Micros) -> Result<bool, Error> {
+    let refs = |source| Error::Ref { source };
+    for end in (1..path.len()).filter(|&end| path[end] == b'/') {
+        let folder = path[..end].as_bstr();
+        let Some(value) = snapshot.get_ref(&key::outpath(session.repo.project(), folder))? else { continue };
+        let run: String = entry::decode(&value).map_err(refs)?;
+        let Some(value) = snapshot.get_ref(&key::id(&run))? else { continue };
+        let known: entry::RunPlace = entry::decode(&value).map_err(refs)?;
+        let record = revspec::read_run(snapshot, &run, &known.object)?;
+        let is_it = |output: &Output| output.set.is_none() && output.path == folder;
+        if record.started_at > at && record.outputs.values().any(is_it) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// An error about two files of one glob, with what to type instead.
