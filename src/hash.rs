@@ -119,10 +119,11 @@ impl FromStr for Id {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut bytes = [0; 32];
-        match faster_hex::hex_decode(text.as_bytes(), &mut bytes) {
-            Ok(()) if text.len() == 64 => Ok(Self(bytes)),
-            _ => Err(ParseIdError(text.to_owned())),
+        // More digits than there is room for are none of the decoder's business.
+        if text.len() != 64 || faster_hex::hex_decode(text.as_bytes(), &mut bytes).is_err() {
+            return Err(ParseIdError(text.to_owned()));
         }
+        Ok(Self(bytes))
     }
 }
 
@@ -456,5 +457,12 @@ mod tests {
         assert_eq!(Id::from_bytes(&id.to_bytes()), Some(id));
         assert_eq!(Id::from_bytes(&[0; 33]), None);
         assert!("zz".parse::<Id>().is_err());
+        for digits in [0, 1, 62, 63, 65, 66, 128, 4096] {
+            assert!("a".repeat(digits).parse::<Id>().is_err(), "{digits}");
+        }
+        for odd in ["g".repeat(64), format!("{}é", "a".repeat(62)), format!("{} ", "a".repeat(63)), "+0".repeat(32)] {
+            assert!(odd.parse::<Id>().is_err(), "{odd}");
+        }
+        assert_eq!("aB".repeat(32).parse::<Id>(), "Ab".repeat(32).parse());
     }
 }

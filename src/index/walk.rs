@@ -71,9 +71,6 @@ pub struct LineTaker {
     pub started_us: i64,
 }
 
-/// Bytes of the index that are mapped at most.
-const MAPPED: i64 = 1 << 40;
-
 const SEEDS: &str = "select r.n from json_each(?1) j join t_runs r on r.object = j.value";
 
 // The walk has no statistics: without `cross` SQLite may go through all runs there are and look whether each is on the way.
@@ -83,17 +80,6 @@ impl Index {
     /// # Errors
     /// SQLite's.
     pub fn lines_up(&self, from: &[Id]) -> Result<Vec<Line>, Error> {
-        // A long walk goes through most pages there are. Mapped, none is copied, and none has to be held; but each is new whenever it is
-        // asked for, and to measure all its cells then takes a sixth of all time. The file is never cut off: one made anew is another file.
-        self.connection.pragma_update(None, "mmap_size", MAPPED)?;
-        self.connection.pragma_update(None, "cell_size_check", false)?;
-        let lines = self.walked_up(from);
-        self.connection.pragma_update(None, "cell_size_check", true)?;
-        self.connection.pragma_update(None, "mmap_size", 0)?;
-        lines
-    }
-
-    fn walked_up(&self, from: &[Id]) -> Result<Vec<Line>, Error> {
         let from: Vec<String> = from.iter().map(Id::to_string).collect();
         // In one transaction the file is locked, and asked whether it has changed, once.
         let _within = self.connection.unchecked_transaction()?;
@@ -275,5 +261,49 @@ fn id(row: &Row<'_>, at: usize) -> Result<Option<Id>, Error> {
     match row.get_ref(at)? {
         ValueRef::Text(text) => Ok(std::str::from_utf8(text).ok().and_then(|text| text.parse().ok())),
         _ => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Opened, Place};
+    use super::*;
+    use crate::fs::Fs;
+
+    /// Runs that took what the one before made.
+    const CHAIN: &str = "
+        with recursive c(n) as (select 1 union all select n + 1 from c where n < 3000) insert into t_runs
+            (n, run, object, project, scenario, step, kind, status, sealed, cache, started_us, finished_us, attempt, left_out, retracted, hidden, exact)
+            select n, 'run-' || n, printf('%064x', n), 'p', 'main', 's', 'command', 'success', 1, 'miss', n, n, 1, 0, 0, 0, 1 from c;
+        insert into t_artifacts
+            (owner, is_output, key, member, path, content, content_type, size, stored, producer, producer_object, producer_n, producer_key, linked_by)
+            select n, 0, 'in', '', 'path', printf('%064x', n), 'blob', 1, 1, 'run-' || (n - 1), printf('%064x', n - 1), n - 1, 'out', 'path'
+            from t_runs where n > 1;";
+
+    #[test]
+    fn an_index_that_is_cut_off_while_it_is_walked_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let (fs, place) = (Fs::real(), Place::Folder(dir.path().to_owned()));
+        let (index, ()) = Index::create(&fs, &place, "one", 0, |_| Ok::<_, Error>(())).unwrap();
+        index.connection.execute_batch(CHAIN).unwrap();
+        drop(index);
+        let open = || match Index::open(&fs, &place, "").unwrap() {
+            Opened::Here(index, _) => index,
+            Opened::None => panic!("it was just made"),
+        };
+        let last: Id = format!("{:064x}", 3000).parse().unwrap();
+        assert_eq!(open().lines_up(&[last]).unwrap().len(), 3000);
+        let mut index = open();
+        let path = dir.path().join("one.db");
+        let mut steps = 0;
+        let cut_off = move || {
+            steps += 1;
+            if steps == 20 {
+                std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(16 << 10).unwrap();
+            }
+            false
+        };
+        index.connection.progress_handler(100, Some(cut_off)).unwrap();
+        assert!(index.lines_up(&[last]).unwrap_err().is_damage());
     }
 }

@@ -184,6 +184,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::clock::Micros;
+    use crate::codec::Value;
+    use crate::object::Record as _;
+    use crate::object::run::{Run, RunKind};
 
     fn links() -> impl Strategy<Value = Vec<Link>> {
         let kind = prop_oneof![
@@ -197,7 +201,61 @@ mod tests {
         proptest::collection::vec(link, 0..20)
     }
 
+    /// A record with maps, numbers of all widths and a few links.
+    fn record(n: u64, words: &[String]) -> Vec<u8> {
+        let mut run =
+            Run::begun("20260101T000000.000000Z-s-0000000000000000", "p", "main", RunKind::Command, "s", Micros(1));
+        run.argv = words.iter().map(|word| word.as_str().into()).collect();
+        run.recipe = Some(crate::hash::blob(&n.to_le_bytes()));
+        for (at, word) in words.iter().enumerate() {
+            run.facets.insert(word.clone(), Value::Int(i128::from(n >> at)));
+            let list = vec![Value::Null, Value::Int(-i128::from(n >> 1 >> at)), Value::Text(word.clone())];
+            run.meta.insert(format!("m{word}"), Value::Map(vec![("k".to_owned(), Value::List(list))]));
+        }
+        run.encode().unwrap()
+    }
+
+    /// What a record's bytes must be, the long way: one canonical value as a whole, and an envelope of its kind.
+    fn is_sound(kind: &Kind, bytes: &[u8]) -> bool {
+        codec::check(bytes, &Limits::RECORD).is_ok()
+            && Envelope::head_in_general(bytes).is_ok_and(|envelope| envelope.kind == *kind)
+    }
+
     proptest! {
+        #[test]
+        fn what_passes_as_a_record_is_what_the_long_way_takes(
+            n: u64, words in proptest::collection::vec("[a-z]{1,40}", 0..4),
+            changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4), cut in 0..6usize, more in 0..6u8
+        ) {
+            let mut bytes = record(n, &words);
+            prop_assert!(super::super::verify_form(&Kind::RUN, &bytes).is_ok());
+            for (at, by) in &changes {
+                let at = at.index(bytes.len());
+                bytes[at] = *by;
+            }
+            // Most stay as long as they were.
+            bytes.truncate(bytes.len() - cut.saturating_sub(3));
+            bytes.extend((3..more).map(|_| n.to_le_bytes()[0]));
+            for kind in [Kind::RUN, Kind::NOTE] {
+                prop_assert_eq!(super::super::verify_form(&kind, &bytes).is_ok(), is_sound(&kind, &bytes));
+            }
+            // Nothing else is ever decoded, and what is decoded is encoded to the same bytes.
+            if let Ok(run) = Run::decode(&bytes) {
+                prop_assert!(is_sound(&Kind::RUN, &bytes));
+                prop_assert_eq!(run.encode().unwrap(), bytes);
+            }
+        }
+
+        #[test]
+        fn a_body_whose_maps_are_in_any_order_is_put_in_form(
+            links in links(), body in proptest::collection::hash_map("[a-z]{0,40}", proptest::collection::hash_map("[a-c]{0,3}", any::<u32>(), 0..5), 0..20)
+        ) {
+            let put = |body: &[u8]| encode(Kind::RUN, 1, links.clone(), body).unwrap();
+            let bytes = put(&codec::encode_unchecked(&body).unwrap());
+            prop_assert_eq!(&bytes, &put(&codec::encode(&body).unwrap()));
+            prop_assert!(is_sound(&Kind::RUN, &bytes));
+        }
+
         #[test]
         fn both_ways_to_read_an_envelope_agree(
             links in links(), version: u32, body in proptest::collection::vec(any::<u8>(), 0..20), at: prop::sample::Index, by: u8, change in 0..4

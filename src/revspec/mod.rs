@@ -4,5 +4,5 @@ mod made;
 pub mod parse;
 mod resolve;
 
-pub use made::{Made, made_at};
+pub use made::{Made, MadeThere, made_at};
 pub use resolve::{Error, RunRef, Target, read_run, recorded_path, resolve};

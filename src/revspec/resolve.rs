@@ -515,7 +515,7 @@ pub(super) fn newest_artifact(
 }
 
 /// Whether names that mean the newest success pass over a run: its outcome was retracted, or it is hidden.
-fn is_passed_over(marks: &Marks<'_>, object: &Id) -> Result<bool, Error> {
+pub(super) fn is_passed_over(marks: &Marks<'_>, object: &Id) -> Result<bool, Error> {
     Ok(marks.is(object, MarkKind::Hide)? || marks.retracted(object)?.is_some())
 }
 

@@ -358,6 +358,31 @@ fn a_clone_of_records_brings_content_on_first_use() {
 }
 
 #[test]
+fn a_file_of_a_folder_that_is_elsewhere_is_not_an_earlier_one() {
+    let dir = shared();
+    let remote = dir.path().join("s");
+    let a = machine();
+    a.prov(["init"]).ok();
+    a.prov(["run", "-o", "d/x", "--", "sh", "-c", "mkdir -p d; echo one > d/x"]).ok();
+    a.prov(["run", "-o", "d", "--", "sh", "-c", "mkdir -p d; echo two > d/x; echo two > d/y"]).ok();
+    a.prov(["remote", "add", "origin", &text(&remote)]).ok();
+    push(&a);
+    for path in ["d/x", "d/y"] {
+        let b = machine();
+        b.prov(["clone", "--records", &text(&remote), "."]).ok();
+        let looked = b.prov(["cat", path]).ends(5);
+        assert!(looked.err().contains("the folder around"), "{looked}");
+        b.prov(["restore", path]).ok();
+        assert_eq!(read(&b, path), "two\n");
+    }
+    let c = machine();
+    c.prov(["clone", "--records", &text(&remote), "."]).ok();
+    prov::fs::Fs::real().remove_tree(&remote).unwrap();
+    c.prov(["restore", "d/x"]).ends(5);
+    assert!(!c.path("d/x").exists());
+}
+
+#[test]
 fn a_hit_may_take_what_a_listed_remote_has() {
     let dir = shared();
     let remote = dir.path().join("s");

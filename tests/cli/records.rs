@@ -154,6 +154,45 @@ fn a_deleted_file_is_named_by_its_path() {
 }
 
 #[test]
+fn a_path_means_what_was_made_there_last_and_was_not_taken_back() {
+    let sandbox = project();
+    let run = |words: &[&str]| sandbox.prov([&["run"], words].concat()).ok();
+    let back = |path: &str| {
+        project::remove(&sandbox, path);
+        sandbox.prov(["restore", path]).ok();
+        read(&sandbox, path)
+    };
+    // A file by itself, then one of a folder, then by itself again.
+    run(&["--name", "file", "-o", "d/x", "--", "sh", "-c", "mkdir -p d; echo one > d/x"]);
+    run(&["--name", "folder", "-o", "d", "--", "sh", "-c", "mkdir -p d; echo two > d/x; echo two > d/y"]);
+    assert_eq!((back("d/x").as_str(), back("d/y").as_str()), ("two\n", "two\n"));
+    run(&["--name", "later", "-o", "d/x", "--", "sh", "-c", "echo three > d/x"]);
+    assert_eq!((back("d/x").as_str(), back("d/y").as_str()), ("three\n", "two\n"));
+    // One file is shown as itself in every form.
+    project::remove(&sandbox, "d/y");
+    let shown = sandbox.prov(["--json", "show", "d/y"]).ok().json();
+    assert_eq!((&shown["object"]["path"], &shown["object"]["type"]), (&"d/y".into(), &"blob".into()));
+    assert_eq!(shown["object"]["size"], 4);
+    run(&["--name", "table", "-o", "t", "--", "sh", "-c", "mkdir -p t; echo a,b > t/one.csv; echo 1,2 >> t/one.csv"]);
+    project::remove(&sandbox, "t/one.csv");
+    for words in [&["preview", "t/one.csv"][..], &["schema", "show", "t/one.csv"]] {
+        assert!(sandbox.prov(words).ok().out().contains('2'), "{words:?}");
+    }
+    // What was taken back is not given out by its path either.
+    sandbox.prov(["retract", "later", "-m", "wrong"]).ok();
+    assert_eq!(back("d/x"), "two\n");
+    for (n, take_back) in ["retract", "hide"].into_iter().enumerate() {
+        let (name, path) = (format!("only{n}"), format!("only{n}.txt"));
+        run(&["--name", &name, "-o", &path, "--", "sh", "-c", &format!("echo wrong > {path}")]);
+        sandbox.prov([take_back, &name]).ok();
+        project::remove(&sandbox, &path);
+        for words in [["restore", path.as_str()], ["cat", &path], ["show", &path]] {
+            sandbox.prov(words).ends(4);
+        }
+    }
+}
+
+#[test]
 fn config_and_code_are_restored_below_a_folder() {
     let sandbox = project();
     sandbox.file("s.sh", "echo 1 > out\n");

@@ -178,6 +178,54 @@ fn a_lineage_by_the_index_is_that_by_the_store() {
     }
 }
 
+/// Shapes that a file can be left in.
+fn harmed(way: usize, bytes: &mut Vec<u8>) {
+    let len = bytes.len();
+    match way {
+        0 => bytes.clear(),
+        1 => bytes.truncate(1000),
+        2 => bytes.truncate(len / 2),
+        3 => bytes.truncate(len - 1),
+        4 => bytes[..100].fill(0),
+        // The heads of all pages behind the first one.
+        5 => bytes.chunks_mut(4096).skip(1).for_each(|page| page[..12].fill(0xff)),
+        6 => bytes[4096..].fill(0),
+        // The same of the second half: it can be opened.
+        _ => bytes.chunks_mut(4096).skip(len / 8192).for_each(|page| page[..12].fill(0xff)),
+    }
+}
+
+#[test]
+fn a_lineage_by_a_damaged_index_is_that_by_the_store() {
+    let project = Project::new();
+    let repo = project.open();
+    let mut random = SeededRandom::new(4);
+    let all = history(&repo, &mut random);
+    let snapshot = repo.store().snapshot().unwrap();
+    let index = project.root.join(".prov/cache/index");
+    for way in 0..8 {
+        for (up, at) in [(true, RUNS - 1), (false, 0)] {
+            let start = Start::Run { run: all[at].run.clone(), object: all[at].object };
+            let options = TraceOptions { up, down: !up, depth: None };
+            let expected = trace(&snapshot, repo.project(), "main", &start, options).unwrap();
+            assert!(expected.nodes.len() > 100);
+            drop(tables::open(&repo, &snapshot, None, &Silent).unwrap());
+            let name = std::fs::read_to_string(index.join("current")).unwrap();
+            let file = index.join(name.trim_end());
+            let mut bytes = std::fs::read(&file).unwrap();
+            harmed(way, &mut bytes);
+            std::fs::write(&file, &bytes).unwrap();
+            let mut shortcut = ByIndex::new(&repo, &snapshot, None);
+            let found = trace_by(&snapshot, repo.project(), "main", &start, options, &mut shortcut).unwrap();
+            assert_eq!(found, expected, "way {way}, up {up}");
+            // And whoever needs an index next has one that can be asked the same.
+            drop(tables::open(&repo, &snapshot, None, &Silent).unwrap());
+            let direction = if up { Way::Up } else { Way::Down };
+            assert!(shortcut.lines(&[all[at].object], direction, repo.project()).is_some(), "way {way}, up {up}");
+        }
+    }
+}
+
 #[test]
 fn many_new_runs_are_read_as_if_the_index_were_new() {
     let project = Project::new();

@@ -173,3 +173,26 @@ fn a_named_file_that_does_not_count_is_told_of() {
     assert!(declared.warnings.is_empty(), "{:?}", declared.warnings);
     assert!(matches!(declared.run.cache, Cache::Miss { .. }));
 }
+
+#[test]
+fn a_missing_input_is_not_brought_back_as_it_was_before_the_folder_around_it_was_made() {
+    let project = Project::new();
+    let wanted = |path: &str| {
+        let mut request = Request::command(["cp", path, "out"]).input(path).output("out");
+        request.restores_inputs = true;
+        let repo = project.open();
+        let done = run_in(&repo, &project.root, &request);
+        done.map(|_| project.read("out"))
+    };
+    project.run(&shell("mkdir -p d; echo one > d/x").output("d/x"));
+    std::fs::remove_dir_all(project.root.join("d")).unwrap();
+    assert_eq!(wanted("d/x").unwrap(), "one\n");
+    project.run(&shell("mkdir -p d; echo two > d/x").output("d"));
+    std::fs::remove_dir_all(project.root.join("d")).unwrap();
+    let refused = wanted("d/x");
+    assert!(matches!(refused, Err(Error::InputMissing { .. })), "{refused:?}");
+    // Made by itself again, it is that.
+    project.run(&shell("mkdir -p d; echo three > d/x").output("d/x"));
+    std::fs::remove_dir_all(project.root.join("d")).unwrap();
+    assert_eq!(wanted("d/x").unwrap(), "three\n");
+}

@@ -97,6 +97,11 @@ impl Tables {
         &self.lost
     }
 
+    /// Forgets the index that lies there, which turned out to be damaged: the next one is made anew.
+    fn forget(&self, repo: &Repo) {
+        Index::forget(repo.fs(), &self.place);
+    }
+
     /// Answers by `ask`; if the index turns out to be damaged, it is made anew and asked again.
     ///
     /// # Errors
@@ -109,7 +114,7 @@ impl Tables {
     ) -> Result<(Self, T), Error> {
         match ask(&mut self.index) {
             Err(err) if err.is_damage() => {
-                Index::forget(repo.fs(), &self.place);
+                self.forget(repo);
                 self = made(repo, snapshot, self.place, &crate::progress::Silent)?;
                 let answer = ask(&mut self.index)?;
                 Ok((self, answer))

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::clock::Micros;
 use crate::hash::{Id, IdMap, IdSet};
-use crate::index::{Index, Line, LineEnd};
+use crate::index::{Error, Index, Line, LineEnd};
 use crate::lineage::facts::{End, Facts, Lines, Maker, Shortcut, Way};
 use crate::lineage::{Found, LOOKED_AT};
 use crate::object::run::LinkedBy;
@@ -33,16 +33,25 @@ impl Shortcut for ByIndex<'_> {
     fn lines(&mut self, from: &[Id], way: Way, project: &str) -> Option<Lines> {
         let tables = super::open_if_near(self.repo, self.snapshot, self.user_cache.as_deref(), &Silent).ok()??;
         // What can't be asked is walked instead: that takes longer, and is no less right.
-        lines(tables.index(), from, way, project)
+        match lines(tables.index(), from, way, project) {
+            Ok(found) => Some(found),
+            Err(err) => {
+                if err.is_damage() {
+                    // So that whoever needs an index next makes it anew.
+                    tables.forget(self.repo);
+                }
+                None
+            }
+        }
     }
 }
 
-fn lines(index: &Index, from: &[Id], way: Way, project: &str) -> Option<Lines> {
+fn lines(index: &Index, from: &[Id], way: Way, project: &str) -> Result<Lines, Error> {
     let mut found = Lines::default();
     let all = match way {
-        Way::Up => index.lines_up(from).ok()?,
+        Way::Up => index.lines_up(from)?,
         Way::Down => {
-            let (all, takers) = index.lines_down(from, project).ok()?;
+            let (all, takers) = index.lines_down(from, project)?;
             // An output that nobody took is known to be one.
             let ends = all.iter().flat_map(|line| &line.ends);
             found.takers = ends.map(|end| (end.content, Vec::new())).collect();
@@ -68,7 +77,7 @@ fn lines(index: &Index, from: &[Id], way: Way, project: &str) -> Option<Lines> {
         }
     };
     found.runs = all.into_iter().filter_map(|line| Some((line.object, facts(line, way)?))).collect();
-    Some(found)
+    Ok(found)
 }
 
 fn facts(line: Line, way: Way) -> Option<Facts> {

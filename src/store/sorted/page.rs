@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use super::block::KEYS_MAX;
 use super::walker::Walker;
 
 /// Searches in a block after which places in it are remembered. One command asks a block a few times; a pipeline, for every task.
@@ -39,6 +40,12 @@ impl Page {
         &self.bytes
     }
 
+    /// Bytes of all keys that are remembered.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.marks.get().map_or(0, |marks| marks.iter().map(|mark| mark.key.len()).sum())
+    }
+
     pub(super) fn from(&self) -> usize {
         self.from
     }
@@ -54,9 +61,10 @@ impl Page {
     }
 }
 
-/// Walks through the whole page, by all rules. Of one that breaks a rule nothing is remembered, so that whoever searches finds it as before.
+/// Walks through the whole page, by all rules. Of one that breaks a rule nothing is remembered, so that whoever searches finds it as before; nor of
+/// one whose keys, written out, are longer than those of any block that prov writes.
 fn marks(page: &Arc<Page>) -> Vec<Mark> {
-    let mut marks = Vec::new();
+    let (mut marks, mut keys) = (Vec::new(), 0);
     let mut walker = Walker::new(Arc::clone(page));
     for at in 0.. {
         match walker.step() {
@@ -67,6 +75,10 @@ fn marks(page: &Arc<Page>) -> Vec<Mark> {
         if at % STRIDE == 0
             && let Some((key, value)) = walker.place()
         {
+            keys += key.len();
+            if keys > KEYS_MAX {
+                return Vec::new();
+            }
             marks.push(Mark { key: key.into(), value });
         }
     }

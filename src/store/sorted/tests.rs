@@ -172,6 +172,26 @@ fn a_damaged_block_costs_only_its_own_records() {
     assert_eq!((wrong.len(), seen), (1, readable));
 }
 
+#[test]
+fn keys_that_share_nearly_all_of_their_bytes_are_not_written_out_to_be_remembered() {
+    // Eight bytes a record, and each stands for a key of sixteen thousand.
+    let mut block = super::block::BlockBuilder::default();
+    let mut key = vec![b'k'; super::KEY_MAX];
+    let at = key.len() - 3;
+    for n in 0..20_000u32 {
+        key[at..].copy_from_slice(&n.to_be_bytes()[1..]);
+        block.push(&key, b"");
+    }
+    assert!(block.bytes.len() < 256 << 10, "{}", block.bytes.len());
+    let page = Arc::new(super::page::Page::new(block.bytes, 0));
+    for _ in 0..40 {
+        let mut walker = super::walker::Walker::new(Arc::clone(&page));
+        assert_eq!(walker.seek_from(&key), Ok(true));
+        assert_eq!(walker.record().map(|(found, _)| found == key), Some(true));
+    }
+    assert!(page.remembered() <= super::block::KEYS_MAX, "{}", page.remembered());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 

@@ -72,6 +72,61 @@ fn a_path_outside_of_the_project_is_captured_too() {
     assert_eq!(got.content, taken(&bench, &other, "e", None).content);
 }
 
+/// What is captured by a state that no longer holds is either what lies there now, or the fence knows that it changed.
+#[test]
+fn what_changes_after_its_state_was_asked_does_not_go_unnoticed() {
+    let other = |tree: &Tree| tree.file("f", "other");
+    let shorter = |tree: &Tree| tree.file("f", "o");
+    let swapped = |tree: &Tree| {
+        let beside = tree.file("beside", "other");
+        // It is as old as the one that lay there, and as long.
+        age(&beside);
+        Fs::real().rename(&beside, &tree.path("f")).unwrap();
+        tree.path("f")
+    };
+    let is_known = [true, false];
+    for (n, edit) in [&other as &dyn Fn(&Tree) -> PathBuf, &shorter, &swapped].into_iter().enumerate() {
+        for is_known in is_known {
+            let (tree, bench) = (Tree::new(), Bench::new());
+            let path = tree.file("f", "first");
+            age(&path);
+            if is_known {
+                // By this clock it was written long ago, so that its state proves its content.
+                let ahead = StepClock::new(Micros(SystemClock.now().0 + 3_600_000_000), 1);
+                let worktree = Worktree { clock: &ahead, ..bench.at(tree.root()) };
+                capture(&worktree, &inside("f"), &CaptureOptions::default(), None).unwrap();
+            }
+            let stat = bench.fs.stat(&path).unwrap().unwrap();
+            edit(&tree);
+            let options = CaptureOptions::default();
+            let got = capture_seen(&bench.at(tree.root()), &inside("f"), path.clone(), stat, &options, None).unwrap();
+            let now = Content::Blob(hash::blob(&std::fs::read(&path).unwrap()));
+            let is_noticed = !changes(&bench, &tree, &got.fence).is_empty();
+            assert_eq!(is_noticed, got.content != now, "edit {n}, known {is_known}: {:?}", got.content);
+        }
+    }
+}
+
+#[test]
+fn a_folder_and_a_file_that_take_each_others_place_do_not_go_unnoticed() {
+    let (tree, bench) = (Tree::new(), Bench::new());
+    let path = tree.file("x", "file");
+    let of_file = bench.fs.stat(&path).unwrap().unwrap();
+    Fs::real().remove_file(&path).unwrap();
+    tree.file("x/inside", "folder");
+    let of_folder = bench.fs.stat(&path).unwrap().unwrap();
+    let seen = |stat| {
+        let options = CaptureOptions::default();
+        capture_seen(&bench.at(tree.root()), &inside("x"), path.clone(), stat, &options, None)
+    };
+    assert!(seen(of_file).is_err());
+    Fs::real().remove_tree(&path).unwrap();
+    tree.file("x", "file");
+    assert!(seen(of_folder).is_err());
+    Fs::real().remove_file(&path).unwrap();
+    assert!(seen(of_file).is_err());
+}
+
 #[test]
 fn a_folder_keeps_empty_folders_links_and_exec_bits() {
     let (tree, bench, store) = (Tree::new(), Bench::new(), Memory::default());

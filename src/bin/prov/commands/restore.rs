@@ -7,7 +7,7 @@ use prov::code::git::{Discovery, discover};
 use prov::object::recipe::Content;
 use prov::object::run::Output;
 use prov::query;
-use prov::revspec::Target;
+use prov::revspec::{MadeThere, Target};
 use prov::run::{Destination, Restoration, RestoreOptions, RestoredItem, Session};
 use prov::store::Snapshot;
 use prov::worktree::restore::{Link, Outcome};
@@ -111,7 +111,22 @@ fn of_path(
 ) -> Result<Option<Restoration>, Failure> {
     let repo = session.repo;
     let place = prov::path::locate(repo.root(), &cx.cwd, path.as_ref());
-    let Some(made) = prov::revspec::made_at(repo, snapshot, repo.scenario(), &place)? else { return Ok(None) };
+    let made_at = |snapshot: &Snapshot| prov::revspec::made_at(repo, snapshot, repo.scenario(), &place);
+    let (mut there, mut newest) = (made_at(snapshot)?, None);
+    if let MadeThere::In(folder) = &there
+        && !args.dry_run
+        && super::elsewhere::bring(cx, repo, std::slice::from_ref(folder))?
+    {
+        let now = repo.store().snapshot_since(snapshot)?;
+        there = made_at(&now)?;
+        newest = Some(now);
+    }
+    let snapshot = newest.as_ref().unwrap_or(snapshot);
+    let made = match there {
+        MadeThere::Here(made) => *made,
+        MadeThere::In(_) => return Err(super::revision::unlisted(path)),
+        MadeThere::Nothing => return Ok(None),
+    };
     let target = Target::Artifact(made.at, made.key.clone());
     let to = destination(cx, &args.to, &target, snapshot)?;
     let options = RestoreOptions { to, force: args.force, link: link(args), dry_run: args.dry_run };

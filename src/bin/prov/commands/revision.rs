@@ -13,7 +13,7 @@ use prov::object::tree::{self, Entry, EntryKind, ListError};
 use prov::object::{AccessError, Kind, Record, Source};
 use prov::refs::key;
 use prov::repo::Repo;
-use prov::revspec::{self, Made, RunRef, Target};
+use prov::revspec::{self, Made, MadeThere, RunRef, Target};
 use prov::run::Session;
 use prov::store::{Direction, Snapshot};
 use prov::worktree::{self, CaptureOptions, Captured};
@@ -97,7 +97,11 @@ impl Seen {
             return Err(failure);
         }
         let place = prov::path::locate(self.repo.root(), &cx.cwd, path.as_ref());
-        revspec::made_at(&self.repo, &self.snapshot, self.repo.scenario(), &place)?.ok_or(failure)
+        match revspec::made_at(&self.repo, &self.snapshot, self.repo.scenario(), &place)? {
+            MadeThere::Here(made) => Ok(*made),
+            MadeThere::In(_) => Err(unlisted(path)),
+            MadeThere::Nothing => Err(failure),
+        }
     }
 
     /// As [`Seen::target`], for who only looks: a path where nothing lies any more means what the newest run made there.
@@ -269,6 +273,13 @@ impl Seen {
 pub(crate) fn lost(what: &str) -> Failure {
     Failure::new(Class::Damaged, "missing", format!("{what} is not in the store"))
         .hint("`prov fsck` tells whether something is damaged; an output can be made again with `prov run -f`")
+}
+
+/// The failure for a path of which only the folder that it lay in is known.
+pub(crate) fn unlisted(path: &OsStr) -> Failure {
+    let what = format!("what the folder around `{}` held is not in the store", shown(path.as_bytes()));
+    Failure::new(Class::Damaged, "content_missing", what)
+        .hint("`prov fetch --content` brings it from a remote that has it; or run the step again")
 }
 
 /// Whether two words differ by no more than a typing mistake or two.

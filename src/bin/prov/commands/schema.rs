@@ -100,8 +100,23 @@ fn tables(cx: &Context, seen: &Seen, rev: &OsStr) -> Result<Tables, Failure> {
         }
         _ => found.others.push(label),
     };
-    match seen.look(cx, rev)? {
-        Target::Run(at) | Target::Outputs(at) => {
+    let target = match seen.target(cx, rev) {
+        Ok(target) => Some(target),
+        Err(failure) => {
+            let made = seen.made_at(cx, rev, failure)?;
+            if made.is_whole {
+                Some(Target::Artifact(made.at, made.key))
+            } else {
+                // One file of a folder has its name from its place alone.
+                let output = made.output;
+                add(shown(&output.path), &output.path, &output.content, output.size);
+                None
+            }
+        }
+    };
+    match target {
+        None => {}
+        Some(Target::Run(at) | Target::Outputs(at)) => {
             let run = seen.read_run(&at)?;
             for (key, output) in &run.outputs {
                 let label = format!("{}:{}", run.tail(), shown(key));
@@ -113,7 +128,7 @@ fn tables(cx: &Context, seen: &Seen, rev: &OsStr) -> Result<Tables, Failure> {
                 }
             }
         }
-        Target::Artifact(at, key) => {
+        Some(Target::Artifact(at, key)) => {
             let run = seen.read_run(&at)?;
             let label = format!("{}:{}", run.tail(), shown(&key));
             if let Some(output) = run.outputs.get(&key).filter(|output| !output.members.is_empty()) {
@@ -124,7 +139,7 @@ fn tables(cx: &Context, seen: &Seen, rev: &OsStr) -> Result<Tables, Failure> {
                 add(label, &artifact.path, &artifact.content, artifact.size);
             }
         }
-        Target::Path(place) => {
+        Some(Target::Path(place)) => {
             let bar = cx.ui.bar();
             let session = Session::with_progress(&seen.repo, cx.cwd.clone(), &bar);
             let captured = Seen::capture(&session, &place)?;
@@ -132,7 +147,7 @@ fn tables(cx: &Context, seen: &Seen, rev: &OsStr) -> Result<Tables, Failure> {
             let path = seen.repo.recorded_path(&place);
             add(shown(&path), &path, &captured.content, captured.size);
         }
-        Target::Object(id, _) => {
+        Some(Target::Object(id, _)) => {
             // What an id is called is told by whoever made or took it.
             let matches = prov::query::id_matches(&seen.snapshot, &id)?;
             let size = super::describe::size_of(seen, &id)?;
@@ -141,7 +156,7 @@ fn tables(cx: &Context, seen: &Seen, rev: &OsStr) -> Result<Tables, Failure> {
                 None => found.others.push(id.short()),
             }
         }
-        _ => found.others.push(shown(rev.as_encoded_bytes())),
+        Some(_) => found.others.push(shown(rev.as_encoded_bytes())),
     }
     if found.tables.is_empty() {
         let what = format!("`{}` is no table", shown(rev.as_encoded_bytes()));

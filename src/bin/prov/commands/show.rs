@@ -28,8 +28,11 @@ pub(crate) fn run(cx: &Context, args: &ShowArgs) -> Result<Exit, Failure> {
         Ok(target) => target,
         Err(failure) => {
             let made = seen.made_at(cx, &args.rev, failure)?;
-            let run = seen.read_run(&made.at)?;
-            show_artifact(cx, &run, &Seen::output(&made.key, &made.output))?;
+            // One file of an output is shown as if it had been one by itself.
+            let mut run = seen.read_run(&made.at)?;
+            let artifact = Seen::output(&made.key, &made.output);
+            run.outputs.insert(made.key, made.output);
+            show_artifact(cx, &run, &artifact)?;
             return Ok(Exit::Done);
         }
     };
