@@ -68,12 +68,17 @@ pub fn made_at(repo: &Repo, snapshot: &Snapshot, scenario: &str, place: &Place) 
     for root in std::iter::once(path.as_bstr()).chain(folders).filter(|root| !root.is_empty()) {
         let Some((newest, record)) = newest_at(repo, snapshot, root)? else { continue };
         let Some((key, lies)) = artifact_at(&record, root) else { continue };
-        // The newest of all may be another scenario's.
+        let is_good = !is_passed_over(&marks, &newest.object)?;
+        if is_good && newest.scenario == scenario {
+            own.push(Maker { at: newest, record, key });
+            continue;
+        }
+        // The newest of all is another scenario's: all of this one that have the key are gone through.
         if let Some(at) = newest_artifact(snapshot, repo.project(), scenario, &key, |touch| touch.path == lies)? {
             let record = read_run(snapshot, &at.run, &at.object)?;
             own.push(Maker { at, record, key: key.clone() });
         }
-        if !is_passed_over(&marks, &newest.object)? {
+        if is_good {
             others.push(Maker { at: newest, record, key });
         }
     }
