@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::Scope;
 
 use super::backend::{Folder, Staged};
 use super::carry::damaged;
@@ -81,18 +82,18 @@ impl Copying {
         self.turned.notify_all();
     }
 
-    /// Takes portions until none is left; who writes the last one completes the file.
-    fn work(&self, task: Task<'_>, room: &mut Vec<u8>) -> Result<(), AccessError> {
+    /// Takes portions until none is left; who writes the last one is given what completes the file.
+    fn work(&self, task: Task<'_>, room: &mut Vec<u8>) -> Result<Option<Written>, AccessError> {
         let fail = Fail(self);
-        self.portions(task, room)?;
+        let written = self.portions(task, room)?;
         std::mem::forget(fail);
-        Ok(())
+        Ok(written)
     }
 
-    fn portions(&self, task: Task<'_>, room: &mut Vec<u8>) -> Result<(), AccessError> {
+    fn portions(&self, task: Task<'_>, room: &mut Vec<u8>) -> Result<Option<Written>, AccessError> {
         loop {
             let at = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some(portion) = self.portions.get(at) else { return Ok(()) };
+            let Some(portion) = self.portions.get(at) else { return Ok(None) };
             if task.cancel.is_raised() {
                 return Err(io::Error::from(io::ErrorKind::Interrupted).into());
             }
@@ -103,19 +104,21 @@ impl Copying {
                 out = self.turned.wait(out).unwrap_or_else(PoisonError::into_inner);
             }
             // Whoever failed says why.
-            let (false, Some(staged)) = (out.has_failed, out.staged.as_mut()) else { return Ok(()) };
+            let (false, Some(staged)) = (out.has_failed, out.staged.as_mut()) else { return Ok(None) };
             staged.write_all(bytes)?;
             out.written += 1;
-            let whole = if out.written == self.portions.len() { out.staged.take() } else { None };
-            let (index, ids) = match whole {
-                Some(_) => (std::mem::take(&mut out.index), std::mem::take(&mut out.ids)),
-                None => (Vec::new(), Vec::new()),
-            };
+            let staged = if out.written == self.portions.len() { out.staged.take() } else { None };
+            let written = staged.map(|staged| Written {
+                file: Arc::clone(&self.file),
+                staged,
+                index: std::mem::take(&mut out.index),
+                ids: std::mem::take(&mut out.ids),
+            });
             drop(out);
             self.turned.notify_all();
             task.progress.add(records.iter().filter(|(_, record)| record.is_blob()).count() as u64);
-            if let Some(staged) = whole {
-                self.complete(task.intake, staged, &index, ids)?;
+            if written.is_some() {
+                return Ok(written);
             }
         }
     }
@@ -150,19 +153,25 @@ impl Copying {
         }
         Ok(bytes)
     }
+}
 
-    fn complete(
-        &self,
-        intake: &Intake,
-        mut staged: Box<dyn Staged>,
-        index: &[u8],
-        ids: Vec<Id>,
-    ) -> Result<(), AccessError> {
+/// A pack of which all objects were written.
+struct Written {
+    file: Arc<SortedFile>,
+    staged: Box<dyn Staged>,
+    index: Vec<u8>,
+    ids: Vec<Id>,
+}
+
+impl Written {
+    /// Writes its index and gives it its name: waits for the disk.
+    fn complete(self, intake: &Intake) -> Result<(), AccessError> {
+        let Self { file, mut staged, index, ids } = self;
         let store = intake.snapshot().store();
-        staged.write_all(index)?;
-        let (name, end) = self.file.end_anew(fresh_nonce(store)).map_err(io::Error::other)?;
+        staged.write_all(&index)?;
+        let (name, end) = file.end_anew(fresh_nonce(store)).map_err(io::Error::other)?;
         staged.write_all(&end)?;
-        let row = PackRow(name, Class::Content, 0, staged.position(), self.file.count());
+        let row = PackRow(name, Class::Content, 0, staged.position(), file.count());
         publish_file(store.backend(), staged, Folder::Packs, &name)?;
         intake.added(AddedPack { row, ids });
         Ok(())
@@ -192,6 +201,11 @@ struct Queue {
     /// Threads that may begin another pack.
     beginners: usize,
     is_stopped: bool,
+    /// Packs that are being flushed by threads of their own, and how many may be.
+    flushing: usize,
+    flushing_at_most: usize,
+    /// Why one of them could not be completed.
+    failed: Option<AccessError>,
     /// Packs that are to be taken apart.
     apart: Vec<Waiting>,
 }
@@ -243,12 +257,43 @@ impl Line<'_> {
         }
     }
 
-    fn work(&self, mut is_beginner: bool) -> Result<(), AccessError> {
+    /// Completes a pack, by a thread of its own if there may be one more: processors need not wait for the disk.
+    fn complete<'s>(&'s self, scope: &'s Scope<'s, '_>, written: Option<Written>) -> Result<(), AccessError> {
+        let Some(written) = written else { return Ok(()) };
+        let mut queue = locked(&self.queue);
+        if queue.flushing >= queue.flushing_at_most {
+            drop(queue);
+            return written.complete(self.task.intake);
+        }
+        queue.flushing += 1;
+        drop(queue);
+        // Should there be no thread, the pack is gone with the error.
+        std::thread::Builder::new().spawn_scoped(scope, move || {
+            let stop = Stop(self);
+            let completed = written.complete(self.task.intake);
+            let mut queue = locked(&self.queue);
+            queue.flushing -= 1;
+            match completed {
+                Ok(()) => std::mem::forget(stop),
+                Err(err) => {
+                    queue.failed.get_or_insert(err);
+                    drop(queue);
+                    drop(stop);
+                }
+            }
+        })?;
+        Ok(())
+    }
+
+    fn work<'s>(&'s self, scope: &'s Scope<'s, '_>, mut is_beginner: bool) -> Result<(), AccessError> {
         let mut room = Vec::new();
         let stop = Stop(self);
         while let Some(next) = self.next(&mut is_beginner) {
             match next {
-                Next::Help(copying) => copying.work(self.task, &mut room)?,
+                Next::Help(copying) => {
+                    let written = copying.work(self.task, &mut room)?;
+                    self.complete(scope, written)?;
+                }
                 Next::Begin(mut waiting) => {
                     let Some(layout) = Layout::read(&mut waiting) else {
                         locked(&self.queue).apart.push(waiting);
@@ -257,8 +302,9 @@ impl Line<'_> {
                     let copying = Arc::new(Copying::begin(self.task.intake, waiting, layout)?);
                     locked(&self.queue).open.push(Arc::clone(&copying));
                     self.news.notify_all();
-                    copying.work(self.task, &mut room)?;
+                    let written = copying.work(self.task, &mut room)?;
                     locked(&self.queue).open.retain(|open| !Arc::ptr_eq(open, &copying));
+                    self.complete(scope, written)?;
                 }
             }
         }
@@ -274,15 +320,25 @@ pub(super) fn copy(task: Task<'_>, packs: Vec<Waiting>) -> Result<Vec<Waiting>, 
     // A small pack is no work for many.
     let bytes: u64 = packs.iter().map(|pack| pack.file.len()).sum();
     let threads = threads.min(usize::try_from(bytes / super::whole::A_THREAD).unwrap_or(usize::MAX)).max(1);
-    let beginners = threads.min(packs.len()).min(store.backend().staged_at_once()).max(1);
-    let queue = Queue { packs: packs.into(), open: Vec::new(), beginners, is_stopped: false, apart: Vec::new() };
+    let at_once = store.backend().staged_at_once();
+    let beginners = threads.min(packs.len()).min(at_once).max(1);
+    let queue = Queue {
+        packs: packs.into(),
+        open: Vec::new(),
+        beginners,
+        is_stopped: false,
+        flushing: 0,
+        flushing_at_most: if task.intake.rules().is_sequential() { 0 } else { at_once.saturating_sub(beginners) },
+        failed: None,
+        apart: Vec::new(),
+    };
     let line = Line { task, queue: Mutex::new(queue), news: Condvar::new() };
     std::thread::scope(|scope| {
         let line = &line;
         // Where there can't be more threads, those that are there do it: the first one begins packs in any case.
         let others: Vec<_> = (1..threads)
             .map_while(|at| {
-                let spawned = std::thread::Builder::new().spawn_scoped(scope, move || line.work(at < beginners));
+                let spawned = std::thread::Builder::new().spawn_scoped(scope, move || line.work(scope, at < beginners));
                 if spawned.is_err() && at < beginners {
                     locked(&line.queue).beginners -= beginners - at;
                     line.news.notify_all();
@@ -290,14 +346,17 @@ pub(super) fn copy(task: Task<'_>, packs: Vec<Waiting>) -> Result<Vec<Waiting>, 
                 spawned.ok()
             })
             .collect();
-        let mut result = line.work(true);
+        let mut result = line.work(scope, true);
         for other in others {
             let other = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             result = result.and(other);
         }
         result
     })?;
-    let mut apart = line.queue.into_inner().unwrap_or_else(PoisonError::into_inner).apart;
+    let Queue { mut apart, failed, .. } = line.queue.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if let Some(err) = failed {
+        return Err(err);
+    }
     apart.sort_unstable_by_key(|waiting| waiting.file.name());
     Ok(apart)
 }
