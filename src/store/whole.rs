@@ -194,7 +194,7 @@ impl Intake {
         let (whole, mut apart): (Vec<Waiting>, Vec<Waiting>) =
             waiting.into_iter().partition(|pack| has_all_pieces || pack.lists.is_empty());
         if !whole.is_empty() {
-            apart.extend(copying::copy(Task { intake: self, from, progress, cancel }, whole.into())?);
+            apart.extend(copying::copy(Task { intake: self, from, progress, cancel }, whole)?);
         }
         for Waiting { file, mut ids, lists } in apart {
             ids.retain(|id| !lists.contains_key(id));

@@ -183,7 +183,7 @@ fn packs(store: &Path) -> Vec<u64> {
 fn with_a_large_pack(ssh: &str) -> Sandbox {
     let a = over(ssh);
     for n in 0..100 {
-        a.file(&format!("data/{n}.bin"), noise(n, 100_000));
+        a.file(format!("data/{n}.bin"), noise(n, 100_000));
     }
     a.prov(["commit", "data", "-m", "many"]).ok();
     twice(&a, "in.txt", "out.txt");
