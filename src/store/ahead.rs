@@ -9,6 +9,9 @@ use super::backend::ReadAt;
 /// Bytes that are read ahead where little is asked for.
 const WINDOW: u64 = 256 << 10;
 
+/// Bytes that are asked for at once where all of a file is read.
+const STRETCH: u64 = 8 << 20;
+
 /// Windows of one file that are kept.
 const WINDOWS: usize = 4;
 
@@ -50,6 +53,10 @@ impl<P: Parts> Ahead<P> {
 impl<P: Parts> ReadAt for Ahead<P> {
     fn size(&self) -> io::Result<u64> {
         Ok(self.size)
+    }
+
+    fn at_once(&self) -> u64 {
+        STRETCH
     }
 
     fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {

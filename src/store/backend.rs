@@ -138,6 +138,11 @@ pub trait ReadAt: Send + Sync + fmt::Debug {
     /// `UnexpectedEof` if the file ends before.
     fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
 
+    /// Bytes that are read at once where all of it is read: few enough to stay close to the processor, unless every part has to be asked for.
+    fn at_once(&self) -> u64 {
+        512 << 10
+    }
+
     /// Says that these bytes will be read soon, so that a place that can may begin to fetch them. Promises nothing.
     fn will_need(&self, _offset: u64, _len: u64) {}
 }
@@ -207,6 +212,11 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// # Errors
     /// When nothing can be written.
     fn stage(&self) -> Result<Box<dyn Staged>, BackendError>;
+
+    /// Large files that may be staged side by side: a place may hold each in memory.
+    fn staged_at_once(&self) -> usize {
+        2
+    }
 
     /// Makes the names in a folder durable.
     ///

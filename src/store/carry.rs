@@ -1,6 +1,7 @@
 //! Carrying objects from one store into another (`docs/design/0011-sync.md`): found by the indexes of packs, read in long stretches in the
 //! order of the file, each verified by its id, and stored as they were stored there.
 
+use std::collections::HashMap;
 use std::io::Read;
 use std::ops::Range;
 use std::sync::Arc;
@@ -30,6 +31,9 @@ const BATCH_BYTES: u64 = 32 << 20;
 
 /// Bytes between two wanted objects that are read over.
 const GAP: u64 = 64 << 10;
+
+/// Objects that are looked for in several packs at once.
+const WORTH_THREADS: usize = 4096;
 
 /// What is larger is streamed by itself.
 const STREAMED: u64 = 16 << 20;
@@ -61,7 +65,9 @@ impl Snapshot {
         }
         let packs = &self.inner.state.packs;
         let mut most = 0;
-        for at in from_hint(self.inner.hit.load(Ordering::Relaxed), packs.len()) {
+        let order: Vec<usize> = from_hint(self.inner.hit.load(Ordering::Relaxed), packs.len()).collect();
+        let mut ahead = HashMap::new();
+        for (turn, &at) in order.iter().enumerate() {
             let row = &packs[at];
             let (Some(first), name) = (found.missing.first(), row.name()) else { break };
             let is_condemned = self.inner.state.condemned.contains_key(&name);
@@ -80,28 +86,74 @@ impl Snapshot {
                     continue;
                 }
             };
-            let mut here = Vec::new();
-            let searched = if found.missing.len() as u64 * 16 > row.count() {
-                merged(&file, first, &found.missing, &mut here)
-            } else {
-                each(&file, &found.missing, &mut here)
-            };
-            if let Err(what) = searched {
+            if ahead.is_empty() {
+                ahead = self.search_ahead(&order[turn..], &found.missing);
+            }
+            let Searched { mut here, broken } =
+                ahead.remove(&at).unwrap_or_else(|| Searched::of(&file, first, &found.missing));
+            if let Some(what) = broken {
                 self.note(Folder::Packs, &name, what.clone());
                 found.unsearched = Some((Folder::Packs.file(&name), what));
             }
+            take_found(&mut found.missing, &mut here);
             if !here.is_empty() {
                 if here.len() > most {
                     most = here.len();
                     self.inner.hit.store(at, Ordering::Relaxed);
                 }
-                let mut taken = here.iter().map(|(id, _)| *id).peekable();
-                found.missing.retain(|id| taken.next_if_eq(id).is_none());
                 found.packed.push((file, here));
             }
         }
         Ok(found)
     }
+
+    /// Searches several packs at once where much is missing: nothing is said of what can't be read, since it may not come to its turn.
+    fn search_ahead(&self, order: &[usize], missing: &[Id]) -> HashMap<usize, Searched> {
+        let threads = rayon::current_num_threads();
+        if missing.len() < WORTH_THREADS || threads < 2 || self.store().rules().is_sequential() {
+            return HashMap::new();
+        }
+        let Some(first) = missing.first() else { return HashMap::new() };
+        let opened = order.iter().take(threads).map_while(|&at| {
+            let row = self.inner.state.packs.get(at)?;
+            Some((at, self.store().files().get(Folder::Packs, &row.name()).ok()?))
+        });
+        let opened: Vec<(usize, Arc<SortedFile>)> = opened.collect();
+        if opened.len() < 2 {
+            return HashMap::new();
+        }
+        opened.par_iter().map(|(at, file)| (*at, Searched::of(file, first, missing))).collect()
+    }
+}
+
+/// What was found in one pack.
+struct Searched {
+    here: Vec<(Id, PackRecord)>,
+    broken: Option<String>,
+}
+
+impl Searched {
+    /// Searches a pack for `missing`, which begins with `first`.
+    fn of(file: &Arc<SortedFile>, first: &Id, missing: &[Id]) -> Self {
+        let mut here = Vec::new();
+        let searched = if missing.len() as u64 * 16 > file.count() {
+            merged(file, first, missing, &mut here)
+        } else {
+            each(file, missing, &mut here)
+        };
+        Self { here, broken: searched.err() }
+    }
+}
+
+/// Takes what was found out of what is missing, and what is not missing any more out of what was found.
+fn take_found(missing: &mut Vec<Id>, here: &mut Vec<(Id, PackRecord)>) {
+    let mut wanted = missing.iter().peekable();
+    here.retain(|(id, _)| {
+        while wanted.next_if(|wanted| *wanted < id).is_some() {}
+        wanted.next_if_eq(&id).is_some()
+    });
+    let mut taken = here.iter().map(|(id, _)| *id).peekable();
+    missing.retain(|id| taken.next_if_eq(id).is_none());
 }
 
 /// The order in which so many packs are searched: first the one where most was found the last time and those around it, since what was
@@ -123,6 +175,8 @@ fn each(file: &Arc<SortedFile>, ids: &[Id], here: &mut Vec<(Id, PackRecord)>) ->
 
 /// Goes through the index and the ids side by side.
 fn merged(file: &Arc<SortedFile>, first: &Id, ids: &[Id], here: &mut Vec<(Id, PackRecord)>) -> Result<(), String> {
+    // Room that grows bit by bit is copied each time.
+    here.reserve(ids.len().min(usize::try_from(file.count()).unwrap_or(usize::MAX)));
     let mut cursor = Cursor::forward(file, &first.to_bytes())?;
     let mut ids = ids.iter().peekable();
     while let (Some((key, value)), Some(id)) = (cursor.record(), ids.peek()) {

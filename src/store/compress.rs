@@ -23,10 +23,15 @@ const MIN_MATCH: [u32; 2] = [7, 6];
 /// Bytes that an object stored compressed may have at most, so that unpacking it is safe.
 pub(super) const MOST: u64 = 16 << 20;
 
+/// Bytes of room that a thread keeps.
+const KEPT: u64 = 1 << 20;
+
 thread_local! {
     static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
     /// For what is long: text, and other content.
     static LONG_COMPRESSORS: RefCell<[Option<Compressor<'static>>; 2]> = const { RefCell::new([None, None]) };
+    /// Room for what is looked at and not kept.
+    static UNPACKED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
@@ -105,6 +110,23 @@ pub(super) fn decompress(stored: &[u8], len: u64) -> Result<Vec<u8>, String> {
     let len = usize::try_from(len.min(MOST)).unwrap_or(0);
     let mut out = Vec::with_capacity(len);
     unpack(stored, &mut out, len).map(|()| out)
+}
+
+/// Shows `to` the `len` bytes whose compressed form is `stored`.
+///
+/// # Errors
+/// As [`decompress`].
+pub(super) fn show<T>(stored: &[u8], len: u64, to: impl FnOnce(&[u8]) -> T) -> Result<T, String> {
+    if len > KEPT {
+        return decompress(stored, len).map(|bytes| to(&bytes));
+    }
+    let mut room = UNPACKED.take();
+    room.clear();
+    let len = usize::try_from(len).unwrap_or(0);
+    room.reserve(len);
+    let shown = unpack(stored, &mut room, len).map(|()| to(&room));
+    UNPACKED.set(room);
+    shown
 }
 
 /// Fills `room` with the bytes whose compressed form is `stored`.

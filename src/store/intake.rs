@@ -284,7 +284,10 @@ impl Intake {
     /// Keeps a pack that was written by itself; its name is durable once the folder is flushed.
     pub(super) fn added(&self, pack: AddedPack) {
         let mut inner = self.inner();
-        self.seen().taken.extend(&pack.ids);
+        let mut seen = self.seen();
+        seen.taken.reserve(pack.ids.len());
+        seen.taken.extend(&pack.ids);
+        drop(seen);
         inner.packs.push(pack);
     }
 

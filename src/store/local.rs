@@ -18,6 +18,9 @@ const BUFFER: usize = 128 << 10;
 /// Bytes of a staged file that are written before the system is asked to bring them to the disk: few files are as large.
 const AHEAD: u64 = 8 << 20;
 
+/// Large files that are written side by side.
+const STAGED_AT_ONCE: usize = 8;
+
 /// Hash context of where a writer runs.
 const PLACE_CONTEXT: &str = "prov 2026-11 where a writer runs";
 
@@ -377,6 +380,10 @@ impl Backend for LocalBackend {
 
     fn stage(&self) -> Result<Box<dyn Staged>, BackendError> {
         Ok(Box::new(self.stage_at()?))
+    }
+
+    fn staged_at_once(&self) -> usize {
+        STAGED_AT_ONCE
     }
 
     fn sync(&self, folder: Folder) -> Result<(), BackendError> {

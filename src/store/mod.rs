@@ -46,6 +46,7 @@ mod carry;
 pub mod check;
 pub mod collect;
 mod compress;
+mod copying;
 mod cut;
 mod draft;
 mod early;

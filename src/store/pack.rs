@@ -161,7 +161,7 @@ pub(super) fn show<T>(
 pub(super) fn check(id: &Id, record: &PackRecord, stored: &[u8]) -> Result<(), Broken> {
     let found = match record.codec {
         Codec::Plain => id_of(&record.kind, stored),
-        Codec::Zstd => id_of(&record.kind, &compress::decompress(stored, record.len)?),
+        Codec::Zstd => compress::show(stored, record.len, |bytes| id_of(&record.kind, bytes))?,
         Codec::Pieces => return Err("an object in pieces is not read whole".to_owned()),
     };
     if found == *id { Ok(()) } else { Err("its bytes do not have the digest that is its name".to_owned()) }

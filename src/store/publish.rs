@@ -384,6 +384,7 @@ fn settle(snapshot: &Snapshot, draft: &Draft, replacements: &mut Replacements) -
         let mut gone: Vec<Id> = Vec::new();
         let mut stored = IdSet::default();
         let all: Vec<Arc<Collected>> = draft.collected.iter().chain(&replacements.collected).cloned().collect();
+        let (mut usable, mut useless) = (Vec::new(), Vec::new());
         for collected in &all {
             stored.extend(collected.inline.iter().map(|(_, id, _)| *id));
             for pack in &collected.packs {
@@ -393,19 +394,22 @@ fn settle(snapshot: &Snapshot, draft: &Draft, replacements: &mut Replacements) -
                     replacements.useless.insert(pack.row.name());
                     stored.extend(&scrubbed);
                 }
-                if is_usable(snapshot, &pack.row, replacements)? {
-                    stored.extend(&pack.ids);
-                }
+                let is_usable = is_usable(snapshot, &pack.row, replacements)?;
+                if is_usable { usable.push(pack) } else { useless.push(pack) }
             }
             stored.extend(snapshot.scrubbed_among(collected.relied.keys())?);
         }
-        for collected in &all {
-            // What lies in a pack that is of no use may be live elsewhere by now.
-            for id in collected.packs.iter().flat_map(|pack| &pack.ids) {
-                if !stored.contains(id) {
-                    note(snapshot, id, &mut rely, &mut gone)?;
-                }
+        let is_asked = !draft.relies_on.is_empty() || all.iter().any(|collected| !collected.relied.is_empty());
+        if is_asked || !useless.is_empty() {
+            stored.extend(usable.iter().flat_map(|pack| &pack.ids));
+        }
+        // What lies in a pack that is of no use may be live elsewhere by now.
+        for id in useless.iter().flat_map(|pack| &pack.ids) {
+            if !stored.contains(id) {
+                note(snapshot, id, &mut rely, &mut gone)?;
             }
+        }
+        for collected in &all {
             let mut moved: Vec<Id> = Vec::new();
             for (id, place) in &collected.relied {
                 match place {

@@ -376,11 +376,10 @@ impl<'a> Walk<'a> {
         }
         let mut found: Vec<(Id, Carried<Seen>)> = Vec::new();
         let progress = self.progress;
-        let how = match (are_here || self.is_dry, self.is_own && self.depth == Depth::Content) {
+        let how = match (are_here || self.is_dry, self.depth) {
             (true, _) => How::Look,
-            // Another store's packs are read in longer stretches, ahead of time.
-            (false, false) => How::Store,
-            (false, true) => How::Together,
+            (false, Depth::Records) => How::Store,
+            (false, Depth::Content) => How::Together,
         };
         let load = self.intake.carry(self.from, ids, how, &look, &mut |id, carried| {
             if !matches!(carried, Carried::Waiting) {

@@ -171,6 +171,95 @@ fn a_connection_that_breaks_anywhere_loses_nothing_and_is_told() {
     assert!(cut > 5, "{cut}");
 }
 
+/// Bytes of packs in a store's folder, from the largest to the smallest.
+fn packs(store: &Path) -> Vec<u64> {
+    let mut sizes: Vec<u64> =
+        std::fs::read_dir(store.join("packs")).unwrap().map(|pack| pack.unwrap().metadata().unwrap().len()).collect();
+    sizes.sort_unstable_by(|a, b| b.cmp(a));
+    sizes
+}
+
+/// A machine with one pack that is large enough to travel as it is, and a second run beside it.
+fn with_a_large_pack(ssh: &str) -> Sandbox {
+    let a = over(ssh);
+    for n in 0..100 {
+        a.file(format!("data/{n}.bin"), noise(n, 100_000));
+    }
+    a.prov(["commit", "data", "-m", "many"]).ok();
+    twice(&a, "in.txt", "out.txt");
+    a
+}
+
+#[test]
+fn large_packs_travel_both_ways_and_a_connection_that_breaks_on_the_way_loses_nothing() {
+    let dir = shared();
+    let far = dir.path().join("far/stores/demo");
+    let whole = program(dir.path(), "ssh", RUN);
+    let a = with_a_large_pack(&whole);
+    let own = packs(&a.path(".prov/store"));
+    assert!(own[0] > 8 << 20, "{own:?}");
+    for megabytes in [1, 5, 9] {
+        let line = format!("dd bs=64k count={} iflag=count_bytes 2>/dev/null | sh -c \"$1\"", megabytes << 20);
+        let outcome = a.outcome({
+            let mut command = a.command(["push"]);
+            command.env("PROV_SSH", program(dir.path(), "cut", &line));
+            command
+        });
+        assert_eq!(outcome.code, 6, "{megabytes}: {outcome}");
+        assert!(packs(&far).is_empty(), "nothing has a name before all of it is there");
+        sound_at(&far);
+    }
+    push(&a);
+    assert_eq!(packs(&far)[0], own[0], "it came as it is");
+    sound_at(&far);
+
+    for megabytes in [1, 5, 9] {
+        let passed = format!("dd bs=64k count={} iflag=count_bytes 2>/dev/null", megabytes << 20);
+        let line = format!("sh -c \"$1\" | {{ {passed}; kill -9 $$; }}");
+        let b = over(&program(dir.path(), "cut", &line));
+        let outcome = b.prov(["fetch"]);
+        assert_eq!(outcome.code, 6, "{megabytes}: {outcome}");
+        assert_eq!(history(&b), Vec::<String>::new());
+        sound(&b);
+        let again = b.outcome({
+            let mut command = b.command(["fetch"]);
+            command.env("PROV_SSH", &whole);
+            command
+        });
+        again.ok();
+        assert_eq!(packs(&b.path(".prov/store"))[0], own[0], "it came as it is");
+        assert_eq!(history(&b), history(&a));
+        b.prov(["restore", &history(&a)[0]]).ok();
+        assert_eq!(std::fs::read(b.path("data/77.bin")).unwrap(), noise(77, 100_000));
+        sound(&b);
+    }
+}
+
+#[test]
+fn a_byte_that_turned_at_the_other_end_does_not_come_with_a_large_pack() {
+    let dir = shared();
+    let whole = program(dir.path(), "ssh", RUN);
+    push(&with_a_large_pack(&whole));
+    let far = dir.path().join("far/stores/demo/packs");
+    let pack = std::fs::read_dir(&far)
+        .unwrap()
+        .map(|pack| pack.unwrap().path())
+        .max_by_key(|pack| pack.metadata().unwrap().len())
+        .unwrap();
+    let mut bytes = std::fs::read(&pack).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::set_permissions(&pack, std::fs::Permissions::from_mode(0o644)).unwrap();
+    std::fs::write(&pack, bytes).unwrap();
+    let b = over(&whole);
+    let refused = b.prov(["fetch"]);
+    assert_eq!(refused.code, 5, "{refused}");
+    assert!(refused.err().contains(pack.file_name().unwrap().to_str().unwrap()), "{refused}");
+    assert_eq!(history(&b), Vec::<String>::new());
+    assert!(packs(&b.path(".prov/store")).is_empty());
+    sound(&b);
+}
+
 #[test]
 fn whatever_answers_instead_of_prov_is_told_and_ends() {
     let dir = shared();

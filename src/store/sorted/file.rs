@@ -221,6 +221,11 @@ impl SortedFile {
         self.file.read_exact_at(offset, buffer).map_err(|err| format!("it can't be read at byte {offset}: {err}"))
     }
 
+    /// Bytes that are read at once where all of it is read.
+    pub(in crate::store) fn at_once(&self) -> u64 {
+        self.file.at_once()
+    }
+
     /// Says that bytes of the file will be read soon.
     pub(in crate::store) fn will_need(&self, offset: u64, len: u64) {
         self.file.will_need(offset, len);

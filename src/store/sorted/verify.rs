@@ -20,7 +20,7 @@ pub(in crate::store) fn verify(
         Ok(_) => wrong("its first bytes are not those of its kind of file".to_owned()),
         Err(what) => wrong(what),
     }
-    let mut walk = Walk { file, count: 0, extents: Vec::new(), last: None, whole: true };
+    let mut walk = Walk { file, count: 0, extents: Vec::new(), last: Vec::new(), whole: true };
     match file.root() {
         Ok(root) => walk.block(&root, file.levels(), record, wrong),
         Err(what) => {
@@ -50,7 +50,8 @@ struct Walk<'a> {
     count: u64,
     /// Where each block lies: offset and length.
     extents: Vec<(u64, u64)>,
-    last: Option<Vec<u8>>,
+    /// The key before.
+    last: Vec<u8>,
     whole: bool,
 }
 
@@ -65,10 +66,11 @@ impl Walk<'_> {
         for at in 0..block.len() {
             if level == 0 {
                 let key = block.key(at);
-                if self.last.as_deref().is_some_and(|last| last >= key) {
+                if self.count > 0 && self.last.as_slice() >= key {
                     wrong("its blocks are out of order".to_owned());
                 }
-                self.last = Some(key.to_vec());
+                self.last.clear();
+                self.last.extend_from_slice(key);
                 self.count += 1;
                 record(key, block.value(at));
                 continue;

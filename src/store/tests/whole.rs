@@ -129,6 +129,54 @@ fn a_pack_with_bytes_that_belong_to_nothing_is_taken_apart() {
     drop(store);
 }
 
+/// A store with so many large packs, and their names.
+fn sources(packs: u64) -> (MemoryBackend, Store, Vec<Id>) {
+    let (place, store) = memory();
+    for pack in 0..packs {
+        let intake = store.intake(&store.snapshot().unwrap());
+        for n in pack * MANY..(pack + 1) * MANY {
+            intake.put(&Kind::BLOB, &hash::blob(&content(n)), &content(n)).unwrap();
+        }
+        publish(&store, intake.finish().unwrap());
+    }
+    let names = place.names(Folder::Packs).unwrap();
+    let packs = names.iter().map(|name| Folder::Packs.parse(name).unwrap()).collect();
+    (place, store, packs)
+}
+
+/// With so many threads, whatever the machine has.
+fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
+}
+
+#[test]
+fn several_packs_come_at_once_by_any_number_of_threads() {
+    let (_, store, packs) = sources(3);
+    for threads in [1, 2, 5, 8] {
+        let (there, target) = memory();
+        with_threads(threads, || publish(&target, carry(&store, &target, &ids(0..3 * MANY)).unwrap()));
+        assert_eq!(there.names(Folder::Packs).unwrap().len(), packs.len());
+        assert_there(&target, 0..3 * MANY);
+    }
+}
+
+#[test]
+fn an_object_that_is_damaged_ends_the_work_of_all_threads() {
+    let (place, _, packs) = sources(3);
+    for (pack, threads) in packs.iter().zip([1, 4, 8]) {
+        let whole = bytes(&place, pack);
+        let mut harmed = whole.clone();
+        harmed[whole.len() / 2] ^= 1;
+        place.overwrite(Folder::Packs, &Folder::Packs.file(pack), Some(harmed));
+        let (there, target) = memory();
+        let from = again(&place);
+        let refused = with_threads(threads, || carry(&from, &target, &ids(0..3 * MANY)).unwrap_err());
+        assert!(matches!(&refused, AccessError::Damaged { place, .. } if place.contains(&pack.to_string())));
+        assert_eq!(there.names(Folder::Packs).unwrap(), Vec::<String>::new(), "nothing is left of it");
+        place.overwrite(Folder::Packs, &Folder::Packs.file(pack), Some(whole));
+    }
+}
+
 /// Turns a bit at each of some places of the pack: it never arrives.
 fn turned(at: impl Fn(usize, usize) -> usize, times: usize) -> usize {
     let (place, _, pack) = source();
