@@ -297,6 +297,10 @@ fn prepare(
     }
     let rely = settle(snapshot, draft, replacements)?;
     if let Some(name) = draft.condemn.iter().find(|name| rely.contains(name)) {
+        // A collection took the copies for an orphan, so what is to go holds the only ones again.
+        if !replacements.useless.is_empty() {
+            return Err(Error::Outdated);
+        }
         return Err(Error::Draft { what: format!("pack {name} is condemned and relied on") });
     }
     let all = draft.collected.iter().chain(&replacements.collected);

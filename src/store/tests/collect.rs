@@ -280,3 +280,25 @@ fn copies_of_a_pack_that_somebody_condemned_since_are_not_taken() {
     collect::retire(&store.snapshot().unwrap(), &names, Some(&copies), "again").unwrap();
     assert!(has(&store, &large));
 }
+
+#[test]
+fn copies_that_a_collection_took_for_an_orphan_are_made_again_later() {
+    // Found by the simulated world: seed 79991.
+    let (place, store) = memory();
+    let large = pattern(3, 300_000);
+    keep(&store, std::slice::from_ref(&large), &[0]);
+    let snapshot = store.snapshot().unwrap();
+    let names: Vec<Id> = snapshot.state().packs.iter().map(PackRow::name).collect();
+    let copies = {
+        let intake = crate::store::intake::Intake::shunning(&snapshot, names.iter().copied().collect());
+        intake.put_blob(&hash::blob(&large), large.len() as u64, &mut large.as_slice()).unwrap();
+        Arc::new(intake.finish().unwrap())
+    };
+    let plan = planned(&again(&place), ALL);
+    assert!(plan.items.len() == 1 && plan.items[0].action == Action::Orphan, "{plan:?}");
+    collect::carry_out(&plan, "gc").unwrap();
+    let retired = collect::retire(&snapshot, &names, Some(&copies), "late");
+    assert!(matches!(retired, Err(Error::Outdated)), "{retired:?}");
+    assert!(has(&store, &large));
+    assert_sound(&store, "");
+}
