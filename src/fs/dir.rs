@@ -3,7 +3,7 @@
 //! What happens here can't be led astray by someone who swaps a folder for a symbolic link meanwhile: every step
 //! is taken from an open folder, and links are refused by the kernel.
 
-use std::ffi::OsStr;
+use std::ffi::{CStr, OsStr};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -40,18 +40,14 @@ impl Dir {
         Ok(Self { fs: fs.clone(), fd, path: path.to_owned() })
     }
 
-    /// As [`Dir::open`], with the names in it, sorted.
-    pub fn open_listed(fs: &Fs, path: &Path) -> io::Result<(Self, Vec<Listed>)> {
-        let dir = Self::open(fs, path)?;
-        let names = listing::read(dir.as_fd())?;
-        Ok((dir, names))
+    /// The names in it, sorted, for whoever opened it and lists it once: a second time there are none.
+    pub fn list_once(&self) -> io::Result<Vec<Listed>> {
+        listing::read(self.as_fd())
     }
 
-    /// As [`Dir::open_no_follow`], with the names in it, sorted.
-    pub fn open_listed_no_follow(fs: &Fs, path: &Path) -> io::Result<(Self, Vec<Listed>)> {
-        let dir = Self::open_no_follow(fs, path)?;
-        let names = listing::read(dir.as_fd())?;
-        Ok((dir, names))
+    /// Its own state.
+    pub fn own_stat(&self) -> io::Result<Stat> {
+        Ok(Stat::of_raw(&rustix::fs::fstat(&self.fd)?))
     }
 
     /// Where it was when it was opened.
@@ -131,7 +127,11 @@ impl Dir {
     /// The state of a name of its listing, links not followed; `None` if it is gone.
     pub fn stat_listed(&self, listed: &Listed) -> io::Result<Option<Stat>> {
         plain(&listed.name)?;
-        let name = listed.name.as_c_str().ok_or_else(not_plain)?;
+        self.stat_named(listed.name.as_c_str().ok_or_else(not_plain)?)
+    }
+
+    /// The state of a name that a listing of this folder gave once, links not followed; `None` if it is gone.
+    pub fn stat_named(&self, name: &CStr) -> io::Result<Option<Stat>> {
         match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(Stat::of_raw(&stat))),
             Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),

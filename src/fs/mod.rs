@@ -28,7 +28,7 @@ pub use listing::{Listed, Name};
 pub use lock::{Lock, lock};
 pub use map::Map;
 pub use output::Output;
-pub use probe::{Probe, Space, probe, space};
+pub use probe::{Probe, Space, probe, space, stamps_folders};
 pub use stat::{FileKind, Stat};
 
 /// The file system as prov sees it. Cheap to clone.

@@ -113,6 +113,12 @@ pub fn space(dir: &Path) -> io::Result<Space> {
     })
 }
 
+/// Whether the file system of `dir` is known to stamp a folder, mtime and ctime, whenever a name in it comes, goes or is given to another
+/// file, seen at once by whoever asks.
+pub fn stamps_folders(dir: &Path) -> bool {
+    matches!(kind(dir), (Some("ext4" | "btrfs" | "xfs" | "zfs" | "f2fs" | "bcachefs" | "tmpfs"), false))
+}
+
 #[cfg(target_os = "linux")]
 fn kind(dir: &Path) -> (Option<&'static str>, bool) {
     let Ok(stat) = rustix::fs::statfs(dir) else { return (None, false) };

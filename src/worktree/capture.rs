@@ -4,6 +4,7 @@
 //! from the deepest folders up. With a sink the bytes are stored on the way: small files in the one read that hashes
 //! them, large ones in a second read that is checked against the first. What the sink has is not read.
 
+mod leaf;
 mod looked;
 
 use std::collections::HashMap;
@@ -26,6 +27,7 @@ use crate::object::tree::{self, Entry as TreeEntry, EntryKind, MAX_ENTRIES};
 use crate::object::{Kind, Sink};
 use crate::path::{Place, RelPath};
 use crate::progress::Unit;
+use leaf::{Leaf, Leaves};
 
 pub use looked::{Earlier, Looked, look};
 
@@ -164,14 +166,12 @@ impl<'w> Tree<'w> {
         options: &CaptureOptions,
         sink: Option<&dyn Sink>,
     ) -> Result<Self, Error> {
-        // The states of files are needed no more once the cache has told all that they are needed for.
-        let is_brief = options.without_fence && !options.every_tree && !options.scan.without_empty_folders;
-        let each = |folder: &mut Folder| if is_brief { known_leaf(worktree, place, folder, sink) } else { None };
-        let (scan, made) = scan_and(worktree.fs, path, &options.scan, worktree.cancel, &each)?;
+        let leaves = Leaves::new(worktree, place, options, sink);
+        let (scan, made) = scan_and(worktree.fs, path, &options.scan, worktree.cancel, &leaves)?;
         let leaves: Vec<(BString, Leaf)> =
             scan.folders.iter().zip(made).filter_map(|(folder, leaf)| Some((folder.path.clone(), leaf?))).collect();
         let views: Vec<FolderView<'w>> =
-            scan.folders.iter().map(|folder| worktree.cache.folder(&place_of(place, folder))).collect();
+            scan.folders.iter().map(|folder| worktree.cache.folder(&place_of(place, &folder.path))).collect();
         let mut files = leaves.iter().map(|(_, leaf)| leaf.files).sum();
         let mut known = Vec::with_capacity(scan.folders.len());
         let mut todo = Vec::new();
@@ -224,8 +224,8 @@ impl<'w> Tree<'w> {
 }
 
 /// Where a folder of a scan lies, as the cache names it.
-fn place_of(top: &Place, folder: &Folder) -> Place {
-    if folder.path.is_empty() {
+fn place_of(top: &Place, folder: &BString) -> Place {
+    if folder.is_empty() {
         return top.clone();
     }
     match top {
@@ -234,11 +234,11 @@ fn place_of(top: &Place, folder: &Folder) -> Place {
             if !bytes.is_empty() {
                 bytes.push(b'/');
             }
-            bytes.extend_from_slice(&folder.path);
+            bytes.extend_from_slice(folder);
             // Listed names are plain names, so this is in normal form.
             Place::Inside(RelPath::new(bytes).unwrap_or_default())
         }
-        Place::Outside(path) => Place::Outside(path.join(crate::path::from_bytes(&folder.path))),
+        Place::Outside(path) => Place::Outside(path.join(crate::path::from_bytes(folder))),
     }
 }
 
@@ -365,33 +365,6 @@ pub(super) fn read_link(fs: &Fs, path: &Path) -> Result<(BString, Stat), Error> 
         (Some(before), Some(after)) if before.same_content(&after) => Ok((target, after)),
         _ => Err(Error::Changed { path: path.to_owned() }),
     }
-}
-
-/// A folder with nothing but files of which the cache knew everything.
-struct Leaf {
-    tree: Id,
-    size: u64,
-    files: u64,
-}
-
-/// Takes the names out of a folder that holds nothing but files, if the cache knows them and their listing; with a sink, if that has them.
-fn known_leaf(worktree: &Worktree<'_>, place: &Place, folder: &mut Folder, sink: Option<&dyn Sink>) -> Option<Leaf> {
-    if folder.entries.is_empty() || (sink.is_some() && folder.entries.len() > MAX_ENTRIES) {
-        return None;
-    }
-    // Whatever can't be told is told, with its error, where every folder is looked at.
-    let has = |id: &Id| sink.is_none_or(|sink| sink.has(id).unwrap_or(false));
-    let view = worktree.cache.folder(&place_of(place, folder));
-    view.warm();
-    let mut listing = Listing::with_capacity(folder.entries.len());
-    for entry in &folder.entries {
-        let FileKind::File { exec } = entry.stat.kind else { return None };
-        let id = view.get(&entry.name, &entry.stat).filter(has)?;
-        listing.add(&entry.name, if exec { EntryKind::Exec } else { EntryKind::File }, &id, entry.stat.size);
-    }
-    let (tree, size) = worktree.cache.listing(&listing.digest()).filter(|(tree, _)| has(tree))?;
-    let files = std::mem::take(&mut folder.entries).len() as u64;
-    Some(Leaf { tree, size, files })
 }
 
 /// What makes a tree object, in one row of bytes: its digest stands for the object in the cache.

@@ -147,8 +147,32 @@ impl Scan {
     }
 }
 
-/// Looks at a folder as soon as it is listed, while what is known of it is at hand.
-type Each<'a, T> = &'a (dyn Fn(&mut Folder) -> T + Sync);
+/// Looks at each folder while it is at hand.
+pub(super) trait Look<T>: Sync {
+    /// What is known of an open folder before it is listed; `rules` are those that hold in it if it has none of its own.
+    fn before(&self, dir: &Dir, path: &BString, rules: Option<&Rules>) -> Before<T>;
+
+    /// What there is to say of a folder that was listed; it may take names out, and folders among them are entered all the same. `was` is
+    /// what [`Look::before`] gave, if nothing in the folder was left out.
+    fn after(&self, folder: &mut Folder, was: Option<Stat>) -> T;
+}
+
+/// What is known of a folder before it is listed.
+pub(super) enum Before<T> {
+    /// All that is asked for: it has so many names, none of them a folder, and need not be listed.
+    Known(T, usize),
+    /// Nothing; maybe the state that it is in.
+    Unknown(Option<Stat>),
+}
+
+/// Nothing is asked of any folder.
+impl Look<()> for () {
+    fn before(&self, _: &Dir, _: &BString, _: Option<&Rules>) -> Before<()> {
+        Before::Unknown(None)
+    }
+
+    fn after(&self, _: &mut Folder, _: Option<Stat>) {}
+}
 
 struct Shared<'a, T> {
     fs: &'a Fs,
@@ -156,7 +180,7 @@ struct Shared<'a, T> {
     keep: Option<&'a Keep>,
     enter: Option<&'a Keep>,
     cancel: &'a Cancel,
-    each: Each<'a, T>,
+    look: &'a dyn Look<T>,
     folders: Mutex<Vec<(Folder, T)>>,
     reserved: Mutex<Vec<BString>>,
     errors: Mutex<Vec<Error>>,
@@ -167,11 +191,10 @@ struct Shared<'a, T> {
 /// # Errors
 /// When it is not a folder, or something in it can't be read; the error names it.
 pub fn scan(fs: &Fs, at: &Path, options: &ScanOptions, cancel: &Cancel) -> Result<Scan, Error> {
-    Ok(scan_and(fs, at, options, cancel, &|_| ())?.0)
+    Ok(scan_and(fs, at, options, cancel, &())?.0)
 }
 
-/// As [`scan()`], with what `each` made of every folder, in the order of the folders. It may take names out; folders among them are entered
-/// all the same.
+/// As [`scan()`], with what `look` made of every folder, in the order of the folders.
 ///
 /// # Errors
 /// As [`scan()`].
@@ -180,7 +203,7 @@ pub(super) fn scan_and<T: Send>(
     at: &Path,
     options: &ScanOptions,
     cancel: &Cancel,
-    each: Each<'_, T>,
+    look: &dyn Look<T>,
 ) -> Result<(Scan, Vec<T>), Error> {
     let shared = Shared {
         fs,
@@ -188,7 +211,7 @@ pub(super) fn scan_and<T: Send>(
         keep: options.keep.as_ref(),
         enter: options.enter.as_ref(),
         cancel,
-        each,
+        look,
         folders: Mutex::new(Vec::new()),
         reserved: Mutex::new(Vec::new()),
         errors: Mutex::new(Vec::new()),
@@ -269,13 +292,18 @@ fn visit<T>(shared: &Shared<'_, T>, next: Todo, hand_on: &mut dyn FnMut(Todo)) -
     }
     let depth = next.depth + 1;
     match read(shared, &next.path, next.depth, next.above) {
-        Ok(Some((mut folder, rules))) => {
+        Ok(Some(Read::Known(made, names))) => {
+            let folder = Folder { path: next.path, entries: Vec::new() };
+            shared.folders.lock().unwrap_or_else(PoisonError::into_inner).push((folder, made));
+            names
+        }
+        Ok(Some(Read::Listed(mut folder, rules, was))) => {
             for entry in folder.entries.iter().filter(|e| e.stat.is_folder()) {
                 let above = Above::Inside(rules.clone(), entry.name.to_vec().into());
                 hand_on(Todo { path: folder.path_of(&entry.name), depth, above });
             }
             let names = folder.entries.len();
-            let made = (shared.each)(&mut folder);
+            let made = shared.look.after(&mut folder, was);
             shared.folders.lock().unwrap_or_else(PoisonError::into_inner).push((folder, made));
             names
         }
@@ -287,35 +315,45 @@ fn visit<T>(shared: &Shared<'_, T>, next: Todo, hand_on: &mut dyn FnMut(Todo)) -
     }
 }
 
+/// A folder that was read.
+enum Read<T> {
+    /// It was not listed, for what is known of it is enough; so many names are in it.
+    Known(T, usize),
+    /// With the rules in it, and its state before it was listed if nothing was left out.
+    Listed(Folder, Option<Rules>, Option<Stat>),
+}
+
 /// One folder and the rules in it; `None` if it vanished.
-fn read<T>(
-    shared: &Shared<'_, T>,
-    path: &BString,
-    depth: usize,
-    above: Above,
-) -> Result<Option<(Folder, Option<Rules>)>, Error> {
+fn read<T>(shared: &Shared<'_, T>, path: &BString, depth: usize, above: Above) -> Result<Option<Read<T>>, Error> {
     let absolute = if path.is_empty() { shared.at.to_owned() } else { shared.at.join(OsStr::from_bytes(path)) };
     if depth > MAX_DEPTH {
         return Err(Error::TooDeep { path: absolute });
     }
-    let opened = if depth == 0 {
-        Dir::open_listed(shared.fs, &absolute)
-    } else {
-        Dir::open_listed_no_follow(shared.fs, &absolute)
-    };
-    let (dir, mut names) = match opened {
+    let failed = |err| if depth > 0 && is_absent(&err) { Ok(None) } else { Err(Error::io("read", &absolute)(err)) };
+    let opened = if depth == 0 { Dir::open(shared.fs, &absolute) } else { Dir::open_no_follow(shared.fs, &absolute) };
+    let dir = match opened {
         Ok(opened) => opened,
-        Err(err) if depth > 0 && is_absent(&err) => return Ok(None),
-        Err(err) => return Err(Error::io("read", &absolute)(err)),
+        Err(err) => return failed(err),
     };
-    let rules = match above {
-        Above::Top(rules) => rules,
-        Above::Inside(None, _) => None,
-        Above::Inside(Some(rules), name) => {
-            let has = |file: &[u8]| names.binary_search_by(|n| (*n.name).cmp(file)).is_ok();
-            Some(rules.enter(shared.fs, &name, &absolute, has(PROVIGNORE), has(GITIGNORE))?)
-        }
+    let enter = |has_prov, has_git| {
+        Ok::<_, Error>(match &above {
+            Above::Top(rules) => rules.clone(),
+            Above::Inside(None, _) => None,
+            Above::Inside(Some(rules), name) => Some(rules.enter(shared.fs, name, &absolute, has_prov, has_git)?),
+        })
     };
+    let was = match shared.look.before(&dir, path, enter(false, false)?.as_ref()) {
+        Before::Known(made, names) => return Ok(Some(Read::Known(made, names))),
+        Before::Unknown(was) => was,
+    };
+    let mut names = match dir.list_once() {
+        Ok(names) => names,
+        Err(err) => return failed(err),
+    };
+    let all = names.len();
+    let has = |file: &[u8]| names.binary_search_by(|n| (*n.name).cmp(file)).is_ok();
+    let has_rules = has(PROVIGNORE) || has(GITIGNORE);
+    let rules = enter(has(PROVIGNORE), has(GITIGNORE))?;
     // A name whose kind the listing does not tell is asked about after its stat.
     let mut matcher = rules.as_ref().map(Rules::matcher);
     let mut folder = Folder { path: path.clone(), entries: Vec::new() };
@@ -360,7 +398,8 @@ fn read<T>(
         };
         folder.entries = entries.into_iter().filter(is_wanted).collect();
     }
-    Ok(Some((folder, rules)))
+    let was = was.filter(|_| !has_rules && folder.entries.len() == all);
+    Ok(Some(Read::Listed(folder, rules, was)))
 }
 
 #[cfg(test)]

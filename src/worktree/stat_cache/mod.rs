@@ -32,7 +32,17 @@
 //! out, since the inode is part of what must agree.
 //!
 //! The same files remember the ids of folder listings, by a digest of the listing, which saves encoding tree objects.
+//!
+//! # Folders of files
+//!
+//! `leaves` holds the names in folders with nothing but files, with a digest of the states in which the files had the ids that were known
+//! (`leaves.rs`). While the folder itself is in the state it was in before it was listed, no name in it came, went or was given to another
+//! file: every such change stamps mtime and ctime of the folder, by the same clock as a write stamps those of a file. So the names need not
+//! be listed to be asked for their states; if those are as they were, so is the tree object. A record is made under the rules above (the
+//! folder was settled when listing began, the files when they were hashed), and only on file systems that are known to stamp folders
+//! ([`crate::fs::stamps_folders`]).
 
+mod leaves;
 mod table;
 
 use std::collections::HashMap;
@@ -41,8 +51,10 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{OnceLock, PoisonError, RwLock};
+use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
 
+use leaves::Leaves;
+pub(super) use leaves::{Leaf, States};
 use table::{Record, Table};
 
 use crate::clock::Micros;
@@ -57,6 +69,9 @@ const COARSE_MARGIN_NS: i64 = 2_100_000_000;
 
 /// What looking at a file costs beside its bytes, in bytes to hash.
 const FILE_COST: u64 = 16 << 10;
+
+/// What listing a folder and telling what is in it costs for each file, in bytes to hash, if nothing of it changed.
+const LEAF_COST: u64 = 1 << 10;
 
 /// Records of the small file at most, however small the large one is.
 const SMALL: usize = 1024;
@@ -143,6 +158,11 @@ pub struct StatCache {
     fresh_len: AtomicUsize,
     /// What the entries since the last save would spare, as bytes to hash.
     unsaved: AtomicU64,
+    /// Opened when the first folder is asked for.
+    leaves: OnceLock<Option<Leaves>>,
+    fresh_leaves: Mutex<HashMap<u64, Vec<u8>>>,
+    /// What those would spare.
+    unsaved_leaves: AtomicU64,
 }
 
 impl StatCache {
@@ -155,6 +175,9 @@ impl StatCache {
             fresh: RwLock::default(),
             fresh_len: AtomicUsize::new(0),
             unsaved: AtomicU64::new(0),
+            leaves: OnceLock::new(),
+            fresh_leaves: Mutex::default(),
+            unsaved_leaves: AtomicU64::new(0),
         }
     }
 
@@ -217,6 +240,23 @@ impl StatCache {
         self.insert(listing_record(digest, tree, size));
     }
 
+    /// What was in the folder at `place` when it was in the state `folder` before, if it held nothing but files.
+    pub(super) fn leaf(&self, place: &Place, folder: &Stat) -> Option<Leaf<&[u8]>> {
+        let leaves = self.leaves.get_or_init(|| Leaves::open(&leaves_file(self.file.as_ref()?)));
+        leaves.as_ref()?.get(leaves::number(Key::of(place)), folder)
+    }
+
+    /// Remembers what is in a folder that was in the state `folder`, and settled, before it was listed.
+    pub(super) fn put_leaf(&self, place: &Place, folder: &Stat, leaf: &Leaf<Vec<u8>>) {
+        if self.file.is_none() {
+            return;
+        }
+        self.unsaved_leaves.fetch_add(leaf.files.saturating_mul(LEAF_COST), Ordering::Relaxed);
+        let record = leaves::encode(folder, leaf);
+        let mut fresh = self.fresh_leaves.lock().unwrap_or_else(PoisonError::into_inner);
+        fresh.insert(leaves::number(Key::of(place)), record);
+    }
+
     fn insert(&self, record: Record) {
         let mut fresh = self.fresh.write().unwrap_or_else(PoisonError::into_inner);
         fresh.insert(record.key, record);
@@ -245,7 +285,7 @@ impl StatCache {
 
     /// What the entries that were not saved yet would spare whoever looks next, as a number of bytes to hash.
     pub fn would_spare(&self) -> u64 {
-        self.unsaved.load(Ordering::Relaxed)
+        self.unsaved.load(Ordering::Relaxed).saturating_add(self.unsaved_leaves.load(Ordering::Relaxed))
     }
 
     /// Writes down what is new. Does nothing if nothing is.
@@ -254,6 +294,17 @@ impl StatCache {
     /// When the files can't be written; nothing is lost but time, so a caller may pass it over.
     pub fn save(&self, fs: &Fs, forget: Forget) -> io::Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
+        if self.unsaved_leaves.swap(0, Ordering::Relaxed) > 0 {
+            if let Some(dir) = file.parent() {
+                fs.make_dirs(dir)?;
+            }
+            let fresh = self.fresh_leaves.lock().unwrap_or_else(PoisonError::into_inner);
+            leaves::save(fs, &leaves_file(file), &fresh)?;
+        }
+        self.save_records(fs, file, forget)
+    }
+
+    fn save_records(&self, fs: &Fs, file: &Path, forget: Forget) -> io::Result<()> {
         let drop_unasked =
             forget == Forget::Unasked && self.main.as_ref().is_some_and(|t| t.len() > SMALL && t.asked() < t.len() / 2);
         let damaged = [&self.main, &self.newer].into_iter().flatten().any(Table::is_damaged);
@@ -354,6 +405,10 @@ fn small_file(file: &Path) -> PathBuf {
     let mut name = file.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     file.with_file_name(name)
+}
+
+fn leaves_file(file: &Path) -> PathBuf {
+    file.with_file_name("leaves")
 }
 
 /// The sound records of a table and newer ones, which win, by key.
