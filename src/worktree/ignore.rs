@@ -19,12 +19,16 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use super::{Error, is_reserved};
 use crate::fs::{Fs, is_absent, read_some};
+use crate::hash::{self, Id};
 use crate::path::RelPath;
 
 /// Name of prov's own ignore file.
 pub(super) const PROVIGNORE: &[u8] = b".provignore";
 /// Name of Git's.
 pub(super) const GITIGNORE: &[u8] = b".gitignore";
+
+/// Hash context of what stands for rules.
+const CONTEXT: &str = "prov 2026-11 ignore rules";
 
 /// Bytes of an ignore file at most; what comes after is not looked at.
 const MAX_BYTES: u64 = 1 << 20;
@@ -57,7 +61,12 @@ struct Level {
     base: usize,
     /// Strongest first.
     sets: Vec<Gitignore>,
+    /// Stands for all of it.
+    digest: Id,
 }
+
+/// The patterns of one file, and what stands for them.
+struct Set(Gitignore, Id);
 
 impl Rules {
     /// The rules at the project root; `excludes` is one more file, weaker than all others.
@@ -157,10 +166,26 @@ impl Rules {
         self.at.push(b'/');
     }
 
-    fn push(&mut self, sets: Vec<Gitignore>) {
-        if !sets.is_empty() {
-            self.level = Some(Arc::new(Level { above: self.level.take(), base: self.at.len(), sets }));
+    fn push(&mut self, sets: Vec<Set>) {
+        if sets.is_empty() {
+            return;
         }
+        let base = self.at.len();
+        let above = self.level.take();
+        let mut whole = above.as_ref().map_or(Id::ZERO, |above| above.digest).digest().to_vec();
+        whole.extend_from_slice(&(base as u64).to_le_bytes());
+        for set in &sets {
+            whole.extend_from_slice(set.1.digest());
+        }
+        let sets = sets.into_iter().map(|set| set.0).collect();
+        self.level = Some(Arc::new(Level { above, base, sets, digest: hash::derived(CONTEXT, &whole) }));
+    }
+
+    /// Stands for the rules and the folder in which they hold: where it is the same, the same names are left out.
+    pub(super) fn digest(&self) -> Id {
+        let mut whole = self.level.as_ref().map_or(Id::ZERO, |level| level.digest).digest().to_vec();
+        whole.extend_from_slice(&self.at);
+        hash::derived(CONTEXT, &whole)
     }
 
     fn load(&mut self, fs: &Fs, dir: &Path, has_prov: bool, has_git: bool) -> Result<(), Error> {
@@ -175,7 +200,7 @@ impl Rules {
     }
 
     /// The patterns of one file; `None` if there are none. Links count only where Git follows them.
-    fn read(&self, fs: &Fs, file: &Path, follow: bool) -> Result<Option<Gitignore>, Error> {
+    fn read(&self, fs: &Fs, file: &Path, follow: bool) -> Result<Option<Set>, Error> {
         let opened = if follow { fs.open(file) } else { fs.open_no_follow(file) };
         let mut opened = match opened {
             Ok(opened) => opened,
@@ -199,7 +224,7 @@ impl Rules {
             }
         }
         match builder.build() {
-            Ok(set) => Ok((!set.is_empty()).then_some(set)),
+            Ok(set) => Ok((!set.is_empty()).then(|| Set(set, hash::derived(CONTEXT, bytes)))),
             Err(err) => {
                 self.problems
                     .lock()

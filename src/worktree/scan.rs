@@ -149,38 +149,43 @@ impl Scan {
 
 /// Looks at each folder while it is at hand.
 pub(super) trait Look<T>: Sync {
+    /// What it wants to remember of a folder while that is listed.
+    type Was;
+
     /// What is known of an open folder before it is listed; `rules` are those that hold in it if it has none of its own.
-    fn before(&self, dir: &Dir, path: &BString, rules: Option<&Rules>) -> Before<T>;
+    fn before(&self, dir: &Dir, path: &BString, rules: Option<&Rules>) -> Before<T, Self::Was>;
 
     /// What there is to say of a folder that was listed; it may take names out, and folders among them are entered all the same. `was` is
-    /// what [`Look::before`] gave, if nothing in the folder was left out.
-    fn after(&self, folder: &mut Folder, was: Option<Stat>) -> T;
+    /// what [`Look::before`] gave, if nothing in the folder was left out and it has no rules of its own.
+    fn after(&self, folder: &mut Folder, was: Option<Self::Was>) -> T;
 }
 
 /// What is known of a folder before it is listed.
-pub(super) enum Before<T> {
+pub(super) enum Before<T, W> {
     /// All that is asked for: it has so many names, none of them a folder, and need not be listed.
     Known(T, usize),
-    /// Nothing; maybe the state that it is in.
-    Unknown(Option<Stat>),
+    /// Nothing yet.
+    Unknown(Option<W>),
 }
 
 /// Nothing is asked of any folder.
 impl Look<()> for () {
-    fn before(&self, _: &Dir, _: &BString, _: Option<&Rules>) -> Before<()> {
+    type Was = ();
+
+    fn before(&self, _: &Dir, _: &BString, _: Option<&Rules>) -> Before<(), ()> {
         Before::Unknown(None)
     }
 
-    fn after(&self, _: &mut Folder, _: Option<Stat>) {}
+    fn after(&self, _: &mut Folder, _: Option<()>) {}
 }
 
-struct Shared<'a, T> {
+struct Shared<'a, T, L> {
     fs: &'a Fs,
     at: &'a Path,
     keep: Option<&'a Keep>,
     enter: Option<&'a Keep>,
     cancel: &'a Cancel,
-    look: &'a dyn Look<T>,
+    look: &'a L,
     folders: Mutex<Vec<(Folder, T)>>,
     reserved: Mutex<Vec<BString>>,
     errors: Mutex<Vec<Error>>,
@@ -198,12 +203,12 @@ pub fn scan(fs: &Fs, at: &Path, options: &ScanOptions, cancel: &Cancel) -> Resul
 ///
 /// # Errors
 /// As [`scan()`].
-pub(super) fn scan_and<T: Send>(
+pub(super) fn scan_and<T: Send, L: Look<T>>(
     fs: &Fs,
     at: &Path,
     options: &ScanOptions,
     cancel: &Cancel,
-    look: &dyn Look<T>,
+    look: &L,
 ) -> Result<(Scan, Vec<T>), Error> {
     let shared = Shared {
         fs,
@@ -279,14 +284,14 @@ struct Todo {
     above: Above,
 }
 
-fn spawn<'s, T: Send>(scope: &rayon::Scope<'s>, shared: &'s Shared<'_, T>, next: Todo) {
+fn spawn<'s, T: Send, L: Look<T>>(scope: &rayon::Scope<'s>, shared: &'s Shared<'_, T, L>, next: Todo) {
     scope.spawn(move |scope| {
         visit(shared, next, &mut |inner| spawn(scope, shared, inner));
     });
 }
 
 /// Reads one folder and hands on those inside of it; returns how many names it has.
-fn visit<T>(shared: &Shared<'_, T>, next: Todo, hand_on: &mut dyn FnMut(Todo)) -> usize {
+fn visit<T, L: Look<T>>(shared: &Shared<'_, T, L>, next: Todo, hand_on: &mut dyn FnMut(Todo)) -> usize {
     if shared.cancel.is_raised() {
         return 0;
     }
@@ -316,15 +321,20 @@ fn visit<T>(shared: &Shared<'_, T>, next: Todo, hand_on: &mut dyn FnMut(Todo)) -
 }
 
 /// A folder that was read.
-enum Read<T> {
+enum Read<T, W> {
     /// It was not listed, for what is known of it is enough; so many names are in it.
     Known(T, usize),
-    /// With the rules in it, and its state before it was listed if nothing was left out.
-    Listed(Folder, Option<Rules>, Option<Stat>),
+    /// With the rules in it, and what was remembered while it was listed if nothing was left out.
+    Listed(Folder, Option<Rules>, Option<W>),
 }
 
 /// One folder and the rules in it; `None` if it vanished.
-fn read<T>(shared: &Shared<'_, T>, path: &BString, depth: usize, above: Above) -> Result<Option<Read<T>>, Error> {
+fn read<T, L: Look<T>>(
+    shared: &Shared<'_, T, L>,
+    path: &BString,
+    depth: usize,
+    above: Above,
+) -> Result<Option<Read<T, L::Was>>, Error> {
     let absolute = if path.is_empty() { shared.at.to_owned() } else { shared.at.join(OsStr::from_bytes(path)) };
     if depth > MAX_DEPTH {
         return Err(Error::TooDeep { path: absolute });

@@ -44,38 +44,44 @@ impl<'a> Leaves<'a> {
     }
 
     /// What the cache knows of a folder in this state whose files are as they were.
-    fn unlisted(&self, dir: &Dir, place: &Place, stat: &Stat, rules: Option<&Rules>) -> Option<Leaf> {
+    fn unlisted(&self, dir: &Dir, place: &Place, stat: &Stat, rules: &Id) -> Option<Leaf> {
         let known = self.worktree.cache.leaf(place, stat)?;
-        let mut matcher = rules.map(Rules::matcher);
-        let mut states = States::with_capacity(usize::try_from(known.files).unwrap_or(0).min(known.names.len()));
+        let mut states = States::new(rules, usize::try_from(known.files).unwrap_or(0).min(known.names.len()));
         for name in known.names() {
-            if matcher.as_mut().is_some_and(|matcher| matcher.is_ignored(name.to_bytes(), false)) {
-                return None;
-            }
             states.add(&dir.stat_named(name).ok()??);
         }
         (states.digest() == known.states).then_some(Leaf { tree: known.tree, size: known.size, files: known.files })
     }
 }
 
+/// A folder before it was listed.
+pub(super) struct Found {
+    stat: Stat,
+    /// Stands for the rules that hold in it.
+    rules: Id,
+}
+
 impl Look<Option<Leaf>> for Leaves<'_> {
-    fn before(&self, dir: &Dir, path: &BString, rules: Option<&Rules>) -> Before<Option<Leaf>> {
+    type Was = Found;
+
+    fn before(&self, dir: &Dir, path: &BString, rules: Option<&Rules>) -> Before<Option<Leaf>, Found> {
         if !self.is_whole {
             return Before::Unknown(None);
         }
         let now = self.worktree.clock.now();
         let Ok(stat) = dir.own_stat() else { return Before::Unknown(None) };
-        match self.unlisted(dir, &place_of(self.top, path), &stat, rules) {
+        let rules = rules.map_or(Id::ZERO, Rules::digest);
+        match self.unlisted(dir, &place_of(self.top, path), &stat, &rules) {
             Some(leaf) => {
                 let names = usize::try_from(leaf.files).unwrap_or(usize::MAX);
                 Before::Known(Some(leaf), names)
             }
-            None => Before::Unknown(is_settled(&stat, now).then_some(stat)),
+            None => Before::Unknown(is_settled(&stat, now).then_some(Found { stat, rules })),
         }
     }
 
     /// Takes the names out of a folder that holds nothing but files, if the cache knows them and their listing; with a sink, if that has them.
-    fn after(&self, folder: &mut Folder, was: Option<Stat>) -> Option<Leaf> {
+    fn after(&self, folder: &mut Folder, was: Option<Found>) -> Option<Leaf> {
         if !self.is_brief || folder.entries.is_empty() {
             return None;
         }
@@ -98,14 +104,14 @@ impl Look<Option<Leaf>> for Leaves<'_> {
         let entries = std::mem::take(&mut folder.entries);
         let files = entries.len() as u64;
         if let Some(was) = was.filter(|_| stamps_folders(&self.worktree.path(&place))) {
-            let (mut names, mut states) = (Vec::new(), States::with_capacity(entries.len()));
+            let (mut names, mut states) = (Vec::new(), States::new(&was.rules, entries.len()));
             for entry in &entries {
                 names.extend_from_slice(&entry.name);
                 names.push(0);
                 states.add(&entry.stat);
             }
             let states = states.digest();
-            cache.put_leaf(&place, &was, &stat_cache::Leaf { names, states, tree, size, files });
+            cache.put_leaf(&place, &was.stat, &stat_cache::Leaf { names, states, tree, size, files });
         }
         Some(Leaf { tree, size, files })
     }

@@ -4,7 +4,7 @@
 //! header    64 bytes: "provleaf", version u32, 4 zero bytes, count u64, length of the records u64, digest of those 32 bytes
 //! index     count x 24 bytes, sorted by key: key u64, offset u64 in the records, length u32, 4 zero bytes
 //! sum       16 bytes of digest of the index
-//! records   each 16 bytes of digest of what follows in it: device, inode, mtime, ctime of the folder, digest of the states,
+//! records   each 16 bytes of digest of what follows in it: device, inode, mtime, ctime of the folder, digest of rules and states,
 //!           digest of the tree object, bytes of its files, number of files (eight bytes each but the digests of 32), names,
 //!           each with a NUL
 //! ```
@@ -42,7 +42,7 @@ const STATES_CONTEXT: &str = "prov 2026-11 leaf cache states";
 pub(in crate::worktree) struct Leaf<N> {
     /// The names in it, sorted, each with a NUL.
     pub(in crate::worktree) names: N,
-    /// Digest of the states of its files, in the order of the names.
+    /// Digest of the rules by which nothing of it was left out and of the states of its files, in the order of the names.
     pub(in crate::worktree) states: Id,
     /// Its tree object.
     pub(in crate::worktree) tree: Id,
@@ -63,9 +63,11 @@ impl Leaf<&[u8]> {
 pub(in crate::worktree) struct States(Vec<u8>);
 
 impl States {
-    /// Room for so many files.
-    pub(in crate::worktree) fn with_capacity(files: usize) -> Self {
-        Self(Vec::with_capacity(files.saturating_mul(44)))
+    /// Of about so many files, none of which `rules` leave out.
+    pub(in crate::worktree) fn new(rules: &Id, files: usize) -> Self {
+        let mut all = Vec::with_capacity(files.saturating_mul(44).saturating_add(32));
+        all.extend_from_slice(rules.digest());
+        Self(all)
     }
 
     /// The next file's.
@@ -192,7 +194,7 @@ pub(super) fn save(fs: &Fs, path: &Path, fresh: &HashMap<u64, Vec<u8>>) -> io::R
     let old = Leaves::open(path);
     let mut all: Vec<(u64, &[u8])> = fresh.iter().map(|(key, record)| (*key, record.as_slice())).collect();
     let mut bytes: usize = all.iter().map(|(_, record)| record.len()).sum();
-    for row in old.iter().flat_map(|old| old.index()) {
+    for row in old.iter().flat_map(Leaves::index) {
         let (Some(key), Some(record)) = (number_at(row, 0), old.as_ref().and_then(|old| old.record(row))) else {
             continue;
         };
@@ -221,7 +223,9 @@ pub(super) fn save(fs: &Fs, path: &Path, fresh: &HashMap<u64, Vec<u8>>) -> io::R
     }
     let index = sum(INDEX_CONTEXT, &out[HEADER..]);
     out.extend_from_slice(&index);
-    all.iter().for_each(|(_, record)| out.extend_from_slice(record));
+    for (_, record) in &all {
+        out.extend_from_slice(record);
+    }
     fs.replace(path, &out, false)
 }
 

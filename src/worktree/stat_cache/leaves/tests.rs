@@ -17,7 +17,7 @@ fn state(n: u64) -> Stat {
 
 fn leaf(n: u64) -> Leaf<Vec<u8>> {
     let id = |what: u64| hash::blob(&[n, what].map(u64::to_le_bytes).concat());
-    let names: Vec<u8> = (0..n % 7 + 1).flat_map(|name| format!("{name}-{n}\0").into_bytes()).collect();
+    let names: Vec<u8> = (0..=n % 7).flat_map(|name| format!("{name}-{n}\0").into_bytes()).collect();
     Leaf { names, states: id(1), tree: id(2), size: n * 10, files: n % 7 + 1 }
 }
 
