@@ -549,6 +549,8 @@ impl Check<'_> {
                     self.report.checked.objects += 1;
                     self.report.checked.bytes += record.stored_len();
                     match looked {
+                        // What is condemned need not be whole: its pieces may have gone before it.
+                        Looked::InPieces if is_condemned => {}
                         Looked::InPieces => self.pieces(snapshot, id, &file, record, &path),
                         Looked::Links(links) => self.links(id, &record.kind, links, &path),
                         Looked::Wrong(what) => {

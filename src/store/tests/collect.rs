@@ -302,3 +302,27 @@ fn copies_that_a_collection_took_for_an_orphan_are_made_again_later() {
     assert!(has(&store, &large));
     assert_sound(&store, "");
 }
+
+#[test]
+fn a_condemned_pack_whose_pieces_went_before_it_is_no_damage() {
+    // Found by the simulated world: seed 92528.
+    let (_, store) = memory();
+    let old = noise(1, 6 << 20);
+    let mut new = old.clone();
+    new.splice((3 << 20)..(3 << 20), noise(2, 100_000));
+    let packs = |store: &Store| store.snapshot().unwrap().state().packs.iter().map(PackRow::name).collect::<Vec<_>>();
+    keep(&store, std::slice::from_ref(&old), &[]);
+    let first = packs(&store);
+    keep(&store, std::slice::from_ref(&new), &[]);
+    let step = |draft: Draft| {
+        store.publish(op(), "step", &mut |_| Ok::<_, Error>(Some(draft.clone()))).unwrap();
+    };
+    step(Draft { condemn: packs(&store), ..Draft::default() });
+    step(Draft { remove: first.clone(), ..Draft::default() });
+    for name in &first {
+        store.backend().remove(Folder::Packs, &Folder::Packs.file(name)).unwrap();
+        store.files().forget(Folder::Packs, name);
+    }
+    assert!(!packs(&store).is_empty());
+    assert_sound(&store, "what is on its way out");
+}
