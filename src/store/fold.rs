@@ -11,7 +11,9 @@ use super::files::Unusable;
 use super::history::{self, Change};
 use super::intake::{publish_file, publish_pack};
 use super::load;
-use super::merge::{BUDGET, Candidate, FILE_MAX, MergeError, TABLE_MAX, merge, plan};
+use super::merge::{
+    BUDGET, Candidate, FILE_MAX, MANY, MergeError, TABLE_BUDGET, TABLE_MAX, TABLE_MAX_OF_MANY, merge, plan,
+};
 use super::pack::{self, CopyError, PackWriter};
 use super::publish::Verdict;
 use super::rules::Rule;
@@ -362,16 +364,18 @@ impl Made<'_> {
         let snapshot = self.snapshot;
         let new: BTreeMap<Vec<u8>, Vec<u8>> =
             snapshot.overlay().iter().map(|(key, value)| (key.to_vec(), scan::encode_value(value))).collect();
+        let many = new.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>() >= MANY;
+        let max = if many { TABLE_MAX_OF_MANY } else { TABLE_MAX };
         let mut usable = checkpoint.tables.len();
         loop {
             // The order of tables says which value is newer, so only a stretch from the newest on can become one.
             let candidates: Vec<_> = checkpoint.tables[..usable]
                 .iter()
-                .take_while(|row| row.file_len() < TABLE_MAX)
+                .take_while(|row| row.file_len() < max)
                 .map(|row| Candidate { level: row.level(), len: row.file_len() })
                 .collect();
-            let mut budget = self.budget;
-            let plan = plan(!new.is_empty(), &candidates, snapshot.store().rules().manner(), &mut budget);
+            let plan =
+                plan(!new.is_empty(), &candidates, snapshot.store().rules().manner(), &mut { TABLE_BUDGET });
             if new.is_empty() && plan.taken == 0 {
                 return Ok(());
             }
@@ -388,7 +392,6 @@ impl Made<'_> {
                     continue;
                 }
             };
-            self.budget = budget;
             checkpoint.tables.drain(..plan.taken);
             checkpoint.tables.insert(0, FileRow(row.0, plan.level, row.2, row.3));
             for name in sources {
