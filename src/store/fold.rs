@@ -374,8 +374,7 @@ impl Made<'_> {
                 .take_while(|row| row.file_len() < max)
                 .map(|row| Candidate { level: row.level(), len: row.file_len() })
                 .collect();
-            let plan =
-                plan(!new.is_empty(), &candidates, snapshot.store().rules().manner(), &mut { TABLE_BUDGET });
+            let plan = plan(!new.is_empty(), &candidates, snapshot.store().rules().manner(), &mut { TABLE_BUDGET });
             if new.is_empty() && plan.taken == 0 {
                 return Ok(());
             }

@@ -324,6 +324,12 @@ impl Snapshot {
         }
     }
 
+    fn is_known_missing(&self, folder: Folder, name: &Id) -> bool {
+        let file = format!("{folder}/{}", folder.file(name));
+        let all = self.inner.damage.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().any(|damage| damage.file == file && damage.code.ends_with("-missing"))
+    }
+
     /// A sorted file of this snapshot, or what to do without it.
     pub(super) fn file(&self, folder: Folder, name: &Id) -> Result<File, Error> {
         match self.inner.store.files().get(folder, name) {
@@ -333,14 +339,22 @@ impl Snapshot {
                 Ok(File::Lost)
             }
             Err(Unusable::Denied(err)) => Err(err.into()),
+            // It was looked for in the newest state then.
+            Err(Unusable::Absent) if self.is_known_missing(folder, name) => Ok(File::Lost),
             Err(Unusable::Absent) => {
-                let newer = self.newer()?;
-                if !newer.inner.state.has_file(folder, name) {
+                let mut newer = self.newer()?;
+                if newer.inner.state.has_file(folder, name) {
+                    // That one may have been taken long ago; the file went since.
+                    newer = self.newest()?;
+                }
+                let state = &newer.inner.state;
+                if !state.has_file(folder, name) {
                     return Ok(File::Moved(newer));
                 }
-                if newer.inner.state.condemned.contains_key(name) {
+                if state.condemned.contains_key(name) {
                     // Whatever counts in it lies elsewhere; its writer may have removed what gc took for an orphan.
-                    return Ok(File::Lost);
+                    let was_condemned = self.inner.state.condemned.contains_key(name);
+                    return Ok(if was_condemned { File::Lost } else { File::Moved(newer) });
                 }
                 let code = match folder {
                     Folder::Tables => "table-missing",
@@ -358,9 +372,14 @@ impl Snapshot {
         if let Some(newer) = &*self.inner.newer.lock().unwrap_or_else(PoisonError::into_inner) {
             return Ok(newer.clone());
         }
-        let newer = self.inner.store.snapshot()?;
-        *self.inner.newer.lock().unwrap_or_else(PoisonError::into_inner) = Some(newer.clone());
-        Ok(newer)
+        self.newest()
+    }
+
+    /// The state of the store now; it is what [`Snapshot::newer`] gives from here on.
+    fn newest(&self) -> Result<Snapshot, Error> {
+        let newest = self.inner.store.snapshot()?;
+        *self.inner.newer.lock().unwrap_or_else(PoisonError::into_inner) = Some(newest.clone());
+        Ok(newest)
     }
 }
 

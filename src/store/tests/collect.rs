@@ -326,3 +326,31 @@ fn a_condemned_pack_whose_pieces_went_before_it_is_no_damage() {
     assert!(!packs(&store).is_empty());
     assert_sound(&store, "what is on its way out");
 }
+
+#[test]
+fn what_moved_since_the_last_look_is_looked_for_once_more() {
+    // Found by the simulated world: seed 336533.
+    let (_, store) = memory();
+    let large = pattern(3, 300_000);
+    keep(&store, std::slice::from_ref(&large), &[0]);
+    let old = store.snapshot().unwrap();
+    let names: Vec<Id> = old.state().packs.iter().map(PackRow::name).collect();
+    let copies = {
+        let intake = crate::store::intake::Intake::shunning(&old, names.iter().copied().collect());
+        intake.put_blob(&hash::blob(&large), large.len() as u64, &mut large.as_slice()).unwrap();
+        Arc::new(intake.finish().unwrap())
+    };
+    let step = |draft: Draft| {
+        store.publish(op(), "step", &mut |_| Ok::<_, Error>(Some(draft.clone()))).unwrap();
+    };
+    step(Draft { collected: Some(copies), condemn: names.clone(), ..Draft::default() });
+    // A reader looks at the newest state while the pack is on its way out, and again when it is gone.
+    old.newer().unwrap();
+    step(Draft { remove: names.clone(), ..Draft::default() });
+    for name in &names {
+        store.backend().remove(Folder::Packs, &Folder::Packs.file(name)).unwrap();
+        store.files().forget(Folder::Packs, name);
+    }
+    assert!(old.read(&hash::blob(&large)).unwrap().is_some_and(|(_, bytes)| bytes == large));
+    assert!(old.damage().is_empty(), "{:?}", old.damage());
+}
