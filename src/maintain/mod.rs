@@ -7,6 +7,6 @@ pub(crate) mod roots;
 mod scrub;
 
 pub use fsck::fsck;
-pub use gc::{gc, plan_gc};
+pub use gc::{gc, gc_of, plan_gc, plan_gc_of};
 pub use repair::{Repaired, repair};
 pub use scrub::scrub;
