@@ -239,6 +239,10 @@ impl<'a> Remotes<'a> {
         let collected = Arc::new(intake.finish()?);
         let came: Vec<Id> = collected.stored().copied().collect();
         store.publish(self.repo.new_op(), "fetch", &mut |newest| -> Result<Option<Draft>, Error> {
+            // The store may have become a whole one meanwhile, in which a listing may not be without what it lists.
+            if is_alone && !newest.is_elsewhere(&Id::ZERO)? {
+                return Ok(None);
+            }
             let mut edits = Vec::new();
             for id in &came {
                 let key = key::presence(id, &remote.name);

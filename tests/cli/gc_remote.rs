@@ -51,7 +51,7 @@ fn leave_orphan(sandbox: &Sandbox, remote: &Path) -> PathBuf {
     let own = packs(&sandbox.path(".prov/store"));
     let pack = own.iter().find(|pack| !remote.join("packs").join(pack.file_name().unwrap()).exists()).unwrap();
     let to = remote.join("packs").join(pack.file_name().unwrap());
-    std::fs::copy(pack, &to).unwrap();
+    Fs::real().replace(&to, &std::fs::read(pack).unwrap(), false).unwrap();
     to
 }
 

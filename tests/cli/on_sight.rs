@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::project::{read, remove, run};
+use crate::project::{noise, read, remove, run};
 use crate::sandbox::Sandbox;
 use crate::schema;
 use crate::sync::{machine, push, shared, text};
@@ -191,4 +191,40 @@ fn logs_of_a_pipeline_come_with_what_is_made_of_them() {
     prov::fs::Fs::real().remove_tree(&remote).unwrap();
     let failed = c.prov(["export", "otter-manifest"]).ends(5);
     assert!(failed.err().contains("prov fetch --content origin"), "{failed}");
+}
+
+#[test]
+fn a_clone_of_records_that_has_everything_is_a_whole_store_again() {
+    let dir = shared();
+    let remote = dir.path().join("s");
+    fitted(&remote);
+    let b = records(&remote);
+    b.prov(["ls-tree", "-r", "fit:@code"]).ok();
+    let missing = |sandbox: &Sandbox| sandbox.prov(["--json", "fsck"]).out().contains("content-missing");
+    b.prov(["fetch"]).ok();
+    let fetched = b.prov(["fetch", "--content"]).ok();
+    assert!(fetched.err().contains("all content is here now"), "{fetched}");
+    assert!(!b.prov(["fetch", "--content"]).ok().err().contains("all content is here now"));
+    b.prov(["fsck"]).ok();
+    // What is lost now is told; what is evicted is not lost.
+    b.prov(["evict", "--all"]).ok();
+    assert!(!missing(&b));
+    b.prov(["cat", "fit:n"]).ok();
+    b.prov(["fsck"]).ok();
+    // Records that come alone make it one of records once more.
+    let a = with_remote(&remote);
+    a.file("in.txt", noise(600_000));
+    run(&a, ["--name", "new", "-o", "new.txt", "--", "sh", "-c", "rev in.txt > new.txt"]).misses();
+    push(&a);
+    b.prov(["fetch", "--records"]).ok();
+    assert_eq!(here(&b, "new:new"), "no");
+    assert!(!missing(&b));
+    b.prov(["fsck"]).ok();
+    // What is lost in a whole store is told.
+    let c = records(&remote);
+    c.prov(["fetch", "--content"]).ok();
+    prov::fs::Fs::real().remove_tree(&remote).unwrap();
+    crate::project::spoil_content(&c);
+    c.prov(["fsck", "--repair"]);
+    assert!(missing(&c), "{}", c.prov(["--json", "fsck"]));
 }
