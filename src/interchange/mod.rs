@@ -17,10 +17,9 @@ pub use error::Error;
 use crate::hash::Id;
 use crate::object::run::Run;
 use crate::object::{Record, Source};
-use crate::store::Snapshot;
 
 /// The record of a run.
-fn read_run(snapshot: &Snapshot, object: &Id) -> Result<Run, Error> {
-    let (_, bytes) = snapshot.read(object)?.ok_or(Error::Gone { object: *object })?;
+fn read_run(source: &dyn Source, object: &Id) -> Result<Run, Error> {
+    let (_, bytes) = source.read(object)?.ok_or(Error::Gone { object: *object })?;
     Ok(Run::decode(&bytes)?)
 }

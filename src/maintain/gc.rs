@@ -1,6 +1,7 @@
-//! Taking garbage out of the store: content that no run, no scenario and nothing staged leads to.
+//! Taking garbage out of a store: content that no run, no scenario and nothing staged leads to.
 
 use super::roots::all_targets;
+use crate::object::Source;
 use crate::progress::{Cancel, Progress};
 use crate::repo::Repo;
 use crate::store::collect::{self, Collection, Options, Plan};
@@ -14,7 +15,21 @@ const ATTEMPTS: u32 = 8;
 /// # Errors
 /// When the store can't be read, or `cancel` was raised.
 pub fn plan_gc(repo: &Repo, options: Options, progress: &dyn Progress, cancel: &Cancel) -> Result<Plan, Error> {
-    steadily(repo.store(), &mut |store| collect::plan(store, &all_targets, options, progress, cancel))
+    plan_gc_of(repo.store(), None, options, progress, cancel)
+}
+
+/// As [`plan_gc`], of any store: what leads on is read from `near`, as far as it is there.
+///
+/// # Errors
+/// As [`plan_gc`].
+pub fn plan_gc_of(
+    store: &Store,
+    near: Option<&dyn Source>,
+    options: Options,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Plan, Error> {
+    steadily(store, &mut |store| collect::plan_beside(store, &all_targets, options, near, progress, cancel))
 }
 
 /// Finds what nothing leads to and takes it out of the store; both what was planned and what was done. What other
@@ -29,8 +44,22 @@ pub fn gc(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<(Plan, Collection), Error> {
-    steadily(repo.store(), &mut |store| {
-        let plan = collect::plan(store, &all_targets, options, progress, cancel)?;
+    gc_of(repo.store(), None, options, progress, cancel)
+}
+
+/// As [`gc`], of any store: what leads on is read from `near`, as far as it is there.
+///
+/// # Errors
+/// As [`gc`].
+pub fn gc_of(
+    store: &Store,
+    near: Option<&dyn Source>,
+    options: Options,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<(Plan, Collection), Error> {
+    steadily(store, &mut |store| {
+        let plan = collect::plan_beside(store, &all_targets, options, near, progress, cancel)?;
         let done = collect::carry_out(&plan, "gc")?;
         Ok((plan, done))
     })

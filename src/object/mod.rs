@@ -10,6 +10,7 @@ pub mod config;
 pub mod envelope;
 pub mod kind;
 pub mod mark;
+mod missed;
 pub mod note;
 pub mod recipe;
 pub mod run;
@@ -23,6 +24,7 @@ use crate::hash::{self, Id};
 pub use access::{AccessError, Sink, Source};
 pub use envelope::{Envelope, Link, Strength};
 pub use kind::Kind;
+pub use missed::Missed;
 
 /// Why an object can't be read.
 #[derive(Debug, thiserror::Error)]

@@ -214,6 +214,12 @@ impl Tree {
         }
     }
 
+    /// Whether this is a list of names, else of the parts of a folder that is too large for one. For a tree that was checked.
+    pub fn is_list(envelope: &Envelope<'_>) -> bool {
+        let mut at = Strict::new(envelope.body);
+        at.map() == Some(1) && at.str() == Some("e")
+    }
+
     /// One pass over a listing of names. It may give up on anything; what it takes is sound.
     fn check_leaf(envelope: &Envelope<'_>) -> Option<()> {
         let mut at = Strict::new(envelope.body);

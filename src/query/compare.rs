@@ -91,6 +91,7 @@ type Sides = BTreeMap<(String, String), (Vec<Value>, Side)>;
 pub fn compare(
     repo: &Repo,
     snapshot: &Snapshot,
+    source: &dyn Source,
     (a, b): (&str, &str),
     options: &CompareOptions,
 ) -> Result<Aligned, Error> {
@@ -108,7 +109,7 @@ pub fn compare(
     let alone = |(step, _): (String, String), key: Vec<Value>, side: Side| Alone { step, key, run: side.run.run };
     for (at, (key, old)) in before {
         match after.remove(&at) {
-            Some((_, new)) => aligned.rows.push(pair(snapshot, at.0, key, old, new)),
+            Some((_, new)) => aligned.rows.push(pair(source, at.0, key, old, new)),
             None => aligned.only_a.push(alone(at, key, old)),
         }
     }
@@ -238,8 +239,8 @@ fn found(repo: &Repo, snapshot: &Snapshot, name: &str) -> Result<String, Error> 
     Ok(scenario::born(snapshot, repo.project(), name)?)
 }
 
-fn pair(snapshot: &Snapshot, step: String, key: Vec<Value>, a: Side, b: Side) -> Pair {
-    let read = |_: &Kind, id: &Id| snapshot.read(id).ok().flatten().map(|(_, bytes)| bytes);
+fn pair(source: &dyn Source, step: String, key: Vec<Value>, a: Side, b: Side) -> Pair {
+    let read = |_: &Kind, id: &Id| source.read(id).ok().flatten().map(|(_, bytes)| bytes);
     let changed = match (&a.recipe, &b.recipe) {
         (Some(old), Some(new)) if a.run.recipe != b.run.recipe => crate::recipe::explain(old, new, &read),
         _ => Vec::new(),
@@ -303,7 +304,12 @@ impl ScenarioDifference {
 ///
 /// # Errors
 /// When one does not exist, or the store can't be read.
-pub fn diff_scenarios(repo: &Repo, snapshot: &Snapshot, a: &str, b: &str) -> Result<ScenarioDifference, Error> {
+pub fn diff_scenarios(
+    repo: &Repo,
+    snapshot: &Snapshot,
+    source: &dyn Source,
+    (a, b): (&str, &str),
+) -> Result<ScenarioDifference, Error> {
     let names = [found(repo, snapshot, a)?, found(repo, snapshot, b)?];
     let mut runs = [0, 0];
     let mut steps: [BTreeMap<String, (String, Id)>; 2] = Default::default();
@@ -328,7 +334,7 @@ pub fn diff_scenarios(repo: &Repo, snapshot: &Snapshot, a: &str, b: &str) -> Res
             only_a.push(step);
             continue;
         };
-        let pair = pair(snapshot, step, Vec::new(), read(old)?, read(new)?);
+        let pair = pair(source, step, Vec::new(), read(old)?, read(new)?);
         if pair.changed.is_empty() && pair.outputs.is_empty() {
             equal_steps += 1;
         } else {

@@ -9,10 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Error;
 use crate::hash::Id;
-use crate::object::Source as _;
+use crate::object::Source;
 use crate::repo::Repo;
-use crate::store::Snapshot;
-use crate::tabular::{self, Column, Form, Head, Profile, Sampled, Source, Stats, Value};
+use crate::tabular::{self, Column, Form, Head, Profile, Sampled, Source as Bytes, Stats, Value};
 
 /// Content of at most so many bytes is read into memory; more goes through a file in the cache.
 const IN_MEMORY: u64 = 64 << 20;
@@ -79,7 +78,7 @@ impl Named<'_> {
 ///
 /// # Errors
 /// When its content is not in the store, or is no table.
-pub fn profile(repo: &Repo, snapshot: &Snapshot, table: &Named<'_>, sampled: Sampled) -> Result<Profile, Error> {
+pub fn profile(repo: &Repo, source: &dyn Source, table: &Named<'_>, sampled: Sampled) -> Result<Profile, Error> {
     let (form, packed) = table.form()?;
     let most = match sampled {
         Sampled::All => 0,
@@ -91,7 +90,7 @@ pub fn profile(repo: &Repo, snapshot: &Snapshot, table: &Named<'_>, sampled: Sam
     {
         return Ok(profile);
     }
-    let profile = with(repo, snapshot, table, |source| tabular::profile(form, source, packed, sampled))?;
+    let profile = with(repo, source, table, |bytes| tabular::profile(form, bytes, packed, sampled))?;
     let column = |(column, stats): &(Column, Stats)| {
         let (min, max) = (to_json(stats.min.as_ref()), to_json(stats.max.as_ref()));
         let (name, kind) = (column.name.clone(), column.kind.clone());
@@ -134,23 +133,23 @@ fn read_kept(form: Form, bytes: &[u8]) -> Option<Profile> {
 ///
 /// # Errors
 /// As [`profile`].
-pub fn head(repo: &Repo, snapshot: &Snapshot, table: &Named<'_>, most: usize) -> Result<Head, Error> {
+pub fn head(repo: &Repo, source: &dyn Source, table: &Named<'_>, most: usize) -> Result<Head, Error> {
     let (form, packed) = table.form()?;
-    with(repo, snapshot, table, |source| tabular::head(form, source, packed, most))
+    with(repo, source, table, |bytes| tabular::head(form, bytes, packed, most))
 }
 
 /// Lends the bytes of some content, all of them verified.
 fn with<T>(
     repo: &Repo,
-    snapshot: &Snapshot,
+    source: &dyn Source,
     table: &Named<'_>,
-    look: impl FnOnce(&mut dyn Source) -> Result<T, String>,
+    look: impl FnOnce(&mut dyn Bytes) -> Result<T, String>,
 ) -> Result<T, Error> {
     let wrong = |what| Error::BadTable { path: crate::path::shown(table.path), what };
     let gone = || Error::NoContent { path: crate::path::shown(table.path), id: table.id };
     if table.size <= IN_MEMORY {
         let mut bytes = Vec::new();
-        snapshot.copy(&table.id, &mut bytes)?.ok_or_else(gone)?;
+        source.copy(&table.id, &mut bytes)?.ok_or_else(gone)?;
         return look(&mut Cursor::new(bytes)).map_err(wrong);
     }
     let folder = repo.layout().cache().join("spool");
@@ -159,7 +158,7 @@ fn with<T>(
     repo.fs().make_dirs(&folder).map_err(io)?;
     let copied = (|| {
         let mut out = repo.fs().create_new(&path, 0o600).map_err(io)?;
-        snapshot.copy(&table.id, &mut out)?.ok_or_else(gone)?;
+        source.copy(&table.id, &mut out)?.ok_or_else(gone)?;
         out.flush().map_err(io)?;
         drop(out);
         let mut file = repo.fs().open(&path).map_err(io)?;

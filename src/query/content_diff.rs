@@ -1,6 +1,6 @@
 //! What differs between two versions of a file: lines of text, or cells of a table.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::time::Duration;
 
@@ -15,7 +15,6 @@ use crate::object::recipe::{Content, Recipe};
 use crate::object::run::Run;
 use crate::object::tree::{self, EntryKind, ListError};
 use crate::object::{Record, Source};
-use crate::store::Snapshot;
 use crate::tabular::{self, Form, Sampled};
 
 /// Larger content is not looked into.
@@ -57,12 +56,12 @@ pub struct CodeDifference {
 }
 
 /// What stands in an object; `None` if it is larger than is looked into, or not there any more.
-fn bytes_of(snapshot: &Snapshot, id: &Id, size: u64) -> Result<Option<Vec<u8>>, Error> {
+fn bytes_of(source: &dyn Source, id: &Id, size: u64) -> Result<Option<Vec<u8>>, Error> {
     if size > MOST {
         return Ok(None);
     }
     let mut bytes = Vec::new();
-    Ok(snapshot.copy(id, &mut bytes)?.map(|_| bytes))
+    Ok(source.copy(id, &mut bytes)?.map(|_| bytes))
 }
 
 fn is_text(bytes: &[u8]) -> bool {
@@ -88,7 +87,7 @@ pub fn diff_text(path: &str, a: &[u8], b: &[u8]) -> Option<ContentDifference> {
 /// # Errors
 /// When the store can't be read.
 pub fn diff_contents(
-    snapshot: &Snapshot,
+    source: &dyn Source,
     path: &BString,
     a: (&Content, u64),
     b: (&Content, u64),
@@ -98,7 +97,7 @@ pub fn diff_contents(
         return Ok(ContentDifference::Opaque("it is no file on both sides".to_owned()));
     };
     let shown = crate::path::shown(path);
-    let read = (bytes_of(snapshot, old, a.1)?, bytes_of(snapshot, new, b.1)?);
+    let read = (bytes_of(source, old, a.1)?, bytes_of(source, new, b.1)?);
     let (Some(old), Some(new)) = read else {
         let why = if a.1.max(b.1) > MOST { "it is larger than 64 MiB" } else { "the store does not have both" };
         return Ok(ContentDifference::Opaque(why.to_owned()));
@@ -159,70 +158,88 @@ fn table(path: &BString, bytes: &[u8]) -> Option<Result<Table, String>> {
 ///
 /// # Errors
 /// When the store can't be read.
-pub fn diff_code(snapshot: &Snapshot, before: &Run, after: &Run) -> Result<Vec<CodeDifference>, Error> {
-    let mut sides = Vec::new();
-    for run in [before, after] {
-        let mut files = BTreeMap::new();
+pub fn diff_code(source: &dyn Source, before: &Run, after: &Run) -> Result<Vec<CodeDifference>, Error> {
+    let mut roots = [None, None];
+    for (root, run) in roots.iter_mut().zip([before, after]) {
         let recipe = match run.recipe {
-            Some(id) => snapshot.read(&id)?.map(|(_, bytes)| Recipe::decode(&bytes)).transpose()?,
+            Some(id) => source.read(&id)?.map(|(_, bytes)| Recipe::decode(&bytes)).transpose()?,
             None => None,
         };
-        if let Some(root) = recipe.and_then(|recipe| recipe.code.tree) {
-            list(snapshot, root, &mut files)?;
-        }
-        sides.push(files);
+        *root = recipe.and_then(|recipe| recipe.code.tree);
     }
-    let paths: BTreeSet<&BString> = sides.iter().flat_map(BTreeMap::keys).collect();
     let mut found = Vec::new();
-    for path in paths {
-        let (old, new) = (sides[0].get(path), sides[1].get(path));
-        if old == new {
-            continue;
-        }
-        if found.len() == MOST_FILES {
-            break;
-        }
-        let bytes = |side: Option<&(Id, u64)>| match side {
+    let (mut differ, mut missing) = (BTreeMap::new(), None);
+    changed(source, roots, &mut differ, &mut missing)?;
+    for (path, [old, new]) in differ.into_iter().take(MOST_FILES) {
+        let bytes = |side: Option<(Id, u64)>| match side {
             None => Ok(Some(Vec::new())),
-            Some((id, size)) => bytes_of(snapshot, id, *size),
+            Some((id, size)) => bytes_of(source, &id, size),
         };
         let content = match (bytes(old)?, bytes(new)?) {
-            (Some(old), Some(new)) => diff_text(&crate::path::shown(path), &old, &new)
+            (Some(old), Some(new)) => diff_text(&crate::path::shown(&path), &old, &new)
                 .unwrap_or_else(|| ContentDifference::Opaque("it is no text".to_owned())),
             _ => ContentDifference::Opaque("the store does not have both".to_owned()),
         };
-        found.push(CodeDifference { path: path.clone(), content });
+        found.push(CodeDifference { path, content });
     }
-    Ok(found)
+    missing.map_or(Ok(found), |id| {
+        let (place, what) = ("the store".to_owned(), "a folder of the code is missing".to_owned());
+        Err(Error::Access(crate::object::AccessError::Damaged { id, place, what }))
+    })
 }
 
-fn list(snapshot: &Snapshot, root: Id, files: &mut BTreeMap<BString, (Id, u64)>) -> Result<(), Error> {
-    let mut todo = vec![(BString::default(), root)];
-    while let Some((above, id)) = todo.pop() {
-        let mut read = |id: &Id| match snapshot.read(id) {
-            Ok(Some((_, bytes))) => Ok(bytes),
-            Ok(None) => Err(Error::Access(crate::object::AccessError::Damaged {
-                id: *id,
-                place: "the store".to_owned(),
-                what: "a folder of the code is missing".to_owned(),
-            })),
-            Err(err) => Err(err.into()),
-        };
-        let entries = tree::list(id, &mut read).map_err(|err| match err {
-            ListError::Read(err) => err,
-            ListError::Object(err) => err.into(),
-        })?;
-        for entry in entries {
+/// A file on both sides: id and size.
+type Sides = [Option<(Id, u64)>; 2];
+
+/// Finds the files that two folders don't have alike. Folders that both have alike are not looked into; the first one that is missing is told
+/// when all others were looked at.
+fn changed(
+    source: &dyn Source,
+    roots: [Option<Id>; 2],
+    files: &mut BTreeMap<BString, Sides>,
+    missing: &mut Option<Id>,
+) -> Result<(), Error> {
+    let mut todo = vec![(BString::default(), roots)];
+    while let Some((above, folders)) = todo.pop() {
+        if folders[0] == folders[1] {
+            continue;
+        }
+        let mut names: BTreeMap<BString, (Sides, [Option<Id>; 2])> = BTreeMap::new();
+        for (side, id) in folders.into_iter().enumerate() {
+            let Some(id) = id else { continue };
+            let mut read = |id: &Id| match source.read(id) {
+                Ok(Some((_, bytes))) => Ok(bytes),
+                Ok(None) => Err(None),
+                Err(err) => Err(Some(Error::from(err))),
+            };
+            let entries = match tree::list(id, &mut read) {
+                Ok(entries) => entries,
+                Err(ListError::Read(None)) => {
+                    missing.get_or_insert(id);
+                    continue;
+                }
+                Err(ListError::Read(Some(err))) => return Err(err),
+                Err(ListError::Object(err)) => return Err(err.into()),
+            };
+            for entry in entries {
+                let (files, folders) = names.entry(entry.name).or_default();
+                if entry.kind == EntryKind::Tree {
+                    folders[side] = Some(entry.id);
+                } else {
+                    files[side] = Some((entry.id, entry.size));
+                }
+            }
+        }
+        for (name, (sides, folders)) in names {
             let mut path = above.clone();
             if !path.is_empty() {
                 path.push(b'/');
             }
-            path.extend_from_slice(&entry.name);
-            if entry.kind == EntryKind::Tree {
-                todo.push((path, entry.id));
-            } else {
-                files.insert(path, (entry.id, entry.size));
+            path.extend_from_slice(&name);
+            if sides[0] != sides[1] {
+                files.insert(path.clone(), sides);
             }
+            todo.push((path, folders));
         }
     }
     Ok(())

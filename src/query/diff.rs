@@ -10,7 +10,6 @@ use crate::object::recipe::Recipe;
 use crate::object::run::{Reason, Run};
 use crate::object::{Kind, Record, Source};
 use crate::recipe::Given;
-use crate::store::Snapshot;
 
 /// One output of two runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,12 +47,12 @@ impl Difference {
 /// # Errors
 /// When a record can't be read.
 pub fn diff_configs(
-    snapshot: &Snapshot,
+    source: &dyn Source,
     (before, old): (Run, &Given),
     (after, new): (Run, &Given),
 ) -> Result<Option<Difference>, Error> {
     let failed = std::cell::RefCell::new(None);
-    let read = |_: &Kind, id: &Id| match snapshot.read(id) {
+    let read = |_: &Kind, id: &Id| match source.read(id) {
         Ok(found) => found.map(|(_, bytes)| bytes),
         Err(err) => {
             failed.borrow_mut().get_or_insert(err);
@@ -71,13 +70,13 @@ pub fn diff_configs(
 ///
 /// # Errors
 /// When a recipe can't be read.
-pub fn diff(snapshot: &Snapshot, before: Run, after: Run) -> Result<Difference, Error> {
+pub fn diff(source: &dyn Source, before: Run, after: Run) -> Result<Difference, Error> {
     let recipe = |run: &Run| -> Result<Option<Recipe>, Error> {
         let Some(id) = run.recipe else { return Ok(None) };
-        let Some((_, bytes)) = snapshot.read(&id)? else { return Ok(None) };
+        let Some((_, bytes)) = source.read(&id)? else { return Ok(None) };
         Ok(Some(Recipe::decode(&bytes)?))
     };
-    let read = |_: &Kind, id: &Id| snapshot.read(id).ok().flatten().map(|(_, bytes)| bytes);
+    let read = |_: &Kind, id: &Id| source.read(id).ok().flatten().map(|(_, bytes)| bytes);
     let parts = match (recipe(&before)?, recipe(&after)?) {
         (Some(a), Some(b)) if before.recipe != after.recipe => crate::recipe::explain(&a, &b, &read),
         _ => Vec::new(),

@@ -1,6 +1,7 @@
 //! Why a recorded run was executed.
 
 use super::Error;
+use crate::object::Source;
 use crate::object::run::{Cache, Differs, Reason, Run, Status};
 use crate::revspec::RunRef;
 use crate::run::memory::other_outcomes;
@@ -22,18 +23,19 @@ pub struct Why {
     pub others: Vec<Differs>,
 }
 
-/// Reads why a run was executed from its record; what it differs in from the nearest other recipes of its step is compared anew: `most` of them.
+/// Reads why a run was executed from its record; what it differs in from the nearest other recipes of its step is compared anew: `most` of
+/// them. What they are made of comes from `source`.
 ///
 /// # Errors
 /// When the run can't be read.
-pub fn why(snapshot: &Snapshot, at: &RunRef, most: usize) -> Result<Why, Error> {
+pub fn why(snapshot: &Snapshot, source: &dyn Source, at: &RunRef, most: usize) -> Result<Why, Error> {
     let run = crate::revspec::read_run(snapshot, &at.run, &at.object)?;
     let reasons = match &run.cache {
         Cache::Miss { reasons } => reasons.clone(),
         Cache::Hit { .. } | Cache::Off => Vec::new(),
     };
     let mut candidates = match &run.recipe {
-        Some(id) => candidates(snapshot, &run.project, &run.step, id, None, most.max(1))?,
+        Some(id) => candidates(snapshot, source, &run.project, &run.step, id, None, most.max(1))?,
         None => Vec::new(),
     };
     let nearest = candidates.first().cloned();

@@ -164,7 +164,10 @@ pub fn plan_with(
         let objects = inputs::Objects::of(session, snapshot, &prepared);
         let small = |wanted: &crate::hash::Id| objects.get(wanted);
         let fresh = Some((&prepared.built, &prepared.code, &small as _));
-        nearest::candidates(snapshot, session.repo.project(), &prepared.step, &prepared.built.id, fresh, candidates)?
+        {
+            let (project, id) = (session.repo.project(), &prepared.built.id);
+            nearest::candidates(snapshot, snapshot, project, &prepared.step, id, fresh, candidates)?
+        }
     };
     Ok(Plan { prepared, hit, offer, reasons, nearest, known_failure, forbidden, candidates })
 }

@@ -42,15 +42,16 @@ pub(super) fn nearest(
     id: &Id,
     fresh: Option<Fresh<'_>>,
 ) -> Result<Option<Nearest>, Error> {
-    Ok(candidates(snapshot, project, step, id, fresh, 1)?.into_iter().next())
+    Ok(candidates(snapshot, snapshot, project, step, id, fresh, 1)?.into_iter().next())
 }
 
-/// As [`nearest`], the `most` least different ones, the nearest first.
+/// As [`nearest`], the `most` least different ones, the nearest first; what recipes name is read from `source`.
 ///
 /// # Errors
 /// When refs can't be read.
 pub(crate) fn candidates(
     snapshot: &Snapshot,
+    source: &dyn Source,
     project: &str,
     step: &str,
     id: &Id,
@@ -65,12 +66,12 @@ pub(crate) fn candidates(
     let read = |kind: &Kind, wanted: &Id| match fresh.map(|(built, ..)| built) {
         _ if *kind == Kind::TREE || *kind == Kind::BLOB => own_tree(wanted)
             .or_else(|| other(wanted))
-            .or_else(|| snapshot.read(wanted).ok().flatten().map(|(_, bytes)| bytes)),
+            .or_else(|| source.read(wanted).ok().flatten().map(|(_, bytes)| bytes)),
         Some(built) if *kind == Kind::CONFIG && built.config.as_ref().is_some_and(|(own, _)| own == wanted) => {
             built.config.as_ref().map(|(_, bytes)| bytes.clone())
         }
         Some(built) if built.id == *wanted => Some(built.bytes.clone()),
-        _ => snapshot.read(wanted).ok().flatten().map(|(_, bytes)| bytes),
+        _ => source.read(wanted).ok().flatten().map(|(_, bytes)| bytes),
     };
     let Some(own) = read(&Kind::RECIPE, id).and_then(|bytes| Recipe::decode(&bytes).ok()) else {
         return Ok(Vec::new());

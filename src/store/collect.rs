@@ -127,8 +127,24 @@ pub fn plan(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Plan, Error> {
+    plan_beside(store, targets, options, None, progress, cancel)
+}
+
+/// As [`plan`], of a store that is far away: what leads on is read from `near` where that has it. An object is the same everywhere.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_beside(
+    store: &Store,
+    targets: Targets<'_>,
+    options: Options,
+    near: Option<&dyn Source>,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Plan, Error> {
     let snapshot = store.snapshot()?;
     let mut marking = Marking::new(&snapshot, progress, cancel);
+    marking.near = near;
     marking.refs(targets)?;
     marking.claims(&HashSet::new())?;
     let mut doomed: HashSet<Id> = HashSet::new();
@@ -188,6 +204,8 @@ fn orphans(snapshot: &Snapshot) -> Result<Vec<Item>, Error> {
 
 pub(super) struct Marking<'a> {
     snapshot: &'a Snapshot,
+    /// Another store that is quicker to read.
+    near: Option<&'a dyn Source>,
     progress: &'a dyn Progress,
     cancel: &'a Cancel,
     live: HashSet<u64>,
@@ -197,7 +215,7 @@ pub(super) struct Marking<'a> {
 
 impl<'a> Marking<'a> {
     pub(super) fn new(snapshot: &'a Snapshot, progress: &'a dyn Progress, cancel: &'a Cancel) -> Self {
-        Self { snapshot, progress, cancel, live: HashSet::new(), count: 0, obstacles: Vec::new() }
+        Self { snapshot, near: None, progress, cancel, live: HashSet::new(), count: 0, obstacles: Vec::new() }
     }
 
     /// Whether it was marked; of two ids that share their beginning, both are.
@@ -255,7 +273,12 @@ impl<'a> Marking<'a> {
                 continue;
             }
             self.check_cancel()?;
-            if kind.is_none() {
+            let known = self.near.and_then(|near| Some((near, near.header(&id).ok().flatten()?.0)));
+            if matches!(&known, Some((_, kind)) if *kind == Kind::BLOB) {
+                continue;
+            }
+            let near = known.and_then(|(near, _)| near.read(&id).ok().flatten());
+            if kind.is_none() && near.is_none() {
                 match self.snapshot.header(&id)? {
                     Some((found, _)) if found == Kind::BLOB => continue,
                     Some(_) => {}
@@ -266,7 +289,7 @@ impl<'a> Marking<'a> {
                     }
                 }
             }
-            let found = match self.snapshot.read(&id) {
+            let found = match near.map_or_else(|| self.snapshot.read(&id), |near| Ok(Some(near))) {
                 Ok(found) => found,
                 Err(AccessError::Damaged { place, what, .. }) => {
                     self.obstacles.push(format!("object {id} in {place}: {what}"));

@@ -15,6 +15,20 @@ impl Snapshot {
         Ok(self.scan(&key::presence_of(id), Direction::Forward).next().transpose()?.is_some())
     }
 
+    /// The remotes that are known to have this content, or that records without content came from.
+    ///
+    /// # Errors
+    /// When refs can't be read.
+    pub fn stays_at(&self, id: &Id) -> Result<Vec<String>, Error> {
+        let mut names = Vec::new();
+        for id in [id, &Id::ZERO] {
+            for item in self.scan(&key::presence_of(id), Direction::Forward) {
+                names.extend(key::last_text(&item?.0));
+            }
+        }
+        Ok(names)
+    }
+
     /// Whether it is known that content may be missing: this one, or, where records came without content, any.
     ///
     /// # Errors

@@ -131,11 +131,10 @@ impl<'a> Remotes<'a> {
     }
 
     /// The remotes that may have contents, those that are marked to have them first.
-    fn names_for(&self, snapshot: &Snapshot, contents: &[Content]) -> Result<Vec<String>, Error> {
+    fn names_for(&self, snapshot: &Snapshot, ids: &mut dyn Iterator<Item = Id>) -> Result<Vec<String>, Error> {
         let known: Vec<String> = self.repo.settings().remotes().into_iter().map(|(name, ..)| name.to_owned()).collect();
         let mut names: Vec<String> = Vec::new();
-        let ids = contents.iter().map(Content::id).chain([Id::ZERO]);
-        for id in ids.take(64) {
+        for id in ids.take(64).chain([Id::ZERO]) {
             for item in snapshot.scan(&key::presence_of(&id), Direction::Forward) {
                 names.extend(key::last_text(&item?.0).filter(|name| known.contains(name)));
             }
@@ -155,20 +154,44 @@ impl<'a> Remotes<'a> {
     /// # Errors
     /// When this store can't be read or written. What keeps a remote from giving them is told, and the next one asked.
     pub fn fetch(&self, contents: &[Content]) -> Result<bool, Error> {
+        let is_here = |snapshot: &Snapshot, content: &Content| Ok(is_whole(snapshot, content)?);
+        let contents: Vec<Content> = contents.iter().filter(|content| content.kind().is_some()).cloned().collect();
+        self.bring_missing(&contents, &Content::id, &is_here, false)
+    }
+
+    /// Brings these very objects here: contents with all of their pieces, listings without what they list. Whether something came.
+    ///
+    /// # Errors
+    /// As [`Remotes::fetch`].
+    pub fn fetch_objects(&self, ids: &[Id]) -> Result<bool, Error> {
+        let is_here = |snapshot: &Snapshot, id: &Id| Ok(snapshot.find_all(&[*id])?.is_some());
+        // Where content may only be missing if it is marked, nobody may find a listing without what it lists.
+        let is_partial = self.repo.store().snapshot()?.is_elsewhere(&Id::ZERO)?;
+        self.bring_missing(ids, &|id| *id, &is_here, is_partial)
+    }
+
+    /// Brings what is missing from the first remotes that have it, alone or with all that it leads to.
+    fn bring_missing<T>(
+        &self,
+        wanted: &[T],
+        id_of: &dyn Fn(&T) -> Id,
+        is_here: &dyn Fn(&Snapshot, &T) -> Result<bool, Error>,
+        is_alone: bool,
+    ) -> Result<bool, Error> {
         let mut has_more = false;
         let mut snapshot = self.repo.store().snapshot()?;
-        for name in self.names_for(&snapshot, contents)? {
+        for name in self.names_for(&snapshot, &mut wanted.iter().map(id_of))? {
             let mut missing = Vec::new();
-            for content in contents {
-                if !is_whole(&snapshot, content)? {
-                    missing.push(content.clone());
+            for one in wanted {
+                if !is_here(&snapshot, one)? {
+                    missing.push(id_of(one));
                 }
             }
             if missing.is_empty() {
                 break;
             }
             let Some(reached) = self.reach(&name) else { continue };
-            match self.take(&reached, &missing) {
+            match self.take(&reached, &missing, is_alone) {
                 Ok(0) => {}
                 Ok(_) => {
                     has_more = true;
@@ -190,23 +213,21 @@ impl<'a> Remotes<'a> {
         }
     }
 
-    /// Carries contents from a remote; how many objects came.
-    fn take(&self, reached: &Reached, contents: &[Content]) -> Result<u64, Error> {
+    /// Carries objects from a remote, alone or with all that they lead to; how many came.
+    fn take(&self, reached: &Reached, ids: &[Id], is_alone: bool) -> Result<u64, Error> {
         let Reached { remote, far } = reached;
         let store = self.repo.store();
         let near = store.snapshot()?;
         let mut heads: Vec<(Id, Kind)> = Vec::new();
-        for content in contents {
-            let Some(kind) = content.kind() else { continue };
-            if far.header(&content.id())?.is_some() {
-                heads.push((content.id(), kind));
-            }
+        for id in ids {
+            heads.extend(far.header(id)?.map(|(kind, _)| (*id, kind)));
         }
         if heads.is_empty() {
             return Ok(0);
         }
         let intake = store.intake(&near);
-        let walk = Walk::new(far, &intake, Depth::Content, (false, false), self.progress, &self.cancel);
+        let mut walk = Walk::new(far, &intake, Depth::Content, (false, false), self.progress, &self.cancel);
+        walk.is_alone = is_alone;
         let brought = walk.run(&heads)?;
         if let Some(damage) = far.damage().into_iter().next() {
             let place = far.store().backend().place();
@@ -218,6 +239,10 @@ impl<'a> Remotes<'a> {
         let collected = Arc::new(intake.finish()?);
         let came: Vec<Id> = collected.stored().copied().collect();
         store.publish(self.repo.new_op(), "fetch", &mut |newest| -> Result<Option<Draft>, Error> {
+            // The store may have become a whole one meanwhile, in which a listing may not be without what it lists.
+            if is_alone && !newest.is_elsewhere(&Id::ZERO)? {
+                return Ok(None);
+            }
             let mut edits = Vec::new();
             for id in &came {
                 let key = key::presence(id, &remote.name);
@@ -279,9 +304,9 @@ impl<'a> Remotes<'a> {
     fn outcome(&self, reached: &Reached, recipe: &Id) -> Result<Option<String>, Error> {
         let far = &reached.far;
         let Some((object, run)) = self.found(reached, recipe)? else { return Ok(None) };
-        let contents: Vec<Content> = run.outputs.values().map(|output| output.content.clone()).collect();
+        let contents: Vec<Id> = run.outputs.values().map(|output| output.content.id()).collect();
         // Content first: a result that is visible can be taken.
-        self.take(reached, &contents)?;
+        self.take(reached, &contents, false)?;
         let transfer = Transfer {
             from: far,
             to: self.repo.store(),
@@ -306,7 +331,8 @@ impl<'a> Remotes<'a> {
     /// Who would give a result of a recipe, or the contents `lost` of one that is known here; nothing is brought.
     fn offered(&self, recipe: &Id, lost: &[Content]) -> Result<Option<Offer>, Error> {
         let near = self.repo.store().snapshot()?;
-        let names = if lost.is_empty() { Vec::new() } else { self.names_for(&near, lost)? };
+        let names =
+            if lost.is_empty() { Vec::new() } else { self.names_for(&near, &mut lost.iter().map(Content::id))? };
         for name in names {
             let Some(reached) = self.reach(&name) else { continue };
             let mut has_all = true;

@@ -30,7 +30,7 @@ pub use error::Error;
 pub use evict::{EvictOptions, EvictReport, Evictable, Stays, evict};
 pub use heads::{Selection, projects};
 pub use meet::{Options, Report, fetch, push, sync};
-pub use place::{Means, Profiles, Reached, Variables, is_occupied, open, open_or_make, store_folder};
+pub use place::{Means, Profiles, Reached, Variables, is_occupied, open, open_or_make, open_to_change, store_folder};
 pub use remote::{DEFAULT, Remote, add, choose, list, remove};
 pub use transfer::{AT_ONCE, Met, Moved};
 pub use walk::{Depth, Wrong};

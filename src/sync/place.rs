@@ -118,6 +118,16 @@ pub fn open(address: &Address, world: &World, means: &Means) -> Result<Store, Er
     Store::open(backend, &world.for_store()).map_err(Error::at(&place))
 }
 
+/// Opens the store at `address` to change it.
+///
+/// # Errors
+/// As [`open`]; [`Error::OnlyReads`] where nothing can be changed.
+pub fn open_to_change(address: &Address, world: &World, means: &Means) -> Result<Store, Error> {
+    let backend = backend(address, world, means, false)?;
+    let place = backend.place();
+    Store::open(backend, &world.for_store()).map_err(Error::at(&place))
+}
+
 /// Opens the store at `address`; where there is nothing at all, makes one.
 ///
 /// # Errors

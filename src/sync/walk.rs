@@ -73,6 +73,8 @@ pub(super) struct RunRefs {
 #[derive(Debug)]
 struct Seen {
     links: Vec<Link>,
+    /// Whether the links are those of the parts of one folder.
+    is_in_parts: bool,
     run: Option<Box<RunRefs>>,
 }
 
@@ -105,7 +107,7 @@ fn look(id: &Id, kind: &Kind, bytes: &[u8]) -> Result<Seen, AccessError> {
         let edits = record::edits_by_itself(&run, *id).map_err(|err| AccessError::Other(Box::new(err)))?;
         let Run { run, project, scenario, .. } = run;
         let run = RunRefs { object: *id, run, project, scenario, refs: PackedRefs::of(&edits) };
-        return Ok(Seen { links: envelope.links, run: Some(Box::new(run)) });
+        return Ok(Seen { links: envelope.links, is_in_parts: false, run: Some(Box::new(run)) });
     }
     let checked = if *kind == Kind::TREE {
         Tree::check(&envelope)
@@ -127,7 +129,10 @@ fn look(id: &Id, kind: &Kind, bytes: &[u8]) -> Result<Seen, AccessError> {
         Ok(())
     };
     match checked {
-        Ok(()) | Err(object::Error::TooNew { .. }) => Ok(Seen { links: envelope.links, run: None }),
+        Ok(()) | Err(object::Error::TooNew { .. }) => {
+            let is_in_parts = *kind == Kind::TREE && !Tree::is_list(&envelope);
+            Ok(Seen { links: envelope.links, is_in_parts, run: None })
+        }
         Err(err) => Err(wrong(err)),
     }
 }
@@ -165,6 +170,8 @@ pub(super) struct Walk<'a> {
     pub(super) is_dry: bool,
     /// Whether the source is this machine's own store: it hashed its contents in pieces as a whole when they came.
     pub(super) is_own: bool,
+    /// Whether nothing is wanted but what is named: content with its pieces, lists of folders with their parts.
+    pub(super) is_alone: bool,
     pub(super) progress: &'a dyn Progress,
     pub(super) cancel: &'a Cancel,
     seen: ShortSet,
@@ -195,6 +202,7 @@ impl<'a> Walk<'a> {
             depth,
             is_dry,
             is_own,
+            is_alone: false,
             progress,
             cancel,
             seen: ShortSet::default(),
@@ -410,7 +418,7 @@ impl<'a> Walk<'a> {
                     if kind == Kind::CHUNKS {
                         // Whoever wants the content wants its pieces.
                         seen.links.into_iter().for_each(|link| self.push(link.0, &link.1, Strength::Content));
-                    } else {
+                    } else if !self.is_alone || seen.is_in_parts {
                         self.follow(seen.links);
                     }
                     if let Some(run) = seen.run {

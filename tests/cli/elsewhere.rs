@@ -47,7 +47,7 @@ fn store(sandbox: &Sandbox) -> std::path::PathBuf {
     sandbox.path(".prov/store")
 }
 
-fn open(folder: &Path) -> Store {
+pub(crate) fn open(folder: &Path) -> Store {
     let world = prov::repo::World::real(None);
     let backend = LocalBackend::new(prov::fs::Fs::real(), folder.to_owned());
     Store::open(std::sync::Arc::new(backend), &world.for_store()).unwrap()

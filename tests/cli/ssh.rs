@@ -127,6 +127,46 @@ fn what_the_other_end_does_not_allow_is_not_done() {
 }
 
 #[test]
+fn a_store_at_the_other_end_is_collected_only_if_it_may_be_changed() {
+    let dir = shared();
+    let far = dir.path().join("far/stores/demo");
+    let a = over(&program(dir.path(), "ssh", RUN));
+    a.file("in.txt", noise(1, 300_000));
+    twice(&a, "in.txt", "out.txt");
+    push(&a);
+    // A pack that no entry names, as a push leaves it that was killed; and one that nothing leads to any more.
+    let own =
+        std::fs::read_dir(a.path(".prov/store/packs")).unwrap().map(|entry| entry.unwrap().path()).next().unwrap();
+    let orphan = far.join("packs").join(own.file_name().unwrap());
+    std::fs::copy(&own, &orphan).unwrap();
+    let owner = machine();
+    owner.prov(["init", "-q", "--store", &text(&far)]).ok();
+    for seed in [2, 3] {
+        owner.file("staged.bin", noise(seed, 400_000));
+        owner.prov(["add", "staged.bin"]).ok();
+    }
+    let before = packs(&far);
+    let forced =
+        |name: &str, mode: &str| program(dir.path(), name, &format!("exec prov serve --stdio {mode} -- stores/demo"));
+    for (mode, says) in [("--read-only", "only lets read"), ("--append-only", "nothing is removed from a store")] {
+        let other = over(&forced(&mode[2..], mode));
+        let refused = other.prov(["gc", "--remote", "origin", "--orphans"]);
+        assert!(refused.code != 0 && refused.err().contains(says), "{refused}");
+        assert_eq!(packs(&far), before);
+        other.prov(["gc", "--remote", "origin", "--orphans", "-n"]).ok();
+    }
+    let done = a.prov(["--json", "gc", "--remote", "origin", "--orphans"]).ok().json();
+    assert_eq!(done["items"].as_array().unwrap().len(), 2, "{done}");
+    assert!(!orphan.exists());
+    sound_at(&far);
+    owner.prov(["commit", "-m", "staged"]).ok();
+    let b = machine().with("PROV_SSH", &program(dir.path(), "ssh", RUN));
+    b.prov(["clone", "-q", "ann@far.example:stores/demo", "."]).ok();
+    b.prov(["restore", &history(&a)[0]]).ok();
+    sound(&b);
+}
+
+#[test]
 fn a_connection_that_breaks_anywhere_loses_nothing_and_is_told() {
     let dir = shared();
     let far = dir.path().join("far/stores/demo");

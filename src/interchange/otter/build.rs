@@ -1,5 +1,6 @@
 //! From records to a manifest.
 
+use std::cell::Cell;
 use std::path::Path;
 
 use serde_json::{Map, Number, Value, json};
@@ -7,13 +8,13 @@ use serde_json::{Map, Number, Value, json};
 use super::root_result;
 use crate::clock::Micros;
 use crate::codec;
+use crate::hash::Id;
 use crate::interchange::release::{IMPORTED, Release, Step};
 use crate::interchange::{Error, read_run};
 use crate::object::Source;
 use crate::object::run::{Run, Status};
 use crate::pipeline::execute::table::{self, Row, TASK};
 use crate::pipeline::rollup::Outcome;
-use crate::store::Snapshot;
 
 /// Which lines of logs a manifest has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,24 +27,47 @@ pub enum Lines {
     All,
 }
 
+/// Gives the logs of runs, which may be missing where records are not.
+struct Logs<'a> {
+    source: &'a dyn Source,
+    /// The first that was asked for and is not there.
+    gone: Cell<Option<Id>>,
+}
+
+impl Logs<'_> {
+    fn read(&self, id: &Id) -> Result<Option<Vec<u8>>, Error> {
+        let found = self.source.read(id)?;
+        if found.is_none() {
+            self.gone.set(self.gone.get().or(Some(*id)));
+        }
+        Ok(found.map(|(_, bytes)| bytes))
+    }
+}
+
 /// The manifest of a release, in Otter's fields and their order. Of a release that is nothing but one imported manifest it is that one.
 /// `project` is the folder that records have relative paths in.
 ///
 /// # Errors
-/// When a record or a log can't be read.
+/// When a record or a log can't be read. Every log that is wanted was asked for then.
 pub fn manifest(
-    snapshot: &Snapshot,
+    source: &dyn Source,
     project: &Path,
     release: &Release,
     lines: Lines,
 ) -> Result<Map<String, Value>, Error> {
+    let logs = Logs { source, gone: Cell::new(None) };
+    let built = build(&logs, project, release, lines)?;
+    logs.gone.get().map_or(Ok(built), |object| Err(Error::Gone { object }))
+}
+
+fn build(logs: &Logs<'_>, project: &Path, release: &Release, lines: Lines) -> Result<Map<String, Value>, Error> {
     let mut steps = Map::new();
     for step in &release.steps {
-        steps.insert(step.key.clone(), step_of(snapshot, project, step, lines)?);
+        steps.insert(step.key.clone(), step_of(logs, project, step, lines)?);
     }
     let imported = |run: &&Run| run.meta.contains_key(IMPORTED);
     let mut root = match release.pipelines.iter().rfind(imported) {
-        Some(run) => document(snapshot, run)?,
+        Some(run) => document(logs, run)?,
         None => Map::new(),
     };
     if release.pipelines.len() == 1 && !root.is_empty() {
@@ -78,9 +102,9 @@ pub fn manifest(
 }
 
 /// The document that an imported record was made of.
-fn document(snapshot: &Snapshot, run: &Run) -> Result<Map<String, Value>, Error> {
+fn document(logs: &Logs<'_>, run: &Run) -> Result<Map<String, Value>, Error> {
     let Some(log) = run.logs.get(super::import::DOCUMENT) else { return Ok(Map::new()) };
-    let (_, bytes) = snapshot.read(&log.id)?.ok_or(Error::Gone { object: log.id })?;
+    let Some(bytes) = logs.read(&log.id)? else { return Ok(Map::new()) };
     Ok(serde_json::from_slice(&bytes).unwrap_or_default())
 }
 
@@ -100,7 +124,7 @@ fn seconds(seconds: Option<f64>) -> Value {
     seconds.and_then(Number::from_f64).map_or(Value::Null, Value::Number)
 }
 
-fn step_of(snapshot: &Snapshot, root: &Path, step: &Step, lines: Lines) -> Result<Value, Error> {
+fn step_of(logs: &Logs<'_>, root: &Path, step: &Step, lines: Lines) -> Result<Value, Error> {
     let Some(run) = &step.run else {
         return Ok(json!({
             "name": step.name, "result": "pending", "started_run_at": null, "finished_run_at": null, "log": [],
@@ -108,17 +132,17 @@ fn step_of(snapshot: &Snapshot, root: &Path, step: &Step, lines: Lines) -> Resul
         }));
     };
     if run.meta.contains_key(IMPORTED) {
-        return Ok(Value::Object(document(snapshot, run)?));
+        return Ok(Value::Object(document(logs, run)?));
     }
     let rows = table::rows_of(run);
     let (mut tasks, mut made) = (Vec::new(), Vec::new());
     for (at, row) in rows.iter().enumerate().filter(|(_, row)| row.was_started()) {
         let own = match row.run.as_ref().and_then(|name| run.children.get(name)) {
-            Some(object) => Some(read_run(snapshot, object)?),
+            Some(object) => Some(read_run(logs.source, object)?),
             None => None,
         };
         let artifacts = own.as_ref().map(|run| artifacts_of(root, run)).unwrap_or_default();
-        tasks.push(task_of(snapshot, &rows, row, own.as_ref(), &artifacts, lines)?);
+        tasks.push(task_of(logs, &rows, row, own.as_ref(), &artifacts, lines)?);
         made.push((row.order, at, artifacts));
     }
     // In the order in which tasks were over.
@@ -152,7 +176,7 @@ fn outcome_of(row: &Row) -> Outcome {
 }
 
 fn task_of(
-    snapshot: &Snapshot,
+    logs: &Logs<'_>,
     rows: &[Row],
     row: &Row,
     own: Option<&Run>,
@@ -175,7 +199,7 @@ fn task_of(
         (None, _) => (None, None),
     };
     let wants_log = lines == Lines::All || lines == Lines::Failed && outcome != Outcome::Success;
-    let log = if wants_log && row.end != "hit" { own.map(|run| log_of(snapshot, run)).transpose()? } else { None };
+    let log = if wants_log && row.end != "hit" { own.map(|run| log_of(logs, run)).transpose()? } else { None };
     let (run_elapsed, validation_elapsed) = (elapsed(started, finished), elapsed(validation_from, validation_to));
     let names = |numbers: &[u64]| {
         let name = |at: &u64| usize::try_from(*at).ok().and_then(|at| rows.get(at)).map(|row| row.name.clone());
@@ -224,9 +248,9 @@ fn artifacts_of(root: &Path, run: &Run) -> Vec<Value> {
 }
 
 /// The lines of a task's own log.
-fn log_of(snapshot: &Snapshot, run: &Run) -> Result<Vec<String>, Error> {
+fn log_of(logs: &Logs<'_>, run: &Run) -> Result<Vec<String>, Error> {
     let Some(log) = run.logs.get("log") else { return Ok(Vec::new()) };
-    let (_, bytes) = snapshot.read(&log.id)?.ok_or(Error::Gone { object: log.id })?;
+    let Some(bytes) = logs.read(&log.id)? else { return Ok(Vec::new()) };
     Ok(String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect())
 }
 

@@ -42,7 +42,8 @@ fn percent(text: &str) -> Result<u8, String> {
 Examples:
   prov gc -n
   prov gc
-  prov gc --orphans")]
+  prov gc --orphans
+  prov gc --remote origin -n         what nothing leads to in the store of a remote")]
 pub(crate) struct GcArgs {
     /// Only say what would go, and why
     #[arg(short = 'n', long)]
@@ -51,6 +52,9 @@ pub(crate) struct GcArgs {
     /// making and would have to write them again
     #[arg(long)]
     pub(crate) orphans: bool,
+    /// Collect in the store of this remote instead of the project's own
+    #[arg(long, value_name = "NAME")]
+    pub(crate) remote: Option<String>,
 }
 
 /// Arguments of `prov config`.

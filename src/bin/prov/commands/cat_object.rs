@@ -3,10 +3,11 @@
 use std::os::unix::ffi::OsStrExt;
 
 use prov::hash::Id;
-use prov::object::{Kind, Source};
+use prov::object::Kind;
 use prov::revspec::Target;
 use serde_json::Value;
 
+use super::elsewhere::answer;
 use super::revision::{Seen, lost, print_blob};
 use super::{Context, describe};
 use crate::args::CatObjectArgs;
@@ -18,17 +19,18 @@ use crate::output::record::shown;
 
 /// Prints an object: a record as JSON, a blob as its bytes.
 pub(crate) fn run(cx: &Context, args: &CatObjectArgs) -> Result<Exit, Failure> {
-    let seen = Seen::open(cx)?;
+    let mut seen = Seen::open(cx)?;
     let id = object(cx, &seen, args)?;
     let what = format!("object {id}");
-    let (kind, size) = seen.snapshot.header(&id)?.ok_or_else(|| lost(&what))?;
+    let (kind, size) =
+        answer(cx, &seen.repo, &mut seen.snapshot, &mut |_, source| source.header(&id)?.ok_or_else(|| lost(&what)))?;
     if args.kind {
         cx.ui.line(&kind)?;
     } else if args.size {
         cx.ui.line(size)?;
     } else if cx.ui.is_json() {
         let mut document = json::document("cat-object");
-        if let Value::Object(object) = describe::object_json(&seen, &id)? {
+        if let Value::Object(object) = describe::object_json(&seen.snapshot, &id)? {
             document.extend(object);
         }
         cx.ui.document(document)?;
@@ -38,7 +40,7 @@ pub(crate) fn run(cx: &Context, args: &CatObjectArgs) -> Result<Exit, Failure> {
         cx.ui.bytes(&seen.object(&id)?.1)?;
     } else {
         cx.ui.page(&cx.environment);
-        cx.ui.line(format_args!("{:#}", describe::object_json(&seen, &id)?))?;
+        cx.ui.line(format_args!("{:#}", describe::object_json(&seen.snapshot, &id)?))?;
     }
     open::complete(&seen.snapshot)?;
     Ok(Exit::Done)

@@ -9,20 +9,20 @@ use prov::object::{Kind, Source};
 use prov::query::Match;
 use serde_json::{Map, Value, json};
 
-use super::revision::{Seen, lost};
+use super::revision::lost;
 use crate::error::Failure;
 use crate::output::record::{shown, word};
 use crate::output::{Painter, json};
 
 /// An object as a document: a record with its links and its body, whatever its kind; of a blob only what it is.
-pub(crate) fn object_json(seen: &Seen, id: &Id) -> Result<Value, Failure> {
-    let (kind, size) = seen.snapshot.header(id)?.ok_or_else(|| lost(&format!("object {id}")))?;
+pub(crate) fn object_json(source: &dyn Source, id: &Id) -> Result<Value, Failure> {
+    let (kind, size) = source.header(id)?.ok_or_else(|| lost(&format!("object {id}")))?;
     let mut map = Map::new();
     map.insert("id".to_owned(), json!(id.to_string()));
     map.insert("kind".to_owned(), json!(kind.as_str()));
     map.insert("size".to_owned(), json!(size));
     if kind != Kind::BLOB {
-        let (_, bytes) = seen.object(id)?;
+        let (_, bytes) = super::revision::object(source, id)?;
         let envelope = Envelope::parse(&bytes)?;
         let body: Stored = codec::decode_lenient(envelope.body, &Limits::RECORD)?;
         map.insert("version".to_owned(), json!(envelope.version));
@@ -53,8 +53,8 @@ fn with_ids(value: &Stored) -> Value {
 }
 
 /// The size of an object.
-pub(crate) fn size_of(seen: &Seen, id: &Id) -> Result<u64, Failure> {
-    seen.snapshot.header(id)?.map(|(_, size)| size).ok_or_else(|| lost(&format!("object {id}")))
+pub(crate) fn size_of(source: &dyn Source, id: &Id) -> Result<u64, Failure> {
+    source.header(id)?.map(|(_, size)| size).ok_or_else(|| lost(&format!("object {id}")))
 }
 
 /// Where some content was seen, as an element of `matches`.

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 
+use prov::object::Source;
 use prov::object::run::Run;
 use prov::query::{
     CodeDifference, ContentDifference, Difference, Summary, TableDifference, ValueDifference, ValueOptions,
@@ -11,6 +12,7 @@ use prov::revspec::Target;
 use serde_json::{Map, Value, json};
 
 use super::Context;
+use super::elsewhere::answer;
 use super::revision::Seen;
 use crate::args::DiffArgs;
 use crate::error::Failure;
@@ -40,22 +42,29 @@ struct More {
 
 /// Compares two runs, or two configs.
 pub(crate) fn run(cx: &Context, args: &DiffArgs) -> Result<Exit, Failure> {
-    let seen = Seen::open(cx)?;
-    let (found, of_configs) = match (given(cx, &seen, &args.a)?, given(cx, &seen, &args.b)?) {
+    let mut seen = Seen::open(cx)?;
+    let configs = (given(cx, &seen, &args.a)?, given(cx, &seen, &args.b)?);
+    let of_configs = configs.0.is_some() && configs.1.is_some();
+    let (found, more) = match configs {
         (Some((a, old)), Some((b, new))) => {
-            let found = prov::query::diff_configs(&seen.snapshot, (a, &old), (b, &new))?;
-            let other = || Failure::usage("the two are of different kinds: values, a folder or a file");
-            (found.ok_or_else(other)?, true)
+            let found = answer(cx, &seen.repo, &mut seen.snapshot, &mut |_, source| {
+                let other = || Failure::usage("the two are of different kinds: values, a folder or a file");
+                prov::query::diff_configs(source, (a.clone(), &old), (b.clone(), &new))?.ok_or_else(other)
+            })?;
+            (found, More::default())
         }
         // What is neither two configs nor two runs is said to be no run.
         _ => {
             let (_, before) = seen.run(cx, &args.a)?;
             let (_, after) = seen.run(cx, &args.b)?;
-            (prov::query::diff(&seen.snapshot, before, after)?, false)
+            answer(cx, &seen.repo, &mut seen.snapshot, &mut |_, source| {
+                let found = prov::query::diff(source, before.clone(), after.clone())?;
+                let more = more(source, args, &found)?;
+                Ok((found, more))
+            })?
         }
     };
     let is_equal = if of_configs { found.parts.is_empty() } else { found.is_empty() };
-    let more = if of_configs { More::default() } else { more(&seen, args, &found)? };
     if cx.ui.is_json() {
         document(cx, &found, &more, is_equal)?;
     } else {
@@ -65,17 +74,17 @@ pub(crate) fn run(cx: &Context, args: &DiffArgs) -> Result<Exit, Failure> {
     Ok(if args.exit_code && !is_equal { Exit::No } else { Exit::Done })
 }
 
-fn more(seen: &Seen, args: &DiffArgs, found: &Difference) -> Result<More, Failure> {
+fn more(source: &dyn Source, args: &DiffArgs, found: &Difference) -> Result<More, Failure> {
     let options = ValueOptions { prefixes: args.prefix.clone(), keys: args.key.clone(), with_equal: args.equal };
     let mut more = More { values: prov::query::diff_values(&found.before, &found.after, &options), ..More::default() };
     if args.patch {
-        more.code = prov::query::diff_code(&seen.snapshot, &found.before, &found.after)?;
+        more.code = prov::query::diff_code(source, &found.before, &found.after)?;
         for one in &found.outputs {
             let sides = (found.before.outputs.get(&one.key), found.after.outputs.get(&one.key));
             more.contents.push(match sides {
                 (Some(a), Some(b)) => {
                     let (old, new) = ((&a.content, a.size), (&b.content, b.size));
-                    Some(prov::query::diff_contents(&seen.snapshot, &b.path, old, new, &args.by)?)
+                    Some(prov::query::diff_contents(source, &b.path, old, new, &args.by)?)
                 }
                 _ => None,
             });

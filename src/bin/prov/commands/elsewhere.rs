@@ -1,6 +1,10 @@
 //! Content that is elsewhere: bringing it when it is needed, `prov evict`, `prov where`.
 
+use std::collections::BTreeSet;
+
+use prov::hash::Id;
 use prov::object::recipe::Content;
+use prov::object::{Missed, Source};
 use prov::progress::{Cancel, Progress};
 use prov::repo::Repo;
 use prov::revspec::Target;
@@ -48,6 +52,57 @@ pub(crate) fn bring(cx: &Context, repo: &Repo, contents: &[Content]) -> Result<b
     match remotes(cx, repo, &bar, Cancel::new(), &tell)? {
         Some(remotes) => Ok(remotes.fetch(contents)?),
         None => Ok(false),
+    }
+}
+
+/// Answers from what is here. What was missing for that is brought, if somebody has it, and the question is asked anew, with as much as
+/// there is now: so nothing comes but what is looked at.
+pub(crate) fn answer<T>(
+    cx: &Context,
+    repo: &Repo,
+    snapshot: &mut Snapshot,
+    look: &mut dyn FnMut(&Snapshot, &dyn Source) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let mut asked: BTreeSet<Id> = BTreeSet::new();
+    let (bar, tell) = (cx.ui.bar(), teller(cx));
+    let mut others = None;
+    loop {
+        let missed = Missed::new(&*snapshot);
+        let found = look(snapshot, &missed);
+        let missing = missed.into_ids();
+        let told = |found| told(cx, snapshot, &missing, found);
+        let wanted: Vec<Id> = missing.difference(&asked).copied().collect();
+        if wanted.is_empty() {
+            return told(found);
+        }
+        if others.is_none() {
+            others = Some(remotes(cx, repo, &bar, Cancel::new(), &tell)?);
+        }
+        match &others {
+            Some(Some(remotes)) if remotes.fetch_objects(&wanted)? => {}
+            _ => return told(found),
+        }
+        asked.extend(wanted);
+        *snapshot = repo.store().snapshot_since(snapshot)?;
+    }
+}
+
+/// What can't be had now, but is known to be elsewhere, can be had later: whoever misses it is told how.
+fn told<T>(cx: &Context, snapshot: &Snapshot, missing: &BTreeSet<Id>, found: Result<T, Failure>) -> Result<T, Failure> {
+    let names: BTreeSet<String> =
+        missing.iter().take(64).flat_map(|id| snapshot.stays_at(id).unwrap_or_default()).collect();
+    if names.is_empty() {
+        return found;
+    }
+    let ways = names.iter().map(|name| format!("`prov fetch --content {name}`")).collect::<Vec<_>>().join(" or ");
+    let hint = format!("some of it is not here but elsewhere: {ways} brings it once that can be reached");
+    match found {
+        Ok(found) => {
+            cx.ui.hint(hint);
+            Ok(found)
+        }
+        Err(failure) if failure.class == Class::Damaged => Err(failure.hint(hint)),
+        Err(failure) => Err(failure),
     }
 }
 

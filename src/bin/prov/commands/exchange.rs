@@ -20,9 +20,9 @@ use crate::output::{human, json};
 
 /// Writes records in another form.
 pub(crate) fn export(cx: &Context, args: &ExportArgs) -> Result<Exit, Failure> {
-    let seen = Seen::open(cx)?;
+    let mut seen = Seen::open(cx)?;
     match &args.what {
-        ExportWhat::OtterManifest(args) => manifest(cx, &seen, args)?,
+        ExportWhat::OtterManifest(args) => manifest(cx, &mut seen, args)?,
         ExportWhat::Tables { to, form } => tables(cx, &seen, &cx.cwd.join(to), *form)?,
         ExportWhat::LoomRecords { to } => records(cx, &seen, &cx.cwd.join(to))?,
     }
@@ -39,7 +39,7 @@ fn place(cx: &Context, text: &str) -> String {
     }
 }
 
-fn manifest(cx: &Context, seen: &Seen, args: &OtterManifestArgs) -> Result<(), Failure> {
+fn manifest(cx: &Context, seen: &mut Seen, args: &OtterManifestArgs) -> Result<(), Failure> {
     let which = match (&args.run, &args.place) {
         (Some(rev), _) => match seen.target(cx, rev)? {
             Target::Run(at) if seen.read_run(&at)?.kind == prov::object::run::RunKind::Pipeline => {
@@ -59,7 +59,10 @@ fn manifest(cx: &Context, seen: &Seen, args: &OtterManifestArgs) -> Result<(), F
         LinesWord::Failed => otter::Lines::Failed,
         LinesWord::None => otter::Lines::None,
     };
-    let manifest = otter::manifest(&seen.snapshot, seen.repo.root(), &release, lines)?;
+    let (repo, root) = (&seen.repo, seen.repo.root());
+    let manifest = super::elsewhere::answer(cx, repo, &mut seen.snapshot, &mut |_, source| {
+        Ok(otter::manifest(source, root, &release, lines)?)
+    })?;
     let steps = release.steps.len();
     match (&args.to, &args.into) {
         (None, None) => Ok(cx.ui.with_writer(|out| out.write_all(&otter::to_bytes(&manifest)))?),

@@ -2,7 +2,9 @@
 
 use prov::maintain;
 use prov::progress::Cancel;
+use prov::repo::Repo;
 use prov::store::collect::{Action, Collection, Item, Options, Plan};
+use prov::sync::{self, Address};
 use serde_json::{Value, json};
 
 use super::Context;
@@ -18,6 +20,9 @@ const ROOM: u64 = 64 << 20;
 /// Takes out of the store what nothing leads to.
 pub(crate) fn run(cx: &Context, args: &GcArgs) -> Result<Exit, Failure> {
     let repo = open::repo(cx)?;
+    if let Some(name) = &args.remote {
+        return at_remote(cx, &repo, name, args);
+    }
     let place = repo.store().backend().place();
     let free = prov::fs::space(place.as_ref()).map_or(u64::MAX, |space| space.free_bytes);
     let options = Options { may_write: free >= ROOM, orphans: args.orphans };
@@ -39,13 +44,61 @@ pub(crate) fn run(cx: &Context, args: &GcArgs) -> Result<Exit, Failure> {
             human::size(bytes)
         ));
     }
+    let stays = if options.may_write { MOSTLY_USED } else { "there is no room to write packs anew" };
+    tell(cx, &plan, done.as_ref(), document(&plan, done.as_ref()), stays)
+}
+
+/// Why garbage stays.
+const MOSTLY_USED: &str = "most of their packs is in use";
+
+/// Takes out of the store of a remote what nothing leads to there.
+fn at_remote(cx: &Context, repo: &Repo, name: &str, args: &GcArgs) -> Result<Exit, Failure> {
+    let remote = sync::choose(repo, Some(name), &cx.cwd)?;
+    if let (Address::Bucket(_), true) = (&remote.address, args.orphans) {
+        let what = "files that no transaction names are not taken from a bucket";
+        return Err(Failure::usage(what)
+            .hint("a write that is late could bring one back while somebody removes it; without --orphans the rest is collected"));
+    }
+    let (world, means) = (open::world(cx), super::sync::means(cx)?);
+    let at = |source| sync::Error::Remote { remote: sync::redacted(&remote.url), source: Box::new(source) };
+    // Far away, packs go or stay as they are: nothing is fetched to be sent again.
+    let may_write = match &remote.address {
+        Address::Folder(path) => prov::fs::space(path).map_or(u64::MAX, |space| space.free_bytes) >= ROOM,
+        _ => false,
+    };
+    let options = Options { may_write, orphans: args.orphans };
+    let (bar, cancel) = (cx.ui.bar(), Cancel::new());
+    let near = repo.store().snapshot()?;
+    let (plan, done) = if args.dry_run {
+        let store = sync::open(&remote.address, &world, &means)?;
+        (maintain::plan_gc_of(&store, Some(&near), options, &bar, &cancel).map_err(at)?, None)
+    } else {
+        let store = sync::open_to_change(&remote.address, &world, &means)?;
+        let (plan, done) = maintain::gc_of(&store, Some(&near), options, &bar, &cancel).map_err(at)?;
+        (plan, Some(done))
+    };
+    drop(bar);
+    let mut document = document(&plan, done.as_ref());
+    document.insert("remote".to_owned(), json!(remote.name));
+    let stays = if may_write { MOSTLY_USED } else { "packs there are not written anew" };
+    tell(cx, &plan, done.as_ref(), document, stays)
+}
+
+/// Tells what was found and done, and why nothing was, if that is so. `stays` says why garbage stays.
+fn tell(
+    cx: &Context,
+    plan: &Plan,
+    done: Option<&Collection>,
+    document: serde_json::Map<String, Value>,
+    stays: &str,
+) -> Result<Exit, Failure> {
     if cx.ui.is_json() {
-        cx.ui.document(document(&plan, done.as_ref()))?;
+        cx.ui.document(document)?;
     } else {
         for item in &plan.items {
             cx.ui.line(format_args!("{} {}: {}", word(item.action), file(item), reason(item)))?;
         }
-        say(cx, &plan, done.as_ref(), options);
+        say(cx, plan, done, stays);
     }
     match plan.obstacles.len() {
         0 => Ok(Exit::Done),
@@ -58,15 +111,13 @@ pub(crate) fn run(cx: &Context, args: &GcArgs) -> Result<Exit, Failure> {
     }
 }
 
-fn say(cx: &Context, plan: &Plan, done: Option<&Collection>, options: Options) {
+fn say(cx: &Context, plan: &Plan, done: Option<&Collection>, stays: &str) {
     for obstacle in &plan.obstacles {
         cx.ui.warn(format_args!("{obstacle}"));
     }
     let kept: u64 = plan.kept.iter().map(|usage| usage.dead_bytes).sum();
     if kept > 0 {
-        let why =
-            if options.may_write { "most of their packs is in use" } else { "there is no room to write packs anew" };
-        cx.ui.say(format_args!("{} of garbage stay: {why}", human::size(kept)));
+        cx.ui.say(format_args!("{} of garbage stay: {stays}", human::size(kept)));
     }
     match done {
         None => cx.ui.say(format_args!(

@@ -134,7 +134,7 @@ fn by_sum(seen: &Seen, digest: &str, progress: &dyn Progress) -> Result<Known, F
     };
     let matches = prov::query::id_matches(&seen.snapshot, &id)?;
     let path = matches.first().map(|found| found.path.to_vec()).unwrap_or_default();
-    let size = describe::size_of(seen, &id)?;
+    let size = describe::size_of(&seen.snapshot, &id)?;
     Ok(Known { path, content: Content::Blob(id), size, matches, sha256: Some(digest.to_ascii_lowercase()) })
 }
 

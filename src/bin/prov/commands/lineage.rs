@@ -126,7 +126,7 @@ fn start(cx: &Context, seen: &Seen, args: &LineageArgs) -> Result<Start, Failure
             } else {
                 return Err(no_lineage(args));
             };
-            let size = super::describe::size_of(seen, &id)?;
+            let size = super::describe::size_of(&seen.snapshot, &id)?;
             let found = makers(&seen.snapshot, &id)?.into_iter().next();
             let found = match found {
                 Some(found) => Some((found.touch.path.clone(), Some((found.run, found.touch.object, found.key)))),

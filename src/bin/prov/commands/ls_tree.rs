@@ -20,10 +20,12 @@ use crate::output::record::shown;
 
 /// Lists a recorded folder.
 pub(crate) fn run(cx: &Context, args: &LsTreeArgs) -> Result<Exit, Failure> {
-    let seen = Seen::open(cx)?;
+    let mut seen = Seen::open(cx)?;
     let named = shown(std::os::unix::ffi::OsStrExt::as_bytes(args.rev.as_os_str()));
     let root = root(cx, &seen, args, &named)?;
-    let entries = seen.entries(root, args.recursive)?;
+    let entries = super::elsewhere::answer(cx, &seen.repo, &mut seen.snapshot, &mut |_, source| {
+        super::revision::entries(source, root, args.recursive)
+    })?;
     if cx.ui.is_json() {
         let mut document = json::document("ls-tree");
         document.insert("id".to_owned(), json!(root.to_string()));

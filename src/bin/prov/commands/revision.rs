@@ -191,7 +191,7 @@ impl Seen {
     /// # Errors
     /// When it is damaged or not there.
     pub(crate) fn object(&self, id: &Id) -> Result<(Kind, Vec<u8>), Failure> {
-        self.snapshot.read(id)?.ok_or_else(|| lost(&format!("object {id}")))
+        object(&self.snapshot, id)
     }
 
     /// The recipe of a run, if it has one that can be read.
@@ -211,45 +211,6 @@ impl Seen {
         Ok(worktree::capture(&session.worktree(), place, &CaptureOptions::default(), None)?)
     }
 
-    /// The entries of a folder; with `is_deep`, of the folders below as well: path and entry, in the order of the paths' names.
-    pub(crate) fn entries(&self, root: Id, is_deep: bool) -> Result<Vec<(BString, Entry)>, Failure> {
-        let mut found = Vec::new();
-        let mut todo = vec![(BString::default(), root)];
-        // A stack of what is still to be listed, the next entry on top: no depth is too deep.
-        let mut stack: Vec<(BString, Entry)> = Vec::new();
-        loop {
-            if let Some((folder, id)) = todo.pop() {
-                let entries = self.list(id)?;
-                stack.extend(entries.into_iter().rev().map(|entry| {
-                    let mut path = folder.clone();
-                    if !path.is_empty() {
-                        path.push(b'/');
-                    }
-                    path.extend_from_slice(&entry.name);
-                    (path, entry)
-                }));
-            }
-            let Some((path, entry)) = stack.pop() else { return Ok(found) };
-            if is_deep && entry.kind == EntryKind::Tree {
-                todo.push((path, entry.id));
-            } else {
-                found.push((path, entry));
-            }
-        }
-    }
-
-    fn list(&self, id: Id) -> Result<Vec<Entry>, Failure> {
-        let mut read = |id: &Id| match self.snapshot.read(id) {
-            Ok(Some((_, bytes))) => Ok(bytes),
-            Ok(None) => Err(lost(&format!("folder {id}"))),
-            Err(err) => Err(Failure::from(err)),
-        };
-        tree::list(id, &mut read).map_err(|err| match err {
-            ListError::Read(failure) => failure,
-            ListError::Object(err) => err.into(),
-        })
-    }
-
     /// Names of scenarios and steps that are spelled almost like `text`.
     fn names_near(&self, text: &str) -> Vec<String> {
         let word = text.split([':', '~', '@']).find(|part| !part.is_empty()).unwrap_or(text);
@@ -266,6 +227,66 @@ impl Seen {
             names.insert(step);
         }
         names.into_iter().filter(|name| is_near(word, name)).map(shown).take(8).collect()
+    }
+}
+
+/// An object's kind and bytes.
+///
+/// # Errors
+/// When it is damaged or not there.
+pub(crate) fn object(source: &dyn Source, id: &Id) -> Result<(Kind, Vec<u8>), Failure> {
+    source.read(id)?.ok_or_else(|| lost(&format!("object {id}")))
+}
+
+/// The entries of a folder; with `is_deep`, of the folders below as well: path and entry, in the order of the paths' names.
+///
+/// # Errors
+/// When a folder is damaged or not there. All that are there have been asked for then.
+pub(crate) fn entries(source: &dyn Source, root: Id, is_deep: bool) -> Result<Vec<(BString, Entry)>, Failure> {
+    let (mut found, mut missing) = (Vec::new(), None);
+    let mut todo = vec![(BString::default(), root)];
+    // A stack of what is still to be listed, the next entry on top: no depth is too deep.
+    let mut stack: Vec<(BString, Entry)> = Vec::new();
+    loop {
+        if let Some((folder, id)) = todo.pop() {
+            let entries = match list(source, id)? {
+                Some(entries) => entries,
+                None => {
+                    missing.get_or_insert(id);
+                    Vec::new()
+                }
+            };
+            stack.extend(entries.into_iter().rev().map(|entry| {
+                let mut path = folder.clone();
+                if !path.is_empty() {
+                    path.push(b'/');
+                }
+                path.extend_from_slice(&entry.name);
+                (path, entry)
+            }));
+        }
+        let Some((path, entry)) = stack.pop() else { break };
+        if is_deep && entry.kind == EntryKind::Tree {
+            todo.push((path, entry.id));
+        } else {
+            found.push((path, entry));
+        }
+    }
+    missing.map_or(Ok(found), |id| Err(lost(&format!("folder {id}"))))
+}
+
+/// What is in a folder; `None` if that is not here.
+fn list(source: &dyn Source, id: Id) -> Result<Option<Vec<Entry>>, Failure> {
+    let mut read = |id: &Id| match source.read(id) {
+        Ok(Some((_, bytes))) => Ok(bytes),
+        Ok(None) => Err(None),
+        Err(err) => Err(Some(Failure::from(err))),
+    };
+    match tree::list(id, &mut read) {
+        Ok(entries) => Ok(Some(entries)),
+        Err(ListError::Read(None)) => Ok(None),
+        Err(ListError::Read(Some(failure))) => Err(failure),
+        Err(ListError::Object(err)) => Err(err.into()),
     }
 }
 

@@ -5,6 +5,7 @@ use prov::repo::Repo;
 use serde_json::{Map, Value, json};
 
 use super::Context;
+use super::elsewhere::answer;
 use super::revision::Seen;
 use crate::args::CompareArgs;
 use crate::error::Failure;
@@ -15,8 +16,10 @@ use crate::output::{human, json, table};
 
 /// Compares two scenarios.
 pub(crate) fn run(cx: &Context, repo: &Repo, a: &str, b: &str, exit_code: bool) -> Result<Exit, Failure> {
-    let snapshot = repo.store().snapshot()?;
-    let found = prov::query::diff_scenarios(repo, &snapshot, a, b)?;
+    let mut snapshot = repo.store().snapshot()?;
+    let found = answer(cx, repo, &mut snapshot, &mut |snapshot, source| {
+        Ok(prov::query::diff_scenarios(repo, snapshot, source, (a, b))?)
+    })?;
     if cx.ui.is_json() {
         let mut document = json::document("scenario-diff");
         document.insert("a".to_owned(), json!(a));
@@ -91,9 +94,11 @@ fn pair_document(pair: &Pair) -> Map<String, Value> {
 
 /// Puts the runs of two scenarios beside each other.
 pub(crate) fn compare(cx: &Context, args: &CompareArgs) -> Result<Exit, Failure> {
-    let seen = Seen::open(cx)?;
+    let mut seen = Seen::open(cx)?;
     let options = CompareOptions { on: args.on.clone(), step: args.step.clone(), takes_latest: args.latest };
-    let found = prov::query::compare(&seen.repo, &seen.snapshot, (&args.a, &args.b), &options)?;
+    let found = answer(cx, &seen.repo, &mut seen.snapshot, &mut |snapshot, source| {
+        Ok(prov::query::compare(&seen.repo, snapshot, source, (&args.a, &args.b), &options)?)
+    })?;
     let metrics: std::collections::BTreeSet<&String> = found.rows.iter().flat_map(|row| row.metrics.keys()).collect();
     if cx.ui.is_json() {
         let mut document = json::document("compare");

@@ -12,6 +12,7 @@ use prov::tabular::{Column, Head, Profile, Sampled, Value as TableValue, schema_
 use serde_json::{Map, Value, json};
 
 use super::Context;
+use super::elsewhere::answer;
 use super::revision::Seen;
 use crate::args::{LanguageWord, PreviewArgs, SchemaArgs, SchemaCommand};
 use crate::error::{Class, Failure};
@@ -150,7 +151,7 @@ fn tables(cx: &Context, seen: &Seen, rev: &OsStr) -> Result<Tables, Failure> {
         Some(Target::Object(id, _)) => {
             // What an id is called is told by whoever made or took it.
             let matches = prov::query::id_matches(&seen.snapshot, &id)?;
-            let size = super::describe::size_of(seen, &id)?;
+            let size = super::describe::size_of(&seen.snapshot, &id)?;
             match matches.first() {
                 Some(first) => add(id.short(), &first.path, &Content::Blob(id), size),
                 None => found.others.push(id.short()),
@@ -179,27 +180,32 @@ fn one(cx: &Context, seen: &Seen, rev: &OsStr) -> Result<Table, Failure> {
     found.pop().ok_or_else(|| Failure::usage("there is no table"))
 }
 
-/// Where the bytes of a table of the work tree are not in the store, they are read from the disk.
-fn profile_of(cx: &Context, seen: &Seen, table: &Table, sample: u64) -> Result<Profile, Failure> {
-    match content::profile(&seen.repo, &seen.snapshot, &table.named(), sampled(sample)) {
-        Err(prov::query::Error::NoContent { .. }) => {
-            let (mut file, form, packed) = on_disk(cx, seen, table)?;
-            Ok(prov::tabular::profile(form, &mut file, packed, sampled(sample)).map_err(|what| bad(table, what))?)
-        }
-        other => Ok(other?),
+/// Where the bytes of a table are not in the store and lie in the work tree, they are read there.
+fn profile_of(cx: &Context, seen: &mut Seen, table: &Table, sample: u64) -> Result<Profile, Failure> {
+    if let Some(mut file) = on_disk(cx, seen, table)? {
+        let (form, packed) = table.named().form()?;
+        return Ok(prov::tabular::profile(form, &mut file, packed, sampled(sample)).map_err(|what| bad(table, what))?);
     }
+    let repo = &seen.repo;
+    answer(cx, repo, &mut seen.snapshot, &mut |_, source| {
+        Ok(content::profile(repo, source, &table.named(), sampled(sample))?)
+    })
 }
 
 fn bad(table: &Table, what: String) -> prov::query::Error {
     prov::query::Error::BadTable { path: shown(&table.path), what }
 }
 
-fn on_disk(cx: &Context, seen: &Seen, table: &Table) -> Result<(std::fs::File, prov::tabular::Form, bool), Failure> {
-    let (form, packed) = table.named().form()?;
+/// The file of a table that the store has not, if it still lies where it was, with the same bytes.
+fn on_disk(cx: &Context, seen: &Seen, table: &Table) -> Result<Option<std::fs::File>, Failure> {
+    use std::io::Seek as _;
+    if prov::run::hydrate::is_whole(&seen.snapshot, &Content::Blob(table.id))? {
+        return Ok(None);
+    }
     let path = seen.repo.root().join(prov::path::from_bytes(&table.path));
-    let gone = || prov::query::Error::NoContent { path: shown(&table.path), id: table.id };
-    let file = cx.fs.open(&path).map_err(|_| Failure::from(gone()))?;
-    Ok((file, form, packed))
+    let Ok(mut file) = cx.fs.open(&path) else { return Ok(None) };
+    let is_it = prov::hash::blob_from(&mut file).is_ok_and(|(id, _)| id == table.id);
+    Ok((is_it && file.rewind().is_ok()).then_some(file))
 }
 
 fn in_json(value: Option<&TableValue>) -> Value {
@@ -250,10 +256,10 @@ fn table_json(table: &Table, found: &Result<Profile, Failure>) -> Value {
 }
 
 fn show(cx: &Context, rev: &OsStr, sample: u64) -> Result<Exit, Failure> {
-    let seen = Seen::open(cx)?;
+    let mut seen = Seen::open(cx)?;
     let found = tables(cx, &seen, rev)?;
     let profiles: Vec<(&Table, Result<Profile, Failure>)> =
-        found.tables.iter().map(|table| (table, profile_of(cx, &seen, table, sample))).collect();
+        found.tables.iter().map(|table| (table, profile_of(cx, &mut seen, table, sample))).collect();
     if cx.ui.is_json() {
         let mut document = documents::document("schema");
         document.insert("tables".to_owned(), profiles.iter().map(|(table, found)| table_json(table, found)).collect());
@@ -328,9 +334,9 @@ fn ended(seen: &Seen, mut failures: Vec<Failure>) -> Result<Exit, Failure> {
 }
 
 fn export(cx: &Context, rev: &OsStr, language: LanguageWord, name: Option<&str>, sample: u64) -> Result<Exit, Failure> {
-    let seen = Seen::open(cx)?;
+    let mut seen = Seen::open(cx)?;
     let table = one(cx, &seen, rev)?;
-    let profile = profile_of(cx, &seen, &table, sample)?;
+    let profile = profile_of(cx, &mut seen, &table, sample)?;
     let language = match language {
         LanguageWord::Json => Language::Json,
         LanguageWord::Sql => Language::Sql,
@@ -343,7 +349,7 @@ fn export(cx: &Context, rev: &OsStr, language: LanguageWord, name: Option<&str>,
 }
 
 fn diff(cx: &Context, a: &OsStr, b: Option<&OsStr>, sample: u64, exit_code: bool) -> Result<Exit, Failure> {
-    let seen = Seen::open(cx)?;
+    let mut seen = Seen::open(cx)?;
     let (before, after) = match b {
         Some(b) => (one(cx, &seen, a)?, one(cx, &seen, b)?),
         None => {
@@ -356,7 +362,7 @@ fn diff(cx: &Context, a: &OsStr, b: Option<&OsStr>, sample: u64, exit_code: bool
             (one(cx, &seen, OsStr::new(&format!("{run}~1:{key}")))?, one(cx, &seen, a)?)
         }
     };
-    let profiles = [&before, &after].map(|table| profile_of(cx, &seen, table, sample));
+    let profiles = [&before, &after].map(|table| profile_of(cx, &mut seen, table, sample));
     let [Ok(old), Ok(new)] = profiles else {
         return ended(&seen, profiles.into_iter().filter_map(Result::err).collect());
     };
@@ -398,22 +404,24 @@ fn diff(cx: &Context, a: &OsStr, b: Option<&OsStr>, sample: u64, exit_code: bool
     Ok(if exit_code && !drift.is_empty() { Exit::No } else { Exit::Done })
 }
 
+/// As [`profile_of`], the first rows.
+fn head_of(cx: &Context, seen: &mut Seen, table: &Table, rows: usize) -> Result<Head, Failure> {
+    if let Some(mut file) = on_disk(cx, seen, table)? {
+        let (form, packed) = table.named().form()?;
+        return Ok(prov::tabular::head(form, &mut file, packed, rows).map_err(|what| bad(table, what))?);
+    }
+    let repo = &seen.repo;
+    answer(cx, repo, &mut seen.snapshot, &mut |_, source| Ok(content::head(repo, source, &table.named(), rows)?))
+}
+
 /// Shows the first rows of tables, or the beginning of a text.
 pub(crate) fn preview(cx: &Context, args: &PreviewArgs) -> Result<Exit, Failure> {
-    let seen = Seen::open(cx)?;
+    let mut seen = Seen::open(cx)?;
     let found = tables(cx, &seen, &args.rev)?;
     let mut failures = Vec::new();
     let mut heads: Vec<(&Table, Head)> = Vec::new();
     for table in &found.tables {
-        let head = match content::head(&seen.repo, &seen.snapshot, &table.named(), args.rows) {
-            Err(prov::query::Error::NoContent { .. }) => {
-                on_disk(cx, &seen, table).and_then(|(mut file, form, packed)| {
-                    Ok(prov::tabular::head(form, &mut file, packed, args.rows).map_err(|what| bad(table, what))?)
-                })
-            }
-            other => other.map_err(Failure::from),
-        };
-        match head {
+        match head_of(cx, &mut seen, table, args.rows) {
             Ok(head) => heads.push((table, head)),
             Err(failure) => failures.push(failure),
         }

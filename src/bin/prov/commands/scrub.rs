@@ -118,7 +118,7 @@ fn add(seen: &Seen, content: &Content, into: &mut BTreeSet<Id>) -> Result<(), Fa
             into.insert(*id);
         }
         Content::Tree(id) => {
-            for (_, entry) in seen.entries(*id, true)? {
+            for (_, entry) in super::revision::entries(&seen.snapshot, *id, true)? {
                 if entry.kind != EntryKind::Tree {
                     into.insert(entry.id);
                 }

@@ -12,7 +12,8 @@ use prov::revspec::Target;
 use prov::run::Session;
 use serde_json::{Map, Value, json};
 
-use super::revision::{Artifact, Seen};
+use super::elsewhere::answer;
+use super::revision::{Artifact, Seen, entries};
 use super::{Context, describe, ls_tree, name};
 use crate::args::ShowArgs;
 use crate::error::Failure;
@@ -23,7 +24,7 @@ use crate::output::{Painter, human, json};
 
 /// Shows what a revision means.
 pub(crate) fn run(cx: &Context, args: &ShowArgs) -> Result<Exit, Failure> {
-    let seen = Seen::open(cx)?;
+    let mut seen = Seen::open(cx)?;
     let target = match seen.target(cx, &args.rev) {
         Ok(target) => target,
         Err(failure) => {
@@ -48,13 +49,13 @@ pub(crate) fn run(cx: &Context, args: &ShowArgs) -> Result<Exit, Failure> {
             }
         }
         Target::Outputs(at) => show_outputs(cx, &seen.read_run(&at)?)?,
-        Target::Config(_, id) => show_object(cx, &seen, &id, &Kind::CONFIG)?,
+        Target::Config(_, id) => show_object(cx, &mut seen, &id, &Kind::CONFIG)?,
         Target::ConfigFolder(_, _, content) => {
             let kind = content.kind().unwrap_or(Kind::BLOB);
-            show_object(cx, &seen, &content.id(), &kind)?;
+            show_object(cx, &mut seen, &content.id(), &kind)?;
         }
-        Target::Code(_, id) => show_object(cx, &seen, &id, &Kind::TREE)?,
-        Target::Object(id, kind) => show_object(cx, &seen, &id, &kind)?,
+        Target::Code(_, id) => show_object(cx, &mut seen, &id, &Kind::TREE)?,
+        Target::Object(id, kind) => show_object(cx, &mut seen, &id, &kind)?,
         Target::Path(place) => {
             let session = Session::new(&seen.repo, cx.cwd.clone());
             let captured = Seen::capture(&session, &place)?;
@@ -455,29 +456,29 @@ fn show_outputs(cx: &Context, run: &Run) -> Result<(), Failure> {
     Ok(())
 }
 
-fn show_object(cx: &Context, seen: &Seen, id: &Id, kind: &Kind) -> Result<(), Failure> {
+fn show_object(cx: &Context, seen: &mut Seen, id: &Id, kind: &Kind) -> Result<(), Failure> {
     if *kind == Kind::RUN {
         let (_, bytes) = seen.object(id)?;
         return show_run(cx, seen, &Run::decode(&bytes)?, id);
     }
     if *kind == Kind::TREE {
+        let entries = answer(cx, &seen.repo, &mut seen.snapshot, &mut |_, source| entries(source, *id, true))?;
         if cx.ui.is_json() {
-            let entries = seen.entries(*id, true)?;
             let object = json!({"id": id.to_string(), "entries": ls_tree::entries_json(&entries)});
             return document(cx, kind.as_str(), "object", object);
         }
         cx.ui.page(&cx.environment);
-        for (path, entry) in seen.entries(*id, true)? {
+        for (path, entry) in entries {
             cx.ui.line(format_args!("{:<4}  {:>9}  {}", entry.kind.name(), human::size(entry.size), shown(&path)))?;
         }
         return Ok(());
     }
+    let size = answer(cx, &seen.repo, &mut seen.snapshot, &mut |_, source| describe::size_of(source, id))?;
     if cx.ui.is_json() {
-        return document(cx, kind.as_str(), "object", describe::object_json(seen, id)?);
+        return document(cx, kind.as_str(), "object", describe::object_json(&seen.snapshot, id)?);
     }
     if *kind == Kind::BLOB {
         let matches = prov::query::id_matches(&seen.snapshot, id)?;
-        let size = describe::size_of(seen, id)?;
         cx.ui.line(format_args!("{} {id}", cx.ui.painter().strong("blob")))?;
         cx.ui.line(format_args!("    {} (prov cat {})", human::size(size), id.short()))?;
         return cx.ui.print(describe::matches_text(cx.ui.painter(), &matches));
@@ -486,6 +487,6 @@ fn show_object(cx: &Context, seen: &Seen, id: &Id, kind: &Kind) -> Result<(), Fa
         let value = json::stored(&seen.config(id)?);
         return cx.ui.line(format_args!("{value:#}"));
     }
-    let value = describe::object_json(seen, id)?;
+    let value = describe::object_json(&seen.snapshot, id)?;
     cx.ui.line(format_args!("{value:#}"))
 }

@@ -135,6 +135,9 @@ pub(crate) fn fetch(cx: &Context, args: &FetchArgs) -> Result<Exit, Failure> {
     };
     let report = sync::fetch(&repo, &remote, &means(cx)?, &options)?;
     tell(cx, &report, false, args.dry_run);
+    if args.content && !args.dry_run && prov::maintain::unmark_records(&repo, &bar, &cancel)? {
+        cx.ui.say("all content is here now: what is missing from now on is told by `prov fsck`");
+    }
     if cx.ui.is_json() {
         cx.ui.document(document("fetch", &remote.name, &report, args.dry_run))?;
     }

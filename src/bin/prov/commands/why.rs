@@ -20,7 +20,7 @@ pub(crate) fn run(cx: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
 
 fn recorded(cx: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
     let repo = open::repo(cx)?;
-    let snapshot = repo.store().snapshot()?;
+    let mut snapshot = repo.store().snapshot()?;
     let rev = match &args.run {
         None => "@last".to_owned(),
         Some(rev) => {
@@ -36,7 +36,10 @@ fn recorded(cx: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
         | Target::Code(at, _) => at,
         Target::Object(..) | Target::Path(_) => return Err(no_run(&rev)),
     };
-    let why = prov::query::why(&snapshot, &at, args.candidates.into())?;
+    let most = args.candidates.into();
+    let why = super::elsewhere::answer(cx, &repo, &mut snapshot, &mut |snapshot, source| {
+        Ok(prov::query::why(snapshot, source, &at, most)?)
+    })?;
     let nearest = why.nearest.as_ref();
     if cx.ui.is_json() {
         let mut document = json::document("why");

@@ -1,7 +1,6 @@
 //! `prov pipeline status` and `prov pipeline logs`.
 
-use prov::object::Source;
-use prov::object::run::{Run, RunKind};
+use prov::object::run::{Log, Run, RunKind};
 use prov::pipeline::execute::history;
 use prov::pipeline::execute::table::{self, Row};
 use prov::repo::Repo;
@@ -10,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::args::{PipelineLogsArgs, PipelineStatusArgs};
 use crate::commands::Context;
+use crate::commands::elsewhere::answer;
 use crate::error::{Class, Failure};
 use crate::exit::Exit;
 use crate::open;
@@ -230,7 +230,7 @@ fn about(document: &mut Map<String, Value>, found: &Found) {
 /// Prints what a task wrote.
 pub(super) fn logs(cx: &Context, args: &PipelineLogsArgs) -> Result<Exit, Failure> {
     let repo = open::to_look(cx)?;
-    let snapshot = repo.store().snapshot()?;
+    let mut snapshot = repo.store().snapshot()?;
     let is_meant = |step: &Run, row: &Row| row.name == args.task || format!("{}/{}", step.step, row.name) == args.task;
     let mut has_it = |pipeline: &Run| {
         let steps = history::steps_of(&snapshot, pipeline);
@@ -271,10 +271,14 @@ pub(super) fn logs(cx: &Context, args: &PipelineLogsArgs) -> Result<Exit, Failur
         (_, true) => &["stderr"],
         _ => &["log", "stdout", "stderr"],
     };
+    let written = wanted.iter().filter_map(|name| Some((*name, run.logs.get(*name)?)));
+    let written: Vec<(&str, Option<Vec<u8>>)> = answer(cx, &repo, &mut snapshot, &mut |_, source| {
+        let read = |log: &Log| Ok::<_, Failure>(source.read(&log.id)?.map(|(_, bytes)| bytes));
+        written.clone().map(|(name, log)| Ok((name, read(log)?))).collect()
+    })?;
     let mut logs = Map::new();
-    for name in wanted {
-        let Some(log) = run.logs.get(*name) else { continue };
-        let Some((_, bytes)) = snapshot.read(&log.id)? else {
+    for (name, bytes) in written {
+        let Some(bytes) = bytes else {
             cx.ui.warn(format_args!("the {name} of {} is not in the store any more", shown(&label)));
             continue;
         };
