@@ -261,7 +261,8 @@ fn abort(
     run.status = Status::Aborted;
     run.failed_in = Some(crate::object::run::Phase::Run);
     run.sealed = false;
-    run.finished_at = last_sign;
+    // Files have their times from a coarser clock, which may lag behind.
+    run.finished_at = last_sign.max(run.started_at);
     let (kind, message) = match &intent.open {
         None => ("killed", "prov was killed while the command ran; it ends with its last sign of life"),
         Some(_) => ("abandoned", "it was started and not finished before its owner ended or its time was over"),
