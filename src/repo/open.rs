@@ -266,7 +266,8 @@ impl Repo {
             world.author = places.said.clone().or(set).or(places.otherwise.clone()).line();
         }
         let store_at = store_place(root, &layout, places, &settings);
-        let store = Store::open(Arc::new(LocalBackend::new(world.fs.clone(), store_at)), &world.for_store())?;
+        let backend = LocalBackend::new(world.fs.clone(), store_at).remembering(layout.cache().join("packs"));
+        let store = Store::open(Arc::new(backend), &world.for_store())?;
         let project = settings.project_name().map_or_else(
             || crate::path::shown(root.file_name().map_or(b"project", std::os::unix::ffi::OsStrExt::as_bytes)),
             str::to_owned,

@@ -3,10 +3,12 @@
 //! A place needs little: list names, read files, and create a file under a name that must not exist yet. Whoever
 //! offers that much can hold a store; `tests` of the module run one contract suite over every implementation.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, Write};
 use std::time::Duration;
 
+use super::stretches::Stretches;
 use crate::fs::Stat;
 use crate::hash::Id;
 
@@ -274,6 +276,14 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// Writes down for those who can't list the log which entry lies in it: as good a beginning for a search as any that is still there. No part
     /// of the state, and nothing depends on it: what can't be written is let be.
     fn tell_newest(&self, _number: u64) {}
+
+    /// Remembers digests of stretches of packs that were just written to it. No part of the state: what can't be kept is let be.
+    fn remember_stretches(&self, _packs: &[Stretches]) {}
+
+    /// Digests of stretches of packs that this user's own project wrote, as far as they are remembered, by the names of packs.
+    fn stretches(&self) -> HashMap<Id, Vec<Option<Id>>> {
+        HashMap::new()
+    }
 
     /// Waits at most `wait` for other writers on this machine; `None` if it was not this one's turn by then.
     fn queue(&self, wait: Duration) -> Option<Box<dyn Queued>>;

@@ -1,7 +1,7 @@
 //! Packs that are copied by several threads (`docs/design/0018-whole-packs.md`): each takes the next portion of one, reads it, verifies every
 //! object in it, and writes it when it is its turn. What a thread reads, hashes and writes stays in the memory close to its processor.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, Write};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,6 +16,7 @@ use super::intake::{AddedPack, Intake, fresh_nonce, publish_file};
 use super::pack::{self, PackRecord};
 use super::snapshot::Snapshot;
 use super::sorted::SortedFile;
+use super::stretches::{self, STRETCH};
 use super::whole::{Layout, Waiting};
 use crate::hash::{Id, IdMap};
 use crate::object::AccessError;
@@ -42,6 +43,8 @@ struct Copying {
     /// In the order of the file.
     records: Vec<(Id, PackRecord)>,
     portions: Vec<Range<usize>>,
+    /// Of each portion, if it is remembered what they were when the pack was written.
+    digests: Option<Vec<Option<Id>>>,
     /// The next portion that nobody has taken.
     next: AtomicUsize,
     out: Mutex<Out>,
@@ -60,15 +63,21 @@ struct Out {
 }
 
 impl Copying {
-    fn begin(intake: &Intake, waiting: Waiting, layout: Layout) -> Result<Self, AccessError> {
+    fn begin(
+        intake: &Intake,
+        waiting: Waiting,
+        layout: Layout,
+        digests: Option<&Vec<Option<Id>>>,
+    ) -> Result<Self, AccessError> {
         let Waiting { file, ids, lists } = waiting;
         let portions = layout.portions(file.at_once());
+        let digests = digests.filter(|digests| file.at_once() == STRETCH && digests.len() == portions.len()).cloned();
         let Layout { head, records, index } = layout;
         let mut staged = intake.snapshot().store().backend().stage().map_err(Error::from)?;
         staged.write_all(&head)?;
         let out = Out { staged: Some(staged), written: 0, has_failed: false, index, ids };
         let (next, out, turned) = (AtomicUsize::new(0), Mutex::new(out), Condvar::new());
-        Ok(Self { file, lists, records, portions, next, out, turned })
+        Ok(Self { file, lists, records, portions, digests, next, out, turned })
     }
 
     /// Whether there are portions that nobody has taken.
@@ -98,7 +107,8 @@ impl Copying {
                 return Err(io::Error::from(io::ErrorKind::Interrupted).into());
             }
             let records = &self.records[portion.clone()];
-            let bytes = self.verified(task.from, records, room)?;
+            let bytes =
+                self.verified(task.from, records, self.digests.as_ref().and_then(|all| all.get(at)?.as_ref()), room)?;
             let mut out = locked(&self.out);
             while out.written < at && !out.has_failed {
                 out = self.turned.wait(out).unwrap_or_else(PoisonError::into_inner);
@@ -123,11 +133,12 @@ impl Copying {
         }
     }
 
-    /// The bytes of some objects that lie one after another, each verified by its id.
+    /// The bytes of some objects that lie one after another: as they were written here, or each verified by its id.
     fn verified<'r>(
         &self,
         from: &Snapshot,
         records: &[(Id, PackRecord)],
+        digest: Option<&Id>,
         room: &'r mut Vec<u8>,
     ) -> Result<&'r [u8], AccessError> {
         let place = || format!("packs/{}", Folder::Packs.file(&self.file.name()));
@@ -139,7 +150,11 @@ impl Copying {
         let bytes = &mut room[..len];
         self.file.raw_into(first.offset, bytes).map_err(|what| damaged(from, first_id, &place(), &what))?;
         let bytes = &*bytes;
+        let is_as_written = digest.is_some_and(|digest| stretches::digest(bytes) == *digest);
         for (id, record) in records {
+            if is_as_written && !record.is_in_pieces() {
+                continue;
+            }
             let stored = usize::try_from(record.offset - first.offset).ok().and_then(|at| bytes.get(at..));
             let stored = stored.and_then(|rest| rest.get(..usize::try_from(record.stored_len()).ok()?));
             let stored = stored.ok_or_else(|| "it lies outside of its pack".to_owned());
@@ -173,7 +188,7 @@ impl Written {
         staged.write_all(&end)?;
         let row = PackRow(name, Class::Content, 0, staged.position(), file.count());
         publish_file(store.backend(), staged, Folder::Packs, &name)?;
-        intake.added(AddedPack { row, ids });
+        intake.added(AddedPack { row, ids, stretches: None });
         Ok(())
     }
 }
@@ -190,6 +205,8 @@ impl Drop for Fail<'_> {
 /// The packs that are to be copied, and what the threads do.
 struct Line<'a> {
     task: Task<'a>,
+    /// What is remembered of packs.
+    stretches: HashMap<Id, Vec<Option<Id>>>,
     queue: Mutex<Queue>,
     news: Condvar,
 }
@@ -299,7 +316,8 @@ impl Line<'_> {
                         locked(&self.queue).apart.push(waiting);
                         continue;
                     };
-                    let copying = Arc::new(Copying::begin(self.task.intake, waiting, layout)?);
+                    let digests = self.stretches.get(&waiting.file.name());
+                    let copying = Arc::new(Copying::begin(self.task.intake, waiting, layout, digests)?);
                     locked(&self.queue).open.push(Arc::clone(&copying));
                     self.news.notify_all();
                     let written = copying.work(self.task, &mut room)?;
@@ -332,7 +350,8 @@ pub(super) fn copy(task: Task<'_>, packs: Vec<Waiting>) -> Result<Vec<Waiting>, 
         failed: None,
         apart: Vec::new(),
     };
-    let line = Line { task, queue: Mutex::new(queue), news: Condvar::new() };
+    let stretches = task.from.store().backend().stretches();
+    let line = Line { task, stretches, queue: Mutex::new(queue), news: Condvar::new() };
     std::thread::scope(|scope| {
         let line = &line;
         // Where there can't be more threads, those that are there do it: the first one begins packs in any case.

@@ -13,9 +13,10 @@ use super::entry::{Class, PackRow};
 use super::error::Error;
 use super::located::Catalogue;
 use super::objects::Place;
-use super::pack::PackWriter;
+use super::pack::{FinishedPack, PackWriter};
 use super::rules::{Rule, Rules};
 use super::snapshot::Snapshot;
+use super::stretches::Stretches;
 use super::whole::Waitings;
 use crate::hash::{Id, IdMap, IdSet};
 use crate::object::{AccessError, Kind, Sink, id_of};
@@ -98,6 +99,8 @@ impl Inner {
 pub(super) struct AddedPack {
     pub(super) row: PackRow,
     pub(super) ids: Vec<Id>,
+    /// Until they are remembered.
+    pub(super) stretches: Option<Stretches>,
 }
 
 /// What an intake took: durable, and ready to be named by a transaction.
@@ -540,8 +543,12 @@ impl Intake {
         if !inner.packs.is_empty() {
             self.backend().sync(Folder::Packs)?;
         }
-        let done = std::mem::take(&mut *inner);
+        let mut done = std::mem::take(&mut *inner);
         drop(inner);
+        let stretches: Vec<Stretches> = done.packs.iter_mut().filter_map(|pack| pack.stretches.take()).collect();
+        if !stretches.is_empty() {
+            self.backend().remember_stretches(&stretches);
+        }
         let seen = std::mem::take(&mut *self.seen());
         Ok(Collected { inline: done.waiting, packs: done.packs, relied: seen.relied, kept: seen.kept })
     }
@@ -568,10 +575,10 @@ pub(super) fn fresh_nonce(store: &Store) -> [u8; 16] {
 /// Completes a pack and gives it its name; the name is durable once the folder is flushed.
 pub(super) fn publish_pack(store: &Store, pack: PackWriter, level: u8) -> Result<AddedPack, Error> {
     let class = pack.class();
-    let (finished, ids) = pack.finish(fresh_nonce(store)).map_err(AccessError::from)?;
-    let row = PackRow(finished.name, class, level, finished.len, finished.count);
-    publish_file(store.backend(), finished.staged, Folder::Packs, &row.name())?;
-    Ok(AddedPack { row, ids })
+    let FinishedPack { file, ids, stretches } = pack.finish(fresh_nonce(store)).map_err(AccessError::from)?;
+    let row = PackRow(file.name, class, level, file.len, file.count);
+    publish_file(store.backend(), file.staged, Folder::Packs, &row.name())?;
+    Ok(AddedPack { row, ids, stretches })
 }
 
 /// Gives a file of the state its name. Names are random, so one that is taken can only be this very file.

@@ -1,5 +1,6 @@
 //! A store in a folder of this machine or of a network file system.
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,9 +9,10 @@ use std::time::Duration;
 
 use crate::clock::{Random, SystemRandom};
 use crate::fs::{Fs, Input, Lock, Output, Stat, is_absent};
-use crate::hash::hex;
+use crate::hash::{Id, hex};
 
 use super::backend::{Backend, BackendError, Folder, Outcome, Queued, ReadAt, Staged, copy_aside, names_aside};
+use super::stretches::{self, Stretches};
 
 /// Bytes collected before they are written to a staged file.
 const BUFFER: usize = 128 << 10;
@@ -37,6 +39,8 @@ pub struct LocalBackend {
 struct Shared {
     fs: Fs,
     root: PathBuf,
+    /// Where digests of stretches are remembered.
+    stretches: Option<PathBuf>,
     /// Makes names of staged files unique among processes and machines.
     prefix: String,
     next: AtomicU64,
@@ -52,8 +56,18 @@ impl LocalBackend {
 
     /// As [`LocalBackend::new`], with names of staged files that begin with `prefix`, which nobody else uses.
     pub(in crate::store) fn named(fs: Fs, root: impl Into<PathBuf>, prefix: String) -> Self {
-        let shared = Shared { fs, root: root.into(), prefix, next: AtomicU64::new(0) };
+        let shared = Shared { fs, root: root.into(), stretches: None, prefix, next: AtomicU64::new(0) };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// Remembers in the file `path`, which nobody else writes, what packs looked like when they were written.
+    #[must_use]
+    pub fn remembering(mut self, path: PathBuf) -> Self {
+        // Nobody else has it yet.
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.stretches = Some(path);
+        }
+        self
     }
 
     /// The store's folder.
@@ -384,6 +398,16 @@ impl Backend for LocalBackend {
 
     fn staged_at_once(&self) -> usize {
         STAGED_AT_ONCE
+    }
+
+    fn remember_stretches(&self, packs: &[Stretches]) {
+        if let Some(path) = &self.shared.stretches {
+            stretches::keep(&self.shared.fs, path, packs);
+        }
+    }
+
+    fn stretches(&self) -> HashMap<Id, Vec<Option<Id>>> {
+        self.shared.stretches.as_ref().map(|path| stretches::load(&self.shared.fs, path)).unwrap_or_default()
     }
 
     fn sync(&self, folder: Folder) -> Result<(), BackendError> {

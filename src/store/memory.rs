@@ -1,11 +1,13 @@
 //! A store in memory: for tests, and for work that leaves nothing behind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::backend::{Backend, BackendError, Folder, Outcome, Queued, ReadAt, Staged};
+use super::stretches::Stretches;
+use crate::hash::Id;
 
 type Files = BTreeMap<(Folder, String), Arc<Vec<u8>>>;
 
@@ -14,6 +16,7 @@ type Files = BTreeMap<(Folder, String), Arc<Vec<u8>>>;
 pub struct MemoryBackend {
     files: Arc<Mutex<Files>>,
     format: Arc<Mutex<Option<Vec<u8>>>>,
+    stretches: Arc<Mutex<HashMap<Id, Vec<Option<Id>>>>>,
 }
 
 impl MemoryBackend {
@@ -33,6 +36,10 @@ impl MemoryBackend {
 
     fn files(&self) -> MutexGuard<'_, Files> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remembered(&self) -> MutexGuard<'_, HashMap<Id, Vec<Option<Id>>>> {
+        self.stretches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn format(&self) -> MutexGuard<'_, Option<Vec<u8>>> {
@@ -98,6 +105,14 @@ impl Staged for MemoryStaged {
 impl Backend for MemoryBackend {
     fn place(&self) -> String {
         "memory".to_owned()
+    }
+
+    fn remember_stretches(&self, packs: &[Stretches]) {
+        self.remembered().extend(packs.iter().cloned().map(Stretches::into_pair));
+    }
+
+    fn stretches(&self) -> HashMap<Id, Vec<Option<Id>>> {
+        self.remembered().clone()
     }
 
     fn names(&self, folder: Folder) -> Result<Vec<String>, BackendError> {

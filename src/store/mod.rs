@@ -82,6 +82,7 @@ pub mod sim;
 mod snapshot;
 mod sorted;
 mod state;
+mod stretches;
 mod whole;
 mod wire;
 mod world;
@@ -106,6 +107,7 @@ pub use point::Point;
 pub use scan::Scan;
 pub use snapshot::{LogEntry, PastEdit, Snapshot};
 pub use sorted::Direction;
+pub use stretches::Stretches;
 pub use wire::{Mode, WireBackend, serve};
 pub use world::World;
 

@@ -8,6 +8,7 @@ use super::backend::Staged;
 use super::compress;
 use super::entry::Class;
 use super::sorted::{Broken, Finished, SortedFile, Writer, varint};
+use super::stretches::{Stretches, Stretching};
 use crate::hash::{BlobHasher, ID_LEN, Id};
 use crate::object::{Kind, id_of, verify};
 
@@ -225,11 +226,13 @@ pub(super) struct PackWriter {
     writer: Writer,
     class: Class,
     index: Vec<(Id, PackRecord)>,
+    stretching: Stretching,
 }
 
 impl PackWriter {
     pub(super) fn new(out: Box<dyn Staged>, class: Class) -> io::Result<Self> {
-        Ok(Self { writer: Writer::new(out, MAGIC)?, class, index: Vec::new() })
+        let stretching = Stretching::new(class == Class::Content);
+        Ok(Self { writer: Writer::new(out, MAGIC)?, class, index: Vec::new(), stretching })
     }
 
     pub(super) fn class(&self) -> Class {
@@ -238,7 +241,7 @@ impl PackWriter {
 
     /// Bytes written so far.
     pub(super) fn bytes(&self) -> u64 {
-        self.writer.position()
+        self.writer.position() + self.stretching.waiting()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -247,12 +250,12 @@ impl PackWriter {
 
     /// Whether there is room for `len` more bytes; an empty pack takes anything.
     pub(super) fn has_room(&self, len: u64) -> bool {
-        self.index.is_empty() || (self.writer.position() + len <= PACK_BYTES && self.index.len() < PACK_OBJECTS)
+        self.index.is_empty() || (self.bytes() + len <= PACK_BYTES && self.index.len() < PACK_OBJECTS)
     }
 
     fn append(&mut self, id: &Id, kind: &Kind, codec: Codec, stored: &[u8], len: u64) -> io::Result<()> {
-        let offset = self.writer.position();
-        self.writer.data().write_all(stored)?;
+        let offset = self.bytes();
+        self.stretching.append(self.writer.data(), stored)?;
         let record = PackRecord { codec, offset, stored: stored.len() as u64, len, kind: kind.clone() };
         self.index.push((*id, record));
         Ok(())
@@ -274,6 +277,7 @@ impl PackWriter {
     /// Appends bytes that belong to no object.
     #[cfg(test)]
     pub(super) fn leave_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stretching.give_up(self.writer.data())?;
         self.writer.data().write_all(bytes)
     }
 
@@ -285,7 +289,8 @@ impl PackWriter {
     /// Appends an object from another pack as it is stored there, verified on the way.
     pub(super) fn copy(&mut self, from: &SortedFile, id: &Id, record: &PackRecord) -> Result<(), CopyError> {
         if record.is_plain_blob() {
-            let offset = self.writer.position();
+            self.stretching.give_up(self.writer.data()).map_err(CopyError::Out)?;
+            let offset = self.bytes();
             copy(from, id, record, &mut self.writer.data())?;
             self.index.push((*id, PackRecord { offset, ..record.clone() }));
             return Ok(());
@@ -304,14 +309,27 @@ impl PackWriter {
         }
     }
 
-    /// Writes the index; returns the file and the ids in it.
-    pub(super) fn finish(mut self, nonce: [u8; 16]) -> io::Result<(Finished, Vec<Id>)> {
+    /// Writes the index.
+    pub(super) fn finish(mut self, nonce: [u8; 16]) -> io::Result<FinishedPack> {
+        let may_travel = self.bytes() >= super::whole::LEAST;
+        let digests = self.stretching.finish(self.writer.data(), may_travel)?;
         self.index.sort_unstable_by_key(|(id, _)| *id);
         for (id, record) in &self.index {
             self.writer.record(&id.to_bytes(), &record.encode())?;
         }
-        Ok((self.writer.finish(nonce)?, self.index.into_iter().map(|(id, _)| id).collect()))
+        let file = self.writer.finish(nonce)?;
+        let stretches = digests.map(|digests| Stretches::new(file.name, digests));
+        Ok(FinishedPack { file, ids: self.index.into_iter().map(|(id, _)| id).collect(), stretches })
     }
+}
+
+/// A pack that is complete and waits to be published.
+pub(super) struct FinishedPack {
+    pub(super) file: Finished,
+    /// What is in it.
+    pub(super) ids: Vec<Id>,
+    /// If it may travel as it is, and none of it was copied from elsewhere as it came.
+    pub(super) stretches: Option<Stretches>,
 }
 
 /// Hands every object of a pack to `each`, in the order of ids.

@@ -287,7 +287,7 @@ fn no_hostile_pack_gives_bytes_and_each_is_named() {
         record(&store, "n0");
         place.overwrite(Folder::Packs, &Folder::Packs.file(&name), Some(bytes.clone()));
         let row = PackRow(name, Class::Content, 0, bytes.len() as u64, 1);
-        let added = super::super::intake::AddedPack { row, ids: vec![] };
+        let added = super::super::intake::AddedPack { row, ids: vec![], stretches: None };
         let collected = Arc::new(Collected { packs: vec![added], ..Collected::default() });
         let draft = Draft { collected: Some(collected), ..Draft::default() };
         store.publish(op(), "hostile", &mut |_| Ok::<_, Error>(Some(draft.clone()))).unwrap();

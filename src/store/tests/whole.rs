@@ -5,6 +5,7 @@ use super::*;
 use crate::hash;
 use crate::object::AccessError;
 use crate::progress::Cancel;
+use crate::store::whole::{Layout, Waiting};
 
 /// Objects that make up a pack which is large enough.
 const MANY: u64 = 1200;
@@ -177,10 +178,88 @@ fn an_object_that_is_damaged_ends_the_work_of_all_threads() {
     }
 }
 
-/// Turns a bit at each of some places of the pack: it never arrives.
-fn turned(at: impl Fn(usize, usize) -> usize, times: usize) -> usize {
-    let (place, _, pack) = source();
+#[test]
+fn of_a_large_pack_every_stretch_is_remembered() {
+    let (place, store, pack) = source();
+    let file = store.files().get(Folder::Packs, &pack).unwrap();
+    let layout = Layout::read(&mut waiting(&store, &pack)).unwrap();
+    let digests = place.stretches().remove(&pack).unwrap();
+    let portions = layout.portions(file.at_once());
+    assert_eq!(portions.len(), digests.len());
+    assert!(portions.len() > 10);
     let whole = bytes(&place, &pack);
+    let mut at = 8;
+    for (portion, digest) in portions.into_iter().zip(digests) {
+        let len: u64 = layout.records[portion].iter().map(|(_, record)| record.stored_len()).sum();
+        let end = at + usize::try_from(len).unwrap();
+        assert_eq!(digest, Some(stretches::digest(&whole[at..end])));
+        at = end;
+    }
+}
+
+#[test]
+fn a_stretch_with_a_large_object_has_no_digest() {
+    let (place, store) = memory();
+    let intake = store.intake(&store.snapshot().unwrap());
+    for n in 0..MANY {
+        let content = if n == 100 { noise(7, 100 << 10) } else { content(n) };
+        intake.put(&Kind::BLOB, &hash::blob(&content), &content).unwrap();
+    }
+    publish(&store, intake.finish().unwrap());
+    let remembered = place.stretches();
+    let digests = remembered.values().next().unwrap();
+    assert_eq!(digests.iter().filter(|digest| digest.is_none()).count(), 1);
+    let (_, target) = memory();
+    let mut all = ids(0..MANY);
+    all.retain(|id| *id != hash::blob(&content(100)));
+    all.push(hash::blob(&noise(7, 100 << 10)));
+    all.sort_unstable();
+    publish(&target, carry(&store, &target, &all).unwrap());
+    assert_sound(&target, "");
+}
+
+#[test]
+fn of_small_packs_and_records_nothing_is_remembered() {
+    let (place, store) = memory();
+    let intake = store.intake(&store.snapshot().unwrap());
+    for n in 0..300 {
+        intake.put(&Kind::BLOB, &hash::blob(&content(n)), &content(n)).unwrap();
+    }
+    publish(&store, intake.finish().unwrap());
+    assert!(place.stretches().is_empty());
+}
+
+fn waiting(store: &Store, pack: &Id) -> Waiting {
+    let file = store.files().get(Folder::Packs, pack).unwrap();
+    Waiting { file, ids: ids(0..MANY), lists: crate::hash::IdMap::default() }
+}
+
+#[test]
+fn a_pack_of_which_something_false_is_remembered_is_looked_at_object_by_object() {
+    let (place, store, pack) = source();
+    let remembered = place.stretches().remove(&pack).unwrap();
+    let mut swapped = remembered.clone();
+    swapped.swap(2, 5);
+    for digests in [swapped, remembered[1..].to_vec(), Vec::new()] {
+        place.remember_stretches(&[Stretches::new(pack, digests)]);
+        let (there, target) = memory();
+        publish(&target, carry(&store, &target, &ids(0..MANY)).unwrap());
+        only_pack(&there);
+        assert_there(&target, 0..MANY);
+    }
+}
+
+/// Turns a bit at each of some places of the pack, while it is remembered what it was, and again while it is not: it never arrives.
+fn turned(at: impl Fn(usize, usize) -> usize + Copy, times: usize) -> usize {
+    let (place, _, pack) = source();
+    let remembering = turned_in(&place, pack, at, times);
+    place.remember_stretches(&[Stretches::new(pack, Vec::new())]);
+    assert_eq!(remembering, turned_in(&place, pack, at, times));
+    remembering
+}
+
+fn turned_in(place: &MemoryBackend, pack: Id, at: impl Fn(usize, usize) -> usize, times: usize) -> usize {
+    let whole = bytes(place, &pack);
     let mut refused = 0;
     for time in 0..times {
         let mut harmed = whole.clone();
@@ -188,7 +267,7 @@ fn turned(at: impl Fn(usize, usize) -> usize, times: usize) -> usize {
         place.overwrite(Folder::Packs, &Folder::Packs.file(&pack), Some(harmed));
         let (there, target) = memory();
         // Without its index nothing is found in it.
-        let from = again(&place);
+        let from = again(place);
         if from.snapshot().unwrap().find_all(&ids(0..MANY)).unwrap().is_none() {
             refused += 1;
             continue;
@@ -207,6 +286,7 @@ fn turned(at: impl Fn(usize, usize) -> usize, times: usize) -> usize {
         }
         assert_eq!(there.names(Folder::Packs).unwrap(), Vec::<String>::new(), "nothing is left of it");
     }
+    place.overwrite(Folder::Packs, &Folder::Packs.file(&pack), Some(whole));
     refused
 }
 
