@@ -52,7 +52,7 @@ def usage(*paths):
 class Content(Bench):
     def __init__(self, args, work):
         super().__init__(args, work)
-        self.env |= {"RESTIC_PASSWORD": "x", "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes", "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes"}
+        self.env |= {"RESTIC_PASSWORD": "x", "RUSTIC_PASSWORD": "x", "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes", "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes"}
         self.restic, self.borg, self.b3sum, self.rustic = (shutil.which(name) for name in ("restic", "borg", "b3sum", "rustic"))
         missing = [name for name in ("restic", "borg", "b3sum", "rustic") if not shutil.which(name)]
         if missing:
@@ -325,7 +325,7 @@ def main():
                 getattr(bench, group)()
         if args.out:
             Path(args.out).write_text("".join(json.dumps(row) + "\n" for row in bench.rows))
-    missed = [row["what"].strip() for row in bench.rows if row["met"] == "NO"]
+    missed = [row["what"].strip() or row["peer_name"] for row in bench.rows if row["met"] == "NO"]
     print(f"# goals missed: {', '.join(missed) or 'none'}; load {os.getloadavg()[0]:.1f}")
     sys.exit(1 if missed else 0)
 

@@ -194,7 +194,7 @@ def main():
                 getattr(bench, group)()
         if args.out:
             Path(args.out).write_text("".join(json.dumps(row) + "\n" for row in bench.rows))
-    missed = [row["what"].strip() for row in bench.rows if row["met"] == "NO"]
+    missed = [row["what"].strip() or row["peer_name"] for row in bench.rows if row["met"] == "NO"]
     print(f"# goals missed: {', '.join(missed) or 'none'}")
     sys.exit(1 if missed else 0)
 
