@@ -66,6 +66,7 @@ mod located;
 mod memory;
 mod merge;
 mod objects;
+mod outgoing;
 mod overlay;
 mod pack;
 mod pieces;

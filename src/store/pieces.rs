@@ -4,21 +4,14 @@ use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use super::intake::Intake;
-use super::pack::{self, PackRecord};
+use super::outgoing::{Alone, Located, PORTION, Portion, Read, Together, WORTH_THREADS, Way};
+use super::pack;
 use super::snapshot::Snapshot;
 use super::sorted::{Broken, SortedFile};
 use crate::hash::Id;
 use crate::object::chunks::{self, Piece, WalkError};
 use crate::object::{AccessError, Kind, Sink, Source};
-
-/// Bytes of pieces that are read at once, by all threads; twice as much is held.
-const BATCH: usize = 8 << 20;
-
-/// Bytes that are handed on with one write: for longer ones the system looks for larger pieces of memory, and first has to make them.
-const WRITE: usize = 1 << 20;
 
 /// Why content in pieces could not be handed on.
 #[derive(Debug)]
@@ -74,38 +67,49 @@ impl Snapshot {
         range: Range<u64>,
         out: &mut dyn Write,
     ) -> Result<(), Failed> {
-        let mut copying = Copying {
-            snapshot: self,
-            out,
-            hint: None,
-            next: Batch::default(),
-            read: Read::default(),
-            spare: Vec::new(),
-        };
-        let mut batch = Batch::default();
+        if range.end - range.start < WORTH_THREADS || self.store().rules().is_sequential() {
+            return self.copy_portions(list, len, range, &mut Alone { snapshot: self, out, read: Read::default() });
+        }
+        std::thread::scope(|scope| {
+            let mut together = Together::begin(self, scope, out);
+            self.copy_portions(list, len, range, &mut together)?;
+            together.finish()
+        })
+    }
+
+    /// Hands portions of the pieces of `list` to `way`, in their order.
+    fn copy_portions(&self, list: &Id, len: u64, range: Range<u64>, way: &mut dyn Way) -> Result<(), Failed> {
+        let (mut portion, mut hint) = (Portion::default(), None);
         self.walk_pieces(list, len, range.clone(), &mut |at, piece| {
             let part = part(at, piece.len, &range);
-            if batch.pieces.is_empty() {
-                batch.wanted = part.start..part.end;
+            if portion.pieces.is_empty() {
+                portion.wanted = part.start..part.end;
             }
-            batch.wanted.end = batch.len + part.end;
-            batch.len += usize::try_from(piece.len).unwrap_or(usize::MAX);
-            let place = copying.locate(&piece.id)?;
-            batch.pieces.push((piece, place));
-            if batch.len >= BATCH { copying.turn(std::mem::take(&mut batch)) } else { Ok(()) }
+            portion.wanted.end = portion.len + part.end;
+            portion.len += usize::try_from(piece.len).unwrap_or(usize::MAX);
+            let place = self.locate(&piece.id, &mut hint)?;
+            portion.pieces.push((piece, place));
+            if portion.len >= PORTION { way.take(std::mem::take(&mut portion)) } else { Ok(()) }
         })?;
-        copying.turn(batch)?;
-        copying.turn(Batch::default())?;
-        copying.turn(Batch::default())
+        if portion.pieces.is_empty() { Ok(()) } else { way.take(portion) }
+    }
+
+    /// The pack that has a piece, mostly the one that had the piece before. It is said to be needed soon.
+    fn locate(&self, id: &Id, hint: &mut Option<Arc<SortedFile>>) -> Result<Option<Located>, Failed> {
+        let hinted = hint.as_ref().and_then(|file| Some((Arc::clone(file), pack::find(file, id).ok()??)));
+        let place = match hinted {
+            Some(place) => Some(place),
+            None => self.packed(id)?,
+        };
+        if let Some((file, record)) = &place {
+            file.will_need(record.offset, record.stored_len());
+            *hint = Some(Arc::clone(file));
+        }
+        Ok(place)
     }
 
     /// Fills `room` with a piece. It lies at `place`, if that was found.
-    fn fill(
-        &self,
-        piece: &Piece,
-        place: Option<&(Arc<SortedFile>, PackRecord)>,
-        room: &mut [u8],
-    ) -> Result<(), Failed> {
+    pub(super) fn fill(&self, piece: &Piece, place: Option<&Located>, room: &mut [u8]) -> Result<(), Failed> {
         if let Some((file, record)) = place
             && pack::read_into(file, &piece.id, record, room).is_ok()
         {
@@ -202,90 +206,6 @@ impl Snapshot {
         for (id, bytes) in lists {
             intake.put(&Kind::CHUNKS, &id, &bytes)?;
         }
-        Ok(())
-    }
-}
-
-/// Pieces that are read together.
-#[derive(Debug, Default)]
-struct Batch {
-    /// Each with the pack that has it, if one does.
-    pieces: Vec<(Piece, Option<(Arc<SortedFile>, PackRecord)>)>,
-    /// Bytes of all of them.
-    len: usize,
-    /// Which of these are handed on.
-    wanted: Range<usize>,
-}
-
-/// Bytes of pieces, one after the other.
-#[derive(Debug, Default)]
-struct Read {
-    bytes: Vec<u8>,
-    wanted: Range<usize>,
-}
-
-/// Content in pieces on its way out: one batch is on its way from the disk, one is read and verified, one is handed on.
-struct Copying<'a> {
-    snapshot: &'a Snapshot,
-    out: &'a mut dyn Write,
-    /// The pack that the last piece was in: the next one mostly is, too.
-    hint: Option<Arc<SortedFile>>,
-    next: Batch,
-    read: Read,
-    /// Room that is of no use at the moment. Room from the system would have to be cleared first.
-    spare: Vec<u8>,
-}
-
-impl Copying<'_> {
-    /// The pack that has a piece. It is said to be needed soon.
-    fn locate(&mut self, id: &Id) -> Result<Option<(Arc<SortedFile>, PackRecord)>, Failed> {
-        let hinted = self.hint.as_ref().and_then(|file| Some((Arc::clone(file), pack::find(file, id).ok()??)));
-        let place = match hinted {
-            Some(place) => Some(place),
-            None => self.snapshot.packed(id)?,
-        };
-        if let Some((file, record)) = &place {
-            file.will_need(record.offset, record.stored_len());
-            self.hint = Some(Arc::clone(file));
-        }
-        Ok(place)
-    }
-
-    /// Reads the batch that was given before, hands on the one before that, and keeps this one for the next turn.
-    fn turn(&mut self, batch: Batch) -> Result<(), Failed> {
-        let Batch { pieces, len, wanted } = std::mem::replace(&mut self.next, batch);
-        let mut bytes = std::mem::take(&mut self.spare);
-        if bytes.len() < len {
-            // Not `resize`, which copies what is of no use: fresh room comes cleared.
-            bytes = vec![0; len];
-        }
-        let (mut rooms, mut rest) = (Vec::with_capacity(pieces.len()), bytes.as_mut_slice());
-        for (piece, _) in &pieces {
-            let (room, others) = rest.split_at_mut(usize::try_from(piece.len).unwrap_or(usize::MAX).min(rest.len()));
-            rooms.push(room);
-            rest = others;
-        }
-        let snapshot = self.snapshot;
-        let (out, read) = (&mut *self.out, &self.read);
-        let mut write = || {
-            let mut parts = read.bytes[read.wanted.clone()].chunks(WRITE);
-            parts.try_for_each(|part| out.write_all(part)).map_err(AccessError::from)
-        };
-        let fill =
-            |((piece, place), room): (&(Piece, Option<_>), &mut [u8])| snapshot.fill(piece, place.as_ref(), room);
-        if pieces.len() < 2 || snapshot.store().rules().is_sequential() {
-            write()?;
-            pieces.iter().zip(rooms).try_for_each(fill)?;
-        } else {
-            let mut filled = Ok(());
-            let written = rayon::in_place_scope(|scope| {
-                scope.spawn(|_| filled = pieces.par_iter().zip(rooms).try_for_each(fill));
-                write()
-            });
-            written?;
-            filled?;
-        }
-        self.spare = std::mem::replace(&mut self.read, Read { bytes, wanted }).bytes;
         Ok(())
     }
 }
