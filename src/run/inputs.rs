@@ -24,7 +24,7 @@ use crate::path::Place;
 use crate::worktree::{CaptureOptions, Captured, Fence};
 
 pub use fetch::fetch;
-pub(super) use find::Finder;
+pub(super) use find::{Finder, Lying, lying};
 pub(super) use globs::changed_globs;
 pub(super) use keep::store_set;
 pub(super) use objects::Objects;

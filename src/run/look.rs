@@ -1,5 +1,6 @@
 //! What is known of a request before anything is done about it: its recipe, an outcome to take, or why there is none.
 
+use super::beforehand::{Beforehand, Looks};
 use super::elsewhere::Offer;
 use super::lookup::{self, Answer, Hit};
 use super::memory::{self, KnownFailure};
@@ -49,8 +50,13 @@ pub struct Looked {
 
 /// Looks a request up that is to be run.
 pub(super) fn look_at(session: &Session<'_>, request: &Request, environment: &Environment) -> Result<Looked, Error> {
-    let snapshot = session.snapshot()?;
-    let prepared = perform::ready(session, &snapshot, request, environment)?;
+    let looks = Looks::new(session, request);
+    let (snapshot, prepared) = std::thread::scope(|scope| {
+        let beforehand = Beforehand::begin(scope, &looks);
+        let snapshot = session.snapshot()?;
+        let prepared = perform::ready(session, &snapshot, request, environment, beforehand)?;
+        Ok::<_, Error>((snapshot, prepared))
+    })?;
     let (hit, reasons) = look_up(session, &snapshot, request, &prepared)?;
     Ok(Looked { snapshot, prepared, hit, reasons })
 }

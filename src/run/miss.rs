@@ -341,6 +341,7 @@ pub(super) fn execute(
         publication,
         warnings,
         displaced,
+        prepared: None,
         replay,
         narrow,
     })

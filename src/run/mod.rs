@@ -10,6 +10,7 @@ pub mod adapter;
 pub mod again;
 mod annotate;
 pub mod batch;
+mod beforehand;
 mod clear;
 pub mod close;
 mod code_part;

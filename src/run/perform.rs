@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::beforehand::Beforehand;
 use super::clear::KeptSafe;
 use super::interrupts::Interrupts;
 use super::look::{self, Looked, traced};
@@ -72,6 +73,9 @@ pub struct Performed {
     pub displaced: Vec<KeptSafe>,
     /// The log of a hit, by stream: its last bytes.
     pub replay: BTreeMap<String, Vec<u8>>,
+    /// What it went by, for as long as the rest of this is needed: giving back the memory of many inputs takes a while.
+    #[expect(dead_code, reason = "only held")]
+    pub(super) prepared: Option<Box<Prepared>>,
     /// The lines that would narrow the code part, if only that caused the miss.
     pub narrow: Option<crate::code::Narrowing>,
 }
@@ -146,9 +150,10 @@ pub(super) fn ready(
     snapshot: &Snapshot,
     request: &Request,
     environment: &Environment,
+    beforehand: Option<Beforehand<'_>>,
 ) -> Result<Prepared, Error> {
     let repo = session.repo;
-    let prepared = prepare::prepare(session, snapshot, request, environment)?;
+    let prepared = prepare::prepare_seen(session, snapshot, request, environment, beforehand)?;
     if prepared.scenario != crate::scenario::MAIN
         && !crate::scenario::exists(snapshot, repo.project(), &prepared.scenario)?
     {
@@ -198,7 +203,11 @@ fn perform_once(
     }
     let performed = match taken {
         Some((hit, restored, started)) => {
-            take_for(session, &snapshot, request, &prepared, *hit, restored, started, reborrowed(&mut part))
+            let part = reborrowed(&mut part);
+            take_for(session, &snapshot, request, &prepared, *hit, restored, started, part).map(|performed| {
+                let prepared = session.batch().is_none().then(|| Box::new(prepared));
+                Performed { prepared, ..performed }
+            })
         }
         None => {
             remember(&snapshot, request, &prepared, observer)?;
@@ -288,20 +297,26 @@ pub(super) fn lost(err: Error) -> Result<Reason, Error> {
     })
 }
 
-/// The record of a run that begins now, with all that is known before it.
+/// The record of a run that is executed from now on, with all that is known before it.
 pub(super) fn draft(repo: &Repo, request: &Request, prepared: &Prepared, now: crate::clock::Micros) -> Run {
-    let run = name::run_id(now, &prepared.step, &*repo.world().random);
-    let mut meta = BTreeMap::new();
+    let mut run = outline(repo, request, prepared, now);
     let mut asked = std::borrow::Cow::Borrowed(request);
-    if let Some(part) = &prepared.config_folder {
-        meta.insert("config".to_owned(), part.told(&request.config_folder));
-    }
     if let Some(base) = &prepared.base_run {
         // `@last` would be another run tomorrow.
         asked.to_mut().config_folder.base_run = Some(base.clone());
     }
     if let Ok(value) = crate::codec::to_value(&*asked) {
-        meta.insert("request".to_owned(), value);
+        run.meta.insert("request".to_owned(), value);
+    }
+    run
+}
+
+/// As [`draft`], without the request.
+fn outline(repo: &Repo, request: &Request, prepared: &Prepared, now: crate::clock::Micros) -> Run {
+    let run = name::run_id(now, &prepared.step, &*repo.world().random);
+    let mut meta = BTreeMap::new();
+    if let Some(part) = &prepared.config_folder {
+        meta.insert("config".to_owned(), part.told(&request.config_folder));
     }
     if let Some(sources) = super::web::told(prepared.inputs.iter()) {
         meta.insert("sources".to_owned(), sources);
@@ -449,12 +464,11 @@ fn take_for(
 ) -> Result<Performed, Error> {
     let repo = session.repo;
     let stored: BTreeMap<String, bool> = prepared.inputs.keys().map(|key| (key.clone(), false)).collect();
-    let mut run = draft(repo, request, prepared, started);
+    let mut run = outline(repo, request, prepared, started);
     let is_new = part.is_none();
     if is_new {
         run.inputs = record_inputs(session, snapshot, prepared, &stored)?;
     }
-    run.meta.remove("request");
     run.program = None;
     run.outputs = hit
         .run
@@ -520,6 +534,7 @@ fn take_for(
         warnings: prepared.warnings().chain(restored.warnings).chain(told).collect(),
         displaced: restored.displaced,
         replay,
+        prepared: None,
         narrow: None,
         told: None,
     })

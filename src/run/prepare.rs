@@ -6,11 +6,12 @@ use std::path::PathBuf;
 
 use bstr::{BString, ByteSlice};
 
+use super::beforehand::Beforehand;
 use super::code_part::{self, CodePart};
 use super::config_part::{self, ConfigPart};
 use super::declare::{check_environment, check_spelling, declare_outputs, is_named, lock_label, set_apart};
 use super::inputs::{Finder, Matched, ReadyInput};
-use super::request::{CodeMode, Request};
+use super::request::Request;
 use super::session::{Files, Session};
 use super::strays::{self, Counted};
 use super::versions::{self, Versions};
@@ -107,6 +108,20 @@ pub fn prepare(
     request: &Request,
     environment: &Environment,
 ) -> Result<Prepared, Error> {
+    prepare_seen(session, snapshot, request, environment, None)
+}
+
+/// As [`prepare`], with what is being looked at already.
+///
+/// # Errors
+/// As [`prepare`].
+pub(super) fn prepare_seen(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    request: &Request,
+    environment: &Environment,
+    mut beforehand: Option<Beforehand<'_>>,
+) -> Result<Prepared, Error> {
     let repo = session.repo;
     let worktree = session.worktree();
     let secrets = check_environment(request, environment)?;
@@ -144,8 +159,9 @@ pub fn prepare(
         inputs: BTreeMap::new(),
         globs: Vec::new(),
     };
+    let mut seen = beforehand.as_mut().map(Beforehand::inputs).unwrap_or_default().into_iter();
     for input in &request.inputs {
-        finder.find(input, false)?;
+        finder.find_seen(input, false, seen.next().flatten())?;
     }
     for input in &request.inputs_optional {
         finder.find(input, true)?;
@@ -284,8 +300,15 @@ pub fn prepare(
     }
     let words = based.folder.as_ref().map(|part| part.normal_words(&request.argv, &declared));
     let normalised = recipe::normalise(words.as_ref().unwrap_or(&request.argv), &declared)?;
-    let needs_files = !matches!(request.code, Some(CodeMode::None | CodeMode::Command));
-    let is_fresh = !session.is_listed();
+    let needs_files = request.lists_files();
+    let is_fresh = match beforehand {
+        // It was begun where nothing was listed.
+        Some(mut beforehand) => {
+            beforehand.files();
+            true
+        }
+        None => !session.is_listed(),
+    };
     let files = if needs_files { session.files()? } else { Files::default() };
     let listing = code_part::Listing { files: &files, is_fresh, program: None };
     let code = code_part::select_for_lookup(session, snapshot, request, &declared, environment, listing)?;

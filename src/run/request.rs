@@ -289,6 +289,11 @@ fn is_false(b: &bool) -> bool {
 }
 
 impl Request {
+    /// Whether the list of the project's files is needed to tell its code.
+    pub(super) fn lists_files(&self) -> bool {
+        !matches!(self.code, Some(CodeMode::None | CodeMode::Command))
+    }
+
     /// A request for a command with nothing declared.
     pub fn command<W: Into<BString>>(argv: impl IntoIterator<Item = W>) -> Self {
         Self {

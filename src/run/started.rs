@@ -163,7 +163,7 @@ fn start_once(
 ) -> Result<Started, Error> {
     let repo = session.repo;
     let snapshot = repo.store().snapshot()?;
-    let mut prepared = perform::ready(session, &snapshot, request, environment)?;
+    let mut prepared = perform::ready(session, &snapshot, request, environment, None)?;
     let (hit, reasons, _) = look::ask(session, &snapshot, request, &prepared)?;
     let mut warnings: Vec<String> = prepared.warnings().collect();
     let mut started = Started {
@@ -381,6 +381,7 @@ pub fn finish(
         warnings,
         displaced: Vec::new(),
         replay: BTreeMap::new(),
+        prepared: None,
         narrow: None,
     };
     super::perform::note_lock(session, &mut performed);

@@ -37,6 +37,45 @@ struct Typed<'a> {
     is_optional: bool,
 }
 
+/// What lies where an input says.
+#[derive(Debug)]
+pub(in crate::run) struct Lying {
+    place: Place,
+    captured: Captured,
+}
+
+/// Looks at what lies at a path that was typed in `cwd`; `None` if nothing does, or it is no path.
+///
+/// # Errors
+/// When it can't be read.
+pub(in crate::run) fn lying(session: &Session<'_>, cwd: &Path, text: &[u8]) -> Result<Option<Lying>, Error> {
+    if address(text.as_bstr()).is_some() {
+        return Ok(None);
+    }
+    let fs = session.repo.fs();
+    let path = cwd.join(crate::path::from_bytes(text));
+    let Some(stat) = fs.stat(&path).map_err(|source| Error::io("read", &path, source))? else { return Ok(None) };
+    let place = crate::path::locate(session.repo.root(), cwd, &path);
+    let worktree = session.worktree();
+    let options = CaptureOptions::default();
+    // Where `..` leads past a link, the path that is recorded is another.
+    let recorded = worktree.path(&place);
+    let captured = if recorded == path {
+        worktree::capture_seen(&worktree, &place, recorded, stat, &options, None)?
+    } else {
+        worktree::capture(&worktree, &place, &options, None)?
+    };
+    Ok(Some(Lying { place, captured }))
+}
+
+/// The address of the web that is meant, and where it goes, if that is said.
+fn address(text: &BStr) -> Option<(Option<&BStr>, &BStr)> {
+    if Url::is_meant(text) {
+        return Some((None, text));
+    }
+    web::place_and_url(text).map(|(place, url)| (Some(place), url))
+}
+
 /// What finding inputs goes by, and what was found.
 pub(in crate::run) struct Finder<'a, 's> {
     pub(in crate::run) session: &'a Session<'s>,
@@ -61,13 +100,21 @@ impl Finder<'_, '_> {
     /// # Errors
     /// When there is no such thing, or it can't be read.
     pub(in crate::run) fn find(&mut self, input: &crate::run::Declared, is_optional: bool) -> Result<(), Error> {
+        self.find_seen(input, is_optional, None)
+    }
+
+    /// As [`Finder::find`]; `seen` is what was seen to lie there, if that was looked at.
+    ///
+    /// # Errors
+    /// As [`Finder::find`].
+    pub(in crate::run) fn find_seen(
+        &mut self,
+        input: &crate::run::Declared,
+        is_optional: bool,
+        seen: Option<Lying>,
+    ) -> Result<(), Error> {
         let typed = Typed { key: input.key.as_deref(), text: input.path.as_bstr(), is_optional };
-        let address = if Url::is_meant(typed.text) {
-            Some((None, typed.text))
-        } else {
-            web::place_and_url(typed.text).map(|(place, url)| (Some(place), url))
-        };
-        if let Some((place, url)) = address {
+        if let Some((place, url)) = address(typed.text) {
             if is_optional {
                 return Err(Error::Usage {
                     what: "an address can't be an optional input: declare it with -i".to_owned(),
@@ -75,18 +122,11 @@ impl Finder<'_, '_> {
             }
             return self.web(typed.key, place, url);
         }
-        let fs = self.session.repo.fs();
-        let path = self.cwd.join(crate::path::from_bytes(typed.text));
-        let here = fs.stat(&path).map_err(|source| Error::io("read", &path, source))?;
-        if let Some(stat) = here {
-            let place = crate::path::locate(self.session.repo.root(), self.cwd, &path);
-            let worktree = self.session.worktree();
-            // Where `..` leads past a link, the path that is recorded is another.
-            let recorded = worktree.path(&place);
-            if recorded != path {
-                return self.at(typed, place);
-            }
-            let captured = worktree::capture_seen(&worktree, &place, recorded, stat, &CaptureOptions::default(), None)?;
+        let here = match seen {
+            Some(seen) => Some(seen),
+            None => lying(self.session, self.cwd, typed.text)?,
+        };
+        if let Some(Lying { place, captured }) = here {
             return self.taken(typed, place, captured);
         }
         if let Some((name, rest)) = split_name(typed.text) {
@@ -106,6 +146,7 @@ impl Finder<'_, '_> {
         {
             return self.revision(typed, text, found);
         }
+        let path = self.cwd.join(crate::path::from_bytes(typed.text));
         let place = crate::path::locate(self.session.repo.root(), self.cwd, &path);
         self.missing(typed, place)
     }
