@@ -9,6 +9,7 @@ use std::thread::{Scope, ScopedJoinHandle};
 use super::inputs::{Lying, lying};
 use super::request::Request;
 use super::session::Session;
+use crate::code::is_glob;
 use crate::path::RelPath;
 
 /// Inputs from which on a thread is worth its beginning.
@@ -59,7 +60,8 @@ impl<'scope> Beforehand<'scope> {
     pub(super) fn begin<'env>(scope: &'scope Scope<'scope, 'env>, looks: &'env Looks<'env>) -> Option<Self> {
         let Looks { session, request, .. } = looks;
         let is_alone = session.batch().is_none() && !session.is_listed() && rayon::current_thread_index().is_none();
-        if request.inputs.len() < MANY || !is_alone {
+        let may_be_many = request.inputs.len() >= MANY || request.inputs.iter().any(|input| is_glob(&input.path));
+        if !may_be_many || !is_alone {
             return None;
         }
         let (done, found) = channel();
