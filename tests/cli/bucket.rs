@@ -1,9 +1,11 @@
 //! A remote in a bucket, on a real server that speaks S3: `PROV_TEST_S3` is its address. Without it there is nothing to test against.
 
 #![expect(clippy::disallowed_methods, reason = "tests make and break the files they work on")]
+#![expect(clippy::print_stdout, reason = "who looks is told what was not run")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -354,4 +356,96 @@ fn content_goes_comes_back_and_is_taken_from_a_bucket() {
     elsewhere::goes_and_comes_back(&a, "origin");
     elsewhere::comes_on_first_use(&on());
     elsewhere::is_taken_for_a_hit(&on());
+}
+
+/// Puts the files of a store's folder into the bucket: it is the same layout.
+fn upload(server: &str, place: &str, folder: &Path) {
+    let host = server.trim_start_matches("http://");
+    for file in walkdir::WalkDir::new(folder).into_iter().map(Result::unwrap).filter(|file| file.file_type().is_file())
+    {
+        let key = file.path().strip_prefix(folder).unwrap().display().to_string();
+        let at = format!("{}/{key}", place.trim_start_matches("s3://"));
+        let bytes = std::fs::read(file.path()).unwrap();
+        let head = format!(
+            "PUT /{at} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+            bytes.len()
+        );
+        let mut stream = TcpStream::connect(host).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(&bytes).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+}
+
+#[test]
+fn what_nothing_leads_to_in_a_bucket_goes_and_nothing_else() {
+    let Some(server) = server() else { return };
+    let place = place();
+    // A store in which something was staged, and staged again with other bytes.
+    let owner = machine();
+    owner.prov(["init", "-q"]).ok();
+    owner.file("in.txt", noise(300_000));
+    twice(&owner, "in.txt", "out.txt").misses();
+    for seed in ["x", "y"] {
+        owner.file("staged.bin", noise(400_000) + seed);
+        owner.prov(["add", "staged.bin"]).ok();
+    }
+    upload(&server, &place, &owner.path(".prov/store"));
+    let a = with_keys(&server, &place);
+    fetch(&a);
+    a.prov(["gc", "--remote", "origin", "--orphans"]).ends(2);
+    let plan = a.prov(["--json", "gc", "--remote", "origin", "-n"]).ok().json();
+    let done = a.prov(["--json", "gc", "--remote", "origin"]).ok().json();
+    assert!(done["objects"] == 1 && done["items"] == plan["items"], "{plan}{done}");
+    let again = a.prov(["--json", "gc", "--remote", "origin"]).ok().json();
+    assert_eq!(again["items"].as_array().unwrap().len(), 0, "{again}");
+    // All that was recorded is there, for those who come and for those who go on.
+    let b = with_keys(&server, &place);
+    fetch(&b);
+    sound(&b);
+    assert_eq!(history(&b), history(&owner));
+    b.prov(["restore", "@last"]).ok();
+    assert_eq!(read(&b, "out.txt"), read(&owner, "out.txt"));
+    a.file("in.txt", "more\n");
+    twice(&a, "in.txt", "out.txt").misses();
+    push(&a);
+    fetch(&b);
+    assert_eq!(history(&b), history(&a));
+}
+
+#[test]
+fn a_push_of_whole_packs_that_is_killed_goes_on() {
+    let Some(server) = server() else { return };
+    for nth in [2, 5, 8, 11, 14] {
+        let place = place();
+        let (tell, told) = mpsc::channel();
+        let tell = Mutex::new(tell);
+        let proxy = Proxy::new(&server, move |number, _| {
+            if number == nth {
+                let _ = tell.lock().unwrap().send(());
+            }
+            if number >= nth { Fault::Silence } else { Fault::None }
+        });
+        let a = with_keys(&proxy.url(), &place);
+        for n in 0..240 {
+            a.file(format!("data/{n}"), format!("{n}\n") + &noise(90_000));
+        }
+        a.prov(["commit", "data", "-m", "data"]).ok();
+        let mut child = a.command(["push"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        told.recv_timeout(std::time::Duration::from_secs(60)).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let other = with_keys(&server, &place);
+        let looked = other.prov(["--json", "fetch"]);
+        assert!(looked.code == 0 || looked.err().contains("no_remote_store"), "killed at {nth}: {looked}");
+        let a = a.with("AWS_ENDPOINT_URL", &server);
+        push(&a);
+        let b = with_keys(&server, &place);
+        fetch(&b);
+        sound(&b);
+        b.prov(["restore", "@last"]).ok();
+        assert_eq!(read(&b, "data/77"), read(&a, "data/77"), "killed at {nth}");
+    }
 }

@@ -80,7 +80,7 @@ pub(in crate::sync) fn connect(
     let (store, server) = client(address, means).map_err(failed)?;
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(failed)?;
     let cache = means.cache.clone();
-    let remembered = Remembered::load(fs, cache.as_ref(), &format!("{server} {address}"));
+    let remembered = Remembered::load(fs, cache.as_deref(), &format!("{server} {address}"));
     let shared = Shared {
         store,
         runtime,
@@ -262,19 +262,6 @@ impl Shared {
         self.runtime.block_on(task)
     }
 
-    /// Reads once more what broke off on the way. What a server answers with an error was tried again already.
-    fn again<T>(&self, ask: impl Fn() -> Result<T, Failed>) -> Result<T, Failed> {
-        let mut pause = PAUSE;
-        for _ in 0..2 {
-            match ask() {
-                Err(Failed::Generic { .. }) => std::thread::sleep(pause),
-                done => return done,
-            }
-            pause *= 2;
-        }
-        ask()
-    }
-
     /// An error as the system would say it: nothing that a server refuses or a network loses says anything about a file.
     fn plain(&self, err: &Failed) -> io::Error {
         let said = words(err);
@@ -294,17 +281,17 @@ impl Shared {
             let size = found.meta.size;
             Ok((size, found.bytes().await?.to_vec()))
         };
-        match self.again(|| self.wait(asked(range.clone()))) {
+        match again(|| self.wait(asked(range.clone()))) {
             Err(Failed::NotFound { .. }) => Ok(None),
             // Some servers know no end without a beginning.
             Err(Failed::NotSupported { .. }) if matches!(range, Some(GetRange::Suffix(_))) => {
-                let size = match self.again(|| self.wait(self.store.head(&key))) {
+                let size = match again(|| self.wait(self.store.head(&key))) {
                     Err(Failed::NotFound { .. }) => return Ok(None),
                     head => head?.size,
                 };
                 let from = size.saturating_sub(TAIL);
                 let range = (from < size).then_some(GetRange::Bounded(from..size));
-                self.again(|| self.wait(asked(range.clone()))).map(Some)
+                again(|| self.wait(asked(range.clone()))).map(Some)
             }
             got => got.map(Some),
         }
@@ -427,7 +414,7 @@ impl Parts for BucketFile {
         for part in asked {
             let (range, part) = part;
             let part = match shared.wait(part).map_err(io::Error::other)? {
-                Err(_) => shared.again(|| shared.wait(shared.store.get_range(&key, range.clone()))),
+                Err(_) => again(|| shared.wait(shared.store.get_range(&key, range.clone()))),
                 part => part,
             };
             bytes.extend_from_slice(&part.map_err(|err| shared.plain(&err))?);
@@ -484,7 +471,7 @@ impl Backend for Bucket {
     fn list(&self, folder: Folder) -> Result<Vec<(String, u64)>, BackendError> {
         let shared = &self.shared;
         let key = shared.key(folder.as_str());
-        let listed = shared.again(|| shared.wait(shared.store.list_with_delimiter(Some(&key))));
+        let listed = again(|| shared.wait(shared.store.list_with_delimiter(Some(&key))));
         let listed = listed.map_err(|err| shared.failed("list", folder.as_str(), &err))?;
         let mut said = BTreeMap::new();
         let mut found = Vec::new();
@@ -579,7 +566,21 @@ impl Backend for Bucket {
     }
 }
 
+/// Reads once more what broke off on the way. What a server answers with an error was tried again already.
+fn again<T>(ask: impl Fn() -> Result<T, Failed>) -> Result<T, Failed> {
+    let mut pause = PAUSE;
+    for _ in 0..2 {
+        match ask() {
+            Err(Failed::Generic { .. }) => std::thread::sleep(pause),
+            done => return done,
+        }
+        pause *= 2;
+    }
+    ask()
+}
+
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the server is named by whoever runs the tests")]
 mod tests {
     use super::*;
 

@@ -2,7 +2,7 @@
 //! creates files only where there are none. A cache: without it everything is asked for again.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 
 use bstr::BString;
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,7 @@ pub(super) struct Remembered {
 }
 
 impl Remembered {
-    pub(super) fn load(fs: &Fs, path: Option<&PathBuf>, place: &str) -> Self {
+    pub(super) fn load(fs: &Fs, path: Option<&Path>, place: &str) -> Self {
         let bytes = path.and_then(|path| fs.read(path).ok().flatten()).unwrap_or_default();
         let found = bytes.get(..32).zip(bytes.get(32..)).and_then(|(digest, text)| {
             let is_whole = crate::hash::derived(CONTEXT, text).digest() == digest;
@@ -40,7 +40,7 @@ impl Remembered {
     }
 
     /// Writes it down. A cache that can't be written costs requests, nothing else.
-    pub(super) fn save(&self, fs: &Fs, path: &PathBuf) {
+    pub(super) fn save(&self, fs: &Fs, path: &Path) {
         let mut kept = self.clone();
         while kept.entries.values().map(|(_, bytes)| bytes.len()).sum::<usize>() > MOST {
             kept.entries.pop_first();
