@@ -197,6 +197,19 @@ pub fn derived(context: &str, bytes: &[u8]) -> Id {
     Id(*hasher.finalize().as_bytes())
 }
 
+/// A file of a cache: `body` behind its digest under `context`.
+pub(crate) fn sealed(context: &str, body: &[u8]) -> Vec<u8> {
+    let mut bytes = derived(context, body).to_bytes().to_vec();
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+/// The body of a file that [`sealed`] made; `None` of anything else.
+pub(crate) fn unsealed<'b>(context: &str, bytes: &'b [u8]) -> Option<&'b [u8]> {
+    let (digest, body) = bytes.split_at_checked(ID_LEN)?;
+    (Id::from_bytes(digest)? == derived(context, body)).then_some(body)
+}
+
 /// Contexts of which the key is remembered. The format has fewer; the kinds of objects that others made may have any number.
 const REMEMBERED: usize = 32;
 

@@ -1,6 +1,7 @@
 //! What a look-up with many inputs asks of the file system beside the rest: while the log is read, another thread looks at the inputs, with
 //! the first one as soon as that has nothing else to do, and then lists the project's files. What is found is what would have been found in
-//! turn, a little earlier; what can't be found out is asked again, by whoever tells what is wrong.
+//! turn, a little earlier. Nothing is read: what is not known by its state, and what can't be found out, is left to whoever comes to it in
+//! turn and tells what is wrong.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -31,17 +32,17 @@ impl<'a> Looks<'a> {
         Self { session, request, next: AtomicUsize::new(0) }
     }
 
-    /// Looks at inputs until nobody has to any more.
-    fn work(&self, done: &Sender<(usize, Vec<Option<Lying>>)>) {
-        let Some(cwd) = RelPath::new(self.request.cwd.clone()) else { return };
+    /// Looks at inputs until nobody has to any more; whether somebody still wants to know.
+    fn work(&self, done: &Sender<(usize, Vec<Option<Lying>>)>) -> bool {
+        let Some(cwd) = RelPath::new(self.request.cwd.clone()) else { return true };
         let cwd = cwd.below(self.session.repo.root());
         loop {
             let from = self.next.fetch_add(SOME, Ordering::Relaxed);
-            let Some(inputs) = self.request.inputs.get(from..) else { return };
+            let Some(inputs) = self.request.inputs.get(from..) else { return true };
             let some = inputs.iter().take(SOME);
-            let found = some.map(|input| lying(self.session, &cwd, &input.path).ok().flatten()).collect();
+            let found = some.map(|input| lying(self.session, &cwd, &input.path, true).ok().flatten()).collect();
             if done.send((from, found)).is_err() {
-                return;
+                return false;
             }
         }
     }
@@ -67,9 +68,9 @@ impl<'scope> Beforehand<'scope> {
         let (done, found) = channel();
         let others = done.clone();
         let look = move || {
-            looks.work(&others);
+            let is_wanted = looks.work(&others);
             drop(others);
-            if looks.request.lists_files() {
+            if is_wanted && looks.request.lists_files() {
                 // Who needs the list is told what is wrong with it.
                 let _ = looks.session.files();
             }

@@ -301,14 +301,11 @@ pub(super) fn prepare_seen(
     let words = based.folder.as_ref().map(|part| part.normal_words(&request.argv, &declared));
     let normalised = recipe::normalise(words.as_ref().unwrap_or(&request.argv), &declared)?;
     let needs_files = request.lists_files();
-    let is_fresh = match beforehand {
-        // It was begun where nothing was listed.
-        Some(mut beforehand) => {
-            beforehand.files();
-            true
-        }
-        None => !session.is_listed(),
-    };
+    // What was listed beforehand may look different by now: much may have been read since.
+    if let Some(mut beforehand) = beforehand {
+        beforehand.files();
+    }
+    let is_fresh = !session.is_listed();
     let files = if needs_files { session.files()? } else { Files::default() };
     let listing = code_part::Listing { files: &files, is_fresh, program: None };
     let code = code_part::select_for_lookup(session, snapshot, request, &declared, environment, listing)?;

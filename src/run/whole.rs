@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Micros;
 use crate::codec::{self, Limits};
 use crate::fs::Stat;
-use crate::hash::{self, ID_LEN, Id};
+use crate::hash::{self, Id};
 use crate::object::recipe::Content;
 use crate::object::tree::{self, EntryKind};
 use crate::object::{AccessError, Source};
@@ -290,16 +290,13 @@ impl Memory {
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
-        let (digest, body) = bytes.split_at_checked(ID_LEN)?;
-        (Id::from_bytes(digest)? == hash::derived(CONTEXT, body)).then_some(())?;
-        codec::decode(body, &Limits::RECORD).ok()
+        codec::decode(hash::unsealed(CONTEXT, bytes)?, &Limits::RECORD).ok()
     }
 
     /// Failing to costs time later, nothing else.
     fn save(&self, repo: &Repo) {
         let Ok(body) = codec::encode(self) else { return };
-        let mut bytes = hash::derived(CONTEXT, &body).to_bytes().to_vec();
-        bytes.extend_from_slice(&body);
+        let bytes = hash::sealed(CONTEXT, &body);
         let file = repo.whole_cache();
         if let Some(dir) = file.parent()
             && repo.fs().make_dirs(dir).is_ok()

@@ -2,8 +2,9 @@
 //! be as it was written without unpacking and hashing each of its objects.
 //!
 //! A stretch is as many objects as it takes to fill 512 KiB, one after another. Its digest is made of the very bytes that are written, and is
-//! kept (objects of 64 KiB and more are hashed as quickly by themselves: a stretch with such a one has no digest) in the project's own cache, where nobody else who writes to a shared store has a say. It is no part of the state: where it is absent
-//! or does not fit, each object is looked at.
+//! kept in the project's own cache, where nobody else who writes to a shared store has a say. Objects of 64 KiB and more are hashed as quickly
+//! by themselves: a stretch with such a one has no digest. None of it is part of the state: where it is absent or does not fit, each object is
+//! looked at.
 
 use std::collections::HashMap;
 use std::io;
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::backend::Staged;
 use crate::codec::{self, Limits};
 use crate::fs::Fs;
-use crate::hash::{ID_LEN, Id, derived};
+use crate::hash::{Id, derived, sealed, unsealed};
 
 /// Bytes after which a stretch ends with the object that filled it.
 pub(super) const STRETCH: u64 = 512 << 10;
@@ -137,16 +138,11 @@ impl Kept {
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
-        let (digest, body) = bytes.split_at_checked(ID_LEN)?;
-        (Id::from_bytes(digest)? == derived(KEPT_CONTEXT, body)).then_some(())?;
-        codec::decode(body, &Limits::RECORD).ok()
+        codec::decode(unsealed(KEPT_CONTEXT, bytes)?, &Limits::RECORD).ok()
     }
 
     fn encode(&self) -> Option<Vec<u8>> {
-        let body = codec::encode(self).ok()?;
-        let mut bytes = derived(KEPT_CONTEXT, &body).to_bytes().to_vec();
-        bytes.extend_from_slice(&body);
-        Some(bytes)
+        Some(sealed(KEPT_CONTEXT, &codec::encode(self).ok()?))
     }
 
     /// Takes more, and lets go of the oldest where they are too many.

@@ -365,6 +365,34 @@ fn inputs_can_be_listed_in_a_file() {
 }
 
 #[test]
+fn each_of_many_inputs_counts_whether_it_is_known_or_new() {
+    let sandbox = project();
+    let mut list = String::new();
+    for n in 100..200 {
+        sandbox.file(format!("data/f{n}.csv"), format!("{n}\n"));
+        list += &format!("data/f{n}.csv\n");
+    }
+    sandbox.file("many", list).file("step.sh", "cat data/*.csv | wc -c >out\n");
+    let go = || run(&sandbox, ["--inputs-from", "many", "-o", "out", "--", "sh", "step.sh"]);
+    go().misses();
+    for key in ["f100", "f163", "f199"] {
+        go().hits();
+        // As long as it was.
+        sandbox.file(format!("data/{key}.csv"), "new\n");
+        assert_eq!(parts(&go().misses()), [format!("inputs.{key}")]);
+    }
+    go().hits();
+    // What they are counted with is listed beside them.
+    sandbox.file("step.sh", "cat data/*.csv | wc -l >out\n");
+    assert_eq!(parts(&go().misses()), ["code.step.sh"]);
+    remove(&sandbox, "data/f170.csv");
+    let words = ["run", "--inputs-from", "many", "-o", "out", "--", "sh", "step.sh"];
+    assert!(sandbox.prov(words).ends(125).err().contains("data/f170.csv"));
+    sandbox.file("data/f170.csv/in", "a folder\n");
+    assert_eq!(parts(&go()), ["inputs.f170"]);
+}
+
+#[test]
 fn what_changed_in_an_input_folder_is_named_though_the_command_removes_it() {
     let sandbox = tables();
     let run = || {

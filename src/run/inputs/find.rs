@@ -24,6 +24,7 @@ use crate::run::hydrate;
 use crate::run::session::Session;
 use crate::run::web;
 use crate::store::Snapshot;
+use crate::worktree::stat_cache::Key;
 use crate::worktree::{self, CaptureOptions, Captured, Fence};
 
 /// The fewest hexadecimal digits that name content as an input.
@@ -44,11 +45,17 @@ pub(in crate::run) struct Lying {
     captured: Captured,
 }
 
-/// Looks at what lies at a path that was typed in `cwd`; `None` if nothing does, or it is no path.
+/// Looks at what lies at a path that was typed in `cwd`; `None` if nothing does, or it is no path, or what lies there would have to be read
+/// and `is_glance`.
 ///
 /// # Errors
 /// When it can't be read.
-pub(in crate::run) fn lying(session: &Session<'_>, cwd: &Path, text: &[u8]) -> Result<Option<Lying>, Error> {
+pub(in crate::run) fn lying(
+    session: &Session<'_>,
+    cwd: &Path,
+    text: &[u8],
+    is_glance: bool,
+) -> Result<Option<Lying>, Error> {
     if address(text.as_bstr()).is_some() {
         return Ok(None);
     }
@@ -57,6 +64,9 @@ pub(in crate::run) fn lying(session: &Session<'_>, cwd: &Path, text: &[u8]) -> R
     let Some(stat) = fs.stat(&path).map_err(|source| Error::io("read", &path, source))? else { return Ok(None) };
     let place = crate::path::locate(session.repo.root(), cwd, &path);
     let worktree = session.worktree();
+    if is_glance && (stat.is_folder() || worktree.cache.get(Key::of(&place), &stat).is_none()) {
+        return Ok(None);
+    }
     let options = CaptureOptions::default();
     // Where `..` leads past a link, the path that is recorded is another.
     let recorded = worktree.path(&place);
@@ -124,7 +134,7 @@ impl Finder<'_, '_> {
         }
         let here = match seen {
             Some(seen) => Some(seen),
-            None => lying(self.session, self.cwd, typed.text)?,
+            None => lying(self.session, self.cwd, typed.text, false)?,
         };
         if let Some(Lying { place, captured }) = here {
             return self.taken(typed, place, captured);

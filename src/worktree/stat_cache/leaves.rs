@@ -18,12 +18,12 @@ use std::io;
 use std::path::Path;
 
 use super::Key;
+use super::table::{HEADER, header};
 use crate::fs::{Fs, Map, Stat};
 use crate::hash::{self, Id};
 
 const MAGIC: &[u8; 8] = b"provleaf";
 const VERSION: u32 = 1;
-const HEADER: usize = 64;
 const WIDTH: usize = 24;
 const SUM: usize = 16;
 /// Bytes of a record before its names.
@@ -141,13 +141,7 @@ impl Leaves {
     /// Opens a file; `None` if it is absent or not one of these, whatever the reason.
     pub(super) fn open(path: &Path) -> Option<Self> {
         let map = Map::new(&File::open(path).ok()?).ok()?;
-        let header = map.get(..HEADER)?;
-        if header[32..] != hash::derived(HEADER_CONTEXT, &header[..32]).digest()[..] {
-            return None;
-        }
-        if header[..8] != MAGIC[..] || header[8..12] != VERSION.to_le_bytes() {
-            return None;
-        }
+        let header = header(&map, MAGIC, VERSION, HEADER_CONTEXT)?;
         let count = usize::try_from(number_at(header, 16)?).ok()?;
         let records = usize::try_from(number_at(header, 24)?).ok()?;
         let index = count.checked_mul(WIDTH)?.checked_add(HEADER)?;

@@ -21,7 +21,7 @@ use crate::hash::{self, Id};
 
 const MAGIC: &[u8; 8] = b"provstat";
 const VERSION: u32 = 1;
-const HEADER: usize = 64;
+pub(super) const HEADER: usize = 64;
 const WIDTH: usize = 96;
 /// [`WIDTH`] as it stands in the header.
 const WIDTH_FIELD: u32 = 96;
@@ -83,6 +83,13 @@ fn part<const N: usize>(bytes: &[u8; WIDTH], at: usize) -> [u8; N] {
     out
 }
 
+/// The header of a file that begins with `magic` and `version`, behind which lies its digest under `context`; `None` of anything else.
+pub(super) fn header<'m>(map: &'m Map, magic: &[u8; 8], version: u32, context: &str) -> Option<&'m [u8]> {
+    let header = map.get(..HEADER)?;
+    let is_sound = header[32..] == hash::derived(context, &header[..32]).digest()[..];
+    (is_sound && header[..8] == magic[..] && header[8..12] == version.to_le_bytes()).then_some(header)
+}
+
 /// One file of the cache, open.
 #[derive(Debug)]
 pub(super) struct Table {
@@ -98,13 +105,7 @@ impl Table {
     /// Opens a file; `None` if it is absent or not one of these, whatever the reason.
     pub(super) fn open(path: &Path) -> Option<Self> {
         let map = Map::new(&File::open(path).ok()?).ok()?;
-        let header = map.get(..HEADER)?;
-        if header[32..] != hash::derived(HEADER_CONTEXT, &header[..32]).digest()[..] {
-            return None;
-        }
-        if header[..8] != MAGIC[..] || header[8..12] != VERSION.to_le_bytes() {
-            return None;
-        }
+        let header = header(&map, MAGIC, VERSION, HEADER_CONTEXT)?;
         let count = usize::try_from(u64::from_le_bytes(header[16..24].try_into().ok()?)).ok()?;
         let blocks = count.div_ceil(PER_BLOCK);
         let len = count.checked_mul(WIDTH)?.checked_add(blocks.checked_mul(SUM)?)?.checked_add(HEADER)?;
