@@ -102,16 +102,28 @@ impl Glob {
     /// When a folder can't be listed; one that is absent has nothing in it.
     pub fn files(&self, fs: &Fs) -> std::io::Result<Vec<PathBuf>> {
         let mut found = BTreeSet::new();
-        walk(fs, &self.base, &self.parts, 0, &mut found)?;
+        walk(fs, &self.base, None, &self.parts, 0, &mut found)?;
         let mut files: Vec<PathBuf> = found.into_iter().collect();
         files.sort_by(|a, b| a.as_os_str().as_bytes().cmp(b.as_os_str().as_bytes()));
         Ok(files)
     }
 }
 
-fn walk(fs: &Fs, at: &Path, parts: &[Part], depth: usize, found: &mut BTreeSet<PathBuf>) -> std::io::Result<()> {
+/// What `parts` stand for below `at`; `is_file` if a listing told whether it is one.
+fn walk(
+    fs: &Fs,
+    at: &Path,
+    is_file: Option<bool>,
+    parts: &[Part],
+    depth: usize,
+    found: &mut BTreeSet<PathBuf>,
+) -> std::io::Result<()> {
     let Some((part, rest)) = parts.split_first() else {
-        if fs.stat(at)?.is_some_and(|stat| stat.is_file()) {
+        let is_file = match is_file {
+            Some(is_file) => is_file,
+            None => fs.stat(at)?.is_some_and(|stat| stat.is_file()),
+        };
+        if is_file {
             found.insert(at.to_owned());
         }
         return Ok(());
@@ -119,29 +131,28 @@ fn walk(fs: &Fs, at: &Path, parts: &[Part], depth: usize, found: &mut BTreeSet<P
     if depth > MAX_DEPTH {
         return Ok(());
     }
-    let names = || match fs.names(at) {
-        Ok(names) => Ok(names),
+    let names = || match fs.names_with_types(at) {
         Err(err) if is_absent(&err) => Ok(Vec::new()),
-        Err(err) => Err(err),
+        names => names,
     };
     match part {
-        Part::Name(name) => walk(fs, &at.join(name), rest, depth + 1, found),
+        Part::Name(name) => walk(fs, &at.join(name), None, rest, depth + 1, found),
         Part::Names(matcher, hidden) => {
-            for name in names()? {
+            for (name, of) in names()? {
+                // What a link leads to has to be looked at.
+                let is_file = (!of.is_symlink()).then(|| of.is_file());
                 let bytes = name.as_bytes();
                 if (*hidden || !bytes.starts_with(b".")) && !is_reserved(bytes) && matcher.is_match(&name) {
-                    walk(fs, &at.join(&name), rest, depth + 1, found)?;
+                    walk(fs, &at.join(&name), is_file, rest, depth + 1, found)?;
                 }
             }
             Ok(())
         }
         Part::Folders => {
-            walk(fs, at, rest, depth + 1, found)?;
-            for name in names()? {
-                let below = at.join(&name);
-                let is_folder = fs.lstat(&below)?.is_some_and(|stat| stat.is_folder());
-                if is_folder && !name.as_bytes().starts_with(b".") && !is_reserved(name.as_bytes()) {
-                    walk(fs, &below, parts, depth + 1, found)?;
+            walk(fs, at, is_file, rest, depth + 1, found)?;
+            for (name, of) in names()? {
+                if of.is_dir() && !name.as_bytes().starts_with(b".") && !is_reserved(name.as_bytes()) {
+                    walk(fs, &at.join(&name), Some(false), parts, depth + 1, found)?;
                 }
             }
             Ok(())

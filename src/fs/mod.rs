@@ -324,6 +324,16 @@ impl Fs {
         }
     }
 
+    /// As [`Fs::names`] with what each is, links not followed; an error if there is no such folder.
+    pub fn names_with_types(&self, dir: &Path) -> io::Result<Vec<(std::ffi::OsString, std::fs::FileType)>> {
+        std::fs::read_dir(dir)?
+            .map(|entry| {
+                let entry = entry?;
+                Ok((entry.file_name(), entry.file_type()?))
+            })
+            .collect()
+    }
+
     /// Everything below `dir` with its state, parents before children, links not followed; what can't be read is an error item.
     pub fn walk(&self, dir: &Path) -> impl Iterator<Item = io::Result<(PathBuf, Stat)>> + use<> {
         walkdir::WalkDir::new(dir).min_depth(1).into_iter().map(|entry| {
