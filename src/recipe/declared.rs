@@ -107,7 +107,7 @@ impl Declared {
         typed: &BStr,
         is_set: bool,
     ) -> Result<String, Error> {
-        let key = self.free_key(role, key, &place, typed, is_set)?;
+        let (key, variable) = self.free_key(role, key, &place, typed, is_set)?;
         if role == Role::Input {
             self.inside.extend(inside_of(&place));
         }
@@ -115,7 +115,7 @@ impl Declared {
         if key < *smallest {
             smallest.clone_from(&key);
         }
-        Ok(self.put(role, key, place))
+        Ok(self.put(role, key, variable, place))
     }
 
     /// Declares files below the folder `base` as one input.
@@ -123,13 +123,13 @@ impl Declared {
     /// # Errors
     /// A key that can't be one or that another input has.
     pub fn add_files(&mut self, key: &str, base: Place, files: Vec<Place>, typed: &BStr) -> Result<String, Error> {
-        let key = self.free_key(Role::Input, Some(key), &base, typed, true)?;
+        let (key, variable) = self.free_key(Role::Input, Some(key), &base, typed, true)?;
         self.inside.extend(files.iter().filter_map(inside_of));
         self.file_sets.insert(key.clone(), files);
-        Ok(self.put(Role::Input, key, base))
+        Ok(self.put(Role::Input, key, variable, base))
     }
 
-    /// The key, if nothing else has it.
+    /// The key with the name of its variable, if nothing else has either.
     fn free_key(
         &self,
         role: Role,
@@ -137,7 +137,7 @@ impl Declared {
         place: &Place,
         typed: &BStr,
         is_set: bool,
-    ) -> Result<String, Error> {
+    ) -> Result<(String, String), Error> {
         let key = if let Some(key) = key {
             check_key(key)?;
             key.to_owned()
@@ -167,12 +167,13 @@ impl Declared {
                 key,
             });
         }
-        if let Some(other) = self.variables.get(&(role, variable_name(&key))) {
+        let variable = (role, variable_name(&key));
+        if let Some(other) = self.variables.get(&variable) {
             let prefix = if role == Role::Input { "PROV_INPUT_" } else { "PROV_OUTPUT_" };
             return Err(Error::Variables {
                 first: other.clone(),
-                second: key.clone(),
-                variable: format!("{prefix}{}", variable_name(&key)),
+                second: key,
+                variable: format!("{prefix}{}", variable.1),
             });
         }
         if role == Role::Output
@@ -181,11 +182,11 @@ impl Declared {
         {
             return Err(Error::SamePath { first: other.clone(), second: key, path: show_place(place) });
         }
-        Ok(key)
+        Ok((key, variable.1))
     }
 
-    fn put(&mut self, role: Role, key: String, place: Place) -> String {
-        self.variables.insert((role, variable_name(&key)), key.clone());
+    fn put(&mut self, role: Role, key: String, variable: String, place: Place) -> String {
+        self.variables.insert((role, variable), key.clone());
         match role {
             Role::Input => self.inputs.insert(key.clone(), place),
             Role::Output => self.outputs.insert(key.clone(), place),
