@@ -8,8 +8,8 @@ use crate::codec;
 use crate::hash::Id;
 use crate::journal::Line;
 use crate::object::mark::Mark;
-use crate::object::run::{Cache, Run};
-use crate::object::{AccessError, Kind, Record, Sink, Source, id_of};
+use crate::object::run::Cache;
+use crate::object::{AccessError, Kind, Record, RunRecord, Sink, Source, id_of};
 use crate::refs::key;
 use crate::repo::Repo;
 use crate::repo::entry::{self, MarkLine};
@@ -101,7 +101,7 @@ impl Marks<'_> {
             return Ok(Some(said));
         }
         let read = self.snapshot.read(object).ok().flatten();
-        match read.and_then(|(_, bytes)| Run::decode(&bytes).ok()).map(|run| run.cache) {
+        match read.and_then(|(_, bytes)| RunRecord::decode(&bytes).ok()).map(|run| run.into_head().cache) {
             Some(Cache::Hit { object: source, .. }) => self.said(&source, MarkKind::Retract),
             _ => Ok(None),
         }

@@ -9,8 +9,8 @@ use crate::clock::Micros;
 use crate::codec;
 use crate::hash::Id;
 use crate::journal::{self, Line};
-use crate::object::run::{Cache, Run, Status};
-use crate::object::{AccessError, Kind, Record, Sink, Source, id_of};
+use crate::object::run::{Cache, Status};
+use crate::object::{AccessError, Kind, Record, RunRecord, Sink, Source, id_of};
 use crate::refs::key;
 use crate::repo::Repo;
 use crate::repo::entry::{self, RunLine};
@@ -180,7 +180,7 @@ pub fn results_of(repo: &Repo, snapshot: &Snapshot, scenario: &str) -> Result<Ve
         }
         let (run, object) = if line.cache == "hit" {
             let Some((_, bytes)) = snapshot.read(&object)? else { continue };
-            match Run::decode(&bytes)?.cache {
+            match RunRecord::decode(&bytes)?.into_head().cache {
                 Cache::Hit { source, object, .. } => (source, object),
                 _ => (run, object),
             }

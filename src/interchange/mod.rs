@@ -16,10 +16,10 @@ pub use error::Error;
 
 use crate::hash::Id;
 use crate::object::run::Run;
-use crate::object::{Record, Source};
+use crate::object::{Record, RunRecord, Source};
 
 /// The record of a run.
 fn read_run(source: &dyn Source, object: &Id) -> Result<Run, Error> {
     let (_, bytes) = source.read(object)?.ok_or(Error::Gone { object: *object })?;
-    Ok(Run::decode(&bytes)?)
+    RunRecord::decode(&bytes)?.whole(source)
 }

@@ -9,6 +9,6 @@ mod svg;
 mod trace;
 
 pub use fold::folded;
-pub use producer::{Error, Found, LOOKED_AT, made, makers, producer_of, takers};
+pub use producer::{Error, Found, LOOKED_AT, made, makers, places, producer_of, takers};
 pub use svg::svg;
 pub use trace::{Start, TraceOptions, trace, trace_by};

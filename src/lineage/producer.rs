@@ -1,14 +1,14 @@
 //! Finding the run that made some content.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use bstr::BStr;
+use bstr::{BStr, BString};
 
 use crate::codec;
 use crate::hash::{self, Id};
 use crate::object::run::{LinkedBy, Producer};
 use crate::refs::key;
-use crate::repo::entry::{self, Touch};
+use crate::repo::entry::{self, RunPlace, Touch};
 use crate::store::{self, Direction, Snapshot};
 
 /// How many runs that made or took some content are looked at.
@@ -63,7 +63,51 @@ pub fn made(snapshot: &Snapshot, contents: impl IntoIterator<Item = Id>) -> Resu
 /// # Errors
 /// When the store can't be read.
 pub fn takers(snapshot: &Snapshot, content: &Id) -> Result<Vec<Found>, Error> {
-    touching(snapshot, &key::consumers_of(content))
+    let direct = key::consumers_of(content);
+    let mut listed: Vec<(Option<u64>, Found)> = Vec::new();
+    for item in snapshot.scan(&key::listed_of(content), Direction::Forward) {
+        let (raw, value) = item?;
+        let Some((list, key)) = key::list_and_key(&raw) else { continue };
+        let path: BString = entry::decode(&value)?;
+        let readers = key::readers_of(&list);
+        for item in snapshot.scan(&readers, Direction::Forward).take(LOOKED_AT) {
+            let (raw, value) = item?;
+            let Some(run) = key::last_text(&raw) else { continue };
+            let RunPlace { object, project, scenario } = entry::decode(&value)?;
+            let touch = Touch { path: path.clone(), object, project, scenario };
+            listed.push((key::rank_after(&readers, &raw), Found { run, key: key.clone(), touch }));
+        }
+    }
+    if listed.is_empty() {
+        return touching(snapshot, &direct);
+    }
+    for item in snapshot.scan(&direct, Direction::Forward).take(LOOKED_AT) {
+        let (raw, value) = item?;
+        if let Some((run, key)) = key::run_and_key(&raw) {
+            listed.push((key::rank_after(&direct, &raw), Found { run, key, touch: entry::decode(&value)? }));
+        }
+    }
+    // The order of the refs of a content.
+    listed.sort_by(|(a, one), (b, other)| b.cmp(a).then_with(|| (&one.run, &one.key).cmp(&(&other.run, &other.key))));
+    listed.truncate(LOOKED_AT);
+    Ok(listed.into_iter().map(|(_, found)| found).collect())
+}
+
+/// Where content lay when runs made or took it, as far as refs tell.
+///
+/// # Errors
+/// When the store can't be read. Refs that can't be read are passed over.
+pub fn places(snapshot: &Snapshot, content: &Id) -> Result<BTreeSet<BString>, store::Error> {
+    let mut places = BTreeSet::new();
+    for prefix in [key::producers_of(content), key::consumers_of(content)] {
+        for item in snapshot.scan(&prefix, Direction::Forward) {
+            places.extend(entry::decode::<Touch>(&item?.1).ok().map(|touch| touch.path));
+        }
+    }
+    for item in snapshot.scan(&key::listed_of(content), Direction::Forward) {
+        places.extend(entry::decode::<BString>(&item?.1).ok());
+    }
+    Ok(places)
 }
 
 fn touching(snapshot: &Snapshot, prefix: &[u8]) -> Result<Vec<Found>, Error> {

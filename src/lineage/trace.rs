@@ -12,9 +12,10 @@ use super::facts::{Facts, NoShortcut, Shortcut, Way};
 use super::graph::{Direction, Edge, Graph, Node, NodeKind};
 use super::producer::{self, Error, Found};
 use crate::hash::{Id, IdMap};
+use crate::object::inputs::InputList;
 use crate::object::recipe::Content;
-use crate::object::run::{LinkedBy, Run};
-use crate::object::{Kind, Record, Source};
+use crate::object::run::LinkedBy;
+use crate::object::{Kind, Record, RunRecord, Source};
 use crate::store::{Snapshot, Whereabouts};
 
 /// Records that are read one by one before a quicker way is looked for.
@@ -143,13 +144,15 @@ impl Walk<'_> {
         }
         self.read += 1;
         if self.read > LONG && self.places.is_none() {
-            self.places = self.snapshot.whereabouts(&[Kind::RUN]).ok();
+            self.places = self.snapshot.whereabouts(&[Kind::RUN, Kind::INPUTS]).ok();
         }
-        let found = match &self.places {
-            Some(places) => places.read(object),
-            None => self.snapshot.read(object),
+        let read = |id: &Id| match &self.places {
+            Some(places) => places.read(id).ok().flatten(),
+            None => self.snapshot.read(id).ok().flatten(),
         };
-        let run = found.ok().flatten().and_then(|(_, bytes)| Run::decode(&bytes).ok());
+        let record = read(object).and_then(|(_, bytes)| RunRecord::decode(&bytes).ok());
+        let list = |id: &Id| read(id).and_then(|(_, bytes)| InputList::decode(&bytes).ok()).ok_or(());
+        let run = record.and_then(|record| record.whole_with(list).ok());
         let facts = run.map(|run| Rc::new(Facts::of(run)));
         self.facts.insert(*object, facts.clone());
         facts

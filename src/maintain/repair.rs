@@ -7,18 +7,18 @@ use std::path::PathBuf;
 use super::fsck::fsck;
 use super::roots;
 use crate::hash::Id;
+use crate::object::inputs::InputList;
 use crate::object::mark::Mark;
 use crate::object::note::Note;
-use crate::object::run::Run;
 use crate::object::verdict::Verdict;
-use crate::object::{AccessError, Kind, Record, Sink};
+use crate::object::{AccessError, Kind, Record, RunRecord, Sink};
 use crate::progress::{Cancel, Progress};
 use crate::refs::key;
 use crate::repo::Repo;
-use crate::repo::entry::{self, MarkLine, Staged, Touch};
+use crate::repo::entry::{self, MarkLine, Staged};
 use crate::run::record;
 use crate::store::repair::{Done, Options, Records};
-use crate::store::{Direction, Error, Report, Restore, Snapshot, Store, repair as mend};
+use crate::store::{Direction, Error, RefEdit, Report, Restore, Snapshot, Store, repair as mend};
 
 /// What a repair came to.
 #[derive(Debug)]
@@ -77,10 +77,16 @@ impl Records for Meaning {
     }
 
     fn refs_of(&self, id: &Id, kind: &Kind, bytes: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let pairs = |edits: Result<Vec<RefEdit>, record::Error>| {
+            edits.unwrap_or_default().into_iter().filter_map(|edit| Some((edit.key, edit.new?))).collect()
+        };
         if *kind == Kind::RUN {
-            let Ok(run) = Run::decode(bytes) else { return Vec::new() };
-            let edits = record::edits_by_itself(&run, *id).unwrap_or_default();
-            return edits.into_iter().filter_map(|edit| Some((edit.key, edit.new?))).collect();
+            let Ok(run) = RunRecord::decode(bytes) else { return Vec::new() };
+            return pairs(record::edits_by_itself(run.head(), *id));
+        }
+        if *kind == Kind::INPUTS {
+            let Ok(list) = InputList::decode(bytes) else { return Vec::new() };
+            return pairs(record::edits_of_list(&list, *id));
         }
         if *kind == Kind::MARK {
             let Ok(mark) = Mark::decode(bytes) else { return Vec::new() };
@@ -131,12 +137,8 @@ impl FromWorkTree<'_> {
             let path = self.repo.root().join(crate::path::from_bytes(path));
             places.insert(crate::path::normal(&path));
         };
-        for prefix in [key::producers_of(id), key::consumers_of(id)] {
-            for item in snapshot.scan(&prefix, Direction::Forward) {
-                if let Ok(touch) = entry::decode::<Touch>(&item?.1) {
-                    add(&touch.path);
-                }
-            }
+        for path in crate::lineage::places(snapshot, id)? {
+            add(&path);
         }
         for item in snapshot.scan(&key::staged_of(self.repo.workspace()), Direction::Forward) {
             let (raw, value) = item?;

@@ -1,5 +1,7 @@
 //! What refs need: the objects without which a ref is a promise that nobody can keep.
 
+use bstr::BString;
+
 use crate::codec::Error;
 use crate::hash::Id;
 use crate::refs::key;
@@ -27,10 +29,15 @@ fn known(key: &[u8], value: &[u8]) -> Result<Option<Vec<Id>>, String> {
     let wrong = |err: Error| err.to_string();
     Ok(Some(match parts.first().map(|part| part.as_slice()) {
         Some(b"runs") => vec![entry::decode::<RunLine>(value).map_err(wrong)?.object],
-        Some(b"ids" | b"names") => vec![entry::decode::<RunPlace>(value).map_err(wrong)?.object],
+        Some(b"ids" | b"names" | b"readers") => vec![entry::decode::<RunPlace>(value).map_err(wrong)?.object],
         Some(b"results" | b"failures") => vec![entry::decode::<Outcome>(value).map_err(wrong)?.object],
         Some(b"steps") => vec![entry::decode::<StepRun>(value).map_err(wrong)?.object],
         Some(b"producers" | b"consumers" | b"artifacts") => vec![entry::decode::<Touch>(value).map_err(wrong)?.object],
+        // What content stands in a list keeps the list, not the content.
+        Some(b"listed") => {
+            entry::decode::<BString>(value).map_err(wrong)?;
+            vec![key::list_and_key(key).ok_or("its key names no list")?.0]
+        }
         Some(b"scenarios") => match ScenarioRef::read(value).map_err(wrong)? {
             ScenarioRef::Settings(id) => vec![id],
             ScenarioRef::Alias(_) => Vec::new(),

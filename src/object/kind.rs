@@ -21,6 +21,8 @@ impl Kind {
     pub const CONFIG: Kind = Kind(Cow::Borrowed("config"));
     /// What determines a result.
     pub const RECIPE: Kind = Kind(Cow::Borrowed("recipe"));
+    /// What many runs took alike.
+    pub const INPUTS: Kind = Kind(Cow::Borrowed("inputs"));
     /// What happened.
     pub const RUN: Kind = Kind(Cow::Borrowed("run"));
     /// A named group of runs.
@@ -44,6 +46,7 @@ impl Kind {
             "chunks" => Self::CHUNKS,
             "config" => Self::CONFIG,
             "recipe" => Self::RECIPE,
+            "inputs" => Self::INPUTS,
             "run" => Self::RUN,
             "scenario" => Self::SCENARIO,
             "schema" => Self::SCHEMA,

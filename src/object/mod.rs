@@ -8,12 +8,14 @@ pub mod access;
 pub mod chunks;
 pub mod config;
 pub mod envelope;
+pub mod inputs;
 pub mod kind;
 pub mod mark;
 mod missed;
 pub mod note;
 pub mod recipe;
 pub mod run;
+pub mod run_record;
 pub mod scenario;
 pub mod tree;
 pub mod verdict;
@@ -25,6 +27,7 @@ pub use access::{AccessError, Sink, Source};
 pub use envelope::{Envelope, Link, Strength};
 pub use kind::Kind;
 pub use missed::Missed;
+pub use run_record::RunRecord;
 
 /// Why an object can't be read.
 #[derive(Debug, thiserror::Error)]
@@ -72,8 +75,13 @@ pub enum Error {
 pub trait Record: Sized {
     /// Its kind.
     const KIND: Kind;
-    /// The version that is written and the newest that is read.
+    /// The newest version that is read and, if nothing else is said, the one that is written.
     const VERSION: u32 = 1;
+
+    /// The version of this record: each has just one.
+    fn version(&self) -> u32 {
+        Self::VERSION
+    }
 
     /// The links of this record and its body, whose maps may be in any order.
     fn to_parts(&self) -> Result<(Vec<Link>, Vec<u8>), codec::Error>;
@@ -99,7 +107,7 @@ pub trait Record: Sized {
     fn encode(&self) -> Result<Vec<u8>, Error> {
         let damaged = |source| Error::Damaged { kind: Self::KIND, source };
         let (links, body) = self.to_parts().map_err(damaged)?;
-        envelope::encode(Self::KIND, Self::VERSION, links, &body).map_err(damaged)
+        envelope::encode(Self::KIND, self.version(), links, &body).map_err(damaged)
     }
 
     /// Reads the stored bytes back.
@@ -129,13 +137,16 @@ pub trait Record: Sized {
         if envelope.kind != Self::KIND {
             return Err(Error::OtherKind { expected: Self::KIND, found: envelope.kind.clone() });
         }
-        if envelope.version != Self::VERSION {
+        if envelope.version > Self::VERSION {
             return Err(Error::TooNew { kind: Self::KIND, version: envelope.version, supported: Self::VERSION });
         }
         let record = Self::from_parts(&envelope.links, envelope.body)?;
-        let invalid = || Error::Invalid { kind: Self::KIND, rule: "its links do not belong to its body".to_owned() };
+        let invalid = |what: &str| Error::Invalid { kind: Self::KIND, rule: format!("{what} to its body") };
+        if record.version() != envelope.version {
+            return Err(invalid("its version does not belong"));
+        }
         let links = record.links().map_err(damaged)?;
-        if envelope::sorted(links) == envelope.links { Ok(record) } else { Err(invalid()) }
+        if envelope::sorted(links) == envelope.links { Ok(record) } else { Err(invalid("its links do not belong")) }
     }
 }
 

@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use bstr::BString;
 use serde::{Deserialize, Serialize};
 
+use super::inputs::{self, Inputs};
 use super::recipe::{Content, FileSet};
-use super::{Error, Kind, Link, Record, Strength};
+use super::{Kind, Link, Strength};
 use crate::clock::Micros;
 use crate::codec::{self, Value};
 use crate::hash::Id;
@@ -341,8 +342,8 @@ pub struct Run {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", serialize_with = "codec::in_order")]
     pub facets: BTreeMap<String, Value>,
     /// Declared inputs by key.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", serialize_with = "codec::in_order")]
-    pub inputs: BTreeMap<String, Input>,
+    #[serde(default, skip_serializing_if = "inputs::are_none")]
+    pub inputs: Inputs,
     /// The run id of the run around it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
@@ -438,7 +439,7 @@ impl Run {
             validation_finished_at: None,
             argv: Vec::new(),
             cwd: BString::default(),
-            inputs: BTreeMap::new(),
+            inputs: Inputs::default(),
             outputs: BTreeMap::new(),
             children: BTreeMap::new(),
             differs: None,
@@ -509,18 +510,16 @@ pub fn is_tail_prefix(text: &str, least: usize) -> bool {
     (least..=16).contains(&text.len()) && text.bytes().all(|b| BASE32.contains(&b))
 }
 
-impl Record for Run {
-    const KIND: Kind = Kind::RUN;
-
-    fn links(&self) -> Result<Vec<Link>, codec::Error> {
+impl Run {
+    /// What its record leads to. Inputs in a list are led to by that.
+    pub(super) fn links(&self) -> Vec<Link> {
         let content = |c: &Content, stored: bool| c.link(if stored { Strength::Content } else { Strength::Weak });
         let mut links: Vec<Link> = Vec::new();
         links.extend(self.recipe.map(|id| Link(id, Kind::RECIPE, Strength::Record)));
         links.extend(self.differs.iter().map(|other| Link(other.object, Kind::RUN, Strength::Weak)));
-        for input in self.inputs.values() {
-            links.extend(content(&input.content, input.stored));
-            let producer = input.producer.as_ref().and_then(|p| p.object);
-            links.extend(producer.map(|id| Link(id, Kind::RUN, Strength::Record)));
+        match self.inputs.list() {
+            Some(&list) => links.push(Link(list, Kind::INPUTS, Strength::Record)),
+            None => links.extend(inputs::links(&self.inputs)),
         }
         for output in self.outputs.values() {
             links.extend(content(&output.content, output.stored));
@@ -531,15 +530,7 @@ impl Record for Run {
             links.push(Link(*object, Kind::RUN, Strength::Record));
         }
         links.extend(self.logs.values().map(|log| Link(log.id, Kind::BLOB, Strength::Content)));
-        Ok(links)
-    }
-
-    fn to_parts(&self) -> Result<(Vec<Link>, Vec<u8>), codec::Error> {
-        Ok((self.links()?, codec::encode_unchecked(self)?))
-    }
-
-    fn from_parts(_links: &[Link], body: &[u8]) -> Result<Self, Error> {
-        codec::decode_checked(body).map_err(|source| Error::Damaged { kind: Self::KIND, source })
+        links
     }
 }
 

@@ -8,7 +8,7 @@ use crate::hash::Id;
 use crate::mark::{MarkKind, Marks};
 use crate::object::recipe::Recipe;
 use crate::object::run::{Reason, Run, RunKind, Status};
-use crate::object::{Kind, Record, Source};
+use crate::object::{Kind, Record, RunRecord, Source};
 use crate::refs::key;
 use crate::repo::Repo;
 use crate::repo::entry::{self, RunLine};
@@ -194,10 +194,11 @@ fn side(
     };
     let mut sides: Sides = BTreeMap::new();
     for (id, object) in wanted {
-        let run = match read(&object).ok().flatten().map(|(_, bytes)| Run::decode(&bytes)) {
-            Some(Ok(run)) => run,
+        let told = read(&object).ok().flatten().and_then(|(_, bytes)| RunRecord::decode(&bytes).ok());
+        let run = match told.filter(|run| run.head().inputs.list().is_none()) {
+            Some(run) => run.into_head(),
             // Whoever can't read it says why.
-            _ => crate::revspec::read_run(snapshot, &id, &object)?,
+            None => crate::revspec::read_run(snapshot, &id, &object)?,
         };
         let recipe = match run.recipe {
             Some(id) => read(&id)?.map(|(_, bytes)| Recipe::decode(&bytes)).transpose()?,

@@ -9,8 +9,8 @@ use super::events::{Tail, recorded};
 use crate::codec::{self, Limits};
 use crate::event::{Event, Of, What};
 use crate::hash::Id;
-use crate::object::Record;
 use crate::object::run::{Run, RunKind};
+use crate::object::{Record, RunRecord};
 use crate::repo::Repo;
 use crate::run::live::{Entry, Live, State};
 use crate::run::publish::Pending;
@@ -168,7 +168,7 @@ fn inside(snapshot: &Snapshot, around: &Run) -> Result<Vec<String>, Error> {
 /// What is written of a live run so far.
 fn draft(live: &Live, entry: &Entry) -> Option<Run> {
     let pending: Pending = codec::decode(&entry.draft(live)?, &Limits::RECORD).ok()?;
-    Run::decode(&pending.run).ok().filter(has_parts)
+    RunRecord::decode(&pending.run).ok().map(RunRecord::into_head).filter(has_parts)
 }
 
 impl Tail {

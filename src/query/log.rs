@@ -9,8 +9,8 @@ use crate::clock::Micros;
 use crate::codec::Value;
 use crate::hash::Id;
 use crate::mark::{MarkKind, Marks};
-use crate::object::run::{Run, Status};
-use crate::object::{Record, Source};
+use crate::object::run::Status;
+use crate::object::{Record, RunRecord, Source};
 use crate::refs::key;
 use crate::repo::Repo;
 use crate::repo::entry::{self, RunLine};
@@ -171,7 +171,7 @@ pub fn log(
 /// Whether a run has all these facets. A key with dots may lead into maps.
 fn has_facets(snapshot: &Snapshot, object: &Id, facets: &[(String, Value)]) -> Result<bool, Error> {
     let Some((_, bytes)) = snapshot.read(object)? else { return Ok(false) };
-    let run = Run::decode(&bytes)?;
+    let run = RunRecord::decode(&bytes)?.into_head();
     let found = |key: &str| {
         run.facets.get(key).or_else(|| {
             let mut parts = key.split('.');

@@ -15,7 +15,7 @@ use crate::object::config::Config;
 use crate::object::recipe::{Content, FileSet, Recipe};
 use crate::object::run::{Cache, Member, Output, Run, Status};
 use crate::object::tree::{self, EntryKind};
-use crate::object::{Record, Source};
+use crate::object::{Record, RunRecord, Source};
 use crate::path::Place;
 use crate::repo::Repo;
 use crate::revspec::RunRef;
@@ -174,7 +174,7 @@ impl Judge<'_> {
         if let (None, Cache::Hit { object, .. }) = (&asked, &run.cache)
             && let Some((_, bytes)) = self.snapshot.read(object)?
         {
-            asked = Run::decode(&bytes)?.meta.remove("request");
+            asked = RunRecord::decode(&bytes)?.into_head().meta.remove("request");
         }
         let request: Option<Request> = asked.and_then(|value| codec::from_value(&value).ok());
         let Some(request) = request.filter(|request| !request.config_files.is_empty()) else { return Ok(true) };
@@ -251,7 +251,7 @@ pub fn runs_of_commit(
         }
         let mut look = || -> Result<Option<Belonging>, Error> {
             let Some((_, bytes)) = snapshot.read(&logged.line.object)? else { return Ok(None) };
-            let run = Run::decode(&bytes)?;
+            let run = RunRecord::decode(&bytes)?.whole::<Error>(snapshot)?;
             let Some(how) = judge.how(repo, &run, &parents)? else { return Ok(None) };
             let at = RunRef { run: run.run, object: logged.line.object, project: run.project, scenario: run.scenario };
             Ok(Some(Belonging { at, step: run.step, how, outputs: run.outputs }))

@@ -83,16 +83,18 @@ pub fn find(repo: &Repo, snapshot: &Snapshot, digest: &str, progress: &dyn Progr
 /// All content that runs made or took.
 fn contents(snapshot: &Snapshot) -> Result<BTreeSet<Id>, Error> {
     let mut found = BTreeSet::new();
-    for prefix in [key::all_producers(), key::all_consumers()] {
+    type Of = fn(&Id) -> Vec<u8>;
+    let all: [(Vec<u8>, Of); 3] = [
+        (key::all_producers(), key::producers_of),
+        (key::all_consumers(), key::consumers_of),
+        (key::all_listed(), key::listed_of),
+    ];
+    for (prefix, of) in all {
         let mut from = prefix.clone();
         // From one content to the next, however many runs took it.
         while let Some(item) = snapshot.scan_from(&prefix, Bound::Included(&from), Direction::Forward).next() {
             let Some(id) = key::content_of(&item?.0) else { break };
-            from = key::after(&if prefix == key::all_producers() {
-                key::producers_of(&id)
-            } else {
-                key::consumers_of(&id)
-            });
+            from = key::after(&of(&id));
             found.insert(id);
         }
     }

@@ -268,7 +268,7 @@ pub fn all_consumers() -> Vec<u8> {
     Key::of("consumers").done()
 }
 
-/// The content of a `producers` or `consumers` key.
+/// The content of a `producers`, `consumers` or `listed` key.
 pub fn content_of(key: &[u8]) -> Option<Id> {
     Id::from_bytes(components(key)?.get(1)?)
 }
@@ -291,6 +291,38 @@ pub fn consumers_of(content: &Id) -> Vec<u8> {
 /// One of them.
 pub fn consumer(content: &Id, start: u64, run: &str, key: &str) -> Vec<u8> {
     Key::of("consumers").id(content).inverted(start).text(run).text(key).done()
+}
+
+/// Lists of all content.
+pub fn all_listed() -> Vec<u8> {
+    Key::of("listed").done()
+}
+
+/// The lists of inputs in which some content stands.
+pub fn listed_of(content: &Id) -> Vec<u8> {
+    Key::of("listed").id(content).done()
+}
+
+/// One place in one of them.
+pub fn listed(content: &Id, list: &Id, key: &str) -> Vec<u8> {
+    Key::of("listed").id(content).id(list).text(key).done()
+}
+
+/// The list and the input key of a `listed` key.
+pub fn list_and_key(key: &[u8]) -> Option<(Id, String)> {
+    let mut all = components(key)?;
+    let artifact = String::from_utf8(all.pop()?.into()).ok()?;
+    Some((Id::from_bytes(&all.pop()?)?, artifact))
+}
+
+/// The runs that took all of a list of inputs, newest first.
+pub fn readers_of(list: &Id) -> Vec<u8> {
+    Key::of("readers").id(list).done()
+}
+
+/// One of them.
+pub fn reader(list: &Id, start: u64, run: &str) -> Vec<u8> {
+    Key::of("readers").id(list).inverted(start).text(run).done()
 }
 
 /// The run id and artifact key at the end of a `producers` or `consumers` key.

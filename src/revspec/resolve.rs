@@ -6,10 +6,11 @@ use super::parse::{self, Base, Moment, Part, Spec};
 use crate::clock::Micros;
 use crate::hash::Id;
 use crate::mark::{MarkKind, Marks};
+use crate::object::inputs::InputList;
 use crate::object::recipe::Content;
 use crate::object::run::{Run, Status};
 use crate::object::tree::{self, EntryKind};
-use crate::object::{Kind, Record, Source};
+use crate::object::{AccessError, Kind, Record, RunRecord, Source};
 use crate::path::Place;
 use crate::refs::key;
 use crate::repo::Repo;
@@ -169,14 +170,16 @@ pub fn resolve(
 /// # Errors
 /// When it is absent or damaged.
 pub fn read_run(snapshot: &Snapshot, run: &str, object: &Id) -> Result<Run, Error> {
-    let (_, bytes) = snapshot.read(object)?.ok_or_else(|| {
-        Error::Access(crate::object::AccessError::Damaged {
-            id: *object,
-            place: "the store".to_owned(),
-            what: "the run's record is missing".to_owned(),
-        })
-    })?;
-    Run::decode(&bytes).map_err(|source| Error::Record { run: run.to_owned(), source })
+    let missing = |id: Id, what: &str| {
+        Error::Access(AccessError::Damaged { id, place: "the store".to_owned(), what: what.to_owned() })
+    };
+    let (_, bytes) = snapshot.read(object)?.ok_or_else(|| missing(*object, "the run's record is missing"))?;
+    let record = |source| Error::Record { run: run.to_owned(), source };
+    RunRecord::decode(&bytes).map_err(record)?.whole_with(|list| {
+        let (_, bytes) =
+            snapshot.read(list)?.ok_or_else(|| missing(*list, "the list of the run's inputs is missing"))?;
+        InputList::decode_verified(&bytes).map_err(record)
+    })
 }
 
 struct Seen<'a> {

@@ -15,11 +15,10 @@ use std::path::PathBuf;
 use bstr::{BStr, BString};
 
 use super::observer::Stream;
-use super::publish::{self, Pending, Publication};
+use super::publish::{self, ClosedRun, Pending, Publication};
 use super::{Error, live, record};
 use crate::hash::Id;
 use crate::object::run::{LinkedBy, Producer, Run};
-use crate::object::{Kind, Record, Sink, id_of};
 use crate::path::RelPath;
 use crate::repo::Repo;
 use crate::store::{Collected, Draft, Intake, RefEdit, Snapshot};
@@ -198,13 +197,13 @@ impl<'a> Batch<'a> {
     pub(super) fn add(
         &self,
         run: &Arc<Run>,
-        object: Id,
-        bytes: &[u8],
+        closed: &ClosedRun,
         intake: Intake,
         running: Option<live::Running>,
         pending: Pending,
     ) -> Publication {
-        let collected = match intake.put(&Kind::RUN, &object, bytes).map_err(Error::from) {
+        let object = closed.object;
+        let collected = match closed.put(&intake).map_err(Error::from) {
             Ok(()) => intake.finish().map_err(Error::from),
             Err(err) => Err(err),
         };
@@ -280,20 +279,28 @@ impl<'a> Batch<'a> {
     ///
     /// # Errors
     /// When the record is above the limits of the format.
-    pub fn add_light(&self, run: &Run) -> Result<(Id, Publication), Error> {
-        self.close(&Arc::new(run.clone()), None)
+    pub fn add_light(&self, run: &mut Run) -> Result<(Id, Publication), Error> {
+        let closed = ClosedRun::of(run)?;
+        self.add_closed(&Arc::new(run.clone()), &closed, None)
     }
 
-    /// As [`Batch::add_light`], for a run with a folder in the live folder.
+    /// As [`Batch::add_light`], for a run without inputs, which may have a folder in the live folder.
     ///
     /// # Errors
     /// As [`Batch::add_light`].
     pub fn close(&self, run: &Arc<Run>, running: Option<live::Running>) -> Result<(Id, Publication), Error> {
-        let bytes = run.encode().map_err(|source| Error::Record { run: run.run.clone(), source })?;
-        let object = id_of(&Kind::RUN, &bytes);
+        self.add_closed(run, &ClosedRun::as_it_is(run)?, running)
+    }
+
+    fn add_closed(
+        &self,
+        run: &Arc<Run>,
+        closed: &ClosedRun,
+        running: Option<live::Running>,
+    ) -> Result<(Id, Publication), Error> {
         let intake = self.repo.store().intake(&self.snapshot());
-        let pending = Pending { run: bytes.clone().into(), objects: Vec::new(), code: Vec::new() };
-        Ok((object, self.add(run, object, &bytes, intake, running, pending)))
+        let pending = closed.pending(run)?;
+        Ok((closed.object, self.add(run, closed, intake, running, pending)))
     }
 
     /// Begins a run that others are part of: if this process is killed, it is on record as it is known here.

@@ -8,7 +8,7 @@ use crate::hash::Id;
 use crate::mark::{MarkKind, Marks};
 use crate::object::run::{Run, RunError, RunKind, Status};
 use crate::object::scenario::{Closed, Scenario};
-use crate::object::{Kind, Record, id_of};
+use crate::object::{Kind, id_of};
 use crate::refs::key;
 use crate::repo::Repo;
 use crate::repo::entry::{self, RunLine, Touch};

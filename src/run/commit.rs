@@ -11,7 +11,7 @@ use crate::hash::Id;
 use crate::journal::{Change, Line};
 use crate::object::recipe::Content;
 use crate::object::run::{Cache, Output, Run, RunKind, Status};
-use crate::object::{Kind, Record, Sink, Source, id_of};
+use crate::object::{Kind, Sink, Source, id_of};
 use crate::path::Place;
 use crate::recipe::{Declared, Role};
 use crate::refs::key;
@@ -290,7 +290,7 @@ pub fn commit(session: &Session<'_>, paths: &[BString], options: &CommitOptions)
         validation_finished_at: None,
         argv: Vec::new(),
         cwd: BString::default(),
-        inputs: BTreeMap::new(),
+        inputs: crate::object::inputs::Inputs::default(),
         outputs,
         children: BTreeMap::new(),
         differs: None,

@@ -6,7 +6,7 @@ use crate::codec;
 use crate::hash::Id;
 use crate::mark::{self, MarkKind, Marks};
 use crate::object::run::{Output, Reason, ReasonKind, Run};
-use crate::object::{AccessError, Record, Source};
+use crate::object::{AccessError, Record, RunRecord, Source};
 use crate::refs::key;
 use crate::repo::entry::{self, Outcome};
 use crate::store::{self, Direction, Snapshot};
@@ -35,7 +35,7 @@ pub enum Error {
 /// An outcome that can be taken.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hit {
-    /// The run that was executed.
+    /// The run that was executed, without the inputs that stand in a list.
     pub run: Run,
     /// Its object.
     pub object: Id,
@@ -88,7 +88,7 @@ pub fn lookup(
         let Some(less) = left.checked_sub(1) else { break };
         left = less;
         let run = match snapshot.read(&outcome.object) {
-            Ok(Some((_, bytes))) => Run::decode_verified(&bytes).ok(),
+            Ok(Some((_, bytes))) => RunRecord::decode_verified(&bytes).ok().map(RunRecord::into_head),
             Ok(None) | Err(AccessError::Damaged { .. }) => None,
             Err(err) => return Err(err.into()),
         };

@@ -8,9 +8,8 @@ use crate::clock::Micros;
 use crate::codec::Value;
 use crate::hash::Id;
 use crate::mark::{MarkKind, Marks};
-use crate::object::Record;
 use crate::object::run::{Differs, Output, Run, Status};
-use crate::object::{AccessError, Source};
+use crate::object::{AccessError, Record, RunRecord, Source};
 use crate::refs::key;
 use crate::repo::entry::{self, Outcome};
 use crate::store::{Direction, Snapshot};
@@ -126,9 +125,13 @@ pub fn known_failure(snapshot: &Snapshot, recipe: &Id) -> Result<Option<KnownFai
     }))
 }
 
+/// A run without the inputs that stand in a list.
 fn read_run(snapshot: &Snapshot, object: &Id, recipe: &Id) -> Result<Option<Run>, Error> {
     match snapshot.read(object) {
-        Ok(Some((_, bytes))) => Ok(Run::decode(&bytes).ok().filter(|run| run.recipe == Some(*recipe))),
+        Ok(Some((_, bytes))) => {
+            let run = RunRecord::decode(&bytes).ok().map(RunRecord::into_head);
+            Ok(run.filter(|run| run.recipe == Some(*recipe)))
+        }
         Ok(None) | Err(AccessError::Damaged { .. }) => Ok(None),
         Err(err) => Err(err.into()),
     }

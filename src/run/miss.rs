@@ -13,7 +13,7 @@ use super::part::{At, Ended, Part};
 use super::perform::{self, Performed, Surroundings};
 use super::prepare::{self, Prepared};
 use super::program::SpawnError;
-use super::publish::{self, Pending, Publication};
+use super::publish::{self, ClosedRun, Pending, Publication};
 use super::report::Reporter;
 use super::request::{CacheMode, Request};
 use super::secrets::Secrets;
@@ -22,7 +22,6 @@ use super::take::{self, Taken};
 use super::{Error, clear, ending, given, inputs, live, logged, look, managed, memory, outputs, overlap, seal};
 use crate::code::Narrowing;
 use crate::object::run::{Cache, Phase, Reason, Run, RunError, Status};
-use crate::object::{Kind, Record, id_of};
 use crate::path::RelPath;
 use crate::store::{Intake, Snapshot};
 use crate::worktree;
@@ -314,11 +313,11 @@ pub(super) fn execute(
     if let Some(part) = &mut part {
         part.complete(&mut run);
     }
-    let bytes = run.encode().map_err(|source| Error::Record { run: run.run.clone(), source })?;
-    let object = id_of(&Kind::RUN, &bytes);
+    let closed = ClosedRun::of(&mut run)?;
+    let object = closed.object;
     let narrow = narrow_hint(&prepared, request, &reasons, nearest.as_ref());
     let publication = if records {
-        publish::record(session, &snapshot, intake, op, &run, object, &bytes, running, &prepared)
+        publish::record(session, &snapshot, intake, op, &run, &closed, running, &prepared)
     } else {
         let _ = running.end();
         Publication::Unrecorded

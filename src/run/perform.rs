@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::beforehand::Beforehand;
 use super::clear::KeptSafe;
+use super::inputs::ReadyInput;
 use super::interrupts::Interrupts;
 use super::look::{self, Looked, traced};
 use super::lookup::Hit;
@@ -17,6 +18,7 @@ use super::session::Session;
 use super::{Error, annotate, hydrate, miss, name};
 use crate::codec::Value;
 use crate::object::Source;
+use crate::object::inputs::Inputs;
 use crate::object::run::{Cache, Reason, ReasonKind, Run, RunKind, Status};
 use crate::path::shown;
 use crate::refs::key;
@@ -346,7 +348,7 @@ fn outline(repo: &Repo, request: &Request, prepared: &Prepared, now: crate::cloc
         validation_finished_at: None,
         argv: request.argv.clone(),
         cwd: request.cwd.clone(),
-        inputs: BTreeMap::new(),
+        inputs: Inputs::default(),
         outputs: BTreeMap::new(),
         children: BTreeMap::new(),
         differs: None,
@@ -387,7 +389,7 @@ pub(super) fn record_inputs(
     snapshot: &Snapshot,
     prepared: &Prepared,
     stored: &BTreeMap<String, bool>,
-) -> Result<BTreeMap<String, crate::object::run::Input>, Error> {
+) -> Result<Inputs, Error> {
     let repo = session.repo;
     let mut inputs = BTreeMap::new();
     // Most of many inputs were made by nobody.
@@ -426,7 +428,7 @@ pub(super) fn record_inputs(
         let is_stored = stored.get(&part.key()).copied().unwrap_or(false);
         inputs.insert(part.key(), part.input(is_stored));
     }
-    Ok(inputs)
+    Ok(inputs.into())
 }
 
 /// Takes a hit: outputs back, a light record that points to its source.
@@ -440,6 +442,29 @@ pub(super) fn take(
     started: crate::clock::Micros,
 ) -> Result<Performed, Error> {
     take_for(session, snapshot, request, prepared, hit, restored, started, None)
+}
+
+/// The inputs of a hit: those of the run whose result it takes if they stand in a list and are just the same, else its own, of which the
+/// store is given nothing.
+fn inputs_of_hit(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    request: &Request,
+    prepared: &Prepared,
+    hit: &Hit,
+) -> Result<Inputs, Error> {
+    let Some(list) = hit.run.inputs.list() else {
+        return record_inputs(session, snapshot, prepared, &BTreeMap::new());
+    };
+    let given = |(key, input): (&String, &ReadyInput)| (key.clone(), prepare::is_to_be_stored(request, key, input));
+    let mut stored: BTreeMap<String, bool> = prepared.inputs.iter().map(given).collect();
+    stored.extend(prepared.config_folder.iter().map(|part| (part.key(), true)));
+    let mut inputs = record_inputs(session, snapshot, prepared, &stored)?;
+    let record = |source| Error::Record { run: hit.run.run.clone(), source };
+    if !inputs.stand_in(list).map_err(record)? {
+        inputs.values_mut().for_each(|input| input.stored = false);
+    }
+    Ok(inputs)
 }
 
 /// Whether a hit says no more than the run whose result it takes: then naming that run says it all.
@@ -463,11 +488,10 @@ fn take_for(
     part: Option<&mut dyn Part>,
 ) -> Result<Performed, Error> {
     let repo = session.repo;
-    let stored: BTreeMap<String, bool> = prepared.inputs.keys().map(|key| (key.clone(), false)).collect();
     let mut run = outline(repo, request, prepared, started);
     let is_new = part.is_none();
     if is_new {
-        run.inputs = record_inputs(session, snapshot, prepared, &stored)?;
+        run.inputs = inputs_of_hit(session, snapshot, request, prepared, &hit)?;
     }
     run.program = None;
     run.outputs = hit
@@ -516,12 +540,12 @@ fn take_for(
     } else {
         run.git = session.git_head();
         if !is_new {
-            run.inputs = record_inputs(session, snapshot, prepared, &stored)?;
+            run.inputs = inputs_of_hit(session, snapshot, request, prepared, &hit)?;
         }
         match session.batch() {
-            _ if request.cache_mode() == CacheMode::Readonly => publish::unrecorded(&run)?,
-            Some(batch) => batch.add_light(&run)?,
-            None => publish::light(repo, snapshot, &run)?,
+            _ if request.cache_mode() == CacheMode::Readonly => publish::unrecorded(&mut run)?,
+            Some(batch) => batch.add_light(&mut run)?,
+            None => publish::light(repo, snapshot, &mut run)?,
         }
     };
     let exit_code = u8::from(run.status != Status::Success);

@@ -439,6 +439,12 @@ pub fn plan_config(
     })
 }
 
+/// Whether the store is given the bytes of an input when the command is executed.
+pub(super) fn is_to_be_stored(request: &Request, key: &str, input: &ReadyInput) -> bool {
+    let is_there = !input.captured.content.is_absent();
+    is_there && matches!(input.place, Place::Inside(_)) && !request.no_store.contains(key)
+}
+
 /// Puts what a request was given into `sink`, so that its record can be had back: inputs of the project, config, code.
 ///
 /// # Errors
@@ -452,8 +458,7 @@ pub fn store_inputs(
     let worktree = session.worktree();
     let mut stored = BTreeMap::new();
     for (key, input) in &prepared.inputs {
-        let is_there = !input.captured.content.is_absent();
-        let wanted = is_there && matches!(input.place, Place::Inside(_)) && !request.no_store.contains(key);
+        let wanted = is_to_be_stored(request, key, input);
         if let Some(set) = input.set.as_ref().filter(|_| wanted) {
             super::inputs::store_set(session, set, sink)?;
         } else if wanted && !sink.has(&input.captured.content.id())? {

@@ -10,7 +10,7 @@ use super::{Error, live};
 use crate::hash::Id;
 use crate::journal::Line;
 use crate::object::run::Run;
-use crate::object::{Kind, Record, Sink, id_of};
+use crate::object::{AccessError, Kind, Sink, id_of};
 use crate::repo::Repo;
 use crate::store::{Collected, Draft, Intake, OpId, Snapshot};
 
@@ -43,37 +43,94 @@ pub struct Pending {
     pub code: Vec<(bstr::BString, Id)>,
 }
 
-fn encoded(run: &Run) -> Result<(Id, Vec<u8>), Error> {
-    let bytes = run.encode().map_err(|source| Error::Record { run: run.run.clone(), source })?;
-    Ok((id_of(&Kind::RUN, &bytes), bytes))
+impl Pending {
+    /// A run alone.
+    pub(super) fn of(run: &Run) -> Result<Self, Error> {
+        let bytes = run.encode_whole().map_err(|source| Error::Record { run: run.run.clone(), source })?;
+        Ok(Self::of_bytes(bytes))
+    }
+
+    fn of_bytes(run: Vec<u8>) -> Self {
+        Self { run: run.into(), objects: Vec::new(), code: Vec::new() }
+    }
+}
+
+/// A closed run as the objects that are stored of it.
+#[derive(Debug)]
+pub struct ClosedRun {
+    /// Its object.
+    pub object: Id,
+    bytes: Vec<u8>,
+    /// The list of its inputs, if they are many.
+    list: Option<(Id, Vec<u8>)>,
+}
+
+impl ClosedRun {
+    /// Closes a run: from now on its inputs stand in a list, if they are many.
+    ///
+    /// # Errors
+    /// When the record is above the limits of the format.
+    pub fn of(run: &mut Run) -> Result<Self, Error> {
+        let list = run.inputs.put_in_list().map_err(|source| Error::Record { run: run.run.clone(), source })?;
+        Ok(Self { list, ..Self::as_it_is(run)? })
+    }
+
+    /// Closes a run that has no inputs of its own.
+    ///
+    /// # Errors
+    /// As [`ClosedRun::of`].
+    pub fn as_it_is(run: &Run) -> Result<Self, Error> {
+        let bytes = run.encode().map_err(|source| Error::Record { run: run.run.clone(), source })?;
+        Ok(Self { object: id_of(&Kind::RUN, &bytes), bytes, list: None })
+    }
+
+    /// It, as it waits.
+    ///
+    /// # Errors
+    /// As [`ClosedRun::of`].
+    pub(super) fn pending(&self, run: &Run) -> Result<Pending, Error> {
+        match &self.list {
+            None => Ok(Pending::of_bytes(self.bytes.clone())),
+            Some(_) => Pending::of(run),
+        }
+    }
+
+    /// Gives them to the store.
+    ///
+    /// # Errors
+    /// Whatever it reports.
+    pub fn put(&self, sink: &dyn Sink) -> Result<(), AccessError> {
+        if let Some((id, bytes)) = &self.list {
+            sink.put(&Kind::INPUTS, id, bytes)?;
+        }
+        sink.put(&Kind::RUN, &self.object, &self.bytes)
+    }
 }
 
 /// A run that is not to be recorded: its id alone.
 ///
 /// # Errors
 /// When the record is above the limits of the format.
-pub fn unrecorded(run: &Run) -> Result<(Id, Publication), Error> {
-    Ok((encoded(run)?.0, Publication::Unrecorded))
+pub fn unrecorded(run: &mut Run) -> Result<(Id, Publication), Error> {
+    Ok((ClosedRun::of(run)?.object, Publication::Unrecorded))
 }
 
 /// Publishes a record that needs nothing but itself: a hit. If that can't be done now it is left in the live folder.
 ///
 /// # Errors
 /// When the record is above the limits.
-pub fn light(repo: &Repo, snapshot: &Snapshot, run: &Run) -> Result<(Id, Publication), Error> {
+pub fn light(repo: &Repo, snapshot: &Snapshot, run: &mut Run) -> Result<(Id, Publication), Error> {
     let op = repo.new_op();
-    let (object, bytes) = encoded(run)?;
+    let closed = ClosedRun::of(run)?;
+    let object = closed.object;
     let published = (|| {
         let intake = repo.store().intake(snapshot);
-        intake.put(&Kind::RUN, &object, &bytes)?;
+        closed.put(&intake)?;
         with(repo, snapshot, op, "run", run, object, &Arc::new(intake.finish()?))
     })();
     match published {
         Ok(()) => Ok((object, Publication::Done)),
-        Err(err) => {
-            let pending = Pending { run: bytes.into(), objects: Vec::new(), code: Vec::new() };
-            Ok((object, leave_new(repo, run, op, &pending, err)))
-        }
+        Err(err) => Ok((object, leave_new(repo, run, op, &closed.pending(run)?, err))),
     }
 }
 
@@ -112,12 +169,12 @@ pub fn leave(pending: &Pending, running: live::Running, why: Error) -> Publicati
     let left = crate::codec::encode(pending)
         .map_err(|source| Error::Ref { source })
         .and_then(|payload| Ok(running.finished(&payload)?));
-    if let Ok(()) = left {
-        Publication::Waiting(why)
-    } else {
-        let _ = running.end();
-        Publication::Lost(why)
-    }
+    if let Ok(()) = left { Publication::Waiting(why) } else { lost(running, why) }
+}
+
+fn lost(running: live::Running, why: Error) -> Publication {
+    let _ = running.end();
+    Publication::Lost(why)
 }
 
 /// What the journal of the workspace says of a run that was recorded.
@@ -165,8 +222,7 @@ pub(super) fn beside_of(prepared: &Prepared) -> Pending {
 
 /// Leaves the record, as far as it is known, in the live folder.
 pub(super) fn note_draft(running: &live::Running, draft: &Run, beside: &Pending) -> Result<(), Error> {
-    let bytes = draft.encode().map_err(|source| Error::Record { run: draft.run.clone(), source })?;
-    let pending = Pending { run: bytes.into(), objects: beside.objects.clone(), code: beside.code.clone() };
+    let pending = Pending { objects: beside.objects.clone(), code: beside.code.clone(), ..Pending::of(draft)? };
     let payload = crate::codec::encode(&pending).map_err(|source| Error::Ref { source })?;
     Ok(running.note_draft(&payload)?)
 }
@@ -179,8 +235,7 @@ pub(super) fn record(
     intake: Intake,
     op: crate::store::OpId,
     run: &Run,
-    object: Id,
-    bytes: &[u8],
+    closed: &ClosedRun,
     running: live::Running,
     prepared: &Prepared,
 ) -> Publication {
@@ -192,24 +247,29 @@ pub(super) fn record(
         }
         Ok(())
     };
-    let pending = || Pending { run: bytes.to_vec().into(), ..beside_of(prepared) };
+    let pending = || closed.pending(run).map(|alone| Pending { run: alone.run, ..beside_of(prepared) });
+    let leave = |running: live::Running, why: Error| match pending() {
+        Ok(pending) => leave(&pending, running, why),
+        Err(err) => lost(running, err),
+    };
     if let Some(batch) = session.batch() {
-        return match beside(&intake) {
-            Ok(()) => batch.add(&Arc::new(run.clone()), object, bytes, intake, Some(running), pending()),
-            Err(err) => leave(&pending(), running, err),
+        return match (beside(&intake), pending()) {
+            (Ok(()), Ok(pending)) => batch.add(&Arc::new(run.clone()), closed, intake, Some(running), pending),
+            (Ok(()), Err(err)) => lost(running, err),
+            (Err(err), _) => leave(running, err),
         };
     }
     let published = (|| {
         beside(&intake)?;
-        intake.put(&Kind::RUN, &object, bytes)?;
+        closed.put(&intake)?;
         let collected = Arc::new(intake.finish()?);
-        with(repo, snapshot, op, "run", run, object, &collected)
+        with(repo, snapshot, op, "run", run, closed.object, &collected)
     })();
     match published {
         Ok(()) => {
             let _ = running.end();
             Publication::Done
         }
-        Err(err) => leave(&pending(), running, err),
+        Err(err) => leave(running, err),
     }
 }

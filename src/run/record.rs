@@ -2,6 +2,7 @@
 
 use crate::codec;
 use crate::hash::Id;
+use crate::object::inputs::InputList;
 use crate::object::run::{Run, RunKind};
 use crate::refs::key;
 use crate::repo::entry::{self, Outcome, RunLine, RunPlace, StepRun, Touch};
@@ -29,15 +30,44 @@ pub enum Error {
     Encode(#[from] codec::Error),
 }
 
-/// All refs that a closed run is found by: a pure function of its record, but for the rank among outcomes of its recipe.
+/// All refs that a closed run is found by: a pure function of its record, but for the rank among outcomes of its recipe; and those of
+/// the list of its inputs, if there is one that is not known here yet.
 ///
 /// # Errors
 /// When the ranks can't be read.
 pub fn edits(snapshot: &Snapshot, run: &Run, object: Id) -> Result<Vec<RefEdit>, Error> {
-    ranked(run, object, &mut |prefix, start| rank(snapshot, prefix, start))
+    let mut edits = ranked(run, object, &mut |prefix, start| rank(snapshot, prefix, start))?;
+    if let Some((list, id)) = run.inputs.as_list()
+        && !is_known(snapshot, &list, &id)?
+    {
+        edits.extend(edits_of_list(&list, id)?);
+    }
+    Ok(edits)
 }
 
-/// As [`edits`], whatever other runs there are: its rank is its start.
+/// Whether a list of inputs can be found by its contents: its refs come together.
+///
+/// # Errors
+/// When they can't be read.
+pub fn is_known(snapshot: &Snapshot, list: &InputList, id: &Id) -> Result<bool, store::Error> {
+    match list.contents().next() {
+        Some((content, key, _)) => Ok(snapshot.get_ref(&key::listed(&content, id, key))?.is_some()),
+        None => Ok(true),
+    }
+}
+
+/// All refs by which the contents of a list of inputs lead to it: a pure function of the list.
+///
+/// # Errors
+/// When a value has no encoding.
+pub fn edits_of_list(list: &InputList, id: Id) -> Result<Vec<RefEdit>, Error> {
+    let one = |(content, key, path): (Id, &str, &bstr::BString)| {
+        Ok(RefEdit { key: key::listed(&content, &id, key), expect: Expect::Any, new: Some(entry::encode(path)?) })
+    };
+    list.contents().map(one).collect()
+}
+
+/// As [`edits`] without those of a list, whatever other runs there are: its rank is its start.
 ///
 /// # Errors
 /// When a value has no encoding.
@@ -55,10 +85,11 @@ fn ranked(
     let start = u64::try_from(run.started_at.0).unwrap_or(0);
     let (project, scenario, id) = (run.project.as_str(), run.scenario.as_str(), run.run.as_str());
     add(key::run(project, scenario, id, &object), entry::encode(&RunLine::of(run, object))?);
-    let place = entry::encode(&RunPlace { object, project: project.to_owned(), scenario: scenario.to_owned() })?;
+    let place = RunPlace { object, project: project.to_owned(), scenario: scenario.to_owned() };
+    let place = entry::encode(&place)?;
     add(key::id(id), place.clone());
     if let Some(name) = &run.name {
-        add(key::name(name, id), place);
+        add(key::name(name, id), place.clone());
     }
     let executed = !run.is_hit() && !matches!(run.kind, RunKind::Manual | RunKind::Import);
     if let Some(recipe) = &run.recipe
@@ -102,8 +133,13 @@ fn ranked(
             add(key::outpath(project, output.path.as_ref()), entry::encode(&id)?);
         }
     }
-    for (name, input) in run.inputs.iter().filter(|(_, input)| !input.content.is_absent()) {
-        add(key::consumer(&input.content.id(), start, id, name), touch(&input.path)?);
+    match run.inputs.list() {
+        Some(list) => add(key::reader(list, start, id), place),
+        None => {
+            for (name, input) in run.inputs.iter().filter(|(_, input)| !input.content.is_absent()) {
+                add(key::consumer(&input.content.id(), start, id, name), touch(&input.path)?);
+            }
+        }
     }
     // Files of equal content in one set, and files that several outputs have, are told of once.
     let mut seen = std::collections::HashSet::new();

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use super::live::{Entry, Live, State};
 use super::observer::Stream;
-use super::publish::Pending;
+use super::publish::{ClosedRun, Pending};
 use super::{Error, record};
 use crate::clock::Micros;
 use crate::hash::Id;
 use crate::host::Liveness;
 use crate::object::recipe::Content;
 use crate::object::run::{Log, Run, RunError, RunKind, Status};
-use crate::object::{Kind, Record, Sink, id_of};
+use crate::object::{self, Kind, Record, RunRecord, Sink, id_of};
 use crate::path::from_bytes;
 use crate::repo::Repo;
 use crate::run::Session;
@@ -284,8 +284,14 @@ fn abort(
 pub(super) fn drafted(entry: &Entry, live: &Live) -> Option<(Run, Pending)> {
     let payload = entry.draft(live)?;
     let pending: Pending = crate::codec::decode(&payload, &crate::codec::Limits::RECORD).ok()?;
-    let run = Run::decode(&pending.run).ok().filter(|run| run.run == entry.run)?;
+    let run = written_down(&pending).ok().filter(|run| run.run == entry.run)?;
     Some((run, pending))
+}
+
+/// The run that waits: its record tells all of it.
+fn written_down(pending: &Pending) -> Result<Run, object::Error> {
+    let rule = || "its inputs stand elsewhere".to_owned();
+    RunRecord::decode(&pending.run)?.whole_with(|_| Err(object::Error::Invalid { kind: Kind::RUN, rule: rule() }))
 }
 
 /// Whether the run around an intent's run is a step that died with it: then it is a task of a pipeline.
@@ -318,10 +324,10 @@ fn sweep_below(repo: &Repo, folder: &std::path::Path, pid: u32) {
     }
 }
 
-fn publish(repo: &Repo, intake: crate::store::Intake, op: OpId, run: Run) -> Result<Id, Error> {
-    let bytes = run.encode().map_err(|source| Error::Record { run: run.run.clone(), source })?;
-    let object = id_of(&Kind::RUN, &bytes);
-    intake.put(&Kind::RUN, &object, &bytes)?;
+fn publish(repo: &Repo, intake: crate::store::Intake, op: OpId, mut run: Run) -> Result<Id, Error> {
+    let closed = ClosedRun::of(&mut run)?;
+    closed.put(&intake)?;
+    let object = closed.object;
     let collected = Arc::new(intake.finish()?);
     repo.store().publish(op, "settle", &mut |snapshot| -> Result<Option<Draft>, Error> {
         let mut edits = record::edits(snapshot, &run, object)?;
@@ -337,7 +343,7 @@ fn finish(repo: &Repo, live: &Live, entry: &Entry, payload: &[u8]) -> Result<(),
     let Some(op) = op(entry) else { return Ok(()) };
     let pending: Pending =
         crate::codec::decode(payload, &crate::codec::Limits::RECORD).map_err(|source| Error::Ref { source })?;
-    let mut run = Run::decode(&pending.run).map_err(|source| Error::Record { run: entry.run.clone(), source })?;
+    let mut run = written_down(&pending).map_err(|source| Error::Record { run: entry.run.clone(), source })?;
     let snapshot = repo.store().snapshot()?;
     if recorded(&snapshot, &entry.run)?.is_some() {
         live.end_at(&entry.dir, &entry.run)?;

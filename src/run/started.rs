@@ -16,7 +16,7 @@ use super::lookup::Hit;
 use super::observer::Observer;
 use super::perform::{self, Performed, Surroundings};
 use super::prepare::{self, Environment, Prepared};
-use super::publish::{self, Pending, Publication};
+use super::publish::{self, ClosedRun, Pending, Publication};
 use super::request::{CacheMode, Request};
 use super::session::Session;
 use super::take::{self, Taken};
@@ -26,8 +26,7 @@ use crate::codec::{self, Limits, Value};
 use crate::hash::Id;
 use crate::object::recipe::{Content, Recipe};
 use crate::object::run::{Cache, Phase, Reason, Run, RunError, Status};
-use crate::object::{Kind, Record, Sink, id_of};
-use crate::path::Place;
+use crate::object::{Kind, Record};
 use crate::refs::key;
 use crate::repo::entry::{self, RunPlace};
 use crate::worktree::Fence;
@@ -238,8 +237,7 @@ fn start_once(
         let given = given::lay_config(session, &snapshot, &prepared, &running)?;
         started.environment = given::told_environment(session, request, &prepared, &running, &given)?;
         let wanted = |(key, input): (&String, &super::inputs::ReadyInput)| {
-            let is_there = !input.captured.content.is_absent();
-            (key.clone(), is_there && matches!(input.place, Place::Inside(_)) && !request.no_store.contains(key))
+            (key.clone(), prepare::is_to_be_stored(request, key, input))
         };
         let stored = prepared.inputs.iter().map(wanted).collect();
         run.inputs = perform::record_inputs(session, &snapshot, &prepared, &stored)?;
@@ -343,11 +341,11 @@ pub fn finish(
     {
         warnings.push(format!("the folder of the run is in the store alone: {}", super::chain(&err)));
     }
-    let bytes = run.encode().map_err(|source| Error::Record { run: run.run.clone(), source })?;
-    let object = id_of(&Kind::RUN, &bytes);
+    let closed = ClosedRun::of(&mut run)?;
+    let object = closed.object;
     let op = crate::store::OpId::from_bytes(running.intent().op);
     let published = (|| {
-        intake.put(&Kind::RUN, &object, &bytes)?;
+        closed.put(&intake)?;
         let collected = std::sync::Arc::new(intake.finish()?);
         publish::with(repo, &snapshot, op, "finish", &run, object, &collected)
     })();
@@ -356,7 +354,7 @@ pub fn finish(
             let _ = running.end();
             Publication::Done
         }
-        Err(err) => publish::leave(&Pending { run: bytes.into(), ..pending }, running, err),
+        Err(err) => publish::leave(&Pending { run: closed.pending(&run)?.run, ..pending }, running, err),
     };
     drop(lock);
     session.save();

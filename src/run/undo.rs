@@ -15,9 +15,9 @@ use crate::clock::Micros;
 use crate::hash::Id;
 use crate::journal::{self, Change, Line, Operation, State};
 use crate::mark::{self, MarkKind};
-use crate::object::Record;
 use crate::object::recipe::Content;
-use crate::object::run::{Output, Run};
+use crate::object::run::Output;
+use crate::object::{Record, RunRecord};
 use crate::path::Place;
 use crate::refs::key;
 use crate::repo::entry::{self, Staged, Tag};
@@ -148,7 +148,8 @@ fn displaced(
         operation.line.wrote.iter().map(|(path, content)| (path.clone(), Left::Content(content.clone()))).collect();
     for (run, object) in &operation.line.runs {
         let Some((_, bytes)) = crate::object::Source::read(snapshot, object)? else { continue };
-        let record = Run::decode(&bytes).map_err(|source| Error::Record { run: run.clone(), source })?;
+        let record =
+            RunRecord::decode(&bytes).map_err(|source| Error::Record { run: run.clone(), source })?.into_head();
         left.extend(record.outputs.into_values().map(|output| (output.path.clone(), Left::Output(Box::new(output)))));
     }
     let prefix = key::displaced_of(repo.workspace());

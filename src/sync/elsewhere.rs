@@ -22,7 +22,7 @@ use crate::hash::Id;
 use crate::mark::{self, MarkKind};
 use crate::object::recipe::Content;
 use crate::object::run::Run;
-use crate::object::{Kind, Record, Source};
+use crate::object::{Kind, Record, RunRecord, Source};
 use crate::progress::{Cancel, Progress};
 use crate::refs::key;
 use crate::repo::Repo;
@@ -283,7 +283,7 @@ impl<'a> Remotes<'a> {
             }
             // A ref is no more than a hint where to look.
             let Some((_, bytes)) = far.read(&outcome.object)? else { continue };
-            let run = Run::decode_verified(&bytes)?;
+            let run = RunRecord::decode_verified(&bytes)?.into_head();
             if !run.is_result() || run.recipe != Some(*recipe) {
                 continue;
             }

@@ -13,9 +13,9 @@ use crate::hash::Id;
 use crate::journal::Line;
 use crate::maintain::roots::all_targets;
 use crate::object::recipe::Content;
-use crate::object::run::{Run, Status};
+use crate::object::run::Status;
 use crate::object::tree::{self, EntryKind};
-use crate::object::{AccessError, Kind, Record, Source};
+use crate::object::{AccessError, Kind, Record, RunRecord, Source};
 use crate::progress::{Cancel, Progress};
 use crate::refs::key;
 use crate::repo::Repo;
@@ -375,7 +375,7 @@ fn choose(repo: &Repo, snapshot: &Snapshot, options: &EvictOptions<'_>) -> Resul
             *count += 1;
         }
         let Some((_, bytes)) = snapshot.read(&line.object)? else { continue };
-        let run = Run::decode(&bytes)?;
+        let run = RunRecord::decode(&bytes)?.into_head();
         let outputs = run.outputs.values().map(|output| &output.content);
         let logs = run.logs.values().map(|log| log.id);
         stay.extend(logs);

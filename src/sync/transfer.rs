@@ -244,7 +244,7 @@ impl Transfer<'_> {
         // With a selection the runs that these are made of come along, whatever is said of them.
         let wanted: HashSet<Id> = heads.iter().copied().collect();
         self.about(self.said_of(&snapshot, &brought, |run| !wanted.contains(run))?, given, moved)?;
-        let portions = Self::portions(&snapshot, brought.runs, given, moved)?;
+        let portions = Self::portions(&snapshot, brought.lists, brought.runs, given, moved)?;
         let Some(mut collected) = collected.filter(|_| !portions.is_empty() || brought.objects > 0) else {
             return Ok(());
         };
@@ -273,9 +273,10 @@ impl Transfer<'_> {
         Ok(())
     }
 
-    /// Edits in portions that fit into one entry each, all of a run in one.
+    /// Edits in portions that fit into one entry each, all of a run in one. Lists come first: a run that is here needs nothing more.
     fn portions(
         snapshot: &Snapshot,
+        lists: Vec<(Id, PackedRefs)>,
         runs: Vec<RunRefs>,
         given: &mut Given,
         moved: &mut Moved,
@@ -291,12 +292,27 @@ impl Transfer<'_> {
             runs.retain(|_| known.next().flatten().is_none());
             foreign = Self::foreign(snapshot, &runs)?;
         }
+        let lists = Self::unknown(snapshot, lists, given)?;
         moved.runs += runs.len() as u64;
         let newest = Self::newest_at_paths(snapshot, &runs)?;
         let paths = key::outpaths();
         let mut portions: Vec<PackedRefs> = Vec::new();
         let mut portion: Vec<(&[u8], &[u8])> = Vec::new();
         let mut bytes = 0;
+        let mut add = |refs: &mut dyn Iterator<Item = (_, _)>| {
+            let from = portion.len();
+            portion.extend(refs);
+            let size: usize = portion[from..].iter().map(|(key, value)| key.len() + value.len() + 8).sum();
+            if from > 0 && bytes + size > REFS {
+                let rest = portion.split_off(from);
+                portions.push(Self::in_order(std::mem::replace(&mut portion, rest)));
+                bytes = 0;
+            }
+            bytes += size;
+        };
+        for refs in &lists {
+            add(&mut refs.iter());
+        }
         for (own, run) in &runs {
             // A run id belongs to whoever came first: another run that claims it is listed, and nothing that leads to the first one changes.
             let is_known = !given.runs.insert(run.run.clone()) || foreign.contains(&run.run);
@@ -305,20 +321,27 @@ impl Transfer<'_> {
                 _ if key.starts_with(&paths) => newest.get(key) == Some(&value),
                 _ => true,
             };
-            let from = portion.len();
-            portion.extend(run.refs.iter().filter(is_wanted));
-            let size: usize = portion[from..].iter().map(|(key, value)| key.len() + value.len() + 8).sum();
-            if from > 0 && bytes + size > REFS {
-                let rest = portion.split_off(from);
-                portions.push(Self::in_order(std::mem::replace(&mut portion, rest)));
-                bytes = 0;
-            }
-            bytes += size;
+            add(&mut run.refs.iter().filter(is_wanted));
         }
         if !portion.is_empty() {
             portions.push(Self::in_order(portion));
         }
         Ok(portions)
+    }
+
+    /// The refs of those lists that are not known yet: a list's refs come together.
+    fn unknown(
+        snapshot: &Snapshot,
+        mut lists: Vec<(Id, PackedRefs)>,
+        given: &mut Given,
+    ) -> Result<Vec<PackedRefs>, Error> {
+        lists.retain(|(id, _)| given.objects.insert(*id));
+        lists.sort_unstable_by(|(_, a), (_, b)| a.iter().next().cmp(&b.iter().next()));
+        let firsts: Vec<&[u8]> =
+            lists.iter().map(|(_, refs)| refs.iter().next().map_or(&[][..], |(key, _)| key)).collect();
+        let mut known = snapshot.get_refs(&firsts)?.into_iter();
+        lists.retain(|_| known.next().flatten().is_none());
+        Ok(lists.into_iter().map(|(_, refs)| refs).collect())
     }
 
     /// The refs of one entry, each once.
@@ -389,7 +412,7 @@ impl Transfer<'_> {
         Self::count(moved, &brought);
         moved.marks += said.edits.len() as u64;
         let mut edits = said.edits;
-        for portion in Self::portions(&snapshot, brought.runs, given, moved)? {
+        for portion in Self::portions(&snapshot, brought.lists, brought.runs, given, moved)? {
             edits.extend(portion.edits());
         }
         if self.is_dry || edits.is_empty() {
@@ -429,7 +452,7 @@ impl Transfer<'_> {
         let mut edits = Vec::new();
         self.about(self.said_of(&snapshot, &brought, |_| true)?, given, moved)?;
         // What a tag names may be a run that came with nothing else.
-        for portion in Self::portions(&snapshot, brought.runs, given, moved)? {
+        for portion in Self::portions(&snapshot, brought.lists, brought.runs, given, moved)? {
             edits.extend(portion.edits());
         }
         let collected = if self.is_dry { None } else { Some(Arc::new(intake.finish()?)) };

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use crate::hash::{Id, IdHasher, IdMap, IdSet};
 use crate::object::config::Config;
 use crate::object::envelope::Envelope;
+use crate::object::inputs::InputList;
 use crate::object::mark::Mark;
 use crate::object::note::Note;
 use crate::object::recipe::Recipe;
@@ -15,7 +16,7 @@ use crate::object::run::Run;
 use crate::object::scenario::Scenario;
 use crate::object::tree::Tree;
 use crate::object::verdict::Verdict;
-use crate::object::{self, AccessError, Kind, Link, Record, Strength, chunks::Chunks};
+use crate::object::{self, AccessError, Kind, Link, Record, RunRecord, Strength, chunks::Chunks};
 use crate::progress::{Cancel, Progress};
 use crate::run::record;
 use crate::store::{Carried, Class, How, Intake, Snapshot};
@@ -76,6 +77,14 @@ struct Seen {
     /// Whether the links are those of the parts of one folder.
     is_in_parts: bool,
     run: Option<Box<RunRefs>>,
+    /// The refs of a list of inputs.
+    list: Option<PackedRefs>,
+}
+
+impl Seen {
+    fn of(links: Vec<Link>) -> Self {
+        Self { links, is_in_parts: false, run: None, list: None }
+    }
 }
 
 /// Why the names in a run's record can't be taken over.
@@ -100,14 +109,19 @@ fn look(id: &Id, kind: &Kind, bytes: &[u8]) -> Result<Seen, AccessError> {
     let damaged = |source| wrong(object::Error::Damaged { kind: kind.clone(), source });
     let envelope = Envelope::parse_verified(bytes).map_err(damaged)?;
     if *kind == Kind::RUN {
-        let run = Run::of_envelope(&envelope).map_err(wrong)?;
+        let run = RunRecord::of_envelope(&envelope).map_err(wrong)?.into_head();
         if let Some(rule) = bad_names(&run) {
             return Err(wrong(object::Error::Invalid { kind: kind.clone(), rule: rule.to_owned() }));
         }
         let edits = record::edits_by_itself(&run, *id).map_err(|err| AccessError::Other(Box::new(err)))?;
         let Run { run, project, scenario, .. } = run;
         let run = RunRefs { object: *id, run, project, scenario, refs: PackedRefs::of(&edits) };
-        return Ok(Seen { links: envelope.links, is_in_parts: false, run: Some(Box::new(run)) });
+        return Ok(Seen { run: Some(Box::new(run)), ..Seen::of(envelope.links) });
+    }
+    if *kind == Kind::INPUTS {
+        let list = InputList::of_envelope(&envelope).map_err(wrong)?;
+        let edits = record::edits_of_list(&list, *id).map_err(|err| AccessError::Other(Box::new(err)))?;
+        return Ok(Seen { list: Some(PackedRefs::of(&edits)), ..Seen::of(envelope.links) });
     }
     let checked = if *kind == Kind::TREE {
         Tree::check(&envelope)
@@ -131,7 +145,7 @@ fn look(id: &Id, kind: &Kind, bytes: &[u8]) -> Result<Seen, AccessError> {
     match checked {
         Ok(()) | Err(object::Error::TooNew { .. }) => {
             let is_in_parts = *kind == Kind::TREE && !Tree::is_list(&envelope);
-            Ok(Seen { links: envelope.links, is_in_parts, run: None })
+            Ok(Seen { is_in_parts, ..Seen::of(envelope.links) })
         }
         Err(err) => Err(wrong(err)),
     }
@@ -151,6 +165,8 @@ pub struct Wrong {
 pub(super) struct Brought {
     /// Runs of which the refs are to be made.
     pub(super) runs: Vec<RunRefs>,
+    /// Lists of inputs with the refs by which their contents lead to them.
+    pub(super) lists: Vec<(Id, PackedRefs)>,
     /// Objects that were carried.
     pub(super) objects: u64,
     /// Bytes that these take.
@@ -424,6 +440,7 @@ impl<'a> Walk<'a> {
                     if let Some(run) = seen.run {
                         self.brought.runs.push(*run);
                     }
+                    self.brought.lists.extend(seen.list.map(|refs| (id, refs)));
                 }
             }
         }

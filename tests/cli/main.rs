@@ -32,6 +32,7 @@ mod lifecycle;
 mod links;
 mod live;
 mod look;
+mod many_inputs;
 mod map;
 mod marks;
 mod on_sight;

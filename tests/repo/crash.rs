@@ -177,7 +177,7 @@ fn together(project: &Project, repo: &Repo, n: u64, fault: &NthEffect) -> Result
     }
     around.status = Status::Success;
     around.finished_at = repo.now();
-    if batch.add_light(&around).is_ok() {
+    if batch.add_light(&mut around).is_ok() {
         batch.flush();
     }
     let _ = batch.end();

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use prov::object::run::{Run, RunKind};
-use prov::object::{Record, Source};
+use prov::object::run::RunKind;
+use prov::object::{Record, RunRecord, Source};
 use prov::refs::key;
 use prov::repo::entry::ScenarioRef;
 use prov::repo::{Places, Repo, World};
@@ -68,7 +68,7 @@ fn sweeps_scenarios_verdicts_and_pipelines_of_version_1_are_read() {
     for item in snapshot.scan(&key::all_runs(), Direction::Forward) {
         let (_, object) = key::run_and_object(&item.unwrap().0).unwrap();
         let (_, bytes) = snapshot.read(&object).unwrap().unwrap();
-        let run = Run::decode(&bytes).unwrap();
+        let run = RunRecord::decode(&bytes).unwrap().into_head();
         // What was written is what would be written.
         assert_eq!(run.encode().unwrap(), bytes, "{}", run.run);
         if run.step == "sort" && !run.is_hit() {
@@ -100,5 +100,39 @@ fn sweeps_scenarios_verdicts_and_pipelines_of_version_1_are_read() {
         .input("in.txt")
         .output_as("sorted", "out.txt");
     assert!(run_in(&repo, &root, &sort).unwrap().run.is_hit());
+    assert_sound(&repo);
+}
+
+#[test]
+fn runs_whose_inputs_stand_in_lists_are_read_hit_and_written() {
+    let (_dir, root) = project("v1-lists");
+    std::fs::create_dir(root.join("in")).unwrap();
+    for n in 0..80 {
+        std::fs::write(root.join(format!("in/{n}.txt")), format!("{n}\n")).unwrap();
+    }
+    let repo = Repo::open(&root, &Places::default(), World::real(None)).unwrap();
+    assert_sound(&repo);
+    let snapshot = repo.store().snapshot().unwrap();
+    let mut lists = std::collections::BTreeSet::new();
+    let mut told = 0;
+    for item in snapshot.scan(&key::all_runs(), Direction::Forward) {
+        let (run, object) = key::run_and_object(&item.unwrap().0).unwrap();
+        let (_, bytes) = snapshot.read(&object).unwrap().unwrap();
+        let record = RunRecord::decode(&bytes).unwrap();
+        assert_eq!(record.encode().unwrap(), bytes, "{run}");
+        lists.extend(record.head().inputs.list().copied());
+        let whole = prov::revspec::read_run(&snapshot, &run, &object).unwrap();
+        assert_eq!(whole.inputs.len(), if whole.step == "gen" { 0 } else { 80 }, "{run}");
+        told += usize::from(whole.inputs.list().is_some());
+    }
+    assert_eq!((lists.len(), told), (1, 3), "an executed run, its hit and another step tell the same inputs");
+    let taken = prov::lineage::takers(&snapshot, &prov::hash::blob(b"7\n")).unwrap();
+    assert_eq!(taken.iter().map(|one| one.touch.path.to_string()).collect::<Vec<_>>(), ["in/7.txt"; 3]);
+
+    let all = Request::command(["sh", "-c", "cat in/*.txt > all.txt"]).step("all").input("in/*.txt").output("all.txt");
+    let all = Request { code: Some(prov::run::CodeMode::None), ..all };
+    let hit = run_in(&repo, &root, &all).unwrap();
+    assert!(hit.run.is_hit(), "{:?}", hit.run.cache);
+    assert_eq!(hit.run.inputs.list(), lists.first());
     assert_sound(&repo);
 }

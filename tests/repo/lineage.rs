@@ -81,6 +81,20 @@ fn history(repo: &Repo, random: &mut SeededRandom) -> Vec<Made> {
             let input = Input { path, size: 10, stored: false, content, producer };
             run.inputs.insert(format!("in{k}"), input);
         }
+        // Some take so much that it stands in a list, some the same as others before.
+        match below(random, 40) {
+            0 => run.inputs.extend((0..prov::object::inputs::MANY).map(|k| {
+                let made = all.get(below(random, all.len().max(1)));
+                let content = made.map_or_else(|| Content::Blob(prov::hash::blob(b"raw")), |made| made.content.clone());
+                let path = made.map_or_else(|| "raw".into(), |made| made.path.clone());
+                (format!("many{k}"), Input { path, size: 10, stored: false, content, producer: None })
+            })),
+            1 => {
+                let known = runs.iter().rev().find(|(run, _)| run.inputs.list().is_some());
+                run.inputs.extend(known.into_iter().flat_map(|(run, _)| run.inputs.clone()));
+            }
+            _ => {}
+        }
         run.inputs.insert(
             "maybe".to_owned(),
             Input { path: "maybe".into(), size: 0, stored: false, content: Content::absent(), producer: None },
@@ -119,6 +133,7 @@ fn history(repo: &Repo, random: &mut SeededRandom) -> Vec<Made> {
         };
         run.sealed = run.status == Status::Success;
         run.finished_at = Micros(at.0 + 500_000);
+        run.inputs.put_in_list().unwrap();
         let object = id_of(&Kind::RUN, &run.encode().unwrap());
         all.push(Made { run: id, object, content, path });
         runs.push((run, object));
@@ -137,7 +152,11 @@ fn publish(repo: &Repo, runs: &[(Run, Id)]) {
             let mut edits = std::collections::BTreeMap::new();
             for (run, object) in runs {
                 intake.put(&Kind::RUN, object, &run.encode().unwrap())?;
-                let all = prov::run::record::edits_by_itself(run, *object)?;
+                let mut all = prov::run::record::edits_by_itself(run, *object)?;
+                if let Some((list, id)) = run.inputs.as_list() {
+                    intake.put(&Kind::INPUTS, &id, &list.encode().unwrap())?;
+                    all.extend(prov::run::record::edits_of_list(&list, id)?);
+                }
                 edits.extend(all.into_iter().map(|edit| (edit.key.clone(), edit)));
             }
             let edits = edits.into_values().collect();

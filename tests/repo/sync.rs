@@ -330,7 +330,7 @@ impl Remote {
         let (key, _) = snapshot.scan(&key::runs_of_project("project"), Direction::Forward).next().unwrap().unwrap();
         let (_, object) = key::run_and_object(&key).unwrap();
         let (_, bytes) = snapshot.read(&object).unwrap().unwrap();
-        (object, prov::object::run::Run::decode(&bytes).unwrap())
+        (object, prov::object::RunRecord::decode(&bytes).unwrap().into_head())
     }
 }
 
@@ -367,7 +367,7 @@ fn a_forged_result_never_becomes_a_hit() {
     let mut recipes = Vec::new();
     for item in snapshot.scan(&key::runs_of_project("project"), Direction::Forward) {
         let (_, id) = key::run_and_object(&item.unwrap().0).unwrap();
-        let run = prov::object::run::Run::decode(&snapshot.read(&id).unwrap().unwrap().1).unwrap();
+        let run = prov::object::RunRecord::decode(&snapshot.read(&id).unwrap().unwrap().1).unwrap().into_head();
         recipes.extend(run.recipe);
     }
     let edits = recipes

@@ -17,7 +17,7 @@ use crate::hash::{self, Id};
 use crate::interchange::Error;
 use crate::interchange::release::IMPORTED;
 use crate::object::run::{Log, Run, RunError, RunKind, Status};
-use crate::object::{Kind, Record, Sink, id_of};
+use crate::object::{Kind, Sink, id_of};
 use crate::pipeline::execute::table::{self, PIPELINE, Row, TASKS};
 use crate::pipeline::rollup::Outcome;
 use crate::refs::key;

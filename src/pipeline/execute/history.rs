@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use super::table::{self, Row};
 use crate::hash::Id;
 use crate::object::run::{Run, RunKind};
-use crate::object::{Record, Source};
+use crate::object::{Record, RunRecord, Source};
 use crate::query::{self, LogOptions};
 use crate::refs::key;
 use crate::repo::Repo;
@@ -43,7 +43,7 @@ pub fn newest_pipeline(
 /// The record of a run; `None` if it can't be read.
 pub fn read(snapshot: &Snapshot, object: &Id) -> Option<Run> {
     let (_, bytes) = snapshot.read(object).ok().flatten()?;
-    Run::decode(&bytes).ok()
+    RunRecord::decode(&bytes).ok()?.whole::<query::Error>(snapshot).ok()
 }
 
 /// The records of the steps of a pipeline's run, in the order in which they began.

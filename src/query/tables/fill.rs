@@ -13,9 +13,9 @@ use crate::index::{NoteRow, RunRow, ValueKind, ValueRow, Writer};
 use crate::mark::{self, MarkKind, Marks};
 use crate::note;
 use crate::object::config::Config;
+use crate::object::inputs::InputList;
 use crate::object::recipe::Recipe;
-use crate::object::run::Run;
-use crate::object::{Kind, Record, Source};
+use crate::object::{Kind, Record, RunRecord, Source};
 use crate::progress::{Progress, Unit};
 use crate::query::Error;
 use crate::refs::key;
@@ -46,6 +46,7 @@ struct FromRecipe {
 struct Shared {
     recipes: Mutex<HashMap<Id, Arc<FromRecipe>>>,
     configs: Mutex<HashMap<Id, Arc<Vec<ValueRow>>>>,
+    lists: Mutex<HashMap<Id, Option<InputList>>>,
 }
 
 fn remembered<T: Clone>(all: &Mutex<HashMap<Id, T>>, id: &Id, read: impl FnOnce() -> T) -> T {
@@ -140,6 +141,11 @@ impl Records<'_> {
         };
         found.ok().flatten().map(|(_, bytes)| bytes)
     }
+
+    /// A list of inputs; `None` if it can't be read.
+    fn list(&self, id: &Id) -> Option<InputList> {
+        InputList::decode(&self.get(id)?).ok()
+    }
 }
 
 fn add_runs(
@@ -174,7 +180,7 @@ fn add_runs(
         put(wanted.iter().map(|one| read(&records, &shared, one)).collect(), writer)?;
         return Ok(lost);
     }
-    let kinds = [Kind::RUN, Kind::RECIPE, Kind::CONFIG];
+    let kinds = [Kind::RUN, Kind::INPUTS, Kind::RECIPE, Kind::CONFIG];
     let places = if wanted.len() > MANY { Some(snapshot.whereabouts(&kinds)?) } else { None };
     let records = Records { snapshot, places };
     progress.begin("index", u64::try_from(wanted.len()).ok(), Unit::Items);
@@ -203,8 +209,10 @@ fn add_runs(
 
 /// Reads a run with what its recipe and config say; its id if its record can't be read.
 fn read(records: &Records<'_>, shared: &Shared, (id, object): &Wanted) -> Result<RunRow, String> {
-    let record = records.get(object).and_then(|bytes| Run::decode(&bytes).ok());
-    let run = record.ok_or_else(|| id.clone())?;
+    let record = records.get(object).and_then(|bytes| RunRecord::decode(&bytes).ok());
+    // Runs with the same inputs often come one after the other.
+    let list = |list: &Id| remembered(&shared.lists, list, || records.list(list)).ok_or(());
+    let run = record.and_then(|record| record.whole_with(list).ok()).ok_or_else(|| id.clone())?;
     let mut row = row::of(&run, object.to_string());
     if let Some(recipe) = &run.recipe {
         let said = remembered(&shared.recipes, recipe, || Arc::new(from_recipe(records, recipe)));

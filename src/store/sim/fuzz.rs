@@ -12,11 +12,11 @@ use crate::config;
 use crate::hash::{Id, derived};
 use crate::object::chunks::Chunks;
 use crate::object::config::Config;
+use crate::object::inputs::InputList;
 use crate::object::recipe::Recipe;
-use crate::object::run::Run;
 use crate::object::scenario::Scenario;
 use crate::object::tree::{self, Tree};
-use crate::object::{self, Envelope, Kind, Record, Source};
+use crate::object::{self, Envelope, Kind, Record, RunRecord, Source};
 use crate::store::backend::{Backend, Folder};
 use crate::store::entry::{self, Entry};
 use crate::store::sorted::{Cursor, FILE_CONTEXT, SortedFile, verify};
@@ -176,7 +176,8 @@ fn decode(target: &Target, bytes: &[u8]) -> Result<(), String> {
             // What one kind refuses another may take.
             record::<Tree>(bytes)?;
             record::<Recipe>(bytes)?;
-            record::<Run>(bytes)?;
+            record::<RunRecord>(bytes)?;
+            record::<InputList>(bytes)?;
             record::<Scenario>(bytes)?;
             record::<Config>(bytes)?;
             record::<Chunks>(bytes)?;

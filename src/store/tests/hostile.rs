@@ -313,12 +313,12 @@ fn no_hostile_pack_gives_bytes_and_each_is_named() {
 fn no_hostile_record_is_decoded() {
     use crate::object::chunks::Chunks;
     use crate::object::config::Config;
+    use crate::object::inputs::InputList;
     use crate::object::mark::Mark;
     use crate::object::note::Note;
     use crate::object::recipe::Recipe;
-    use crate::object::run::Run;
     use crate::object::scenario::Scenario;
-    use crate::object::{Record, envelope};
+    use crate::object::{Record, RunRecord, envelope};
 
     let envelope =
         |kind: &str, version: Vec<u8>, links: Vec<u8>, body: &[u8]| array(&[text(kind), version, links, body.to_vec()]);
@@ -343,8 +343,9 @@ fn no_hostile_record_is_decoded() {
         ("a body of a hundred levels", envelope("run", int(1), no_links.clone(), &[vec![0x91; 100], vec![1]].concat())),
         ("a list of four thousand million", envelope("run", int(1), no_links, &[0xdd, 0xff, 0xff, 0xff, 0xff])),
     ];
-    let decoders: [(&str, fn(&[u8]) -> bool); 7] = [
-        ("run", |bytes| Run::decode(bytes).is_ok()),
+    let decoders: [(&str, fn(&[u8]) -> bool); 8] = [
+        ("run", |bytes| RunRecord::decode(bytes).is_ok()),
+        ("inputs", |bytes| InputList::decode(bytes).is_ok()),
         ("recipe", |bytes| Recipe::decode(bytes).is_ok()),
         ("scenario", |bytes| Scenario::decode(bytes).is_ok()),
         ("mark", |bytes| Mark::decode(bytes).is_ok()),

@@ -7,7 +7,7 @@ use prov::hash::Id;
 use prov::mark::{MarkKind, Marks, Said};
 use prov::object::recipe::Recipe;
 use prov::object::run::{Cache, Output, Run};
-use prov::object::{Kind, Record};
+use prov::object::{Kind, Record, RunRecord};
 use prov::revspec::Target;
 use prov::run::Session;
 use serde_json::{Map, Value, json};
@@ -459,7 +459,7 @@ fn show_outputs(cx: &Context, run: &Run) -> Result<(), Failure> {
 fn show_object(cx: &Context, seen: &mut Seen, id: &Id, kind: &Kind) -> Result<(), Failure> {
     if *kind == Kind::RUN {
         let (_, bytes) = seen.object(id)?;
-        return show_run(cx, seen, &Run::decode(&bytes)?, id);
+        return show_run(cx, seen, &RunRecord::decode(&bytes)?.whole::<Failure>(&seen.snapshot)?, id);
     }
     if *kind == Kind::TREE {
         let entries = answer(cx, &seen.repo, &mut seen.snapshot, &mut |_, source| entries(source, *id, true))?;
