@@ -61,7 +61,7 @@ pub struct ClosedRun {
     /// Its object.
     pub object: Id,
     bytes: Vec<u8>,
-    /// The list of its inputs, if they are many.
+    /// The list of its inputs, if they are many and stand in none yet.
     list: Option<(Id, Vec<u8>)>,
 }
 
@@ -84,12 +84,12 @@ impl ClosedRun {
         Ok(Self { object: id_of(&Kind::RUN, &bytes), bytes, list: None })
     }
 
-    /// It, as it waits.
+    /// It, as it waits: a record that tells all of it.
     ///
     /// # Errors
     /// As [`ClosedRun::of`].
     pub(super) fn pending(&self, run: &Run) -> Result<Pending, Error> {
-        match &self.list {
+        match run.inputs.list() {
             None => Ok(Pending::of_bytes(self.bytes.clone())),
             Some(_) => Pending::of(run),
         }

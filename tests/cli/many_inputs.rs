@@ -197,11 +197,20 @@ fn a_killed_run_and_one_that_waits_are_on_record_with_all_inputs() {
     assert_eq!(ran.json["published"], "waiting", "{}", ran.outcome);
     project::remove(&sandbox, tmp);
     project::rename(&sandbox, format!("{tmp}.away"), tmp);
+    let first = sum(&sandbox, "h").misses();
+    project::rename(&sandbox, tmp, format!("{tmp}.away"));
+    sandbox.file(tmp, "");
+    let hit = sum(&sandbox, "h").hits();
+    assert_eq!(hit.json["published"], "waiting", "{}", hit.outcome);
+    project::remove(&sandbox, tmp);
+    project::rename(&sandbox, format!("{tmp}.away"), tmp);
+    assert_eq!(shown(&sandbox, hit.id())["inputs"], shown(&sandbox, first.id())["inputs"]);
+
     let waited = shown(&sandbox, "w");
     assert_eq!((waited["run"].as_str(), waited["inputs"].as_object().unwrap().len()), (Some(ran.id()), MANY));
     assert_eq!(
         takers(&sandbox, "data/3.csv"),
-        [victim["run"].as_str().unwrap(), ran.id()].map(ToOwned::to_owned).into()
+        [victim["run"].as_str().unwrap(), ran.id(), first.id(), hit.id()].map(ToOwned::to_owned).into()
     );
     sandbox.prov(["fsck"]).ok();
 }
