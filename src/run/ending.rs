@@ -24,7 +24,9 @@ pub(super) fn end_of(run: &mut Run, outcome: &execute::Outcome, request: &Reques
         return;
     }
     run.failed_in = Some(Phase::Run);
-    run.status = if outcome.was_ended() { Status::Aborted } else { Status::Failure };
+    // A scheduler asks all processes of a job to end, and the command may hear it first.
+    let was_ended = outcome.was_ended() || outcome.exit.was_asked_for();
+    run.status = if was_ended { Status::Aborted } else { Status::Failure };
     run.error = if outcome.timed_out {
         error("timeout", format!("ended after {} ms", request.timeout_ms.unwrap_or(0)))
     } else if let Some(signal) = outcome.interrupted_by {

@@ -3,6 +3,8 @@
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
 /// Exit code when the time was up.
 pub const TIMED_OUT: u8 = 124;
 /// Exit code for every failure of prov's own around a child.
@@ -22,6 +24,11 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// Whether it ended by a signal with which somebody asks a process to end. A crash, or what the system kills, was not asked for.
+    pub fn was_asked_for(self) -> bool {
+        matches!(self, Self::Signal(SIGHUP | SIGINT | SIGTERM))
+    }
+
     /// What the system reports about a child that is gone.
     pub(super) fn of(status: ExitStatus) -> Self {
         match (status.code(), status.signal()) {

@@ -94,6 +94,25 @@ fn waiting_for_the_next_attempt_can_be_interrupted() {
 }
 
 #[test]
+fn a_command_that_somebody_asked_to_end_is_aborted_and_one_that_crashed_failed() {
+    let sandbox = project();
+    for (signal, code, status, is_known) in [
+        ("TERM", 143, "aborted", false),
+        ("INT", 130, "aborted", false),
+        ("HUP", 129, "aborted", false),
+        ("KILL", 137, "failure", true),
+    ] {
+        let line = format!("kill -{signal} $$");
+        let words = ["--name", signal, "-o", "out", "--", "sh", "-c", &line];
+        let ran = run(&sandbox, words);
+        assert_eq!((ran.outcome.code, ran.status()), (code, status), "{}", ran.outcome);
+        assert_eq!(ran.json["error"]["type"], "signal");
+        let again = run(&sandbox, words);
+        assert_eq!(again.outcome.err().contains("failed before"), is_known, "{signal}: {}", again.outcome);
+    }
+}
+
+#[test]
 fn a_traced_run_is_executed_and_compared_with_what_is_known() {
     let sandbox = project();
     let words = |line: &'static str| ["--always", "--name", "t", "-o", "out", "--", "sh", "-c", line];
