@@ -98,6 +98,7 @@ pub(super) fn execute(
         }
     };
     warnings.extend(told);
+    let is_stored = |key: &str| stored.get(key).copied().unwrap_or(false);
     let mut ignored = None;
     run.started_at = repo.now();
     let mut told = None;
@@ -132,7 +133,7 @@ pub(super) fn execute(
                     tell: &mut |pid| {
                         let _ = running.note_child(pid);
                         // While the command runs there is time for what it need not wait for, and for what only matters if prov is killed.
-                        let found = perform::record_inputs(session, &snapshot, &prepared, &stored);
+                        let found = perform::record_inputs(session, &snapshot, &prepared, &is_stored);
                         let mut known = run.clone();
                         known.inputs = found.as_ref().map(Clone::clone).unwrap_or_default();
                         inputs = Some(found);
@@ -270,7 +271,7 @@ pub(super) fn execute(
     }
     run.inputs = match inputs {
         Some(found) => found?,
-        None => perform::record_inputs(session, &snapshot, &prepared, &stored)?,
+        None => perform::record_inputs(session, &snapshot, &prepared, &is_stored)?,
     };
     run.children = running.children();
     let secrets = Secrets::known(&request.secret_env, environment);

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::beforehand::Beforehand;
 use super::clear::KeptSafe;
-use super::inputs::ReadyInput;
 use super::interrupts::Interrupts;
 use super::look::{self, Looked, traced};
 use super::lookup::Hit;
@@ -19,7 +18,7 @@ use super::{Error, annotate, hydrate, miss, name};
 use crate::codec::Value;
 use crate::object::Source;
 use crate::object::inputs::Inputs;
-use crate::object::run::{Cache, Reason, ReasonKind, Run, RunKind, Status};
+use crate::object::run::{Cache, Input, Reason, ReasonKind, Run, RunKind, Status};
 use crate::path::shown;
 use crate::refs::key;
 use crate::repo::Repo;
@@ -383,15 +382,16 @@ fn facets(request: &Request, prepared: &Prepared) -> BTreeMap<String, Value> {
 /// How many inputs are asked for one by one who made them.
 const ASKED_ALONE: usize = 8;
 
-/// The inputs of a run as its record has them.
+/// The inputs of a run as its record has them; `is_stored` says whether the store was given the bytes of one, the folder of
+/// configuration among them.
 pub(super) fn record_inputs(
     session: &Session<'_>,
     snapshot: &Snapshot,
     prepared: &Prepared,
-    stored: &BTreeMap<String, bool>,
+    is_stored: &dyn Fn(&str) -> bool,
 ) -> Result<Inputs, Error> {
     let repo = session.repo;
-    let mut inputs = BTreeMap::new();
+    let mut inputs = Vec::with_capacity(prepared.inputs.len() + 1);
     // Most of many inputs were made by nobody.
     let made = if prepared.inputs.len() > ASKED_ALONE {
         let asked = prepared.inputs.values().filter(|input| input.declared_by.is_none());
@@ -418,17 +418,13 @@ pub(super) fn record_inputs(
                 }
             }
         };
-        let stored = stored.get(key).copied().unwrap_or(false);
-        inputs.insert(
-            key.clone(),
-            crate::object::run::Input { content, path, size: input.captured.size, stored, producer },
-        );
+        let (size, stored) = (input.captured.size, is_stored(key));
+        inputs.push((key.clone(), Input { path, size, stored, content, producer }));
     }
     if let Some(part) = &prepared.config_folder {
-        let is_stored = stored.get(&part.key()).copied().unwrap_or(false);
-        inputs.insert(part.key(), part.input(is_stored));
+        inputs.push((part.key(), part.input(is_stored(&part.key()))));
     }
-    Ok(inputs.into())
+    Ok(inputs.into_iter().collect())
 }
 
 /// Takes a hit: outputs back, a light record that points to its source.
@@ -454,12 +450,11 @@ fn inputs_of_hit(
     hit: &Hit,
 ) -> Result<Inputs, Error> {
     let Some(list) = hit.run.inputs.list() else {
-        return record_inputs(session, snapshot, prepared, &BTreeMap::new());
+        return record_inputs(session, snapshot, prepared, &|_| false);
     };
-    let given = |(key, input): (&String, &ReadyInput)| (key.clone(), prepare::is_to_be_stored(request, key, input));
-    let mut stored: BTreeMap<String, bool> = prepared.inputs.iter().map(given).collect();
-    stored.extend(prepared.config_folder.iter().map(|part| (part.key(), true)));
-    let mut inputs = record_inputs(session, snapshot, prepared, &stored)?;
+    let is_given =
+        |key: &str| prepared.inputs.get(key).is_none_or(|input| prepare::is_to_be_stored(request, key, input));
+    let mut inputs = record_inputs(session, snapshot, prepared, &is_given)?;
     let record = |source| Error::Record { run: hit.run.run.clone(), source };
     if !inputs.stand_in(list).map_err(record)? {
         inputs.values_mut().for_each(|input| input.stored = false);

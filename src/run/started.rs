@@ -236,11 +236,9 @@ fn start_once(
         }
         let given = given::lay_config(session, &snapshot, &prepared, &running)?;
         started.environment = given::told_environment(session, request, &prepared, &running, &given)?;
-        let wanted = |(key, input): (&String, &super::inputs::ReadyInput)| {
-            (key.clone(), prepare::is_to_be_stored(request, key, input))
-        };
-        let stored = prepared.inputs.iter().map(wanted).collect();
-        run.inputs = perform::record_inputs(session, &snapshot, &prepared, &stored)?;
+        let is_wanted =
+            |key: &str| prepared.inputs.get(key).is_some_and(|input| prepare::is_to_be_stored(request, key, input));
+        run.inputs = perform::record_inputs(session, &snapshot, &prepared, &is_wanted)?;
         let seen = codec::encode(&Seen::of(&prepared)).map_err(|source| Error::Ref { source })?;
         run.meta.insert(SEEN.to_owned(), Value::Bytes(seen));
         publish::note_draft(&running, &run, &publish::beside_of(&prepared))
