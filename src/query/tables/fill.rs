@@ -33,6 +33,8 @@ const MANY: usize = 2_048;
 const ASKED: usize = 1_024;
 /// Recipes and configs that are remembered, so that runs that share one read it once.
 const REMEMBERED: usize = 16_384;
+/// Lists of inputs that are remembered: each may be megabytes.
+const LISTS: usize = 8;
 
 /// What a recipe says that a run's own record does not.
 #[derive(Debug, Default)]
@@ -49,14 +51,14 @@ struct Shared {
     lists: Mutex<HashMap<Id, Option<InputList>>>,
 }
 
-fn remembered<T: Clone>(all: &Mutex<HashMap<Id, T>>, id: &Id, read: impl FnOnce() -> T) -> T {
+fn remembered<T: Clone>(all: &Mutex<HashMap<Id, T>>, most: usize, id: &Id, read: impl FnOnce() -> T) -> T {
     let lock = || all.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(known) = lock().get(id) {
         return known.clone();
     }
     let found = read();
     let mut all = lock();
-    if all.len() >= REMEMBERED {
+    if all.len() >= most {
         all.clear();
     }
     all.insert(*id, found.clone());
@@ -211,15 +213,15 @@ fn add_runs(
 fn read(records: &Records<'_>, shared: &Shared, (id, object): &Wanted) -> Result<RunRow, String> {
     let record = records.get(object).and_then(|bytes| RunRecord::decode(&bytes).ok());
     // Runs with the same inputs often come one after the other.
-    let list = |list: &Id| remembered(&shared.lists, list, || records.list(list)).ok_or(());
+    let list = |list: &Id| remembered(&shared.lists, LISTS, list, || records.list(list)).ok_or(());
     let run = record.and_then(|record| record.whole_with(list).ok()).ok_or_else(|| id.clone())?;
     let mut row = row::of(&run, object.to_string());
     if let Some(recipe) = &run.recipe {
-        let said = remembered(&shared.recipes, recipe, || Arc::new(from_recipe(records, recipe)));
+        let said = remembered(&shared.recipes, REMEMBERED, recipe, || Arc::new(from_recipe(records, recipe)));
         row.values.extend(said.dims.iter().cloned());
         if let Some(config) = &said.config {
             row.config = Some(config.to_string());
-            row.params = remembered(&shared.configs, config, || Arc::new(params(records, config)));
+            row.params = remembered(&shared.configs, REMEMBERED, config, || Arc::new(params(records, config)));
         }
     }
     Ok(row)
@@ -285,7 +287,7 @@ mod tests {
     fn what_is_remembered_is_read_once() {
         let all = Mutex::new(HashMap::new());
         let id = crate::hash::blob(b"x");
-        assert_eq!(remembered(&all, &id, || 1), 1);
-        assert_eq!(remembered(&all, &id, || 2), 1);
+        assert_eq!(remembered(&all, 1, &id, || 1), 1);
+        assert_eq!(remembered(&all, 1, &id, || 2), 1);
     }
 }
