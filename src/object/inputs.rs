@@ -52,7 +52,7 @@ impl Inputs {
         self.list.is_none()
     }
 
-    /// From now on they stand in a list, if they are many: its id and bytes. `None` as well if they stand in one that is stored already.
+    /// From now on they stand in a list, if they are many: its id and bytes. `None` as well if they stand in one already.
     ///
     /// # Errors
     /// When they are above the limits of the format.
@@ -65,7 +65,7 @@ impl Inputs {
         Ok(Some((id, bytes)))
     }
 
-    /// Whether they are just those of this list, which is stored. From now on they stand in it then.
+    /// Whether they are just those of this list of another run. From now on they stand in it then.
     ///
     /// # Errors
     /// As [`Inputs::put_in_list`].

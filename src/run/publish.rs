@@ -9,8 +9,9 @@ use super::prepare::Prepared;
 use super::{Error, live};
 use crate::hash::Id;
 use crate::journal::Line;
+use crate::object::inputs::Inputs;
 use crate::object::run::Run;
-use crate::object::{AccessError, Kind, Sink, id_of};
+use crate::object::{AccessError, Kind, Record, Sink, id_of};
 use crate::repo::Repo;
 use crate::store::{Collected, Draft, Intake, OpId, Snapshot};
 
@@ -61,8 +62,10 @@ pub struct ClosedRun {
     /// Its object.
     pub object: Id,
     bytes: Vec<u8>,
-    /// The list of its inputs, if they are many and stand in none yet.
+    /// The list of its inputs, if they were put in one just now.
     list: Option<(Id, Vec<u8>)>,
+    /// Its inputs.
+    inputs: Inputs,
 }
 
 impl ClosedRun {
@@ -81,7 +84,7 @@ impl ClosedRun {
     /// As [`ClosedRun::of`].
     pub fn as_it_is(run: &Run) -> Result<Self, Error> {
         let bytes = run.encode().map_err(|source| Error::Record { run: run.run.clone(), source })?;
-        Ok(Self { object: id_of(&Kind::RUN, &bytes), bytes, list: None })
+        Ok(Self { object: id_of(&Kind::RUN, &bytes), bytes, list: None, inputs: run.inputs.clone() })
     }
 
     /// It, as it waits: a record that tells all of it.
@@ -102,6 +105,12 @@ impl ClosedRun {
     pub fn put(&self, sink: &dyn Sink) -> Result<(), AccessError> {
         if let Some((id, bytes)) = &self.list {
             sink.put(&Kind::INPUTS, id, bytes)?;
+        } else if let Some((list, id)) = self.inputs.as_list()
+            && !sink.has(&id)?
+        {
+            // The store had it, and lost it since.
+            let bytes = list.encode().map_err(|err| AccessError::Other(Box::new(err)))?;
+            sink.put(&Kind::INPUTS, &id, &bytes)?;
         }
         sink.put(&Kind::RUN, &self.object, &self.bytes)
     }

@@ -66,7 +66,7 @@ fn newest_entry(sandbox: &Sandbox) -> u64 {
 /// Enough runs for the log to be folded.
 fn fold(sandbox: &Sandbox) {
     for n in 0..36 {
-        let command = format!("echo {n} > o");
+        let command = format!("echo gen {n} > o");
         sandbox.prov(["run", "-q", "--name", "gen", "-o", "o", "--code", "none", "--", "sh", "-c", &command]).ok();
     }
 }
@@ -167,6 +167,25 @@ fn lists_travel_with_their_runs() {
     let there = Sandbox::new();
     there.prov(["init", "-q", "--store", &remote]).ok();
     there.prov(["fsck"]).ok();
+}
+
+#[test]
+fn a_hit_brings_a_list_back_that_the_store_lost() {
+    let sandbox = with_many();
+    sum(&sandbox, "a").misses();
+    fold(&sandbox);
+    // Its record names the list that lies in a pack by now.
+    let other = sum(&sandbox, "b").misses();
+    for pack in std::fs::read_dir(sandbox.path(".prov/store/packs")).unwrap() {
+        prov::fs::Fs::real().remove_file(&pack.unwrap().path()).unwrap();
+    }
+    // Parts of the store are lost for good, and every answer says so.
+    let told = |run: &Ran| sandbox.prov(["--json", "show", run.id()]).ends(5);
+    assert_eq!(told(&other).out(), "", "its inputs are lost with the packs");
+    let hit = sum(&sandbox, "b").hits();
+    let of_hit = told(&hit).json()["run"]["inputs"].clone();
+    assert_eq!(of_hit.as_object().unwrap().len(), MANY);
+    assert_eq!(told(&other).json()["run"]["inputs"], of_hit);
 }
 
 #[test]
