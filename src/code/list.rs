@@ -144,9 +144,21 @@ const OWN: &[&str] = &["prov.lock", "prov.toml", "prov.yaml", "prov.yml"];
 pub fn class(path: &RelPath, exec: bool) -> Option<Class> {
     let name = path.file_name()?;
     let mut folders = path.components().rev().skip(1);
-    if folders.any(|f| f.starts_with(b".") || has(PACKAGE_FOLDERS, f)) {
-        return None;
-    }
+    if folders.all(|folder| may_hold_code(folder)) { class_of_name(name, exec) } else { None }
+}
+
+/// Whether a file of this name, that may be executed or not, is code by them where code may lie.
+pub fn may_be_code(name: &[u8], exec: bool) -> bool {
+    class_of_name(name.as_bstr(), exec).is_some()
+}
+
+/// Whether what lies in a folder of this name may be code by its name.
+pub fn may_hold_code(folder: &[u8]) -> bool {
+    !folder.starts_with(b".") && !has(PACKAGE_FOLDERS, folder.as_bstr())
+}
+
+/// As [`class`], for a file that lies where code may lie. A file that may be executed is never less than one that may not.
+fn class_of_name(name: &BStr, exec: bool) -> Option<Class> {
     if has(OWN, name) {
         return None;
     }
@@ -168,7 +180,10 @@ pub fn class(path: &RelPath, exec: bool) -> Option<Class> {
     if extension.len() > 16 {
         return None;
     }
-    let lower = extension.to_ascii_lowercase();
+    let mut lower = [0; 16];
+    let lower = &mut lower[..extension.len()];
+    lower.copy_from_slice(extension);
+    lower.make_ascii_lowercase();
     if has(SOURCE, lower.as_bstr()) {
         Some(Class::Source)
     } else if has(CONFIGURATION, lower.as_bstr()) {
@@ -258,5 +273,33 @@ mod tests {
             assert_eq!(of(path, false), None, "{path}");
         }
         assert_eq!(of("run.csv", true), None);
+    }
+
+    #[test]
+    fn nothing_that_is_code_is_left_out_by_its_name_alone() {
+        use proptest::prelude::*;
+        let name = prop_oneof![
+            prop::sample::select(
+                [
+                    SOURCE_NAMES,
+                    CONFIGURATION_NAMES,
+                    PACKAGE_FOLDERS,
+                    OWN,
+                    &["x.PY", "run", ".x", ".x.py", "a.csv", "requirements-x.txt"]
+                ]
+                .concat()
+            )
+            .prop_map(str::to_owned),
+            prop::sample::select([SOURCE, CONFIGURATION].concat()).prop_map(|extension| format!("a.{extension}")),
+            "[.a-c]{1,3}".prop_filter("a name", |name| name != "." && name != ".."),
+        ];
+        proptest!(|(names in prop::collection::vec(name, 1..4), exec: bool)| {
+            let found = of(&names.join("/"), exec);
+            let (name, folders) = names.split_last().unwrap();
+            let lies_well = folders.iter().all(|folder| may_hold_code(folder.as_bytes()));
+            prop_assert_eq!(found.is_some(), lies_well && may_be_code(name.as_bytes(), exec));
+            // What is passed over before a look at it is no code after one.
+            prop_assert!(found.is_none() || may_be_code(name.as_bytes(), true));
+        });
     }
 }

@@ -42,7 +42,12 @@ impl Dir {
 
     /// The names in it, sorted, for whoever opened it and lists it once: a second time there are none.
     pub fn list_once(&self) -> io::Result<Vec<Listed>> {
-        listing::read(self.as_fd())
+        self.list_chosen(&|_, _| true)
+    }
+
+    /// As [`Dir::list_once`], only the names that `choose` wants; it is told whether a name is a folder, if the listing tells that.
+    pub fn list_chosen(&self, choose: &dyn Fn(&[u8], Option<bool>) -> bool) -> io::Result<Vec<Listed>> {
+        listing::read(self.as_fd(), choose)
     }
 
     /// Its own state.
@@ -121,7 +126,7 @@ impl Dir {
     pub fn list(&self) -> io::Result<Vec<Listed>> {
         // Opened anew, since how far this one was read is nobody's business.
         let fd = rustix::fs::openat(&self.fd, ".", folder_flags(), Mode::empty())?;
-        listing::read(fd.as_fd())
+        listing::read(fd.as_fd(), &|_, _| true)
     }
 
     /// The state of a name of its listing, links not followed; `None` if it is gone.

@@ -87,6 +87,9 @@ pub struct Listed {
     pub is_folder: Option<bool>,
 }
 
+/// Whether a name is wanted, with its kind as in [`Listed`].
+pub(super) type Choose<'a> = &'a dyn Fn(&[u8], Option<bool>) -> bool;
+
 /// What is known of a name before all are read.
 struct Found {
     /// The first eight bytes as a number that sorts as they do: no name has a NUL in it.
@@ -104,19 +107,22 @@ struct Collect {
 }
 
 impl Collect {
-    fn add(&mut self, name: &CStr, kind: FileType) -> io::Result<()> {
+    fn add(&mut self, name: &CStr, kind: FileType, choose: Choose<'_>) -> io::Result<()> {
         let bytes = name.to_bytes();
         if bytes == b"." || bytes == b".." {
+            return Ok(());
+        }
+        let is_folder = match kind {
+            FileType::Unknown => None,
+            kind => Some(kind == FileType::Directory),
+        };
+        if !choose(bytes, is_folder) {
             return Ok(());
         }
         let too_many = || io::Error::other("the names in it are longer than 4 GiB");
         let from = u32::try_from(self.all.len()).map_err(|_| too_many())?;
         let len = u32::try_from(bytes.len()).map_err(|_| too_many())?;
         from.checked_add(len).ok_or_else(too_many)?;
-        let is_folder = match kind {
-            FileType::Unknown => None,
-            kind => Some(kind == FileType::Directory),
-        };
         let mut head = [0; 8];
         let some = bytes.len().min(8);
         head[..some].copy_from_slice(&bytes[..some]);
@@ -134,9 +140,9 @@ impl Collect {
     }
 }
 
-/// The names in an open folder that nobody has read from, sorted.
+/// The names in an open folder that nobody has read from, as far as `choose` wants them, sorted.
 #[cfg(target_os = "linux")]
-pub(super) fn read(fd: BorrowedFd<'_>) -> io::Result<Vec<Listed>> {
+pub(super) fn read(fd: BorrowedFd<'_>, choose: Choose<'_>) -> io::Result<Vec<Listed>> {
     use std::mem::MaybeUninit;
 
     let mut buffer = [const { MaybeUninit::uninit() }; 16 << 10];
@@ -144,18 +150,18 @@ pub(super) fn read(fd: BorrowedFd<'_>) -> io::Result<Vec<Listed>> {
     let mut collect = Collect::default();
     while let Some(entry) = entries.next() {
         let entry = entry?;
-        collect.add(entry.file_name(), entry.file_type())?;
+        collect.add(entry.file_name(), entry.file_type(), choose)?;
     }
     Ok(collect.sorted())
 }
 
-/// The names in an open folder that nobody has read from, sorted.
+/// The names in an open folder that nobody has read from, as far as `choose` wants them, sorted.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn read(fd: BorrowedFd<'_>) -> io::Result<Vec<Listed>> {
+pub(super) fn read(fd: BorrowedFd<'_>, choose: Choose<'_>) -> io::Result<Vec<Listed>> {
     let mut collect = Collect::default();
     for entry in rustix::fs::Dir::read_from(fd)? {
         let entry = entry?;
-        collect.add(entry.file_name(), entry.file_type())?;
+        collect.add(entry.file_name(), entry.file_type(), choose)?;
     }
     Ok(collect.sorted())
 }

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Scope, ScopedJoinHandle};
 
+use super::code_part;
 use super::inputs::{Lying, lying};
 use super::request::Request;
-use super::session::Session;
+use super::session::{Session, Wanted};
 use crate::code::is_glob;
 use crate::path::RelPath;
 
@@ -60,7 +61,8 @@ impl<'scope> Beforehand<'scope> {
     /// Begins to look, if that is worth a thread and there may be one.
     pub(super) fn begin<'env>(scope: &'scope Scope<'scope, 'env>, looks: &'env Looks<'env>) -> Option<Self> {
         let Looks { session, request, .. } = looks;
-        let is_alone = session.batch().is_none() && !session.is_listed() && rayon::current_thread_index().is_none();
+        let is_listed = session.is_listed(Wanted::ByName);
+        let is_alone = session.batch().is_none() && !is_listed && rayon::current_thread_index().is_none();
         let may_be_many = request.inputs.len() >= MANY || request.inputs.iter().any(|input| is_glob(&input.path));
         if !may_be_many || !is_alone {
             return None;
@@ -70,9 +72,9 @@ impl<'scope> Beforehand<'scope> {
         let look = move || {
             let is_wanted = looks.work(&others);
             drop(others);
-            if is_wanted && looks.request.lists_files() {
+            if is_wanted && let Some(wanted) = code_part::wanted(looks.session, looks.request) {
                 // Who needs the list is told what is wrong with it.
-                let _ = looks.session.files();
+                let _ = looks.session.files(wanted);
             }
         };
         let listing = std::thread::Builder::new().spawn_scoped(scope, look).ok()?;

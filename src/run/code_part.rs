@@ -10,7 +10,7 @@ use bstr::{BStr, BString, ByteSlice};
 use super::Error;
 use super::prepare::Environment;
 use super::request::{CodeMode, Request};
-use super::session::Session;
+use super::session::{Session, Wanted};
 use super::stretch::{Base, Width};
 use crate::code::{self, CodeTree, Mode, Program, Rules, Scope, Selected};
 use crate::hash::Id;
@@ -92,6 +92,19 @@ fn rules(session: &Session<'_>, request: &Request, cwd: &RelPath) -> Result<Rule
         exclude: patterns(&settings.code_exclude(), &root)?,
         ..Rules::default()
     })
+}
+
+/// Which files of the project have to be listed to tell the code of a request.
+pub(super) fn wanted(session: &Session<'_>, request: &Request) -> Option<Wanted> {
+    // What is wrong with a pattern is told where the code is selected.
+    let Ok(rules) = rules(session, request, &RelPath::root()) else { return Some(Wanted::All) };
+    match rules.mode {
+        Mode::None => None,
+        Mode::Command if rules.include.is_empty() => None,
+        // Which patterns name a file is told only by all of them.
+        Mode::Project if rules.include.is_empty() => Some(Wanted::ByName),
+        _ => Some(Wanted::All),
+    }
 }
 
 /// The project's files, and whether they were listed just now: then their states need not be asked for again.

@@ -305,8 +305,9 @@ pub(super) fn prepare_seen(
     if let Some(mut beforehand) = beforehand {
         beforehand.files();
     }
-    let is_fresh = !session.is_listed();
-    let files = if needs_files { session.files()? } else { Files::default() };
+    let wanted = code_part::wanted(session, request);
+    let is_fresh = !wanted.is_some_and(|wanted| session.is_listed(wanted));
+    let files = wanted.map_or_else(|| Ok(Files::default()), |wanted| session.files(wanted))?;
     let listing = code_part::Listing { files: &files, is_fresh, program: None };
     let code = code_part::select_for_lookup(session, snapshot, request, &declared, environment, listing)?;
     let (program, outside) = code_part::program(session, &code)?;

@@ -82,7 +82,8 @@ fn select_again(
     prepared: &Prepared,
     environment: &Environment,
 ) -> Result<CodePart, Error> {
-    let files = if prepared.needs_files { session.list_files()? } else { Files::default() };
+    let wanted = code_part::wanted(session, request);
+    let files = wanted.map_or_else(|| Ok(Files::default()), |wanted| session.list_files(wanted))?;
     let program = Some(&prepared.code.program);
     let listing = code_part::Listing { files: &files, is_fresh: true, program };
     let after = code_part::select(session, snapshot, request, &prepared.declared, environment, listing)?;

@@ -10,7 +10,7 @@ use super::request::{CodeMode, Request};
 use super::stretch::Stretch;
 use std::time::{Duration, Instant};
 
-use crate::code::git;
+use crate::code::{self, git};
 use crate::fs::Stat;
 use crate::object::run::Git;
 use crate::object::scenario::Scenario;
@@ -20,7 +20,7 @@ use crate::repo::Repo;
 use crate::scenario;
 use crate::store::{self, Snapshot};
 use crate::worktree::stat_cache::Forget;
-use crate::worktree::{self, CaptureOptions, Rules, ScanOptions, StatCache, Worktree};
+use crate::worktree::{self, ByName, CaptureOptions, Rules, ScanOptions, StatCache, Worktree};
 
 /// What entries of the stat cache must spare in bytes to hash (some files, or one that is not small) to be worth a file's writing.
 const WORTH_SAVING: u64 = 128 << 10;
@@ -30,6 +30,15 @@ const FRESH: Duration = Duration::from_millis(100);
 
 /// Files of a project, with how they looked.
 pub(super) type Files = Arc<Vec<(RelPath, Stat)>>;
+
+/// Which files of a project are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Those that may be code by their names: of all others nothing but the name is looked at.
+    ByName,
+    /// All.
+    All,
+}
 
 /// A repo, its stat cache, and where the user stands.
 #[derive(Debug)]
@@ -41,7 +50,7 @@ pub struct Session<'a> {
     cache: StatCache,
     progress: &'a dyn Progress,
     cancel: Arc<Cancel>,
-    files: Mutex<Option<Files>>,
+    files: Mutex<Option<(Wanted, Files)>>,
     git: OnceLock<Option<Git>>,
     batch: Option<&'a Batch<'a>>,
     claims: Mutex<Option<(Instant, Arc<Claimed>)>>,
@@ -51,6 +60,13 @@ pub struct Session<'a> {
     seen: Mutex<Option<Snapshot>>,
     stretch: Stretch,
     elsewhere: Option<&'a dyn Elsewhere>,
+}
+
+impl Wanted {
+    /// Whether what was listed as this is all that `wanted` asks for.
+    fn serves(self, wanted: Wanted) -> bool {
+        self == Wanted::All || wanted == Wanted::ByName
+    }
 }
 
 impl<'a> Session<'a> {
@@ -118,7 +134,7 @@ impl<'a> Session<'a> {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .as_ref()
-                .is_none_or(|files| files.len() <= most)
+                .is_none_or(|(_, files)| files.len() <= most)
     }
 
     /// Something of its batch has ended that may have written: what look-ups saw so far is not what those to come will see.
@@ -174,40 +190,48 @@ impl<'a> Session<'a> {
         crate::path::locate(self.repo.root(), &self.cwd, &crate::path::from_bytes(path))
     }
 
-    /// The project's files that no ignore rule leaves out. Listed once; in a batch, whoever lists them anew does so for all.
+    /// The project's files that no ignore rule leaves out, as far as they are wanted or more. Listed once; in a batch, whoever lists them
+    /// anew does so for all.
     ///
     /// # Errors
     /// When a folder can't be read.
-    pub fn files(&self) -> Result<Files, worktree::Error> {
+    pub(super) fn files(&self, wanted: Wanted) -> Result<Files, worktree::Error> {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(files) = &*files {
+        if let Some((listed, files)) = &*files
+            && listed.serves(wanted)
+        {
             return Ok(Arc::clone(files));
         }
-        let listed = self.scan()?;
-        Ok(Arc::clone(files.insert(listed)))
+        let listed = self.scan(wanted)?;
+        Ok(Arc::clone(&files.insert((wanted, listed)).1))
     }
 
     /// Whether [`Session::files`] were listed already, so that they may look different by now.
-    pub(super) fn is_listed(&self) -> bool {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    pub(super) fn is_listed(&self, wanted: Wanted) -> bool {
+        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        files.as_ref().is_some_and(|(listed, _)| listed.serves(wanted))
     }
 
     /// As [`Session::files`], but listed anew.
     ///
     /// # Errors
     /// When a folder can't be read.
-    pub fn list_files(&self) -> Result<Files, worktree::Error> {
-        let listed = self.scan()?;
+    pub(super) fn list_files(&self, wanted: Wanted) -> Result<Files, worktree::Error> {
+        let listed = self.scan(wanted)?;
         if self.batch.is_some() {
             // What a run made may be code of those that follow it.
-            *self.files.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&listed));
+            *self.files.lock().unwrap_or_else(PoisonError::into_inner) = Some((wanted, Arc::clone(&listed)));
         }
         Ok(listed)
     }
 
-    fn scan(&self) -> Result<Files, worktree::Error> {
+    fn scan(&self, wanted: Wanted) -> Result<Files, worktree::Error> {
         let rules = Rules::open(self.repo.fs(), self.repo.root(), None)?;
-        let options = ScanOptions { rules: Some(rules), ..ScanOptions::default() };
+        let names = match wanted {
+            Wanted::ByName => Some(ByName { file: code::list::may_be_code, folder: code::list::may_hold_code }),
+            Wanted::All => None,
+        };
+        let options = ScanOptions { rules: Some(rules), names, ..ScanOptions::default() };
         let scan = worktree::scan(self.repo.fs(), self.repo.root(), &options, &self.cancel)?;
         Ok(Arc::new(scan.paths()))
     }

@@ -40,7 +40,7 @@ pub use fence::{Change, ChangeKind, Fence};
 pub use hash_file::{Hashed, hash_file};
 pub use ignore::{IgnoreProblem, Rules};
 pub use names::is_reserved;
-pub use scan::{Entry, Folder, Keep, Scan, ScanOptions, scan};
+pub use scan::{ByName, Entry, Folder, Keep, Scan, ScanOptions, scan};
 pub use stat_cache::StatCache;
 
 /// Folders inside folders that a capture or a restore goes down to at most.

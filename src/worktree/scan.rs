@@ -18,7 +18,7 @@ use rayon::prelude::*;
 use super::ignore::{GITIGNORE, PROVIGNORE};
 use super::spread::FEW_NAMES;
 use super::{Error, MAX_DEPTH, Rules, is_reserved};
-use crate::fs::{Dir, Fs, Listed, Name, Stat, is_absent};
+use crate::fs::{Dir, FileKind, Fs, Listed, Name, Stat, is_absent};
 use crate::path::RelPath;
 use crate::progress::Cancel;
 
@@ -47,11 +47,37 @@ impl fmt::Debug for Keep {
     }
 }
 
+/// Chooses by the last component of a path, before anything but a listing is looked at: what it does not want costs next to nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct ByName {
+    /// Whether a file or link of this name is wanted if it is a file that may be executed, or else. What is not wanted if it may be
+    /// executed is not wanted at all.
+    pub file: fn(&[u8], bool) -> bool,
+    /// Whether a folder of this name is entered.
+    pub folder: fn(&[u8]) -> bool,
+}
+
+impl ByName {
+    /// Whether something of this name may be wanted, as far as a listing tells.
+    fn may_want(&self, name: &[u8], is_folder: bool) -> bool {
+        if is_folder { (self.folder)(name) } else { (self.file)(name, true) }
+    }
+
+    fn wants(&self, entry: &Entry) -> bool {
+        match entry.stat.kind {
+            FileKind::Folder => (self.folder)(&entry.name),
+            kind => (self.file)(&entry.name, kind == FileKind::File { exec: true }),
+        }
+    }
+}
+
 /// What a scan leaves out. By default only reserved names.
 #[derive(Debug, Clone, Default)]
 pub struct ScanOptions {
     /// The ignore rules in the scanned folder.
     pub rules: Option<Rules>,
+    /// A choice made before all others. With it folders are entered and not told among the entries.
+    pub names: Option<ByName>,
     /// One more choice, made after the rules.
     pub keep: Option<Keep>,
     /// Which folders are looked into; it is asked about folders alone. The others are left out as if they were ignored.
@@ -182,6 +208,7 @@ impl Look<()> for () {
 struct Shared<'a, T, L> {
     fs: &'a Fs,
     at: &'a Path,
+    names: Option<ByName>,
     keep: Option<&'a Keep>,
     enter: Option<&'a Keep>,
     cancel: &'a Cancel,
@@ -213,6 +240,7 @@ pub(super) fn scan_and<T: Send, L: Look<T>>(
     let shared = Shared {
         fs,
         at,
+        names: options.names,
         keep: options.keep.as_ref(),
         enter: options.enter.as_ref(),
         cancel,
@@ -302,12 +330,13 @@ fn visit<T, L: Look<T>>(shared: &Shared<'_, T, L>, next: Todo, hand_on: &mut dyn
             shared.folders.lock().unwrap_or_else(PoisonError::into_inner).push((folder, made));
             names
         }
-        Ok(Some(Read::Listed(mut folder, rules, was))) => {
-            for entry in folder.entries.iter().filter(|e| e.stat.is_folder()) {
-                let above = Above::Inside(rules.clone(), entry.name.to_vec().into());
-                hand_on(Todo { path: folder.path_of(&entry.name), depth, above });
+        Ok(Some(Read::Listed { mut folder, untold, rules, was })) => {
+            let told = folder.entries.iter().filter(|e| e.stat.is_folder()).map(|e| &e.name);
+            for name in told.chain(&untold) {
+                let above = Above::Inside(rules.clone(), name.to_vec().into());
+                hand_on(Todo { path: folder.path_of(name), depth, above });
             }
-            let names = folder.entries.len();
+            let names = folder.entries.len() + untold.len();
             let made = shared.look.after(&mut folder, was);
             shared.folders.lock().unwrap_or_else(PoisonError::into_inner).push((folder, made));
             names
@@ -324,8 +353,16 @@ fn visit<T, L: Look<T>>(shared: &Shared<'_, T, L>, next: Todo, hand_on: &mut dyn
 enum Read<T, W> {
     /// It was not listed, for what is known of it is enough; so many names are in it.
     Known(T, usize),
-    /// With the rules in it, and what was remembered while it was listed if nothing was left out.
-    Listed(Folder, Option<Rules>, Option<W>),
+    /// It was listed.
+    Listed {
+        folder: Folder,
+        /// Folders in it that are entered and not among its entries.
+        untold: Vec<Name>,
+        /// The rules in it.
+        rules: Option<Rules>,
+        /// What was remembered while it was listed, if nothing was left out.
+        was: Option<W>,
+    },
 }
 
 /// One folder and the rules in it; `None` if it vanished.
@@ -356,7 +393,15 @@ fn read<T, L: Look<T>>(
         Before::Known(made, names) => return Ok(Some(Read::Known(made, names))),
         Before::Unknown(was) => was,
     };
-    let mut names = match dir.list_once() {
+    let by_name = shared.names;
+    let is_wanted = |name: &[u8], is_folder: Option<bool>| match (&by_name, is_folder) {
+        (Some(by_name), Some(is_folder)) => by_name.may_want(name, is_folder),
+        // What the listing does not tell is asked after the stat.
+        _ => true,
+    };
+    // The rules hold for what is chosen.
+    let is_listed = |name: &[u8], is_folder| is_wanted(name, is_folder) || name == PROVIGNORE || name == GITIGNORE;
+    let mut names = match dir.list_chosen(&is_listed) {
         Ok(names) => names,
         Err(err) => return failed(err),
     };
@@ -372,11 +417,16 @@ fn read<T, L: Look<T>>(
             shared.reserved.lock().unwrap_or_else(PoisonError::into_inner).push(folder.path_of(&n.name));
             return false;
         }
+        if !is_wanted(&n.name, n.is_folder) {
+            return false;
+        }
         match (&mut matcher, n.is_folder) {
             (Some(matcher), Some(is_folder)) => !matcher.is_ignored(&n.name, is_folder),
             _ => true,
         }
     });
+    let is_folder = |n: &mut Listed| by_name.is_some() && n.is_folder == Some(true);
+    let mut untold: Vec<Name> = names.extract_if(.., is_folder).map(|n| n.name).collect();
     let stat = |listed: Listed| -> Option<Result<Entry, Error>> {
         match dir.stat_listed(&listed) {
             Ok(None) => None,
@@ -386,7 +436,8 @@ fn read<T, L: Look<T>>(
                 {
                     return None;
                 }
-                Some(Ok(Entry { name: listed.name, stat }))
+                let entry = Entry { name: listed.name, stat };
+                by_name.is_none_or(|by_name| by_name.wants(&entry)).then_some(Ok(entry))
             }
             Err(err) => Some(Err(Error::io("read", &absolute.join(OsStr::from_bytes(&listed.name)))(err))),
         }
@@ -408,15 +459,17 @@ fn read<T, L: Look<T>>(
         };
         folder.entries = entries.into_iter().filter(is_wanted).collect();
     }
+    if by_name.is_some() {
+        untold.extend(folder.entries.extract_if(.., |entry| entry.stat.is_folder()).map(|entry| entry.name));
+    }
     let was = was.filter(|_| !has_rules && folder.entries.len() == all);
-    Ok(Some(Read::Listed(folder, rules, was)))
+    Ok(Some(Read::Listed { folder, untold, rules, was }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::testing::Tree;
     use super::*;
-    use crate::fs::FileKind;
 
     fn listed(tree: &Tree, options: &ScanOptions) -> Vec<String> {
         let scan = scan(&Fs::real(), tree.root(), options, &Cancel::new()).unwrap();
@@ -453,6 +506,44 @@ mod tests {
         assert_eq!(listed(&tree, &options), [".provignore", "d", "d/.gitignore", "d/b.o", "d/e", "e", "e/c"]);
         options.keep = Some(Keep::new(|path, stat| stat.size == 0 && path.ends_with(b"c")));
         assert_eq!(listed(&tree, &options), ["d", "d/e", "e", "e/c"]);
+    }
+
+    #[test]
+    fn what_is_chosen_by_name_is_what_a_choice_after_a_look_keeps() {
+        let tree = Tree::new();
+        tree.file(".gitignore", "skip.py\n/made/\n");
+        tree.file("d/.provignore", "!skip.py\nlocal.*\n");
+        for path in
+            ["a.py", "b.csv", "plain", "skip.py", "made/x.py", "d/skip.py", "d/local.py", "d/e/f.py", "d/e/g.txt"]
+        {
+            tree.file(path, "");
+        }
+        tree.file(".hidden/h.py", "");
+        tree.file("d/__pycache__/p.py", "");
+        tree.exec("run", "");
+        tree.folder("empty.py");
+        tree.link("l.py", "nowhere");
+        tree.link("l.csv", "nowhere");
+        let names = ByName {
+            file: |name, exec| !name.ends_with(b"v") && (exec || name.contains(&b'.')),
+            folder: |name| name[0] != b'.',
+        };
+        let rules = Rules::open(&Fs::real(), tree.root(), None).unwrap();
+        let by_name = ScanOptions { rules: Some(rules.clone()), names: Some(names), ..ScanOptions::default() };
+        let all = ScanOptions { rules: Some(rules), ..ScanOptions::default() };
+        let all = scan(&Fs::real(), tree.root(), &all, &Cancel::new()).unwrap().paths();
+        let kept = all.into_iter().filter(|(path, stat)| {
+            let mut folders = path.components().rev().skip(1);
+            let exec = stat.kind == FileKind::File { exec: true };
+            !stat.is_folder()
+                && (names.file)(path.file_name().unwrap(), exec)
+                && folders.all(|folder| (names.folder)(folder))
+        });
+        let found = scan(&Fs::real(), tree.root(), &by_name, &Cancel::new()).unwrap().paths();
+        assert_eq!(found, kept.collect::<Vec<_>>());
+        let mut expected = vec![".gitignore", "a.py", "d/.provignore", "d/__pycache__/p.py", "d/e/f.py", "d/e/g.txt"];
+        expected.extend(["d/skip.py", "l.py", "run"]);
+        assert_eq!(found.iter().map(|(path, _)| path.to_string()).collect::<Vec<_>>(), expected);
     }
 
     #[test]
