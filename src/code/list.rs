@@ -14,6 +14,7 @@
 
 use bstr::{BStr, ByteSlice};
 
+use crate::hash::Id;
 use crate::path::RelPath;
 
 /// What a file is by its name.
@@ -139,6 +140,16 @@ pub const PACKAGE_FOLDERS: &[&str] = &["__pycache__", "node_modules", "site-pack
 
 /// prov's own files, whose content comes into a recipe by its own parts.
 const OWN: &[&str] = &["prov.lock", "prov.toml", "prov.yaml", "prov.yml"];
+
+/// Grows with every change of what the functions here make of the lists.
+const VERSION: &str = "1";
+
+/// Tells what counts as code by its name from what did in other versions of prov: for what is remembered by it.
+pub fn id() -> Id {
+    let lists = [SOURCE, SOURCE_NAMES, CONFIGURATION, CONFIGURATION_NAMES, PACKAGE_FOLDERS, OWN];
+    let text = lists.map(|list| list.join("/")).join("//") + VERSION;
+    crate::hash::derived("prov 2026-11 which names are code", text.as_bytes())
+}
 
 /// What a file is by its name and its executable bit; `None` if it is no code.
 pub fn class(path: &RelPath, exec: bool) -> Option<Class> {

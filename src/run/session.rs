@@ -227,12 +227,16 @@ impl<'a> Session<'a> {
 
     fn scan(&self, wanted: Wanted) -> Result<Files, worktree::Error> {
         let rules = Rules::open(self.repo.fs(), self.repo.root(), None)?;
-        let names = match wanted {
-            Wanted::ByName => Some(ByName { file: code::list::may_be_code, folder: code::list::may_hold_code }),
-            Wanted::All => None,
+        let scan = match wanted {
+            Wanted::ByName => {
+                let (file, folder) = (code::list::may_be_code, code::list::may_hold_code);
+                worktree::scan_by_name(&self.worktree(), ByName { file, folder, id: code::list::id() }, rules)?
+            }
+            Wanted::All => {
+                let options = ScanOptions { rules: Some(rules), ..ScanOptions::default() };
+                worktree::scan(self.repo.fs(), self.repo.root(), &options, &self.cancel)?
+            }
         };
-        let options = ScanOptions { rules: Some(rules), names, ..ScanOptions::default() };
-        let scan = worktree::scan(self.repo.fs(), self.repo.root(), &options, &self.cancel)?;
         Ok(Arc::new(scan.paths()))
     }
 

@@ -13,6 +13,7 @@
 //! Any store can stand behind it: objects go to an [`crate::object::Sink`] and come from an [`crate::object::Source`].
 //! This module is the only user of the `ignore` crate.
 
+mod barren;
 mod capture;
 mod fence;
 mod hash_file;
@@ -35,6 +36,7 @@ use crate::object::{self, AccessError};
 use crate::path::{Place, show};
 use crate::progress::{Cancel, Progress};
 
+pub use barren::scan_by_name;
 pub use capture::{CaptureOptions, Captured, Earlier, Looked, capture, capture_seen, look};
 pub use fence::{Change, ChangeKind, Fence};
 pub use hash_file::{Hashed, hash_file};

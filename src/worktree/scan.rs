@@ -19,6 +19,7 @@ use super::ignore::{GITIGNORE, PROVIGNORE};
 use super::spread::FEW_NAMES;
 use super::{Error, MAX_DEPTH, Rules, is_reserved};
 use crate::fs::{Dir, FileKind, Fs, Listed, Name, Stat, is_absent};
+use crate::hash::Id;
 use crate::path::RelPath;
 use crate::progress::Cancel;
 
@@ -55,6 +56,8 @@ pub struct ByName {
     pub file: fn(&[u8], bool) -> bool,
     /// Whether a folder of this name is entered.
     pub folder: fn(&[u8]) -> bool,
+    /// Tells this choice from every other one.
+    pub id: Id,
 }
 
 impl ByName {
@@ -184,6 +187,14 @@ pub(super) trait Look<T>: Sync {
     /// What there is to say of a folder that was listed; it may take names out, and folders among them are entered all the same. `was` is
     /// what [`Look::before`] gave, if nothing in the folder was left out and it has no rules of its own.
     fn after(&self, folder: &mut Folder, was: Option<Self::Was>) -> T;
+
+    /// Those of the folders `inner` of `dir` that have to be entered, where names are chosen ([`ByName`]).
+    fn fruitful(&self, _dir: &Dir, _path: &BString, inner: Vec<Listed>) -> Vec<Name> {
+        inner.into_iter().map(|one| one.name).collect()
+    }
+
+    /// Hears of a folder that no name was chosen of, nor any rules; `was` is what [`Look::before`] gave.
+    fn nothing_in(&self, _path: &BString, _was: Self::Was) {}
 }
 
 /// What is known of a folder before it is listed.
@@ -405,6 +416,13 @@ fn read<T, L: Look<T>>(
         Ok(names) => names,
         Err(err) => return failed(err),
     };
+    if by_name.is_some() && names.is_empty() {
+        if let Some(was) = was {
+            shared.look.nothing_in(path, was);
+        }
+        let folder = Folder { path: path.clone(), entries: Vec::new() };
+        return Ok(Some(Read::Listed { folder, untold: Vec::new(), rules: None, was: None }));
+    }
     let all = names.len();
     let has = |file: &[u8]| names.binary_search_by(|n| (*n.name).cmp(file)).is_ok();
     let has_rules = has(PROVIGNORE) || has(GITIGNORE);
@@ -426,7 +444,8 @@ fn read<T, L: Look<T>>(
         }
     });
     let is_folder = |n: &mut Listed| by_name.is_some() && n.is_folder == Some(true);
-    let mut untold: Vec<Name> = names.extract_if(.., is_folder).map(|n| n.name).collect();
+    let inner: Vec<Listed> = names.extract_if(.., is_folder).collect();
+    let mut untold = if inner.is_empty() { Vec::new() } else { shared.look.fruitful(&dir, path, inner) };
     let stat = |listed: Listed| -> Option<Result<Entry, Error>> {
         match dir.stat_listed(&listed) {
             Ok(None) => None,
@@ -527,6 +546,7 @@ mod tests {
         let names = ByName {
             file: |name, exec| !name.ends_with(b"v") && (exec || name.contains(&b'.')),
             folder: |name| name[0] != b'.',
+            id: Id::ZERO,
         };
         let rules = Rules::open(&Fs::real(), tree.root(), None).unwrap();
         let by_name = ScanOptions { rules: Some(rules.clone()), names: Some(names), ..ScanOptions::default() };

@@ -32,6 +32,8 @@
 //! out, since the inode is part of what must agree.
 //!
 //! The same files remember the ids of folder listings, by a digest of the listing, which saves encoding tree objects.
+//! And they remember folders in which a choice by name finds nothing, by the path and the state of the folder and the id of the choice
+//! (`../barren.rs`).
 //!
 //! # Folders of files
 //!
@@ -80,6 +82,10 @@ const SMALL: usize = 1024;
 const OUTSIDE: u32 = 1;
 /// It is a folder listing.
 const LISTING: u32 = 2;
+/// It is a folder in which nothing is wanted, the id being that of the choice.
+const BARREN: u32 = 4;
+/// What is about no file.
+const NO_FILE: u32 = LISTING | BARREN;
 
 /// Whether every later edit of a file in this state is sure to change its state, seen at the moment `at`.
 pub fn is_settled(stat: &Stat, at: Micros) -> bool {
@@ -194,7 +200,7 @@ impl StatCache {
     /// The id of a file in this state, if known.
     pub fn get(&self, key: Key, stat: &Stat) -> Option<Id> {
         let all = |table: &Option<Table>| table.as_ref().map_or(0..0, |t| 0..t.len());
-        self.look(key.number(), all(&self.main), all(&self.newer), |r| r.flags & LISTING == 0 && is_of(r, stat))
+        self.look(key.number(), all(&self.main), all(&self.newer), |r| r.flags & NO_FILE == 0 && is_of(r, stat))
             .map(|r| r.id)
     }
 
@@ -223,6 +229,21 @@ impl StatCache {
                 flags: key.flags,
             });
         }
+    }
+
+    /// Remembers that a folder, which was in this state and settled before it was listed, holds nothing that this choice wants.
+    pub(super) fn put_barren(&self, key: Key, stat: &Stat, choice: Id) {
+        self.insert(Record {
+            key: key.number(),
+            dev: stat.dev,
+            ino: stat.ino,
+            size: stat.size,
+            mtime_ns: stat.mtime_ns,
+            ctime_ns: stat.ctime_ns,
+            id: choice,
+            mode: stat.mode,
+            flags: key.flags | BARREN,
+        });
     }
 
     /// The tree object and total size of a folder whose listing has this digest.
@@ -357,10 +378,23 @@ impl FolderView<'_> {
     /// The id of the file `name` in this state, if known.
     pub fn get(&self, name: &[u8], stat: &Stat) -> Option<Id> {
         let key = number(self.folder, spread(name));
+        let (main, newer) = self.ranges();
+        self.cache.look(key, main, newer, |r| r.flags & NO_FILE == 0 && is_of(r, stat)).map(|r| r.id)
+    }
+
+    /// Whether the folder `name` is remembered as one in which this choice finds nothing, and is in the same state.
+    pub(super) fn is_barren(&self, name: &[u8], stat: &Stat, choice: &Id) -> bool {
+        let (main, newer) = self.ranges();
+        let fits = |r: &Record| r.flags & NO_FILE == BARREN && r.id == *choice && is_of(r, stat);
+        self.cache.look(number(self.folder, spread(name)), main, newer, fits).is_some()
+    }
+
+    /// Where the entries of the folder are.
+    fn ranges(&self) -> (Range<usize>, Range<usize>) {
         let all = |table: &Table| table.range(number(self.folder, 0), number(self.folder, u64::MAX));
         let main = self.main.get_or_init(|| self.cache.main.as_ref().map_or(0..0, all));
         let newer = self.newer.get_or_init(|| self.cache.newer.as_ref().map_or(0..0, all));
-        self.cache.look(key, main.clone(), newer.clone(), |r| r.flags & LISTING == 0 && is_of(r, stat)).map(|r| r.id)
+        (main.clone(), newer.clone())
     }
 
     /// As [`FolderView::get`] is going to be asked for most of its files.
