@@ -196,26 +196,35 @@ class Bench:
 
     def loop(self):
         """Many runs with three small outputs each from a shell loop, beside as many commits of the same files."""
-        ours, theirs, count, rounds = self.project("loop"), self.project("loop-git"), self.args.loop, 10
+        self.looped("own", "of its own", "out/$i-a.csv out/$i-b.csv out/$i-c.csv")
+        self.looped("same", "in place of the last", "a.out b.out c.out")
+
+    def looped(self, name, which, files):
+        count, rounds = self.args.loop, 10
         size = -(-count // rounds)
-        step = "sh three.sh $i a.out b.out c.out"
-        (ours / "loop.sh").write_text(
-            f'i=$1; while [ $i -lt $2 ]; do "{self.prov}" -q run --name three -S i=$i -i raw=raw.csv -o a=a.out -o b=b.out -o c=c.out '
-            "-- sh three.sh {set.i} a.out b.out c.out || exit; i=$((i+1)); done\n")
-        (theirs / "loop.sh").write_text(f'i=$1; while [ $i -lt $2 ]; do {step} && git add a.out b.out c.out && git commit -q -m "$i" || exit; i=$((i+1)); done\n')
-        (theirs / ".gitignore").write_text("")
-        for word in ("gc.auto", "maintenance.auto"):
-            self.quiet(["git", "config", word, "0" if word == "gc.auto" else "false"], theirs)
-        total = {"prov": [0.0, 0.0], "git": [0.0, 0.0]}
+        made, a, b, c = size * rounds, *files.split()
+        run = f'"{self.prov}" -q run --name three -S i=$i -i raw=raw.csv -o a={a} -o b={b} -o c={c} -- sh three.sh {{set.i}} {files}'
+        commit = f'sh three.sh $i {files} && git add {files} && git commit -q -m "$i"'
+        quiet = "git without housekeeping"
+        commands = {"prov": run, quiet: commit, "git as it is set up": commit}
+        folders = {}
+        for at, (who, command) in enumerate(commands.items()):
+            folders[who] = folder = self.project(f"loop-{name}-{at}")
+            (folder / "out").mkdir()
+            (folder / "loop.sh").write_text(f"i=$1; while [ $i -lt $2 ]; do {command} || exit; i=$((i+1)); done\n")
+            if who != "prov":
+                (folder / ".gitignore").write_text("")
+        self.quiet(["git", "config", "gc.auto", "0"], folders[quiet])
+        self.quiet(["git", "config", "maintenance.auto", "false"], folders[quiet])
+        total = {who: [0.0, 0.0] for who in commands}
         for round_ in range(rounds):
-            both = [("prov", ours), ("git", theirs)]
-            for name, folder in both if round_ % 2 == 0 else reversed(both):
-                wall, cpu, _ = self.time(["sh", "loop.sh", str(round_ * size), str((round_ + 1) * size)], folder)
-                total[name][0] += wall
-                total[name][1] += cpu
-        made = size * rounds
-        self.row(f"{made} runs, three outputs each, a shell loop", total["prov"][0] * 1000 / made, "git add + git commit", total["git"][0] * 1000 / made, 0.5)
-        self.row("  of which: processor time", total["prov"][1] * 1000 / made, "git add + git commit", total["git"][1] * 1000 / made)
+            for who in commands if round_ % 2 == 0 else reversed(commands):
+                wall, cpu, _ = self.time(["sh", "loop.sh", str(round_ * size), str((round_ + 1) * size)], folders[who])
+                total[who][0] += wall * 1000 / made
+                total[who][1] += cpu * 1000 / made
+        for who in list(commands)[1:]:
+            self.row(f"{made} runs, three outputs {which}", total["prov"][0], who, total[who][0], 0.5)
+            self.row("  of which: processor time", total["prov"][1], who, total[who][1])
 
     def hash(self):
         if not shutil.which("b3sum"):

@@ -165,18 +165,18 @@ pub fn may_be_code(name: &[u8], exec: bool) -> bool {
 
 /// Whether what lies in a folder of this name may be code by its name.
 pub fn may_hold_code(folder: &[u8]) -> bool {
-    !folder.starts_with(b".") && !has(PACKAGE_FOLDERS, folder.as_bstr())
+    !folder.starts_with(b".") && !PACKAGES.has(folder.as_bstr())
 }
 
 /// As [`class`], for a file that lies where code may lie. A file that may be executed is never less than one that may not.
 fn class_of_name(name: &BStr, exec: bool) -> Option<Class> {
-    if has(OWN, name) {
+    if OWN_FILES.has(name) {
         return None;
     }
-    if has(SOURCE_NAMES, name) {
+    if SOURCE_FILES.has(name) {
         return Some(Class::Source);
     }
-    if has(CONFIGURATION_NAMES, name) || is_requirements(name) {
+    if CONFIGURATION_FILES.has(name) || is_requirements(name) {
         return Some(Class::Configuration);
     }
     if name.starts_with(b".") {
@@ -195,9 +195,9 @@ fn class_of_name(name: &BStr, exec: bool) -> Option<Class> {
     let lower = &mut lower[..extension.len()];
     lower.copy_from_slice(extension);
     lower.make_ascii_lowercase();
-    if has(SOURCE, lower.as_bstr()) {
+    if SOURCES.has(lower.as_bstr()) {
         Some(Class::Source)
-    } else if has(CONFIGURATION, lower.as_bstr()) {
+    } else if CONFIGURATIONS.has(lower.as_bstr()) {
         Some(Class::Configuration)
     } else {
         None
@@ -209,9 +209,39 @@ fn is_requirements(name: &BStr) -> bool {
     name.starts_with(b"requirements") && name.ends_with(b".txt")
 }
 
-fn has(sorted: &[&str], name: &BStr) -> bool {
-    sorted.binary_search_by(|entry| entry.as_bytes().cmp(name)).is_ok()
+/// A list to look many names up in, most of which are not in it.
+struct Names {
+    sorted: &'static [&'static str],
+    /// By the last five bits of a first byte, the lengths of the names that begin with it.
+    lengths: [u64; 32],
 }
+
+impl Names {
+    const fn of(sorted: &'static [&'static str]) -> Self {
+        let mut lengths = [0; 32];
+        let mut at = 0;
+        while at < sorted.len() {
+            let name = sorted[at].as_bytes();
+            lengths[(name[0] % 32) as usize] |= 1 << name.len();
+            at += 1;
+        }
+        Self { sorted, lengths }
+    }
+
+    fn has(&self, name: &BStr) -> bool {
+        let lengths = name.first().map_or(0, |first| self.lengths[usize::from(first % 32)]);
+        name.len() < 64
+            && lengths & (1 << name.len()) != 0
+            && self.sorted.binary_search_by(|entry| entry.as_bytes().cmp(name)).is_ok()
+    }
+}
+
+static SOURCES: Names = Names::of(SOURCE);
+static SOURCE_FILES: Names = Names::of(SOURCE_NAMES);
+static CONFIGURATIONS: Names = Names::of(CONFIGURATION);
+static CONFIGURATION_FILES: Names = Names::of(CONFIGURATION_NAMES);
+static PACKAGES: Names = Names::of(PACKAGE_FOLDERS);
+static OWN_FILES: Names = Names::of(OWN);
 
 #[cfg(test)]
 mod tests {
@@ -226,6 +256,19 @@ mod tests {
         for list in [SOURCE, SOURCE_NAMES, CONFIGURATION, CONFIGURATION_NAMES, PACKAGE_FOLDERS, OWN] {
             for pair in list.windows(2) {
                 assert!(pair[0].as_bytes() < pair[1].as_bytes(), "{} before {}", pair[0], pair[1]);
+            }
+        }
+    }
+
+    #[test]
+    fn all_that_is_in_a_list_is_found_in_it_and_nothing_else() {
+        for list in [&SOURCES, &SOURCE_FILES, &CONFIGURATIONS, &CONFIGURATION_FILES, &PACKAGES, &OWN_FILES] {
+            for name in list.sorted {
+                assert!(list.has(name.as_bytes().as_bstr()), "{name}");
+                let (longer, shorter) = (format!("{name}{name}"), &name[1..]);
+                for other in [longer.as_str(), shorter, "", "x".repeat(70).as_str()] {
+                    assert_eq!(list.has(other.as_bytes().as_bstr()), list.sorted.contains(&other), "{other}");
+                }
             }
         }
     }
