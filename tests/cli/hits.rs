@@ -319,3 +319,25 @@ fn a_hit_whose_content_is_damaged_becomes_a_miss_that_says_so() {
     assert_eq!(again.parts(), ["outputs.big"]);
     assert!(exists(&sandbox, "big"));
 }
+
+#[test]
+fn code_that_comes_into_a_folder_of_results_is_a_miss() {
+    let sandbox = project();
+    sandbox.file("src/step.py", "step\n");
+    for n in 0..20 {
+        sandbox.file(format!("runs/{n}/a.csv"), "a\n").file(format!("runs/{n}/b.csv"), "b\n");
+    }
+    let look = || run(&sandbox, ["-o", "x", "--", "sh", "-c", "echo > x"]);
+    look().misses();
+    // The folders are old enough to be passed over when they were looked at long ago; that they are is tested where they are scanned.
+    for _ in 0..3 {
+        look().hits();
+    }
+    sandbox.file("runs/7/late.py", "late\n");
+    assert_eq!(look().misses().parts(), ["code.runs"]);
+    look().hits();
+    sandbox.file("runs/7/c.csv", "c\n");
+    look().hits();
+    remove(&sandbox, "runs/7/late.py");
+    look().hits();
+}
