@@ -18,7 +18,7 @@ pub use glob::{Glob, is_glob};
 pub use mode::{MAX_SIZE, Mode, Rules};
 pub use narrow::{Narrowing, narrow};
 pub use pattern::Pattern;
-pub use program::{Program, find_program, named_files};
+pub use program::{Program, find_program, leads_to_no_file, named_files};
 pub use select::{Scope, Selected, counts_when_named, select};
 
 /// Why code can't be selected.

@@ -78,10 +78,22 @@ pub fn find_program(
 fn look(fs: &Fs, path: &Path) -> io::Result<Option<Stat>> {
     match fs.stat(path) {
         Err(err) if err.kind() == io::ErrorKind::PermissionDenied => Ok(None),
-        // A name that no file can have: too long, a loop of links.
-        Err(err) if err.kind() == io::ErrorKind::InvalidFilename || err.raw_os_error() == Some(LOOP) => Ok(None),
+        Err(err) if names_nothing(&err) => Ok(None),
         other => other,
     }
+}
+
+/// Whether a link is sure to lead to no file: to a folder, to nothing, in a circle. What may be a file that can't be looked at is none of it.
+pub fn leads_to_no_file(fs: &Fs, link: &Path) -> bool {
+    match fs.stat(link) {
+        Ok(found) => found.is_none_or(|stat| !stat.is_file()),
+        Err(err) => names_nothing(&err),
+    }
+}
+
+/// Of a name that no file can have: too long, a loop of links.
+fn names_nothing(err: &io::Error) -> bool {
+    err.kind() == io::ErrorKind::InvalidFilename || err.raw_os_error() == Some(LOOP)
 }
 
 const LOOP: i32 = rustix::io::Errno::LOOP.raw_os_error();

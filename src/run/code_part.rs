@@ -11,8 +11,9 @@ use super::Error;
 use super::prepare::Environment;
 use super::request::{CodeMode, Request};
 use super::session::{Session, Wanted};
-use super::stretch::{Base, Width};
+use super::stretch::{Base, Moment, Width};
 use crate::code::{self, CodeTree, Mode, Program, Rules, Scope, Selected};
+use crate::fs::FileKind;
 use crate::hash::Id;
 use crate::object::run::Reason;
 use crate::object::{Kind, Sink};
@@ -111,6 +112,8 @@ pub(super) fn wanted(session: &Session<'_>, request: &Request) -> Option<Wanted>
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Listing<'a> {
     pub(super) files: &'a [(RelPath, crate::fs::Stat)],
+    /// When they were listed.
+    pub(super) at: Moment,
     pub(super) is_fresh: bool,
     /// What the program was before the command ran.
     pub(super) program: Option<&'a Program>,
@@ -202,7 +205,7 @@ fn select_as(
     let tree_of = |selected: &Selected| build(session, selected, files.is_fresh);
     if may_share {
         let key = (request.code.clone(), base.clone());
-        let shared = session.stretch().code(key, || {
+        let shared = session.stretch().code(key, files.at, || {
             let rules = rules(session, request, &base)?;
             let scope = Scope { is_declared: &|_| false, is_recorded_output: &is_recorded_output, named: &[] };
             let selected = selected(files, &rules, &scope);
@@ -276,6 +279,9 @@ fn build(session: &Session<'_>, selected: &Selected, is_fresh: bool) -> Result<C
         match hash_file(&worktree, Key::of(&place), &worktree.path(&place), None) {
             Ok(hashed) => Ok(Some((hashed.id, hashed.stat))),
             Err(worktree::Error::Absent { .. } | worktree::Error::Special { .. }) => Ok(None),
+            Err(_) if seen.kind == FileKind::Link && code::leads_to_no_file(worktree.fs, &worktree.path(&place)) => {
+                Ok(None)
+            }
             Err(err) => Err(err),
         }
     })

@@ -12,7 +12,7 @@ use super::config_part::{self, ConfigPart};
 use super::declare::{check_environment, check_spelling, declare_outputs, is_named, lock_label, set_apart};
 use super::inputs::{Finder, Matched, ReadyInput};
 use super::request::Request;
-use super::session::{Files, Session};
+use super::session::Session;
 use super::strays::{self, Counted};
 use super::versions::{self, Versions};
 use super::{Error, outputs, overlap, web};
@@ -306,9 +306,13 @@ pub(super) fn prepare_seen(
         beforehand.files();
     }
     let wanted = code_part::wanted(session, request);
-    let is_fresh = !wanted.is_some_and(|wanted| session.is_listed(wanted));
-    let files = wanted.map_or_else(|| Ok(Files::default()), |wanted| session.files(wanted))?;
-    let listing = code_part::Listing { files: &files, is_fresh, program: None };
+    let listed = wanted.map(|wanted| session.files(wanted)).transpose()?;
+    let listing = code_part::Listing {
+        files: listed.as_ref().map_or(&[], |(listed, _)| &listed.files),
+        at: listed.as_ref().map_or_else(|| session.stretch().begin(), |(listed, _)| listed.at),
+        is_fresh: listed.as_ref().is_none_or(|(_, is_fresh)| *is_fresh),
+        program: None,
+    };
     let code = code_part::select_for_lookup(session, snapshot, request, &declared, environment, listing)?;
     let (program, outside) = code_part::program(session, &code)?;
     let part = Code { tree: code.tree.root, program };

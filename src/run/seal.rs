@@ -85,7 +85,7 @@ fn select_again(
     let wanted = code_part::wanted(session, request);
     let files = wanted.map_or_else(|| Ok(Files::default()), |wanted| session.list_files(wanted))?;
     let program = Some(&prepared.code.program);
-    let listing = code_part::Listing { files: &files, is_fresh: true, program };
+    let listing = code_part::Listing { files: &files, at: session.stretch().begin(), is_fresh: true, program };
     let after = code_part::select(session, snapshot, request, &prepared.declared, environment, listing)?;
     if after.tree.root == prepared.code.tree.root {
         return Ok(after);

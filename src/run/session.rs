@@ -7,7 +7,7 @@ use super::batch::Batch;
 use super::code_part::Claimed;
 use super::elsewhere::Elsewhere;
 use super::request::{CodeMode, Request};
-use super::stretch::Stretch;
+use super::stretch::{Moment, Stretch};
 use std::time::{Duration, Instant};
 
 use crate::code::{self, git};
@@ -40,6 +40,14 @@ pub(super) enum Wanted {
     All,
 }
 
+/// The project's files, and when they were listed.
+#[derive(Debug, Clone)]
+pub(super) struct Listed {
+    pub(super) files: Files,
+    pub(super) at: Moment,
+    wanted: Wanted,
+}
+
 /// A repo, its stat cache, and where the user stands.
 #[derive(Debug)]
 pub struct Session<'a> {
@@ -50,7 +58,7 @@ pub struct Session<'a> {
     cache: StatCache,
     progress: &'a dyn Progress,
     cancel: Arc<Cancel>,
-    files: Mutex<Option<(Wanted, Files)>>,
+    files: Mutex<Option<Listed>>,
     git: OnceLock<Option<Git>>,
     batch: Option<&'a Batch<'a>>,
     claims: Mutex<Option<(Instant, Arc<Claimed>)>>,
@@ -134,7 +142,7 @@ impl<'a> Session<'a> {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .as_ref()
-                .is_none_or(|(_, files)| files.len() <= most)
+                .is_none_or(|listed| listed.files.len() <= most)
     }
 
     /// Something of its batch has ended that may have written: what look-ups saw so far is not what those to come will see.
@@ -190,42 +198,36 @@ impl<'a> Session<'a> {
         crate::path::locate(self.repo.root(), &self.cwd, &crate::path::from_bytes(path))
     }
 
-    /// The project's files that no ignore rule leaves out, as far as they are wanted or more. Listed once; in a batch, whoever lists them
-    /// anew does so for all.
+    /// The project's files that no ignore rule leaves out, as far as they are wanted or more, and whether they were listed just now. Listed
+    /// once; in a batch, as often as is needed to see what look-ups see (see [`super::stretch`]).
     ///
     /// # Errors
     /// When a folder can't be read.
-    pub(super) fn files(&self, wanted: Wanted) -> Result<Files, worktree::Error> {
+    pub(super) fn files(&self, wanted: Wanted) -> Result<(Listed, bool), worktree::Error> {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((listed, files)) = &*files
-            && listed.serves(wanted)
-        {
-            return Ok(Arc::clone(files));
+        if let Some(listed) = files.as_ref().filter(|listed| self.serves(listed, wanted)) {
+            return Ok((listed.clone(), false));
         }
-        let listed = self.scan(wanted)?;
-        Ok(Arc::clone(&files.insert((wanted, listed)).1))
+        let at = self.stretch.begin();
+        let listed = Listed { files: self.list_files(wanted)?, at: at.ended(), wanted };
+        Ok((files.insert(listed).clone(), true))
     }
 
     /// Whether [`Session::files`] were listed already, so that they may look different by now.
     pub(super) fn is_listed(&self, wanted: Wanted) -> bool {
         let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        files.as_ref().is_some_and(|(listed, _)| listed.serves(wanted))
+        files.as_ref().is_some_and(|listed| self.serves(listed, wanted))
     }
 
-    /// As [`Session::files`], but listed anew.
+    fn serves(&self, listed: &Listed, wanted: Wanted) -> bool {
+        listed.wanted.serves(wanted) && (self.batch.is_none() || self.stretch.believes(&listed.at))
+    }
+
+    /// As [`Session::files`], but listed anew, for this once.
     ///
     /// # Errors
     /// When a folder can't be read.
     pub(super) fn list_files(&self, wanted: Wanted) -> Result<Files, worktree::Error> {
-        let listed = self.scan(wanted)?;
-        if self.batch.is_some() {
-            // What a run made may be code of those that follow it.
-            *self.files.lock().unwrap_or_else(PoisonError::into_inner) = Some((wanted, Arc::clone(&listed)));
-        }
-        Ok(listed)
-    }
-
-    fn scan(&self, wanted: Wanted) -> Result<Files, worktree::Error> {
         let rules = Rules::open(self.repo.fs(), self.repo.root(), None)?;
         let scan = match wanted {
             Wanted::ByName => {

@@ -3,8 +3,8 @@
 //! **Why it is exact.** A look-up sees the project as it is at some moment between its start and its answer. Look-ups of one batch that
 //! follow on one another without anything being executed or brought back in between may as well all happen at the first one's moment: then
 //! each would see the same files, and select the same ones by the same rules. So what the first saw is what the others see, until something
-//! of this batch ends that may have written ([`Stretch::end`]), and never for longer than [`FRESH`], because others write too. What a
-//! request adds to the rules by itself (files that its words name, places that it declares) is looked at for each; where it makes a
+//! of this batch ends that may have written ([`Stretch::end`]), and never for longer than [`FRESH`], or than looking took, because others
+//! write too. The list of the project's files, which all that is selected is selected from, is no older than that either. What a request adds to the rules by itself (files that its words name, places that it declares) is looked at for each; where it makes a
 //! difference nothing is shared. Whether files held still while a command ran is never asked here: that is looked at anew.
 
 use std::collections::HashMap;
@@ -20,8 +20,32 @@ use super::request::CodeMode;
 use crate::code::{CodeTree, Program};
 use crate::path::RelPath;
 
-/// How long what was seen is believed.
+/// How long what was seen is believed, unless looking takes longer: then for as long again.
 const FRESH: Duration = Duration::from_millis(100);
+
+/// When somebody began to look, how long that took, and what had ended before.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    number: u64,
+    began: Instant,
+    took: Duration,
+}
+
+impl Moment {
+    /// The same look, now that it has ended.
+    pub(super) fn ended(self) -> Self {
+        Self { took: self.began.elapsed(), ..self }
+    }
+
+    /// The same look, and what another one made of it that began at `began` and has ended.
+    fn and(self, began: Instant) -> Self {
+        Self { took: self.took + began.elapsed(), ..self }
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.began.elapsed() < FRESH.max(self.took.saturating_mul(2))
+    }
+}
 
 /// Which files count: the mode of a request, and the folder from which its patterns are seen.
 pub(super) type CodeKey = (Option<CodeMode>, RelPath);
@@ -79,7 +103,7 @@ impl Base {
 /// What was seen, and when.
 #[derive(Debug)]
 struct Seen<K, V> {
-    entries: HashMap<K, (Instant, V)>,
+    entries: HashMap<K, (Moment, V)>,
 }
 
 impl<K, V> Default for Seen<K, V> {
@@ -90,7 +114,7 @@ impl<K, V> Default for Seen<K, V> {
 
 impl<K: Hash + Eq, V: Clone> Seen<K, V> {
     fn get(&self, key: &K) -> Option<V> {
-        self.entries.get(key).filter(|(since, _)| since.elapsed() < FRESH).map(|(_, value)| value.clone())
+        self.entries.get(key).filter(|(seen, _)| seen.is_fresh()).map(|(_, value)| value.clone())
     }
 }
 
@@ -120,44 +144,51 @@ impl Stretch {
         *inner = Inner { number: inner.number.wrapping_add(1), ..Inner::default() };
     }
 
+    /// Somebody begins to look.
+    pub(super) fn begin(&self) -> Moment {
+        Moment { number: self.inner().number, began: Instant::now(), took: Duration::ZERO }
+    }
+
+    /// Whether what was seen then is what is seen now.
+    pub(super) fn believes(&self, seen: &Moment) -> bool {
+        seen.is_fresh() && self.inner().number == seen.number
+    }
+
     /// Whether the code of `key` is known, so that a look-up costs little.
     pub(super) fn knows(&self, key: &CodeKey) -> bool {
         self.inner().code.get(key).is_some()
     }
 
-    /// The code by these rules; `look` finds it out.
-    pub(super) fn code<E>(&self, key: CodeKey, look: impl FnOnce() -> Result<Base, E>) -> Result<Arc<Base>, E> {
-        let (number, found) = {
-            let inner = self.inner();
-            (inner.number, inner.code.get(&key))
-        };
-        if let Some(found) = found {
+    /// The code by these rules; `look` finds it out from what was seen `then`.
+    pub(super) fn code<E>(
+        &self,
+        key: CodeKey,
+        then: Moment,
+        look: impl FnOnce() -> Result<Base, E>,
+    ) -> Result<Arc<Base>, E> {
+        if let Some(found) = self.inner().code.get(&key) {
             return Ok(found);
         }
-        let since = Instant::now();
+        let began = Instant::now();
         let base = Arc::new(look()?);
         let mut inner = self.inner();
         // What was being looked at while something ended may be older than that end.
-        if inner.number == number {
-            inner.code.entries.insert(key, (since, Arc::clone(&base)));
+        if inner.number == then.number {
+            inner.code.entries.insert(key, (then.and(began), Arc::clone(&base)));
         }
         Ok(base)
     }
 
     /// Where a program lies; `look` finds it out.
     pub(super) fn program<E>(&self, key: ProgramKey, look: impl FnOnce() -> Result<Program, E>) -> Result<Program, E> {
-        let (number, found) = {
-            let inner = self.inner();
-            (inner.number, inner.programs.get(&key))
-        };
-        if let Some(found) = found {
+        if let Some(found) = self.inner().programs.get(&key) {
             return Ok(found);
         }
-        let since = Instant::now();
+        let then = self.begin();
         let program = look()?;
         let mut inner = self.inner();
-        if inner.number == number {
-            inner.programs.entries.insert(key, (since, program.clone()));
+        if inner.number == then.number {
+            inner.programs.entries.insert(key, (then.ended(), program.clone()));
         }
         Ok(program)
     }
@@ -214,7 +245,7 @@ mod tests {
         let key = || (None, path(""));
         let look = |files: &[&str]| {
             let made = base(files, &[]);
-            stretch.code(key(), || Ok::<_, Infallible>(made)).unwrap().tree.files.len()
+            stretch.code(key(), stretch.begin(), || Ok::<_, Infallible>(made)).unwrap().tree.files.len()
         };
         assert_eq!(look(&["a.py"]), 1);
         assert!(stretch.knows(&key()));
@@ -224,10 +255,31 @@ mod tests {
     }
 
     #[test]
+    fn what_was_seen_before_an_end_is_not_believed_after_it() {
+        let stretch = Stretch::default();
+        let seen = stretch.begin().ended();
+        stretch.end();
+        assert!(!stretch.believes(&seen));
+        // What is selected from it is not kept either.
+        stretch.code((None, path("")), seen, || Ok::<_, Infallible>(base(&["a.py"], &[]))).unwrap();
+        assert!(!stretch.knows(&(None, path(""))));
+    }
+
+    #[test]
+    fn what_was_seen_is_believed_for_a_while_and_for_as_long_again_as_looking_took() {
+        let ago = |ms| Instant::now().checked_sub(Duration::from_millis(ms)).unwrap();
+        let seen = |began, took| Moment { number: 0, began: ago(began), took: Duration::from_millis(took) };
+        assert!(seen(0, 0).is_fresh());
+        assert!(!seen(101, 1).is_fresh());
+        assert!(seen(60_000, 60_000).is_fresh());
+        assert!(!seen(60_000, 30_000).is_fresh());
+    }
+
+    #[test]
     fn what_was_looked_at_while_something_ended_is_not_kept() {
         let stretch = Stretch::default();
         let key = (None, path(""));
-        let looked = stretch.code(key.clone(), || {
+        let looked = stretch.code(key.clone(), stretch.begin(), || {
             stretch.end();
             Ok::<_, Infallible>(base(&["a.py"], &[]))
         });

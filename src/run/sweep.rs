@@ -24,7 +24,7 @@ use super::prepare::Environment;
 use super::publish::Publication;
 use super::request::Request;
 use super::session::Session;
-use super::{Error, Performed, Surroundings, chain, name, persist_part};
+use super::{Error, OutputAction, Performed, Surroundings, chain, name, persist_part};
 use crate::codec::Value;
 use crate::hash::Id;
 use crate::object::run::{Cache, Run, RunError, RunKind, Status};
@@ -546,12 +546,21 @@ impl Floor<'_> {
             Surroundings { environment: self.environment, observer: &mut ear, interrupts: Some(&slot.interrupts) };
         let performed = persist_part(self.session, &request, Some(&mut part), around);
         part.end();
+        if !performed.as_ref().is_ok_and(has_written_nothing) {
+            self.session.something_ended();
+        }
         match performed {
             Ok(performed) => row_of(performed, ear),
             Err(err @ Error::Interrupted { .. }) => Row { end: End::Aborted, ..Row::failed("aborted", chain(&err)) },
             Err(err) => Row::failed("not_started", chain(&err)),
         }
     }
+}
+
+/// Whether the project is as it was before.
+fn has_written_nothing(performed: &Performed) -> bool {
+    let is_there = |action: &OutputAction| matches!(action, OutputAction::Kept | OutputAction::Hashed);
+    performed.run.is_hit() && performed.displaced.is_empty() && performed.actions.values().all(is_there)
 }
 
 fn row_of(performed: Performed, ear: Ear) -> Row {

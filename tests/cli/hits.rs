@@ -341,3 +341,21 @@ fn code_that_comes_into_a_folder_of_results_is_a_miss() {
     remove(&sandbox, "runs/7/late.py");
     look().hits();
 }
+
+#[test]
+fn links_that_lead_to_no_file_are_no_code_whatever_their_names() {
+    let sandbox = project();
+    sandbox.file("lib/run.py", "run\n").file("step.sh", "cat lib/run.py > out; ln -sfn lib latest.d\n");
+    let link = |target: &str, name: &str| {
+        prov::fs::Fs::real().symlink(std::path::Path::new(target), &sandbox.path(name)).unwrap();
+    };
+    link("lib", "conf.d");
+    link("self.py", "self.py");
+    link("nowhere", "gone.py");
+    link(&"x".repeat(300), "long.py");
+    let go = || run(&sandbox, ["--name", "s", "-o", "out", "--", "sh", "step.sh"]);
+    assert_eq!(go().misses().json["sealed"], true);
+    go().hits();
+    sandbox.file("lib/run.py", "run again\n");
+    go().misses();
+}

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::project::{exists, project, read};
+use crate::project::{exists, project, read, remove};
 use crate::sandbox::{Outcome, Sandbox};
 use crate::schema;
 
@@ -222,4 +222,26 @@ fn an_interrupt_ends_the_children_and_keeps_what_is_done() {
     assert_eq!(ends, ["success", "aborted", "not_run"], "{outcome}");
     assert_eq!(document["status"], "aborted");
     assert!(sandbox.prov(["fsck"]).ok().code == 0);
+}
+
+#[test]
+fn what_a_row_brings_back_is_seen_by_the_rows_after_it() {
+    let sandbox = project();
+    let sweep = |seeds: &str| {
+        let words = ["--grid", seeds, "--jobs", "1", "-o", "gen_{row.seed}.sh", "--", "sh", "-c"];
+        let line = "echo $(ls gen_*.sh 2> gen.log | wc -l) > gen_{row.seed}.sh";
+        map(&sandbox, &[words.as_slice(), &[line]].concat(), 0);
+        let last = read(&sandbox, "gen_2.sh");
+        for seed in ["gen_1.sh", "gen_2.sh"].into_iter().filter(|path| exists(&sandbox, path)) {
+            remove(&sandbox, seed);
+        }
+        last
+    };
+    for _ in 0..3 {
+        assert_eq!(sweep("seed=1..2"), "1\n");
+    }
+    assert_eq!(sweep("seed=2..2"), "0\n");
+    for _ in 0..3 {
+        assert_eq!(sweep("seed=1..2"), "1\n");
+    }
 }

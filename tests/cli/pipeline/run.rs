@@ -126,6 +126,29 @@ fn source_that_a_task_makes_is_code_of_those_that_follow_and_they_hit() {
     assert_eq!(third.ends_of(&["gen", "use"]), ["hit"; 2], "{}", third.outcome);
 }
 
+#[test]
+fn source_that_a_known_task_brings_back_is_code_of_those_that_follow() {
+    let text = "steps:\n  s:\n    - {name: gen, run: 'echo echo one > gen.sh', outputs: [gen.sh]}\n    - {name: use, run: 'if [ -e gen.sh ]; then sh ./gen.sh; else echo none; fi > out', requires: [gen], outputs: [out]}\n";
+    let sandbox = with(text);
+    let clean = || {
+        ["gen.sh", "out"].map(|path| {
+            if exists(&sandbox, path) {
+                remove(&sandbox, path)
+            }
+        })
+    };
+    run(&sandbox, &[]).ends(0);
+    clean();
+    run(&sandbox, &["-t", "s/use"]).ends(0);
+    assert_eq!(read(&sandbox, "out"), "none\n");
+    clean();
+    run(&sandbox, &[]).ends(0);
+    assert_eq!(read(&sandbox, "out"), "one\n");
+    clean();
+    let known = run(&sandbox, &[]).ends(0);
+    assert_eq!((known.ends_of(&["gen", "use"]), read(&sandbox, "out")), (vec!["hit"; 2], "one\n".to_owned()));
+}
+
 const FAILS: &str = "\
 steps:
   s:
