@@ -133,7 +133,7 @@ fn source_that_a_known_task_brings_back_is_code_of_those_that_follow() {
     let clean = || {
         ["gen.sh", "out"].map(|path| {
             if exists(&sandbox, path) {
-                remove(&sandbox, path)
+                remove(&sandbox, path);
             }
         })
     };
