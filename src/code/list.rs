@@ -212,26 +212,31 @@ fn is_requirements(name: &BStr) -> bool {
 /// A list to look many names up in, most of which are not in it.
 struct Names {
     sorted: &'static [&'static str],
-    /// By the last five bits of a first byte, the lengths of the names that begin with it.
-    lengths: [u64; 32],
+    /// A bit for what some bytes of each name make together: where there is none, no name of the list has them.
+    bits: [u64; 64],
 }
 
 impl Names {
     const fn of(sorted: &'static [&'static str]) -> Self {
-        let mut lengths = [0; 32];
+        let mut bits = [0; 64];
         let mut at = 0;
         while at < sorted.len() {
-            let name = sorted[at].as_bytes();
-            lengths[(name[0] % 32) as usize] |= 1 << name.len();
+            let bit = Self::bit(sorted[at].as_bytes());
+            bits[bit / 64] |= 1 << (bit % 64);
             at += 1;
         }
-        Self { sorted, lengths }
+        Self { sorted, bits }
+    }
+
+    const fn bit(name: &[u8]) -> usize {
+        let [first, .., last] = name else { return name.len() };
+        let (first, second, last) = (*first as usize, name[1] as usize, *last as usize);
+        (first * 131 + second * 31 + last * 7 + name.len() * 1009) % 4096
     }
 
     fn has(&self, name: &BStr) -> bool {
-        let lengths = name.first().map_or(0, |first| self.lengths[usize::from(first % 32)]);
-        name.len() < 64
-            && lengths & (1 << name.len()) != 0
+        let bit = Self::bit(name);
+        self.bits[bit / 64] & (1 << (bit % 64)) != 0
             && self.sorted.binary_search_by(|entry| entry.as_bytes().cmp(name)).is_ok()
     }
 }
